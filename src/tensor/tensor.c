@@ -1,0 +1,94 @@
+#include "thaw/tensor.h"
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} dtypes[] = {
+    [THAW_F32] = {"float32", 4},
+      [THAW_F64] = {"float64", 8},
+      [THAW_I32] = {"int32",   4},
+    [THAW_I64] = {"int64",   8},
+      [THAW_U8] = {"uint8",   1},
+};
+
+size_t thaw_dtype_bytes(thaw_dtype dtype)
+{
+    THAW_ASSERT((size_t)dtype < sizeof dtypes / sizeof dtypes[0]);
+    return dtypes[dtype].bytes;
+}
+
+const char *thaw_dtype_name(thaw_dtype dtype)
+{
+    THAW_ASSERT((size_t)dtype < sizeof dtypes / sizeof dtypes[0]);
+    return dtypes[dtype].name;
+}
+
+thaw_shape thaw_shape_make(int ndim, const int64_t *dim)
+{
+    thaw_shape shape = {.ndim = ndim};
+    THAW_ASSERT(ndim >= 0 && ndim <= THAW_MAX_DIMS);
+    for (int i = 0; i < ndim; i++)
+        shape.dim[i] = dim[i];
+    return shape;
+}
+
+thaw_shape thaw_shape1(int64_t a)
+{
+    return (thaw_shape){.ndim = 1, .dim = {a}};
+}
+
+thaw_shape thaw_shape2(int64_t a, int64_t b)
+{
+    return (thaw_shape){
+        .ndim = 2, .dim = {a, b}
+    };
+}
+
+thaw_shape thaw_shape4(int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    return (thaw_shape){
+        .ndim = 4, .dim = {a, b, c, d}
+    };
+}
+
+int64_t thaw_shape_count(const thaw_shape *shape)
+{
+    int64_t count = 1;
+    for (int i = 0; i < shape->ndim; i++)
+        count *= shape->dim[i];
+    return count;
+}
+
+bool thaw_shape_equal(const thaw_shape *a, const thaw_shape *b)
+{
+    if (a->ndim != b->ndim)
+        return false;
+    for (int i = 0; i < a->ndim; i++) {
+        if (a->dim[i] != b->dim[i])
+            return false;
+    }
+    return true;
+}
+
+void thaw_shape_format(const thaw_shape *shape, char *out, size_t bytes)
+{
+    char text[16 + THAW_MAX_DIMS * 24] = "(";
+    size_t used = 1;
+    for (int i = 0; i < shape->ndim; i++) {
+        thaw_format(text + used, sizeof text - used, i == 0 ? "%lld" : ", %lld",
+                    (long long)shape->dim[i]);
+        while (text[used] != 0)
+            used++;
+    }
+    thaw_format(out, bytes, "%s)", text);
+}
+
+int64_t thaw_tensor_count(const thaw_tensor *t)
+{
+    return thaw_shape_count(&t->shape);
+}
+
+size_t thaw_tensor_bytes(const thaw_tensor *t)
+{
+    return (size_t)thaw_tensor_count(t) * thaw_dtype_bytes(t->dtype);
+}

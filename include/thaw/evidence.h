@@ -1,0 +1,357 @@
+/* thaw/evidence.h - intervals, paired tests, verdicts, drift, confusion and domain gap: pure functions on arrays.
+ *
+ * Everything here is local: no communication, no files, no clock, no state. The same input gives the same bits on
+ * every rank and every run. Sums run in fixed order in double. Results are plain structs that hold every figure a
+ * verdict was made from, so that a note can quote them.
+ *
+ * What the paired interval covers, and what it does not. S seeds are judged on the *same* N gate examples, so seeds
+ * and examples are crossed, not nested: a hard example is hard for every seed. Both are resampled, each replicate
+ * with one draw of examples shared by all drawn seeds; examples that depend on one another belong in one cluster and
+ * are drawn together. Resampling three seeds cannot show how seeds vary (its variance is 2/3 of the true one and the
+ * tails are missing), so the interval that verdicts use is the hull of the bootstrap's percentile interval and of a
+ * t interval whose variance and degrees of freedom come from the crossed analysis of variance that reader studies
+ * use. It therefore covers: which examples the gate happens to hold, and what a seed changes (initial head, sample
+ * order, augmentation, dropout). It does not cover: another draw of the training or validation set (all seeds may
+ * share them), label noise common to all rungs, the choice of learning rates, a shift between gate and deployment,
+ * dependence between examples that no cluster id declares, and, with S = 1, the seed itself.
+ *   Sources: Dietterich 1998 (paired tests); Owen 2007 (crossed bootstrap); Hillis 2007 and Obuchowski & Rockette
+ *   1995 (variance and degrees of freedom, readers = seeds, cases = examples); Agresti & Min 2005 (half a count in
+ *   each cell, so that "no difference seen in 20 samples" is not certainty). */
+#ifndef THAW_EVIDENCE_H
+#define THAW_EVIDENCE_H
+
+#include "thaw/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Distributions --------------------------------------------------------------------------------------- */
+
+double thaw_normal_cdf(double z);
+double thaw_normal_quantile(double p);        /* p in (0, 1); -+INFINITY at the ends */
+double thaw_student_cdf(double t, double df); /* df > 0, INFINITY is the normal */
+double thaw_student_quantile(double p, double df);
+double thaw_chi2_1_tail(double x); /* P(X > x), one degree of freedom */
+/* P(X <= k) for X ~ Binomial(n, p); 0 for k < 0, 1 for k >= n. */
+double thaw_binomial_cdf(int64_t k, int64_t n, double p);
+/* Smallest k with P(X <= k) >= q: bounds for tests of a rate. */
+int64_t thaw_binomial_quantile(double q, int64_t n, double p);
+
+typedef struct thaw_interval {
+    double low, high;
+} thaw_interval;
+
+/* Wilson score interval of a proportion, `right` of n, two-sided `level` (0.95). n = 0 gives [0, 1]. */
+thaw_interval thaw_wilson(int64_t right, int64_t n, double level);
+
+/* ---- McNemar ------------------------------------------------------------------------------------------------ */
+
+/* One seed only: seeds share the examples, so their counts must not be pooled. */
+typedef struct thaw_mcnemar {
+    int64_t a_only, b_only; /* A right and B wrong; A wrong and B right */
+    double p_exact, p_mid;  /* two-sided */
+    double chi2, p_chi2;    /* without continuity correction; 0 and 1 when nothing differs */
+    double chi2_corrected, p_chi2_corrected; /* Edwards */
+} thaw_mcnemar;
+
+thaw_mcnemar thaw_mcnemar_test(int64_t a_only, int64_t b_only);
+/* Counts from 0/1 scores (N) of one seed (right when > 0.5); mask (N) NULL or nonzero = counted. */
+thaw_mcnemar thaw_mcnemar_scores(const float *a, const float *b, int64_t N, const uint8_t *mask);
+
+/* Holm's step-down adjusted p-values, in the order of the input, at most 1; p and adjusted may be one array.
+ * THAW_ERR_FAIL for a p outside [0, 1]; THAW_ERR_RESOURCE.   Source: Holm 1979. */
+THAW_NODISCARD thaw_status thaw_holm(const double *p, int64_t count, double *adjusted);
+
+/* ---- What a gate split can show ------------------------------------------------------------------------------- */
+
+/* A planned comparison. Start from thaw_design_default and change what is known. */
+typedef struct thaw_design {
+    int64_t N;            /* gate examples */
+    double discordance;   /* share of examples one model has right, the other wrong */
+    double design_effect; /* of clusters: 1 + (size - 1) * intra-cluster correlation */
+    int64_t seeds;
+    double
+        seed_correlation; /* of one example's difference between two seeds; 1 = seeds bring no new information */
+    double seed_sd;      /* standard deviation over seeds of the true gain */
+    double alpha;        /* two-sided, of one comparison and of the family */
+    int64_t comparisons; /* rungs judged together (Holm) */
+    double power;
+    double min_effect; /* smaller gains are refused whatever their p */
+} thaw_design;
+
+/* N and discordance given; one seed, no clusters, alpha 0.05, power 0.8, one comparison, no least effect. */
+thaw_design thaw_design_default(int64_t N, double discordance);
+/* The standard error of the paired difference that this design leads to. With one seed: sqrt(discordance / N). */
+double thaw_design_se(const thaw_design *design);
+/* The smallest true gain that is found with the stated power; INFINITY for N < 1. */
+double thaw_design_detectable(const thaw_design *design);
+/* The probability that a true gain of `effect` passes interval, p and least effect. */
+double thaw_design_power(const thaw_design *design, double effect);
+/* Gate examples needed until `effect` is detectable; -1 when no number is enough (seeds vary too much, or effect
+ * is not above min_effect). */
+int64_t thaw_design_samples(const thaw_design *design, double effect);
+
+/* ---- Paired comparison of two models on the same examples --------------------------------------------------------- */
+
+#define THAW_MAX_SEEDS 32
+
+/* Scores: larger is better (1 right, 0 wrong; for a loss, give its negative). Borrowed. */
+typedef struct thaw_scores {
+    const float *a, *b;     /* (S, N) row-major, row s of both from the same seed s */
+    int64_t seeds, N;       /* S in 1..THAW_MAX_SEEDS */
+    const int32_t *cluster; /* (N) any ids, or NULL: every example on its own */
+    const uint8_t *mask;    /* (N) nonzero = in the slice, or NULL: all */
+} thaw_scores;
+
+typedef struct thaw_bootstrap {
+    int64_t resamples; /* 10000 */
+    double level;      /* 0.95, two-sided */
+    uint64_t seed;     /* same seed, same draws; comparisons of one ladder may share it */
+} thaw_bootstrap;
+
+thaw_bootstrap thaw_bootstrap_default(uint64_t seed);
+
+/* What a comparison found. All differences are B - A. No pointers: copy and store freely. */
+typedef struct thaw_paired {
+    int64_t N, units, seeds,
+        resamples; /* examples in the slice; clusters among them (= N without clusters) */
+    double level;
+    double mean_a, mean_b, delta;
+    double low, high; /* the interval verdicts use: hull of the two below */
+    double
+        p_greater; /* one-sided, H0: no gain; the larger of the two below. This one goes to thaw_holm */
+    double p_less, p_two_sided;
+    double boot_low, boot_high,
+        boot_se; /* percentile interval and standard deviation of the replicates */
+    double boot_p_greater, boot_p_less; /* (1 + #{replicate <= 0}) / (R + 1), and >= 0 */
+    double se, df; /* standard error and degrees of freedom of the crossed analysis */
+    double t_low, t_high, t_p_greater;
+    double var_examples,
+        var_seeds; /* se^2 split: shared examples | seeds and their interaction with examples */
+    double seed_correlation; /* measured, of one unit's difference between seeds; 1 when S = 1 */
+    double seed_sd;          /* measured over seeds beyond what examples explain; 0 when S = 1 */
+    double discordance;      /* mean share of examples whose scores differ */
+    double design_effect;    /* of the clusters, measured; 1 without */
+    bool bounded;            /* all scores in [0, 1]: differences are shares, printed in points */
+    int32_t seeds_positive, seeds_negative; /* of the seeds' own differences */
+    double seed_delta[THAW_MAX_SEEDS];
+} thaw_paired;
+
+/* Compares B with A: crossed bootstrap over seeds and examples (or clusters), and the t interval beside it.
+ * Local. Swapping A and B changes all signs exactly. An empty slice gives N = 0, delta 0, the interval [-1, 1]
+ * (unbounded: -+INFINITY) and p = 1. THAW_ERR_FAIL: S or resamples out of range. THAW_ERR_NUMERIC: a score is not
+ * finite. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_paired_compare(const thaw_scores *scores, const thaw_bootstrap *how,
+                                               thaw_paired *out);
+/* The design that this comparison turned out to have, for "what would be needed" (alpha, power, min_effect default). */
+thaw_design thaw_paired_design(const thaw_paired *paired);
+/* 1 where prediction equals label, else 0: (N). */
+void thaw_scores_from_predictions(const int32_t *labels, const int32_t *predictions, int64_t N,
+                                  float *right);
+
+/* One-standard-error rule. Rungs in order from simple to deep, mean score of each (larger is better), and the SE of
+ * the paired difference of each to the best one (the best's own is not read). Returns the simplest rung whose mean
+ * is within one SE of the best; -1 for count < 1.   Source: Breiman et al. 1984, with the paired SE. */
+int64_t thaw_one_se_rule(const double *mean, const double *se_to_best, int64_t count);
+/* The best mean; ties go to the simpler (first). -1 for count < 1. */
+int64_t thaw_best_rung(const double *mean, int64_t count);
+
+/* ---- Verdicts ------------------------------------------------------------------------------------------------------ */
+
+typedef enum thaw_depth_verdict {
+    THAW_DEPTH_INCONCLUSIVE,
+    THAW_DEPTH_CLEAR_GAIN,
+    THAW_DEPTH_EQUIVALENT,
+    THAW_DEPTH_WORSE
+} thaw_depth_verdict;
+
+typedef enum thaw_transfer_verdict {
+    THAW_TRANSFER_NO_EVIDENCE,
+    THAW_TRANSFER_HELPS,
+    THAW_TRANSFER_NEGATIVE
+} thaw_transfer_verdict;
+
+const char *thaw_depth_verdict_name(
+    thaw_depth_verdict v); /* "clear gain", "equivalent", "inconclusive", "worse" */
+const char *thaw_transfer_verdict_name(
+    thaw_transfer_verdict v); /* "helps", "no evidence", "negative transfer" */
+
+typedef struct thaw_rule {
+    double min_effect;      /* 0.01: a smaller point gain is not worth going deeper */
+    double margin;          /* 0.01: an interval within -+margin is equivalence */
+    double alpha;           /* 0.05: for the Holm-adjusted one-sided p */
+    double slice_tolerance; /* 0.02: a slice whose interval lies below -tolerance is harmed */
+    int64_t min_count; /* 30: fewer examples (or clusters) support no claim; they may still veto */
+    double seed_majority; /* 2/3 of the seeds must show the gain's sign */
+} thaw_rule;
+
+thaw_rule thaw_rule_default(void);
+
+/* Why a verdict is what it is; a set of bits. The first five are conditions of a clear gain that failed. */
+typedef enum thaw_reason {
+    THAW_REASON_LOW_NOT_POSITIVE = 1, /* the interval reaches zero */
+    THAW_REASON_EFFECT_SMALL = 2,     /* gain below min_effect */
+    THAW_REASON_P_LARGE = 4,          /* Holm-adjusted p above alpha */
+    THAW_REASON_SLICE_HARMED = 8,
+    THAW_REASON_SEEDS_DISAGREE = 16,
+    THAW_REASON_TOO_FEW = 32,       /* fewer examples or clusters than min_count */
+    THAW_REASON_WITHIN_MARGIN = 64, /* the whole interval within -+margin */
+    THAW_REASON_HIGH_NEGATIVE = 128 /* the whole interval below zero */
+} thaw_reason;
+
+/* One word for one bit, for JSON: "interval_reaches_zero", ...; NULL for an unknown bit. */
+const char *thaw_reason_name(thaw_reason reason);
+
+/* A verdict with all it was made from. */
+typedef struct thaw_decision {
+    thaw_paired evidence; /* deeper minus simpler, overall */
+    thaw_rule rule;
+    double p_adjusted;
+    thaw_depth_verdict verdict;
+    uint32_t reasons; /* thaw_reason bits */
+    int64_t slices, slices_harmed, slices_too_few;
+    int64_t worst_slice; /* index of the slice with the lowest interval top; -1 without slices */
+    thaw_paired worst;   /* its evidence; zero without slices */
+} thaw_decision;
+
+/* Judges a deeper rung (B) against a simpler one (A). Clear gain iff low > 0 and delta >= min_effect and p_adjusted
+ * <= alpha and no slice is harmed (its high < -slice_tolerance, however few its examples) and at least seed_majority
+ * of the seeds gain and there are min_count examples. Else equivalent iff the interval lies within -+margin. Else
+ * worse iff high < 0, so a loss too small to matter is equivalence, not harm. Else inconclusive. With fewer than
+ * min_count examples or clusters always inconclusive.
+ * slices: (slice_count) comparisons of the same pair, NULL when 0. p_adjusted: from thaw_holm over the p_greater of
+ * all rungs judged together. */
+thaw_decision thaw_decide_depth(const thaw_paired *overall, double p_adjusted,
+                                const thaw_paired *slices, int64_t slice_count,
+                                const thaw_rule *rule);
+/* The same for one slice on its own: interval, effect, seeds and count; no p, no further slices. */
+thaw_decision thaw_decide_slice(const thaw_paired *slice, const thaw_rule *rule);
+/* Judges a rung (B) against scratch (A): helps iff low > 0, negative transfer iff high < 0; with fewer than min_count
+ * examples no evidence. reasons as above. */
+thaw_transfer_verdict thaw_decide_transfer(const thaw_paired *against_scratch,
+                                           const thaw_rule *rule, uint32_t *reasons);
+
+/* Appends "+1.2 points [95% -0.3, +2.7]" (or plain numbers when not bounded). */
+void thaw_paired_format(const thaw_paired *paired, thaw_str *out);
+/* Appends one sentence a reason, with the figures and the limits; `worst_slice_name` may be NULL. */
+void thaw_decision_explain(const thaw_decision *decision, const char *worst_slice_name,
+                           thaw_str *out);
+void thaw_transfer_explain(const thaw_paired *against_scratch, const thaw_rule *rule,
+                           thaw_str *out);
+
+/* ---- Drift: how far the backbone moved -------------------------------------------------------------------------------- */
+
+/* ||w - w0|| / ||w0|| over all tensors of a block: add each, then read. `thaw_motion m = {0};` */
+typedef struct thaw_motion {
+    double moved2, base2; /* sums of squares */
+} thaw_motion;
+
+void thaw_motion_add(thaw_motion *motion, const float *w, const float *w0, int64_t count);
+/* 0 when nothing moved, INFINITY when all of w0 is zero and something moved. */
+double thaw_motion_relative(const thaw_motion *motion);
+
+/* Linear CKA of two feature matrices with the same rows, in one pass: add batches of rows, then read. Everything
+ * kept is a sum (`sums`, `count`), so accumulators of disjoint rows are merged by adding the flat array in a fixed
+ * order; memory is about D1^2 + D2^2 + D1 D2 doubles.
+ *   Sources: Kornblith et al. 2019; unbiased HSIC: Song et al. 2012, eq. 5. */
+typedef struct thaw_cka {
+    int64_t D1, D2, count; /* count: doubles in sums */
+    double *sums;          /* owned; sums[0] is the number of rows */
+} thaw_cka;
+
+THAW_NODISCARD thaw_status thaw_cka_init(thaw_cka *cka, int64_t D1,
+                                         int64_t D2); /* THAW_ERR_RESOURCE */
+void thaw_cka_clear(thaw_cka *cka);
+void thaw_cka_add(thaw_cka *cka, const float *x, const float *y,
+                  int64_t n);                              /* x (n, D1), y (n, D2) */
+void thaw_cka_merge(thaw_cka *into, const thaw_cka *from); /* same D1, D2 */
+/* Biased estimate in [0, 1], high when D approaches n; NAN when a side is constant. */
+double thaw_cka_biased(const thaw_cka *cka);
+/* Unbiased HSIC in numerator and denominator; may be slightly below 0; NAN for n < 4 or a constant side. */
+double thaw_cka_unbiased(const thaw_cka *cka);
+/* Unbiased HSIC terms (xy, xx, yy), to average over batches. */
+void thaw_cka_hsic(const thaw_cka *cka, double *xy, double *xx, double *yy);
+
+/* Mean over rows of cos(x_i, y_i), both (n, D). A zero row counts 1 against a zero row, else 0. n = 0: NAN. */
+double thaw_mean_cosine(const float *x, const float *y, int64_t n, int64_t D);
+
+/* ---- Confusion ------------------------------------------------------------------------------------------------------------ */
+
+/* Adds to counts (K, K), row = label, column = prediction; mask (N) or NULL. THAW_ERR_INPUT: a label or prediction
+ * outside 0..K-1 (counts is then partly filled). */
+THAW_NODISCARD thaw_status thaw_confusion_add(const int32_t *labels, const int32_t *predictions,
+                                              int64_t N, const uint8_t *mask, int64_t K,
+                                              int64_t *counts);
+
+/* Classes without examples have recall NAN and stay out of the means. */
+typedef struct thaw_class_summary {
+    int64_t N;
+    double accuracy, balanced_accuracy; /* mean recall over classes that occur */
+    double macro_f1;                    /* over classes that occur or are predicted */
+} thaw_class_summary;
+
+/* recall, precision, f1: (K) or NULL. */
+thaw_class_summary thaw_confusion_summary(const int64_t *counts, int64_t K, double *recall,
+                                          double *precision, double *f1);
+
+typedef struct thaw_cell_change {
+    int32_t label, prediction;
+    int64_t before, after; /* counts as given (sum over seeds for both) */
+} thaw_cell_change;
+
+/* The off-diagonal cells that changed most between two rungs, largest change first (ties: row-major order). Writes at
+ * most `most` cells, returns how many; unchanged cells are never listed. */
+int64_t thaw_confusion_changes(const int64_t *before, const int64_t *after, int64_t K,
+                               thaw_cell_change *out, int64_t most);
+
+/* ---- Domain gap ------------------------------------------------------------------------------------------------------------ */
+
+/* Column means (D) and, divided by n - 1, variances (D) or covariances (D, D) of x (n, D); either may be NULL. n >= 2. */
+void thaw_moments(const float *x, int64_t n, int64_t D, double *mean, double *var, double *cov);
+/* ||m1-m2||^2 + sum (sd1 - sd2)^2: Frechet distance squared of two Gaussians with diagonal covariance. */
+double thaw_frechet_diagonal(const double *mean1, const double *var1, const double *mean2,
+                             const double *var2, int64_t D);
+#define THAW_FRECHET_MAX_D 512
+/* With full covariances (D, D), by own symmetric eigenvalues: about 10 D^3 operations. THAW_ERR_FAIL for D above
+ * THAW_FRECHET_MAX_D, THAW_ERR_RESOURCE.   Source: Dowson & Landau 1982. */
+THAW_NODISCARD thaw_status thaw_frechet_full(const double *mean1, const double *cov1,
+                                             const double *mean2, const double *cov2, int64_t D,
+                                             double *out);
+
+/* Proxy A-distance 2 (1 - 2 error), held to [0, 2]; interval from Wilson's for the error. */
+typedef struct thaw_proxy_a {
+    int64_t wrong, n;
+    double error, distance;
+    thaw_interval error_interval, interval;
+} thaw_proxy_a;
+
+/* From a domain classifier's held-out count. Source: Ben-David et al. 2007. */
+thaw_proxy_a thaw_proxy_a_from_error(int64_t wrong, int64_t n, double level);
+/* Trains the classifier: linear discriminant with a ridge, fitted on every other row and tested on the rest, both
+ * ways round. Uses the first min(n1, n2) rows of each side (rows should be in random order); x1 (n1, D), x2 (n2, D).
+ * THAW_ERR_INPUT for fewer than 4 rows a side, THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_proxy_a_features(const float *x1, int64_t n1, const float *x2,
+                                                 int64_t n2, int64_t D, double level,
+                                                 thaw_proxy_a *out);
+
+/* Eigenvalues (D) ascending and, unless NULL, eigenvectors as columns of (D, D) of a symmetric matrix (D, D), which
+ * is overwritten. Cyclic Jacobi, fixed order.   Source: Golub & Van Loan, Matrix Computations, 8.5. */
+void thaw_symmetric_eigen(double *matrix, int64_t D, double *values, double *vectors);
+
+/* ---- Transferability and calibration ------------------------------------------------------------------------------------------ */
+
+/* LogME of features x (n, D) for labels in [0, K): ranks depths and backbones, proves nothing. Cost about
+ * n D min(n, D) + 10 min(n, D)^3. THAW_ERR_INPUT: a label out of range; THAW_ERR_RESOURCE.
+ *   Source: You et al. 2021, arXiv:2102.11005 (sum of logarithms over the rank of x, as its code does). */
+THAW_NODISCARD thaw_status thaw_logme(const float *x, int64_t n, int64_t D, const int32_t *labels,
+                                      int64_t K, double *out);
+
+/* Expected calibration error over `bins` equal bins of confidence in [0, 1]: sum of |right - confidence| n_bin / n.
+ * confidence (n), right (n) 0/1. 0 for n = 0.   Source: Guo et al. 2017. */
+double thaw_calibration_error(const float *confidence, const float *right, int64_t n, int64_t bins);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

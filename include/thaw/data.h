@@ -1,0 +1,230 @@
+/* thaw/data.h - the dataset file, the order of samples, augmentation, and importers.
+ *
+ * Life of data: an importer turns foreign files into one dataset file (docs/dataset-format.md) with disjoint splits;
+ * training opens it read-only on every rank; a sampler says which samples a shard of a step has; thaw_dataset_read
+ * gives them as normalised floats; thaw_augment_batch changes them. Nothing here communicates: everything is a
+ * function of (file, seed, epoch, step, sample), so every rank finds its own part.
+ *
+ * A sample is (C, H, W); a flat sample of D features is (D, 1, 1). Labels are 0..K-1. A bad file gives
+ * THAW_ERR_INPUT with the path, the row and the value; a bad option of an import gives THAW_ERR_USAGE. */
+#ifndef THAW_DATA_H
+#define THAW_DATA_H
+
+#include "thaw/base.h"
+#include "thaw/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Dataset file ----------------------------------------------------------------------------------------- */
+
+/* A dataset file, open for reading. Immutable after opening, apart from its normalisation. */
+typedef struct thaw_dataset thaw_dataset;
+
+typedef struct thaw_dataset_options {
+    int64_t
+        memory_limit_bytes; /* splits whose x is larger are read by rows; 0: 2 GiB; negative: all by rows */
+    bool
+        unlabelled; /* accept splits without y and train without some class (prediction on new data) */
+    bool no_class_slices; /* leave out the slices "class:<name>" that are derived from the labels */
+} thaw_dataset_options;
+
+/* Opens and checks a dataset file. options may be NULL. Labels, clusters, ids and slices are in memory afterwards; so
+ * is x of every split within the limit.
+ * THAW_ERR_INPUT: not HDF5, truncated, another format or version, a dataset missing, shapes that differ between splits,
+ * a label out of range, a NaN or infinite value, an empty split, a class without a train sample, an id in two splits
+ * or twice in one, sizes that differ from those recorded at import. */
+THAW_NODISCARD thaw_status thaw_dataset_open(const char *path, const thaw_dataset_options *options,
+                                             thaw_dataset **out);
+void thaw_dataset_free(thaw_dataset **ds);
+
+const char *thaw_dataset_path(const thaw_dataset *ds);
+/* Of one sample: always three dimensions (C, H, W). */
+thaw_shape thaw_dataset_shape(const thaw_dataset *ds);
+int64_t thaw_dataset_values(const thaw_dataset *ds);   /* C*H*W */
+thaw_dtype thaw_dataset_dtype(const thaw_dataset *ds); /* as stored: THAW_U8 or THAW_F32 */
+int64_t thaw_dataset_classes(const thaw_dataset *ds);  /* K */
+const char *const *thaw_dataset_class_names(const thaw_dataset *ds); /* K names */
+/* Digest of the content: what was trained on. Independent of the path and of HDF5's layout. */
+thaw_digest thaw_dataset_digest(const thaw_dataset *ds);
+
+/* Splits, in the order of their names. find gives -1 when absent; need gives THAW_ERR_INPUT naming those there are. */
+int64_t thaw_dataset_split_count(const thaw_dataset *ds);
+const char *thaw_dataset_split_name(const thaw_dataset *ds, int64_t split);
+int64_t thaw_dataset_split_find(const thaw_dataset *ds, const char *name);
+THAW_NODISCARD thaw_status thaw_dataset_split_need(const thaw_dataset *ds, const char *name,
+                                                   int64_t *split);
+int64_t thaw_dataset_count(const thaw_dataset *ds, int64_t split); /* N */
+/* Arrays of N that live as long as the dataset; NULL when the file has none. */
+const int32_t *thaw_dataset_labels(const thaw_dataset *ds, int64_t split);
+const int32_t *thaw_dataset_clusters(const thaw_dataset *ds, int64_t split);
+const int64_t *thaw_dataset_ids(const thaw_dataset *ds, int64_t split);
+
+/* Slices: named subsets, the same names in every split. The stored ones come first, in the order of their names, then
+ * "class:<name>" for each class unless the options say no. need is for names from a config. */
+int64_t thaw_dataset_slice_count(const thaw_dataset *ds);
+const char *thaw_dataset_slice_name(const thaw_dataset *ds, int64_t slice);
+const char *thaw_dataset_slice_description(const thaw_dataset *ds,
+                                           int64_t slice); /* "" when there is none */
+int64_t thaw_dataset_slice_find(const thaw_dataset *ds, const char *name);
+THAW_NODISCARD thaw_status thaw_dataset_slice_need(const thaw_dataset *ds, const char *name,
+                                                   int64_t *slice);
+/* N bytes, 1 for members; never NULL; all zero when the slice has no member in this split. */
+const uint8_t *thaw_dataset_slice_mask(const thaw_dataset *ds, int64_t split, int64_t slice);
+int64_t thaw_dataset_slice_members(const thaw_dataset *ds, int64_t split, int64_t slice);
+
+/* Normalisation: a value v (uint8: v / 255) of channel c becomes (v - mean[c]) / std[c]. Set from the file; without
+ * mean and std there it is 0 and 1. C values each. */
+const double *thaw_dataset_mean(const thaw_dataset *ds);
+const double *thaw_dataset_std(const thaw_dataset *ds);
+/* Replaces it, for a backbone that was trained with another one. C values each, std > 0 (THAW_ERR_INPUT). */
+THAW_NODISCARD thaw_status thaw_dataset_set_normalisation(thaw_dataset *ds, int64_t C,
+                                                          const double *mean, const double *std);
+/* What a stored 0 becomes, C values: the "black" that augmentation pads with. */
+const float *thaw_dataset_black(const thaw_dataset *ds);
+
+/* Writes samples indices[0..n) of a split to out (n, C, H, W), normalised, without augmentation. Any order, repeats
+ * allowed; an index outside the split is our mistake (assert). Allocates nothing when the split is in memory.
+ * THAW_ERR_INPUT: the file cannot be read, or a value read by rows is NaN or infinite. */
+THAW_NODISCARD thaw_status thaw_dataset_read(const thaw_dataset *ds, int64_t split, int64_t n,
+                                             const int64_t *indices, float *out);
+
+/* Reads everything and compares with the digest recorded at import: THAW_ERR_INPUT when it differs, and when x that is
+ * read by rows has a NaN. *recorded (may be NULL) says whether the file had a digest. */
+THAW_NODISCARD thaw_status thaw_dataset_verify(const thaw_dataset *ds, bool *recorded);
+
+/* What `thaw data info` prints. Names and arrays belong to the dataset and to this struct; clear frees the latter. */
+typedef struct thaw_split_info {
+    const char *name;
+    int64_t count;
+    int64_t bytes; /* of x as stored, uncompressed */
+    bool in_memory;
+    int64_t cluster_count; /* distinct clusters; 0: none named */
+    int64_t *class_counts; /* K; zeros for an unlabelled split */
+    int64_t *slice_counts; /* slice_count of the info */
+} thaw_split_info;
+typedef struct thaw_dataset_info {
+    thaw_shape shape; /* (C, H, W) */
+    thaw_dtype dtype;
+    int64_t classes; /* K */
+    const char *const *class_names;
+    int64_t slice_count;
+    int64_t split_count;
+    thaw_split_info *splits;
+    const double *mean, *std;                  /* C */
+    const char *origin, *licence, *created_by; /* "" when not given */
+    bool digest_recorded;
+    char digest[THAW_DIGEST_HEX];
+} thaw_dataset_info;
+THAW_NODISCARD thaw_status thaw_dataset_inspect(const thaw_dataset *ds, thaw_dataset_info *info);
+void thaw_dataset_info_clear(thaw_dataset_info *info);
+
+/* ---- Sampler ---------------------------------------------------------------------------------------------- */
+
+/* Which samples a step sees. A plain value; every function is pure, so any rank finds its samples without a shared
+ * array and a run resumes from (epoch, step) alone. The order of an epoch is thaw_permute(seed, epoch, count, i). Every
+ * sample is seen once an epoch; the last batch may be smaller.
+ * A global batch of n samples is cut into `shards` ranges: shard s has positions [n*s/shards, n*(s+1)/shards), so sizes
+ * differ by at most one, and some are empty when n < shards. */
+typedef struct thaw_sampler {
+    int64_t count;  /* N > 0 */
+    int64_t batch;  /* global, > 0 */
+    int64_t shards; /* > 0 */
+    uint64_t seed;
+    bool in_order; /* no permutation: evaluation */
+} thaw_sampler;
+
+int64_t thaw_sampler_steps(const thaw_sampler *s); /* per epoch */
+int64_t thaw_sampler_batch_size(const thaw_sampler *s,
+                                int64_t step); /* samples of that global batch */
+/* Size of the largest shard of any step: what a plan is sized for. */
+int64_t thaw_sampler_shard_most(const thaw_sampler *s);
+/* Positions [*begin, *end) of shard `shard` within the global batch of `step`. */
+void thaw_sampler_shard(const thaw_sampler *s, int64_t step, int64_t shard, int64_t *begin,
+                        int64_t *end);
+/* Sample indices of positions [begin, end) of the global batch of (epoch, step) to indices (end - begin). */
+void thaw_sampler_fill(const thaw_sampler *s, uint32_t epoch, int64_t step, int64_t begin,
+                       int64_t end, int64_t *indices);
+
+/* ---- Augmentation ----------------------------------------------------------------------------------------- */
+
+/* Applied to normalised floats in this order: crop, flip, brightness, contrast, erase. */
+typedef struct thaw_augment {
+    int64_t crop_padding; /* pixels on each side before a crop of the original size; 0: no crop */
+    int crop_fill;        /* thaw_crop_fill */
+    bool flip;            /* left to right, with probability 1/2 */
+    double brightness;    /* factor on raw values, uniform in [1 - b, 1 + b]; 0: none */
+    double contrast;      /* factor on the distance from the sample's channel mean; 0: none */
+    double erase_probability; /* of one rectangle filled with 0, the mean colour */
+    double erase_area_least;  /* share of the picture */
+    double erase_area_most;
+} thaw_augment;
+typedef enum thaw_crop_fill { THAW_CROP_BLACK, THAW_CROP_REFLECT } thaw_crop_fill;
+
+extern const thaw_field thaw_augment_fields[];
+
+/* True when it would change nothing: such an input pipeline is deterministic and its features can be cached. */
+bool thaw_augment_none(const thaw_augment *augment);
+/* THAW_ERR_CONFIG: padding that does not fit the picture (reflect), a flat sample, an area range upside down. */
+THAW_NODISCARD thaw_status thaw_augment_check(const thaw_augment *augment,
+                                              const thaw_shape *sample);
+/* Changes n samples x (n, C, H, W) in place. Sample i draws from thaw_rng_make(seed, THAW_RNG_AUGMENT, epoch,
+ * indices[i]), always the same number of draws, so switching one operation off leaves the others as they were.
+ *   black    C values (thaw_dataset_black)      scratch  H*W floats */
+void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epoch, int64_t n,
+                        const int64_t *indices, const thaw_shape *sample, const float *black,
+                        float *x, float *scratch);
+
+/* ---- Import ----------------------------------------------------------------------------------------------- */
+
+/* What to import. Start with thaw_import_init, set members (thaw_import_set takes the words of a command line), run,
+ * clear. All lists may be empty but images and splits.
+ *
+ * images, labels, clusters: one item a source file, in the same order; "FILE" or, for hdf5, "FILE:DATASET" (default
+ *   datasets x, y, cluster; labels default to the images' file). Source n is the n-th item, from 1. Ids count through
+ *   all sources.
+ * select: source classes to keep; their order gives the new labels 0, 1, 2, ... An item is a source label (5), a source
+ *   label with its new name (5=Sandal), or a name from `names`. Empty: all classes, labels unchanged.
+ * names: one a kept class, in the order of select; or one a source label 0, 1, 2, ..., and then select may use them.
+ * splits: "NAME=AMOUNT[@SOURCE]", drawn one after another without replacement, so they are disjoint. AMOUNT is N (N of
+ *   every class), N% (of what every class has in these sources), Ntotal (N in all, whatever the class), or rest (all that
+ *   no split with a number took). SOURCE limits the split to one source file. A class with too few samples is an error.
+ * slices: "NAME=CLASS[+CLASS...]", "NAME=source:N", or "NAME=mask:FILE" (npy or hdf5, one value a source row, not 0 = member).
+ * mean, std: C values each; empty: measured on the split train (on the first split without one). */
+typedef struct thaw_import {
+    int format; /* index into thaw_import_formats(); 0 is auto: by the first bytes of the first file */
+    thaw_strings images;
+    thaw_strings labels;
+    thaw_strings clusters;
+    thaw_strings select;
+    thaw_strings names;
+    thaw_strings splits;
+    thaw_strings slices;
+    thaw_doubles mean;
+    thaw_doubles std;
+    char *origin;  /* free text for the file */
+    char *licence; /* free text for the file */
+    int64_t seed;
+    char *output;
+} thaw_import;
+
+extern const thaw_field thaw_import_fields[];
+/* "auto" and the importers, NULL-ended; and a sentence for each. */
+const char *const *thaw_import_formats(void);
+const char *thaw_import_format_doc(int format);
+
+void thaw_import_init(thaw_import *import);
+/* Sets the member named `field` from text: a list is cut at commas and added to what is there. THAW_ERR_USAGE names the
+ * field, with a suggestion, or the value and what is allowed. */
+THAW_NODISCARD thaw_status thaw_import_set(thaw_import *import, const char *field,
+                                           const char *text);
+void thaw_import_clear(thaw_import *import);
+/* Writes import->output, atomically. The result is a function of the sources and the options, not of the machine.
+ * THAW_ERR_USAGE: options; THAW_ERR_INPUT: a source file, with file and offset or row; THAW_ERR_RESOURCE: output. */
+THAW_NODISCARD thaw_status thaw_import_run(const thaw_import *import);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/* thaw/model.h - backbone families: from a description of a network to its graph, with named blocks and weights.
+ *
+ * A family is one file and one line in src/model/kinds.def. It builds backbone and head; the head is always the linear layer
+ * "fc" (block -1, after optional dropout), its input is the features. Parameters carry the names of their origin: torchvision's
+ * for resnet18/34/50; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
+ * files call "linear"); for mlp "layers.0.weight", "layers.1.weight", ... and fc.
+ *
+ * Blocks: 0 is the stem ("stem"), then every residual block (mlp: every hidden layer) in forward order: block 1 is "layer1.0",
+ * and so on up to the deepest. What counts as "the last K blocks" is blocks 1 and up; the stem is not one of them. A stage is
+ * the part of the name before the dot ("layer3"). Nothing here communicates. */
+#ifndef THAW_MODEL_H
+#define THAW_MODEL_H
+
+#include "thaw/graph.h"
+#include "thaw/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Description ------------------------------------------------------------------------------------------- */
+
+/* `thaw_model_spec spec = {0};` then fill: arch, C, H, W, K are needed. Owned by whoever fills it (thaw_model_spec_clear). */
+typedef struct thaw_model_spec {
+    char *arch;      /* "resnet20", "mlp", ... */
+    int64_t C, H, W; /* input; an mlp flattens it */
+    int64_t K;       /* classes */
+    int64_t
+        width; /* channels of the first stage; 0: the architecture's own (resnet20: 16, resnet18: 64) */
+    thaw_ints hidden;    /* mlp only: sizes of the hidden layers; none: 256, 128 */
+    double head_dropout; /* probability in [0, 1) */
+} thaw_model_spec;
+
+/* Rows for what a config says about a network: arch, width, hidden, head_dropout. C, H, W and K come from the data. */
+extern const thaw_field thaw_model_fields[];
+
+THAW_NODISCARD thaw_status thaw_model_spec_copy(const thaw_model_spec *from, thaw_model_spec *out);
+void thaw_model_spec_clear(thaw_model_spec *spec);
+/* Adds to / reads from a state the entries "model.arch", "model.input", "model.classes", "model.width", "model.hidden" and
+ * "model.head_dropout", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
+THAW_NODISCARD thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state);
+THAW_NODISCARD thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out);
+/* "resnet20, width 16, input 1 x 28 x 28" */
+void thaw_model_spec_format(const thaw_model_spec *spec, thaw_str *out);
+/* True when weights of one backbone fit the other: same arch, width, hidden and C (and, for an mlp, H and W). Otherwise *why
+ * (may be NULL) gets one sentence that names what differs. Classes and dropout belong to the head and do not matter. */
+bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_spec *b,
+                                   thaw_str *why);
+
+/* ---- Models ------------------------------------------------------------------------------------------------ */
+
+typedef struct thaw_model {
+    thaw_model_spec spec; /* own copy; width and hidden are resolved */
+    thaw_graph *graph;    /* owned */
+    int64_t D;            /* features */
+    int32_t blocks;       /* blocks without the stem: valid indices are 1..blocks */
+} thaw_model;
+
+/* Builds the graph, marks features and logits, allocates parameters (zero; running_var one, see thaw_model_initialize) and
+ * marks everything trainable. THAW_ERR_CONFIG: unknown arch (with a suggestion), a size that does not fit; names the field. */
+THAW_NODISCARD thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out);
+void thaw_model_free(thaw_model **model);
+/* Fresh random values for every parameter, and running statistics 0 and 1. The same seed gives the same values for a name. */
+void thaw_model_initialize(thaw_model *model, uint64_t seed);
+/* The same for the head alone. */
+void thaw_model_initialize_head(thaw_model *model, uint64_t seed);
+
+/* Number of blocks of stage or block `name` ("layer3", "layer3.1", "stem", "head"); *first gets the lowest index (-1: head).
+ * 0 when there is no such name. */
+int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first);
+
+/* What `thaw backbone list` prints: one row an architecture, in a fixed order. */
+typedef struct thaw_model_arch {
+    const char *name;   /* "resnet20" */
+    const char *family; /* row of kinds.def: "resnet_cifar" */
+    const char *doc;    /* one line */
+    int64_t width;      /* default; 0 for mlp */
+    int32_t blocks;     /* default */
+    int64_t C, H, W, K; /* what parameter counts are quoted for */
+} thaw_model_arch;
+int32_t thaw_model_arch_count(void);
+const thaw_model_arch *thaw_model_arch_at(int32_t index);
+/* NULL and an error record with a suggestion when unknown; THAW_ERR_CONFIG. */
+THAW_NODISCARD thaw_status thaw_model_arch_find(const char *name, const thaw_model_arch **out);
+/* Names only, NULL-ended (for suggestions and ENUM-like checks). */
+const char *const *thaw_model_names(void);
+/* Parameters without buffers, as PyTorch counts them, of the arch at its quoted input and classes. */
+THAW_NODISCARD thaw_status thaw_model_arch_params(const thaw_model_arch *arch, int64_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -75,13 +75,16 @@ thaw_status thaw_fail_context(thaw_status code, const char *format, ...) THAW_PR
     } while (0)
 #define THAW_CHECK(cond, code, ...)                                                                \
     do {                                                                                           \
-        if (!(cond))                                                                               \
-            return THAW_FAIL(code, __VA_ARGS__);                                                   \
+        if (!(cond)) {                                                                             \
+            (void)THAW_FAIL(code, __VA_ARGS__);                                                    \
+            return (code); /* not what thaw_fail returns: so the compiler sees that it is no OK */ \
+        }                                                                                          \
     } while (0)
 #define THAW_CHECK_TO(cond, code, ...)                                                             \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
-            status = THAW_FAIL(code, __VA_ARGS__);                                                 \
+            (void)THAW_FAIL(code, __VA_ARGS__);                                                    \
+            status = (code);                                                                       \
             goto done;                                                                             \
         }                                                                                          \
     } while (0)

@@ -41,25 +41,29 @@ static const char *prefix_of(thaw_level level, bool colour)
     return "";
 }
 
-/* One line in one write, so that the lines of several ranks do not mix; only a line too long for that is cut up. */
+/* One line in one write, so that the lines of several ranks do not mix; the heap is for the rare long one. */
 static void print_line(FILE *stream, const char *prefix, const char *format, va_list args)
 {
-    char line[4096];
+    char line[2048];
+    thaw_str longer = {0};
+    const char *text = line;
     va_list again;
     va_copy(again, args);
     int used = snprintf(line, sizeof line, "%s", prefix);
     int more = vsnprintf(line + used, sizeof line - (size_t)used, format, args);
     size_t length = (size_t)used + (size_t)(more > 0 ? more : 0);
-    if (length + 2 <= sizeof line) {
-        if (length == 0 || line[length - 1] != '\n')
-            line[length++] = '\n';
-        fwrite(line, 1, length, stream);
-    } else {
-        fputs(prefix, stream);
-        vfprintf(stream, format, again);
-        fputc('\n', stream);
+    if (length + 2 > sizeof line) {
+        thaw_str_add(&longer, prefix);
+        thaw_str_vprintf(&longer, format, again);
+        thaw_str_add(&longer, "\n");
+        text = longer.data;
+        length = longer.length;
+    } else if (length == 0 || line[length - 1] != '\n') {
+        line[length++] = '\n';
     }
+    fwrite(text, 1, length, stream);
     fflush(stream);
+    thaw_str_clear(&longer);
     va_end(again);
 }
 

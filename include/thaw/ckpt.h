@@ -1,0 +1,60 @@
+/* thaw/ckpt.h - save and restore a thaw_state collectively.
+ *
+ * A directory of checkpoints holds step-<12 digits>.h5 files (module h5) and manifest.txt, one line a checkpoint with step, bytes,
+ * XXH3-128 of the file, and whether it was the best. Rank 0 writes and reads; the others take part in agreement and get
+ * the content by broadcast. A file is complete or absent: killed at any moment, the newest valid one is still there. */
+#ifndef THAW_CKPT_H
+#define THAW_CKPT_H
+
+#include "thaw/base.h"
+#include "thaw/comm.h"
+#include "thaw/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Collective. Makes the directory, removes *.tmp that a killed run left. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_ckpt_prepare(thaw_comm *comm, const char *directory);
+
+typedef struct thaw_ckpt_options {
+    int64_t keep; /* newest ones kept, at least 1; the best is kept besides */
+    bool best;    /* this is the best so far: it replaces the former best */
+} thaw_ckpt_options;
+
+/* Collective; state and attributes (NULL: none) are rank 0's business, the others' are not looked at. Writes, verifies, renames,
+ * records in the manifest, then removes what need not be kept. A step that was saved before is replaced. Sites: ckpt_write,
+ * kill_ckpt. THAW_ERR_RESOURCE: the older checkpoints are untouched. */
+THAW_NODISCARD thaw_status thaw_ckpt_save(thaw_comm *comm, const char *directory, int64_t step,
+                                          const thaw_state *state, const thaw_state *attributes,
+                                          const thaw_ckpt_options *options);
+
+typedef struct thaw_ckpt_found {
+    bool found;
+    bool best; /* marked as the best */
+    int64_t step;
+    char path[4096];
+} thaw_ckpt_found;
+
+/* Collective. The newest checkpoint whose file is whole; for each newer one that is not, a warning with the reason. A directory
+ * that is missing or empty is no error: found = false. */
+THAW_NODISCARD thaw_status thaw_ckpt_latest(thaw_comm *comm, const char *directory, thaw_ckpt_found *out);
+/* Collective. The one marked as best, if it is whole. */
+THAW_NODISCARD thaw_status thaw_ckpt_best(thaw_comm *comm, const char *directory, thaw_ckpt_found *out);
+
+/* Collective. One file by name, such as adaptation.h5: written by rank 0 atomically. *digest (may be NULL) gets thaw_state_digest
+ * of rank 0's state, on every rank. */
+THAW_NODISCARD thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path, const thaw_state *state,
+                                           const thaw_state *attributes, thaw_digest *digest);
+/* Collective. Read by rank 0 and broadcast; *state and *attributes (may be NULL) must be {0} and own what they get. The error
+ * (THAW_ERR_INPUT) names what is wrong; both are empty then. */
+THAW_NODISCARD thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,
+                                          thaw_state *attributes);
+
+/* Collective. Gives every rank rank `root`'s state; on the others *state must be {0} and owns the copies. */
+THAW_NODISCARD thaw_status thaw_ckpt_bcast(thaw_comm *comm, int root, thaw_state *state);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,190 @@
+/* thaw/comm.h - ranks: who we are, agreement on errors, exchange of small things, node-shared memory, gradient sums.
+ *
+ * Communication is a capability: a function that takes a non-const `thaw_comm *` is collective over its ranks, and nothing
+ * else communicates. Objects do not keep one. A collective returns the same status on every rank, and a caller that has
+ * a local status passes it through thaw_agree before it may leave.
+ *
+ * When MPI itself fails there is nobody left to agree with: the call prints one message and ends the job (MPI_Abort). That
+ * is why the plain exchanges return nothing. */
+#ifndef THAW_COMM_H
+#define THAW_COMM_H
+
+#include "thaw/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct thaw_comm thaw_comm;
+
+/* ---- Life ------------------------------------------------------------------------------------------------- */
+
+/* Starts MPI, sets the log's rank and the abort hook (MPI_Abort), makes a communicator over all ranks. argc and argv may
+ * be NULL. THAW_ERR_USAGE when Slurm started N separate processes that do not know each other (MPI is ended again then). */
+THAW_NODISCARD thaw_status thaw_comm_start(int *argc, char ***argv, thaw_comm **out);
+/* For a program that runs MPI itself: mpi_comm points to its MPI_Comm, which is duplicated; MPI stays the program's.
+ * Collective over that communicator. Log rank and abort hook are set too. THAW_ERR_USAGE when MPI does not run. */
+THAW_NODISCARD thaw_status thaw_comm_from_mpi(const void *mpi_comm, thaw_comm **out);
+/* Collective. Ends what start or from_mpi made (MPI too, if start began it); takes NULL. */
+void thaw_comm_stop(thaw_comm **comm);
+
+/* Collective. Ranks with one color form a sub-group, ordered by (key, rank); color < 0: no group, *out is NULL. */
+THAW_NODISCARD thaw_status thaw_comm_split(thaw_comm *comm, int color, int key, thaw_comm **out);
+/* Collective over the sub-group; takes NULL. */
+void thaw_comm_free(thaw_comm **sub);
+
+int thaw_comm_rank(const thaw_comm *comm);
+int thaw_comm_size(const thaw_comm *comm);
+int thaw_comm_node_rank(const thaw_comm *comm);  /* among this communicator's ranks of this node */
+int thaw_comm_node_size(const thaw_comm *comm);
+int thaw_comm_node_count(const thaw_comm *comm); /* nodes; the same on every rank */
+
+/* ---- Agreement -------------------------------------------------------------------------------------------- */
+
+/* Collective. THAW_OK when every rank brings THAW_OK. Otherwise the error record of the lowest failing rank becomes
+ * everybody's, and its code is returned everywhere. Where only some ranks failed, the message names that rank. */
+THAW_NODISCARD thaw_status thaw_agree(thaw_comm *comm, thaw_status mine);
+/* Collective. THAW_ERR_FAIL when the value is not the same on every rank; `what` is for the message. */
+THAW_NODISCARD thaw_status thaw_same_int64(thaw_comm *comm, const char *what, int64_t value);
+THAW_NODISCARD thaw_status thaw_same_digest(thaw_comm *comm, const char *what, thaw_digest value);
+
+/* ---- Exchange --------------------------------------------------------------------------------------------- */
+
+/* All collective; counts and root must be equal on all ranks (allgatherv: bytes may differ). Only operations whose result
+ * does not depend on the order of ranks: sums of floating-point numbers go through thaw_fixed or thaw_allgatherv. */
+void thaw_barrier(thaw_comm *comm);
+void thaw_bcast(thaw_comm *comm, int root, void *data, int64_t bytes);
+void thaw_allreduce_sum_int64(thaw_comm *comm, int64_t *values, int64_t count);
+void thaw_allreduce_max_int64(thaw_comm *comm, int64_t *values, int64_t count);
+void thaw_allreduce_min_int64(thaw_comm *comm, int64_t *values, int64_t count);
+void thaw_allreduce_max_double(thaw_comm *comm, double *values, int64_t count); /* no NaN */
+void thaw_allreduce_min_double(thaw_comm *comm, double *values, int64_t count);
+/* all: size * bytes, in rank order. */
+void thaw_allgather(thaw_comm *comm, const void *mine, int64_t bytes, void *all);
+/* Joins the ranks' bytes in rank order. *all (thaw_free it; NULL when empty) and *total; offsets (may be NULL) gets size + 1
+ * values. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_allgatherv(thaw_comm *comm, const void *mine, int64_t bytes, void **all, int64_t *total,
+                                           int64_t *offsets);
+
+/* A sum of doubles that does not depend on the order of its terms: fixed point with a resolution of 2^-40 (about 1e-12).
+ * {0} is zero. Every term is rounded alone, so add samples or shards one by one, never sums over "what this rank has". */
+typedef struct thaw_fixed {
+    int64_t whole, part; /* whole + part * 2^-40; part in [0, 2^40) */
+    int64_t bad;         /* terms that were not finite or beyond 2^40 in magnitude */
+} thaw_fixed;
+
+void thaw_fixed_add(thaw_fixed *sum, double term);
+double thaw_fixed_value(const thaw_fixed *sum); /* NaN when a term was bad */
+void thaw_allreduce_sum_fixed(thaw_comm *comm, thaw_fixed *sums, int64_t count);
+
+/* ---- What was sent ---------------------------------------------------------------------------------------- */
+
+/* Counted where MPI is called: this rank's payload of each call (not what the algorithm makes of it on the wire). */
+typedef struct thaw_comm_counters {
+    int64_t gradient_calls, gradient_bytes;   /* all-reduces of thaw_reducer, control words included */
+    int64_t allreduce_calls, allreduce_bytes; /* all other all-reduces, agreement included */
+    int64_t bcast_calls, bcast_bytes;
+    int64_t gather_calls, gather_bytes;
+    int64_t barrier_calls;
+} thaw_comm_counters;
+
+thaw_comm_counters thaw_comm_count(const thaw_comm *comm);
+
+/* ---- Memory that the ranks of a node share ------------------------------------------------------------------ */
+
+/* One copy a node. Life: new -> whoever is the writer fills data -> publish -> everybody reads -> free.
+ * Where the node's shared memory is missing or too small, each rank gets its own copy and is its writer (one log line). */
+typedef struct thaw_shared thaw_shared;
+
+THAW_NODISCARD thaw_status thaw_shared_new(thaw_comm *comm, int64_t bytes, thaw_shared **out);
+void *thaw_shared_data(const thaw_shared *shared); /* zeroed, aligned to 64 bytes; NULL for 0 bytes */
+bool thaw_shared_writer(const thaw_shared *shared);
+bool thaw_shared_is_private(const thaw_shared *shared);
+/* Collective. After it every rank sees what the writers wrote before it. */
+void thaw_shared_publish(thaw_comm *comm, thaw_shared *shared);
+/* Collective; takes a NULL object on all ranks. */
+void thaw_shared_free(thaw_comm *comm, thaw_shared **shared);
+
+/* ---- Gradient sums ---------------------------------------------------------------------------------------- */
+
+/* Sums a fixed list of float tensors over shards, wherever the shards ran.
+ *
+ * Mode exact: a shard's tensor is rounded to 64-bit fixed point with the tensor's power-of-two quantum and added as integers,
+ * so the sum does not depend on how many ranks there are or in which order things arrive (Hallberg & Adcroft 2014). The quantum of a
+ * tensor comes from its last sum: that sum's largest element lay in [2^41, 2^42) quanta. A shard's element then keeps at least
+ * float's 24 bits unless it is more than 2^17 times smaller than the largest element of the last sum, and it may be 2^15 times larger
+ * than that (for up to 32 shards; a bit less for each doubling) before it does not fit. When it does not fit, or when a tensor
+ * seen for the first time comes out too coarse, all ranks learn it from the payload, agree on quanta that fit the step's largest
+ * elements, and the step is done again (THAW_REDUCE_REDO). Quanta follow from sums and shards only, never from ranks.
+ *
+ * Mode float: plain float addition, half the bytes; the result depends on the rank count.
+ *
+ * One step:
+ *   begin
+ *   for each local shard: add(tensor) and add_count/add_sum as results appear; in the last one also ready(tensor), in any order
+ *     (buckets of tensors leave in list order, so list them in the order in which backward produces them) and progress() now and then
+ *   finish -> THAW_REDUCE_OK: get(tensor) once each; counts and sums
+ *             THAW_REDUCE_REDO: run the step again from begin with the same inputs
+ *             THAW_REDUCE_NOT_FINITE: thaw_reducer_culprit says which tensor
+ * A rank that fails in between calls thaw_reducer_fail, stops adding and goes on to finish, which returns its error on every rank.
+ * A rank without a shard goes from begin to finish. Nothing here allocates after thaw_reducer_new. */
+typedef struct thaw_reducer thaw_reducer;
+
+typedef enum thaw_reduce_mode { THAW_REDUCE_EXACT, THAW_REDUCE_FLOAT } thaw_reduce_mode;
+typedef enum thaw_reduce_outcome {
+    THAW_REDUCE_OK,
+    THAW_REDUCE_REDO,
+    THAW_REDUCE_NOT_FINITE /* NaN or infinity in a tensor or in a sum */
+} thaw_reduce_outcome;
+typedef enum thaw_reduce_travel {
+    THAW_TRAVEL_AUTO,    /* overlap when there are several nodes; see docs/adr */
+    THAW_TRAVEL_OVERLAP, /* buckets leave in ready() and progress (MPI_Iallreduce) */
+    THAW_TRAVEL_AT_END   /* all leave in finish, one blocking call a bucket */
+} thaw_reduce_travel;
+
+typedef struct thaw_reducer_options {
+    thaw_reduce_mode mode;
+    thaw_reduce_travel travel;
+    int64_t bucket_bytes; /* payload of one all-reduce; 0: 1 MiB */
+    int64_t shards;       /* most shards in one sum, over all ranks; 1..2^20 */
+    int32_t counts, sums; /* control words that ride along: integers and thaw_fixed */
+} thaw_reducer_options;
+
+/* Local. sizes: elements of each tensor (0 is allowed). Options must be equal on all ranks. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_reducer_new(const int64_t *sizes, int32_t tensor_count,
+                                            const thaw_reducer_options *options, thaw_reducer **out);
+/* No step may be open (between ready and finish). */
+void thaw_reducer_free(thaw_reducer **reducer);
+
+/* Local. */
+void thaw_reducer_begin(thaw_reducer *reducer);
+void thaw_reducer_add(thaw_reducer *reducer, int32_t tensor, const float *data);     /* one shard's */
+void thaw_reducer_add_count(thaw_reducer *reducer, int32_t word, int64_t value);
+void thaw_reducer_add_sum(thaw_reducer *reducer, int32_t word, double value);        /* one shard's or one sample's */
+void thaw_reducer_fail(thaw_reducer *reducer, thaw_status status); /* THAW_OK does nothing; the record is thaw_error_last */
+
+/* Collective in the sense that every rank ends with finish; how often and when ready and progress are called may differ.
+ * ready: no more shard of this rank will add to the tensor. */
+void thaw_reducer_ready(thaw_reducer *reducer, thaw_comm *comm, int32_t tensor);
+void thaw_reducer_progress(thaw_reducer *reducer, thaw_comm *comm);
+/* Sends what was not sent, waits. The outcome is the same on every rank, and so is the status: that of a failed rank. */
+THAW_NODISCARD thaw_status thaw_reducer_finish(thaw_reducer *reducer, thaw_comm *comm, thaw_reduce_outcome *outcome);
+
+/* Local, after THAW_REDUCE_OK. out = scale * sum, rounded to float; also fixes the tensor's next quantum, so every rank gets
+ * every tensor once (a tensor that nobody gets keeps its quantum). */
+void thaw_reducer_get(thaw_reducer *reducer, int32_t tensor, double scale, float *out);
+int64_t thaw_reducer_count(const thaw_reducer *reducer, int32_t word);
+double thaw_reducer_sum(const thaw_reducer *reducer, int32_t word);
+/* After THAW_REDUCE_NOT_FINITE: the first tensor that was not finite; -1 when it was a control sum. */
+int32_t thaw_reducer_culprit(const thaw_reducer *reducer);
+
+/* The quanta of the next step as binary exponents, one a tensor: state that a checkpoint must hold (I32, writable), so that a
+ * resumed run gives the same bits. */
+int32_t *thaw_reducer_exponents(thaw_reducer *reducer);
+/* What one step sends: payload bytes and calls. The truth is thaw_comm_count. */
+void thaw_reducer_plan(const thaw_reducer *reducer, int64_t *bytes, int64_t *calls);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

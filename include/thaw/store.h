@@ -1,0 +1,53 @@
+/* thaw/store.h - the backbone file: weights to start from, and all that is needed to use them rightly.
+ *
+ * An HDF5 file (module h5) with the root attributes format = "thaw-backbone" and version = 1, and the groups
+ *   backbone/<name>   parameters and buffers under the names of their origin
+ *   head/<name>       the head they were trained with (may be missing)
+ *   spec/<name>       how the model module rebuilds the graph; opaque here
+ *   input/mean, input/std          float64 (C): how inputs were normalised
+ *   features/mean, features/variance   float64 (D): statistics of the features on the source data (may be missing)
+ * Nothing here communicates: one rank reads, thaw_ckpt_bcast hands out. */
+#ifndef THAW_STORE_H
+#define THAW_STORE_H
+
+#include "thaw/base.h"
+#include "thaw/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define THAW_BACKBONE_VERSION 1
+
+/* init: `thaw_backbone b = {0};`. For writing, the members may point to memory that is not the struct's own (then do not
+ * call clear); after reading it owns everything. */
+typedef struct thaw_backbone {
+    char *arch;          /* "resnet20" */
+    thaw_state spec;     /* of the model module */
+    thaw_state tensors;  /* not empty */
+    thaw_state head;     /* may be empty */
+    int64_t C, H, W;     /* input the weights were trained on; all > 0 */
+    double *mean, *std;  /* (C), std > 0 */
+    thaw_strings blocks; /* names in forward order; may be empty */
+    thaw_strings classes; /* what the source head tells apart; may be empty */
+    char *origin;        /* where the weights are from, one sentence; NULL: unknown */
+    char *license;       /* NULL: unknown */
+    int64_t D;           /* features; 0: no source statistics */
+    double *feature_mean, *feature_variance; /* (D) */
+    int64_t feature_samples;                 /* samples behind them */
+    thaw_digest digest;  /* thaw_state_digest(tensors); set by write and read */
+} thaw_backbone;
+
+/* Checks (THAW_ERR_FAIL names the member) and writes atomically; THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_backbone_write(const char *path, thaw_backbone *b);
+/* THAW_ERR_INPUT: no such file, another kind of file, newer version, missing or inconsistent members, damaged data. *b is
+ * empty after an error. */
+THAW_NODISCARD thaw_status thaw_backbone_read(const char *path, thaw_backbone *b);
+/* All but the data of tensors and head (their entries have data NULL): quick, for listing. */
+THAW_NODISCARD thaw_status thaw_backbone_read_info(const char *path, thaw_backbone *b);
+void thaw_backbone_clear(thaw_backbone *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -71,11 +71,10 @@ typedef struct thaw_design {
     double discordance;   /* share of examples one model has right, the other wrong */
     double design_effect; /* of clusters: 1 + (size - 1) * intra-cluster correlation */
     int64_t seeds;
-    double
-        seed_correlation; /* of one example's difference between two seeds; 1 = seeds bring no new information */
-    double seed_sd;      /* standard deviation over seeds of the true gain */
-    double alpha;        /* two-sided, of one comparison and of the family */
-    int64_t comparisons; /* rungs judged together (Holm) */
+    double seed_correlation; /* of one example's difference between seeds; 1 = seeds add nothing */
+    double seed_sd;          /* standard deviation over seeds of the true gain */
+    double alpha;            /* two-sided, of one comparison and of the family */
+    int64_t comparisons;     /* rungs judged together (Holm) */
     double power;
     double min_effect; /* smaller gains are refused whatever their p */
 } thaw_design;

@@ -1,0 +1,45 @@
+/* Private to evidence: what the bootstrap and the analysis of variance work on. */
+#ifndef EVIDENCE_PAIRED_IMPL_H
+#define EVIDENCE_PAIRED_IMPL_H
+
+#include "thaw/evidence.h"
+
+/* A unit is what is drawn: a cluster, or an example on its own. */
+typedef struct thaw_units {
+    int64_t count, seeds;
+    double *difference; /* (count, seeds) sums of B - A over the unit's examples */
+    double *size;       /* (count) examples */
+} thaw_units;
+
+THAW_NODISCARD thaw_status thaw_units_make(const thaw_scores *scores, thaw_units *out);
+void thaw_units_clear(thaw_units *units);
+
+/* Fills se, df, var_*, seed_correlation, seed_sd, t_* of *out from its delta, level and bounded. */
+THAW_NODISCARD thaw_status thaw_crossed_analysis(const thaw_units *units, thaw_paired *out);
+
+/* How the counts of a resample are drawn; both are exact multinomial draws. */
+typedef enum thaw_draw {
+    THAW_DRAW_AUTO,
+    THAW_DRAW_INDICES, /* one index a unit */
+    THAW_DRAW_CLASSES  /* units that are alike are counted together, from fair bits */
+} thaw_draw;
+
+/* Fills boot_* of *out. */
+THAW_NODISCARD thaw_status thaw_crossed_bootstrap(const thaw_units *units,
+                                                  const thaw_bootstrap *how, thaw_draw draw,
+                                                  thaw_paired *out);
+
+/* Random 32-bit words of one stream, a block of four at a time. */
+typedef struct thaw_words {
+    thaw_rng stream;
+    uint32_t block, used;
+    uint32_t buffer[4];
+} thaw_words;
+
+thaw_words thaw_words_make(uint64_t seed, uint32_t resample);
+/* Exact draw from Binomial(n, numerator / denominator), by integers only: the same on every platform. */
+int64_t thaw_words_binomial(thaw_words *words, int64_t n, int64_t numerator, int64_t denominator);
+/* Unbiased index below n, 0 < n < 2^32. */
+uint32_t thaw_words_below(thaw_words *words, uint32_t n);
+
+#endif

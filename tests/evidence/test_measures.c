@@ -1,0 +1,350 @@
+/* Drift, confusion, domain gap, transferability and calibration: known answers and invariances. */
+#include "thaw/evidence.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void near(double got, double wanted, double tolerance)
+{
+    if (!(fabs(got - wanted) <= tolerance))
+        fail_msg("got %.15g, wanted %.15g within %g", got, wanted, tolerance);
+}
+
+static void fill_normal(float *x, int64_t count, uint32_t stream)
+{
+    thaw_rng rng = thaw_rng_make(7, THAW_RNG_TEST, stream, 0);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (float)thaw_rng_normal(&rng);
+}
+
+static void motion(void **state)
+{
+    (void)state;
+    const float w0[] = {3, 4, 0};
+    const float w[] = {3, 4, 5};
+    thaw_motion m = {0};
+    assert_true(thaw_motion_relative(&m) == 0);
+    thaw_motion_add(&m, w, w0, 3);
+    near(thaw_motion_relative(&m), 1, 1e-15);
+    thaw_motion_add(&m, w0, w0, 3);
+    near(thaw_motion_relative(&m), 5 / sqrt(50), 1e-15);
+    thaw_motion from_zero = {0};
+    thaw_motion_add(&from_zero, w, w0 + 2, 1);
+    assert_true(isinf(thaw_motion_relative(&from_zero)));
+}
+
+static double cka(const float *x, int64_t D1, const float *y, int64_t D2, int64_t n, bool unbiased)
+{
+    thaw_cka c;
+    assert_int_equal(thaw_cka_init(&c, D1, D2), THAW_OK);
+    thaw_cka_add(&c, x, y, n);
+    double value = unbiased ? thaw_cka_unbiased(&c) : thaw_cka_biased(&c);
+    thaw_cka_clear(&c);
+    return value;
+}
+
+static void cka_known(void **state)
+{
+    (void)state;
+    const float x[] = {1, 0, 0, 1, 1, 1, 2, 0};
+    const float y[] = {1, 2, 0, 1, 3, 1, 2, 2};
+    float scaled[8];
+    for (int i = 0; i < 8; i++)
+        scaled[i] = 2 * x[i] + 3;
+    near(cka(x, 2, y, 2, 4, false), 0.444749589997, 5e-13);
+    near(cka(x, 2, scaled, 2, 4, false), 1, 1e-14);
+    const float x6[] = {1, 0, 0, 1, 1, 1, 2, 0, 3, 1, 0, 2};
+    const float y6[] = {1, 2, 0, 1, 3, 1, 2, 2, 2, 0, 1, 1};
+    thaw_cka c;
+    assert_int_equal(thaw_cka_init(&c, 2, 2), THAW_OK);
+    thaw_cka_add(&c, x6, y6, 6);
+    double xy;
+    double xx;
+    double yy;
+    thaw_cka_hsic(&c, &xy, &xx, &yy);
+    near(xy, 0.222222222222, 5e-13);
+    near(xx, 1.733333333333, 5e-13);
+    near(yy, 1.111111111111, 5e-13);
+    near(thaw_cka_unbiased(&c), 0.160128153805, 5e-13);
+    near(thaw_cka_biased(&c), 0.352822618700, 5e-13);
+    thaw_cka_clear(&c);
+}
+
+/* The unbiased estimator straight from its definition, with both n x n matrices. */
+static double hsic_by_definition(const float *x, int64_t D1, const float *y, int64_t D2, int64_t n)
+{
+    double trace = 0;
+    double sum_k = 0;
+    double sum_l = 0;
+    double chain = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double row_k = 0;
+        double row_l = 0;
+        for (int64_t j = 0; j < n; j++) {
+            double k = 0;
+            double l = 0;
+            for (int64_t d = 0; d < D1; d++)
+                k += (double)x[i * D1 + d] * (double)x[j * D1 + d];
+            for (int64_t d = 0; d < D2; d++)
+                l += (double)y[i * D2 + d] * (double)y[j * D2 + d];
+            if (i == j)
+                continue;
+            trace += k * l;
+            row_k += k;
+            row_l += l;
+        }
+        sum_k += row_k;
+        sum_l += row_l;
+        chain += row_k * row_l;
+    }
+    double N = (double)n;
+    return (trace + sum_k * sum_l / ((N - 1) * (N - 2)) - 2 * chain / (N - 2)) / (N * (N - 3));
+}
+
+static void cka_properties(void **state)
+{
+    (void)state;
+    enum { n = 37, D1 = 5, D2 = 3 };
+    float x[n * D1];
+    float y[n * D2];
+    fill_normal(x, n * D1, 1);
+    fill_normal(y, n * D2, 2);
+    for (int i = 0; i < n; i++)
+        y[i * D2] += x[i * D1] + 4;
+    thaw_cka whole;
+    thaw_cka first;
+    thaw_cka second;
+    assert_int_equal(thaw_cka_init(&whole, D1, D2), THAW_OK);
+    assert_int_equal(thaw_cka_init(&first, D1, D2), THAW_OK);
+    assert_int_equal(thaw_cka_init(&second, D1, D2), THAW_OK);
+    thaw_cka_add(&whole, x, y, n);
+    thaw_cka_add(&first, x, y, 10);
+    thaw_cka_add(&second, x + 10 * D1, y + 10 * D2, n - 10);
+    thaw_cka_merge(&first, &second);
+    near(thaw_cka_biased(&first), thaw_cka_biased(&whole), 1e-13);
+    near(thaw_cka_unbiased(&first), thaw_cka_unbiased(&whole), 1e-12);
+    double xy;
+    double xx;
+    double yy;
+    thaw_cka_hsic(&whole, &xy, &xx, &yy);
+    near(xy, hsic_by_definition(x, D1, y, D2, n), 1e-11);
+    near(xx, hsic_by_definition(x, D1, x, D1, n), 1e-11);
+    near(yy, hsic_by_definition(y, D2, y, D2, n), 1e-11);
+    near(cka(x, D1, y, D2, n, false), cka(y, D2, x, D1, n, false), 1e-14);
+    assert_true(isnan(cka(x, D1, y, D2, 3, true)));
+    thaw_cka_clear(&second);
+    thaw_cka_clear(&first);
+    thaw_cka_clear(&whole);
+}
+
+/* Independent features, D close to n: the biased estimate is high, the unbiased one is about zero. */
+static void cka_bias(void **state)
+{
+    (void)state;
+    enum { n = 40, D = 40 };
+    float *x = NULL;
+    float *y = NULL;
+    assert_int_equal(thaw_alloc(&x, n * D, sizeof *x), THAW_OK);
+    assert_int_equal(thaw_alloc(&y, n * D, sizeof *y), THAW_OK);
+    fill_normal(x, n * D, 3);
+    fill_normal(y, n * D, 4);
+    assert_true(cka(x, D, y, D, n, false) > 0.4);
+    near(cka(x, D, y, D, n, true), 0, 0.1);
+    near(thaw_mean_cosine(x, x, n, D), 1, 1e-12);
+    near(thaw_mean_cosine(x, y, n, D), 0, 0.1);
+    thaw_free(&y);
+    thaw_free(&x);
+    const float zero[] = {0, 0, 1, 0};
+    const float other[] = {0, 0, 0, 0};
+    near(thaw_mean_cosine(zero, other, 2, 2), 0.5, 0);
+}
+
+static void confusion(void **state)
+{
+    (void)state;
+    const int32_t labels[] = {0, 0, 0, 0, 1, 1, 1, 1, 1, 1};
+    const int32_t before[] = {0, 0, 0, 1, 1, 1, 1, 2, 2, 2};
+    const int32_t after[] = {0, 0, 0, 1, 1, 1, 1, 1, 1, 0};
+    int64_t first[9] = {0};
+    int64_t second[9] = {0};
+    assert_int_equal(thaw_confusion_add(labels, before, 10, NULL, 3, first), THAW_OK);
+    assert_int_equal(thaw_confusion_add(labels, after, 10, NULL, 3, second), THAW_OK);
+    assert_int_equal(first[0], 3);
+    assert_int_equal(first[5], 3);
+    double recall[3];
+    double precision[3];
+    double f1[3];
+    thaw_class_summary s = thaw_confusion_summary(first, 3, recall, precision, f1);
+    near(s.accuracy, 0.6, 1e-15);
+    near(recall[0], 0.75, 1e-15);
+    near(recall[1], 0.5, 1e-15);
+    assert_true(isnan(recall[2]) && precision[2] == 0 && f1[2] == 0);
+    near(s.balanced_accuracy, 0.625, 1e-15);
+    near(s.macro_f1, (6.0 / 7 + 6.0 / 10 + 0) / 3, 1e-15);
+    thaw_cell_change change[2];
+    assert_int_equal(thaw_confusion_changes(first, second, 3, change, 2), 2);
+    assert_true(change[0].label == 1 && change[0].prediction == 2 && change[0].before == 3 &&
+                change[0].after == 0);
+    assert_true(change[1].label == 1 && change[1].prediction == 0 && change[1].after == 1);
+    assert_int_equal(thaw_confusion_changes(first, second, 3, change, 1), 1);
+    assert_int_equal(change[0].prediction, 2);
+    assert_int_equal(thaw_confusion_changes(first, first, 3, change, 2), 0);
+    const int32_t bad[] = {3};
+    assert_int_equal(thaw_confusion_add(bad, before, 1, NULL, 3, first), THAW_ERR_INPUT);
+    assert_int_equal(thaw_confusion_add(labels, bad, 1, NULL, 3, first), THAW_ERR_INPUT);
+    int64_t none[4] = {0};
+    assert_true(isnan(thaw_confusion_summary(none, 2, NULL, NULL, NULL).accuracy));
+}
+
+static void eigen(void **state)
+{
+    (void)state;
+    enum { D = 17 };
+    float x[D * D];
+    double matrix[D * D];
+    double kept[D * D];
+    double values[D];
+    double vectors[D * D];
+    fill_normal(x, D * D, 5);
+    for (int i = 0; i < D; i++) {
+        for (int j = 0; j < D; j++)
+            matrix[i * D + j] = (double)x[i * D + j] + (double)x[j * D + i];
+    }
+    memcpy(kept, matrix, sizeof kept);
+    thaw_symmetric_eigen(matrix, D, values, vectors);
+    for (int k = 0; k < D; k++) {
+        for (int i = 0; i < D; i++) {
+            double sum = 0;
+            for (int j = 0; j < D; j++)
+                sum += kept[i * D + j] * vectors[j * D + k];
+            near(sum, values[k] * vectors[i * D + k], 1e-12);
+        }
+        assert_true(k == 0 || values[k] >= values[k - 1]);
+    }
+}
+
+static void frechet(void **state)
+{
+    (void)state;
+    const double mean1[] = {0, 0};
+    const double mean2[] = {1, 2};
+    const double var1[] = {1, 4};
+    const double var2[] = {4, 1};
+    near(thaw_frechet_diagonal(mean1, var1, mean2, var2, 2), 7, 1e-14);
+    const double cov1[] = {1, 0, 0, 4};
+    const double cov2[] = {4, 0, 0, 1};
+    double full;
+    assert_int_equal(thaw_frechet_full(mean1, cov1, mean2, cov2, 2, &full), THAW_OK);
+    near(full, 7, 1e-12);
+    /* 2 x 2: tr (C1 C2)^(1/2) = sqrt(tr(C1 C2) + 2 sqrt(det C1 det C2)). */
+    const double a[] = {2, 1, 1, 3};
+    const double b[] = {5, -1, -1, 2};
+    double root = sqrt((2 * 5 - 1) + (-1 + 3 * 2) + 2 * sqrt(5.0 * 9.0));
+    assert_int_equal(thaw_frechet_full(mean1, a, mean2, b, 2, &full), THAW_OK);
+    near(full, 5 + 5 + 7 - 2 * root, 1e-12);
+    assert_int_equal(thaw_frechet_full(mean1, a, mean1, a, 2, &full), THAW_OK);
+    near(full, 0, 1e-12);
+    assert_int_equal(thaw_frechet_full(mean1, a, mean2, b, THAW_FRECHET_MAX_D + 1, &full),
+                     THAW_ERR_FAIL);
+    const float x[] = {0, 1, 2, 1, 4, 4};
+    double mean[2];
+    double var[2];
+    double cov[4];
+    thaw_moments(x, 3, 2, mean, var, cov);
+    near(mean[0], 2, 1e-15);
+    near(var[0], 4, 1e-15);
+    near(cov[1], 3, 1e-15);
+    near(cov[3], var[1], 1e-15);
+}
+
+static void proxy_a(void **state)
+{
+    (void)state;
+    thaw_proxy_a gap = thaw_proxy_a_from_error(15, 100, 0.95);
+    near(gap.distance, 1.4, 1e-14);
+    near(gap.interval.high, 2 * (1 - 2 * (1 - 0.9069401471)), 1e-9);
+    near(thaw_proxy_a_from_error(70, 100, 0.95).distance, 0, 0);
+    enum { n = 200, D = 8 };
+    float x[n * D];
+    float y[n * D];
+    fill_normal(x, n * D, 16);
+    fill_normal(y, n * D, 18);
+    assert_int_equal(thaw_proxy_a_features(x, n, y, n, D, 0.95, &gap), THAW_OK);
+    assert_int_equal(gap.n, 2 * n);
+    assert_true(gap.interval.low == 0 && gap.distance < 0.4);
+    for (int i = 0; i < n; i++)
+        y[i * D + 3] += 4;
+    assert_int_equal(thaw_proxy_a_features(x, n, y, n, D, 0.95, &gap), THAW_OK);
+    /* Two sides 4 standard deviations apart: Bayes error Phi(-2) = 0.023, distance 1.91. */
+    near(gap.distance, 1.91, 0.09);
+    assert_int_equal(thaw_proxy_a_features(x, 3, y, n, D, 0.95, &gap), THAW_ERR_INPUT);
+    memset(x, 0, sizeof x);
+    assert_int_equal(thaw_proxy_a_features(x, n, x, n, D, 0.95, &gap), THAW_OK);
+    near(gap.error, 0.5, 1e-12);
+}
+
+static void logme(void **state)
+{
+    (void)state;
+    const float perfect[] = {1, 1, 1, -1, 1, 1, 1, -1};
+    const int32_t perfect_labels[] = {0, 1, 0, 1};
+    double value;
+    assert_int_equal(thaw_logme(perfect, 4, 2, perfect_labels, 2, &value), THAW_OK);
+    near(value, 1.882579628145, 1e-6); /* the fit is perfect: what is left is rounding over 1e-5 */
+    const float mixed[] = {1, 1, 1, 1, 1, 1, 1, -1, 1, -1, 1, -1};
+    const int32_t mixed_labels[] = {0, 0, 1, 1, 0, 1};
+    assert_int_equal(thaw_logme(mixed, 6, 2, mixed_labels, 2, &value), THAW_OK);
+    near(value, -1.022347537630, 5e-12);
+    const int32_t bad[] = {0, 0, 1, 2, 0, 1};
+    assert_int_equal(thaw_logme(mixed, 6, 2, bad, 2, &value), THAW_ERR_INPUT);
+}
+
+/* Fewer and more features than rows take different routes; wanted values from numpy's SVD and the authors' loop. */
+static double logme_of_pattern(int64_t n, int64_t D)
+{
+    float x[14 * 14];
+    int32_t labels[14];
+    double value = 0;
+    for (int64_t i = 0; i < n; i++) {
+        labels[i] = (int32_t)((i * i + i / 3) % 3);
+        for (int64_t j = 0; j < D; j++)
+            x[i * D + j] = (float)((i * 7 + j * 13 + i * j) % 11 - 5);
+    }
+    assert_int_equal(thaw_logme(x, n, D, labels, 3, &value), THAW_OK);
+    return value;
+}
+
+static void logme_shapes(void **state)
+{
+    (void)state;
+    near(logme_of_pattern(14, 5), -0.7730009110042725, 1e-9);
+    near(logme_of_pattern(10, 14), 0.3063080935701101, 1e-6);
+}
+
+static void calibration(void **state)
+{
+    (void)state;
+    const float confidence[] = {0.9f, 0.9f, 0.6f, 0.6f, 1.0f};
+    const float right[] = {1, 0, 1, 1, 1};
+    near(thaw_calibration_error(confidence, right, 5, 10), (0.8 + 0.8) / 5, 1e-7);
+    near(thaw_calibration_error(confidence, right, 0, 10), 0, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(motion),         cmocka_unit_test(cka_known),
+        cmocka_unit_test(cka_properties), cmocka_unit_test(cka_bias),
+        cmocka_unit_test(confusion),      cmocka_unit_test(eigen),
+        cmocka_unit_test(frechet),        cmocka_unit_test(proxy_a),
+        cmocka_unit_test(logme),          cmocka_unit_test(logme_shapes),
+        cmocka_unit_test(calibration),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -54,10 +54,11 @@ typedef struct thaw_model {
     thaw_graph *graph;    /* owned */
     int64_t D;            /* features */
     int32_t blocks;       /* blocks without the stem: valid indices are 1..blocks */
+    const char *adapter;  /* name of the PEFT method attached by adapt; NULL: none */
 } thaw_model;
 
-/* Builds the graph, marks features and logits, allocates parameters (zero; running_var one, see thaw_model_initialize) and
- * marks everything trainable. THAW_ERR_CONFIG: unknown arch (with a suggestion), a size that does not fit; names the field. */
+/* Builds the graph, marks features and logits, allocates parameters (zero: load or initialize them) and marks
+ * everything trainable. THAW_ERR_CONFIG: unknown arch (with a suggestion), a size that does not fit; names the field. */
 THAW_NODISCARD thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out);
 void thaw_model_free(thaw_model **model);
 /* Fresh random values for every parameter, and running statistics 0 and 1. The same seed gives the same values for a name. */
@@ -80,10 +81,8 @@ typedef struct thaw_model_arch {
 } thaw_model_arch;
 int32_t thaw_model_arch_count(void);
 const thaw_model_arch *thaw_model_arch_at(int32_t index);
-/* NULL and an error record with a suggestion when unknown; THAW_ERR_CONFIG. */
+/* THAW_ERR_CONFIG with a suggestion when there is no such architecture. */
 THAW_NODISCARD thaw_status thaw_model_arch_find(const char *name, const thaw_model_arch **out);
-/* Names only, NULL-ended (for suggestions and ENUM-like checks). */
-const char *const *thaw_model_names(void);
 /* Parameters without buffers, as PyTorch counts them, of the arch at its quoted input and classes. */
 THAW_NODISCARD thaw_status thaw_model_arch_params(const thaw_model_arch *arch, int64_t *out);
 

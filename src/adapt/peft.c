@@ -1,0 +1,97 @@
+#include "thaw/adapt.h"
+
+#include "adapt/adapt_impl.h"
+
+#include <string.h>
+
+#define THAW_KIND(name, doc) #name,
+static const char *const names[] = {
+#include "adapt/kinds.def"
+    NULL};
+#undef THAW_KIND
+
+#define THAW_KIND(name, doc) doc,
+static const char *const docs[] = {
+#include "adapt/kinds.def"
+};
+#undef THAW_KIND
+
+#define THAW_KIND(name, doc) &adapt_kind_##name,
+static const adapt_method *const methods[] = {
+#include "adapt/kinds.def"
+};
+#undef THAW_KIND
+#define METHODS (sizeof methods / sizeof *methods)
+
+#define FIELD(member, ctype) THAW_FIELD(thaw_peft, member, ctype)
+const thaw_field thaw_peft_fields[] = {
+    {.name = "method",
+     .type = THAW_FIELD_ENUM,
+     .offset = FIELD(method, int),
+     .preset = "lora",
+     .choices = names,
+     .doc = "What the peft rung trains beside the head."},
+    {.name = "rank",
+     .type = THAW_FIELD_INT,
+     .offset = FIELD(rank, int64_t),
+     .preset = "8",
+     .least = 1,
+     .most = 65536,
+     .doc = "Rank of lora's update."},
+    {.name = "alpha",
+     .type = THAW_FIELD_DOUBLE,
+     .offset = FIELD(alpha, double),
+     .preset = "16",
+     .least = 1e-6,
+     .most = 1e6,
+     .doc = "lora's update is scaled by alpha / rank."},
+    {.name = "rslora",
+     .type = THAW_FIELD_BOOL,
+     .offset = FIELD(rslora, bool),
+     .preset = "false",
+     .doc = "Scale lora's update by alpha / sqrt(rank) instead."},
+    {.name = "dropout",
+     .type = THAW_FIELD_DOUBLE,
+     .offset = FIELD(dropout, double),
+     .preset = "0",
+     .least = 0,
+     .most = 0.99,
+     .doc = "Probability of dropout on the input of lora's update."},
+    {.name = "targets",
+     .type = THAW_FIELD_STRINGS,
+     .offset = FIELD(targets, thaw_strings),
+     .preset = "",
+     .doc = "Where lora goes: conv, linear, or patterns of module names; none takes both."},
+    {.name = NULL                                      }
+};
+#undef FIELD
+
+void thaw_peft_defaults(thaw_peft *out)
+{
+    *out = (thaw_peft){.rank = 8, .alpha = 16};
+}
+
+const char *const *thaw_peft_names(void)
+{
+    return names;
+}
+
+const char *thaw_peft_doc(int method)
+{
+    return docs[method];
+}
+
+const adapt_method *adapt_method_at(int method)
+{
+    THAW_ASSERT(method >= 0 && (size_t)method < METHODS);
+    return methods[method];
+}
+
+const adapt_method *adapt_method_of(const thaw_model *model)
+{
+    for (size_t i = 0; model->adapter && i < METHODS; i++) {
+        if (strcmp(names[i], model->adapter) == 0)
+            return methods[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,140 @@
+#include "thaw/model.h"
+
+#include "model/model_impl.h"
+
+#include <string.h>
+
+#define MOST_PIXELS  65536
+#define MOST_CLASSES 10000000
+
+static thaw_status check_range(const char *field, int64_t value, int64_t least, int64_t most)
+{
+    THAW_CHECK(value >= least && value <= most, THAW_ERR_CONFIG,
+               "a model's %s cannot be %lld; it must be from %lld to %lld", field, (long long)value,
+               (long long)least, (long long)most);
+    return THAW_OK;
+}
+
+static thaw_status spec_check(const thaw_model_spec *spec)
+{
+    THAW_TRY(check_range("number of input channels", spec->C, 1, MOST_PIXELS));
+    THAW_TRY(check_range("input height", spec->H, 1, MOST_PIXELS));
+    THAW_TRY(check_range("input width", spec->W, 1, MOST_PIXELS));
+    THAW_TRY(check_range("number of classes", spec->K, 1, MOST_CLASSES));
+    THAW_TRY(check_range("width", spec->width, 0, 4096));
+    for (int64_t i = 0; i < spec->hidden.count; i++)
+        THAW_TRY(check_range("hidden layer", spec->hidden.items[i], 1, 1000000));
+    THAW_CHECK(spec->head_dropout >= 0 && spec->head_dropout < 1, THAW_ERR_CONFIG,
+               "head_dropout %g must be from 0 up to, but not, 1", spec->head_dropout);
+    return THAW_OK;
+}
+
+/* Presets that depend on the architecture, written out so that a stored spec says what was built. */
+static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *arch)
+{
+    bool layered = arch->width == 0;
+    THAW_CHECK(layered || spec->hidden.count == 0, THAW_ERR_CONFIG,
+               "hidden is for mlp, and %s has no hidden layers to size; use width", arch->name);
+    THAW_CHECK(!layered || spec->width == 0, THAW_ERR_CONFIG,
+               "width %lld is for residual networks; size an mlp with hidden",
+               (long long)spec->width);
+    if (spec->width == 0)
+        spec->width = arch->width;
+    if (layered && spec->hidden.count == 0) {
+        THAW_TRY(thaw_alloc(&spec->hidden.items, 2, sizeof *spec->hidden.items));
+        spec->hidden.items[0] = 256;
+        spec->hidden.items[1] = 128;
+        spec->hidden.count = 2;
+    }
+    return THAW_OK;
+}
+
+static thaw_status build(thaw_model *model, const model_family *family)
+{
+    const thaw_model_spec *spec = &model->spec;
+    thaw_graph *g = model->graph;
+    int64_t dims[] = {spec->C, spec->H, spec->W};
+    thaw_graph_set_block(g, 0, "stem");
+    thaw_value x = family->build(model, thaw_graph_input(g, thaw_shape_make(3, dims)));
+    thaw_graph_set_features(g, x);
+    if (x >= 0)
+        model->D = thaw_graph_value_shape(g, x).dim[0];
+    thaw_graph_set_block(g, -1, "head");
+    if (spec->head_dropout > 0)
+        x = thaw_graph_dropout(g, x, (float)spec->head_dropout);
+    thaw_graph_set_logits(g, thaw_graph_linear(g, "fc", x, spec->K, true));
+    return thaw_graph_finish(g);
+}
+
+thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out)
+{
+    thaw_status status = THAW_OK;
+    const thaw_model_arch *arch = NULL;
+    thaw_model *model = NULL;
+    THAW_TRY(thaw_model_arch_find(spec->arch, &arch));
+    THAW_TRY(spec_check(spec));
+    THAW_TRY(thaw_alloc(&model, 1, sizeof *model));
+    THAW_TRY_TO(thaw_model_spec_copy(spec, &model->spec));
+    THAW_TRY_TO(spec_resolve(&model->spec, arch));
+    THAW_TRY_TO(thaw_graph_new(&model->graph));
+    status = build(model, model_family_of(arch));
+    if (status != THAW_OK) {
+        status = thaw_fail_context(status, "building %s for input %lld x %lld x %lld: ", arch->name,
+                                   (long long)spec->C, (long long)spec->H, (long long)spec->W);
+        goto done;
+    }
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++)
+        thaw_graph_param(model->graph, i)->trainable = true;
+    THAW_TRY_TO(thaw_graph_analyze(model->graph));
+    *out = model;
+    model = NULL;
+done:
+    thaw_model_free(&model);
+    return status;
+}
+
+void thaw_model_free(thaw_model **model)
+{
+    if (!*model)
+        return;
+    thaw_graph_free(&(*model)->graph);
+    thaw_model_spec_clear(&(*model)->spec);
+    thaw_free(model);
+}
+
+void thaw_model_initialize(thaw_model *model, uint64_t seed)
+{
+    thaw_graph_initialize(model->graph, seed, NULL, NULL);
+}
+
+static bool in_head(const thaw_param *p, const void *context)
+{
+    (void)context;
+    return p->block == -1;
+}
+
+void thaw_model_initialize_head(thaw_model *model, uint64_t seed)
+{
+    thaw_graph_initialize(model->graph, seed, in_head, NULL);
+}
+
+int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first)
+{
+    if (strcmp(name, "head") == 0) {
+        *first = -1;
+        return 1;
+    }
+    int32_t count = 0;
+    size_t length = strlen(name);
+    for (int32_t i = 0; i <= model->blocks; i++) {
+        const char *block = thaw_graph_block_name(model->graph, i);
+        bool whole = strcmp(block, name) == 0;
+        bool stage = length > 0 && strncmp(block, name, length) == 0 && block[length] == '.';
+        if (!whole && !stage)
+            continue;
+        if (count == 0)
+            *first = i;
+        count++;
+    }
+    return count;
+}

@@ -1,0 +1,32 @@
+/* model_impl.h - what a family gives to the common code, and builders that residual families share. */
+#ifndef MODEL_MODEL_IMPL_H
+#define MODEL_MODEL_IMPL_H
+
+#include "thaw/model.h"
+
+/* Build adds stem and blocks to model->graph, from the input value on, and sets model->blocks; it returns the features.
+ * model->spec is complete by then. Builder errors stay in the graph. */
+typedef struct model_family {
+    const char *name;
+    const thaw_model_arch *arches;
+    int32_t count;
+    thaw_value (*build)(thaw_model *model, thaw_value input);
+} model_family;
+
+#define THAW_KIND(name) extern const model_family model_family_##name;
+#include "model/kinds.def"
+#undef THAW_KIND
+
+/* The family an architecture belongs to. */
+const model_family *model_family_of(const thaw_model_arch *arch);
+
+/* Convolution without bias, square kernel, torchvision's init; padding keeps the size at stride 1. */
+thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                      int64_t channels, int64_t kernel, int64_t stride);
+/* Batch norm with PyTorch's epsilon and momentum. */
+thaw_value model_norm(thaw_graph *g, const char *prefix, const char *name, thaw_value x);
+/* conv, norm, relu: prefix.conv<i>, prefix.bn<i>; prefix "" for none. */
+thaw_value model_conv_norm(thaw_graph *g, const char *prefix, int i, thaw_value x, int64_t channels,
+                           int64_t kernel, int64_t stride);
+
+#endif

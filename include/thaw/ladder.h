@@ -1,0 +1,44 @@
+/* thaw/ladder.h - the whole ladder: rungs, trials on sub-groups of ranks, climbing, the transfer note.
+ *
+ * A trial is one run (module train) of one rung with one seed and one set of rates, in its own directory
+ *   <output>/trials/<rung>-lr<candidate>-seed<seed>/
+ * so that a ladder resumes trial by trial. Trials of a rung are spread over sub-groups of ladder.ranks_per_trial ranks; a trial's
+ * result does not depend on its group. After each rung everybody meets, rank 0's decision is computed from files that all
+ * can read and is the same everywhere.
+ *
+ * Order: scratch and frozen first; then the other rungs as listed. For each rung: the rate search with the first seed (same
+ * number of candidates for each rung; judged on val), then the remaining seeds with the chosen rate, then the comparison on gate
+ * with the best simpler rung. The chosen rung and the baselines meet test once, at the end.
+ *
+ * Files: config.yaml  summary.json  note.md  note.json  report.html  trials/  */
+#ifndef THAW_LADDER_H
+#define THAW_LADDER_H
+
+#include "thaw/train.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct thaw_ladder_options {
+    bool resume;    /* finished trials are kept, a running one continues from its checkpoint */
+    bool overwrite; /* an existing ladder is replaced */
+    bool quiet;
+} thaw_ladder_options;
+
+/* Runs the ladder and writes its files. Collective; config must be equal on all ranks. THAW_ERR_CONFIG when ranks_per_trial does not
+ * divide the rank count; THAW_ERR_STOPPED as thaw_train_run. */
+THAW_NODISCARD thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config, const thaw_ladder_options *options);
+
+/* Writes note.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
+THAW_NODISCARD thaw_status thaw_ladder_render(const char *directory);
+
+/* Compares two finished runs on the predictions of one split both have ("gate", else "val"); *out gets B - A overall and per slice
+ * with verdicts. Collective. THAW_ERR_INPUT when they were not judged on the same samples. */
+THAW_NODISCARD thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a, const char *run_b, const char *split,
+                                                    thaw_json **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,269 @@
+#include "thaw/train.h"
+
+#include <string.h>
+
+#include "train/train_impl.h"
+
+/* The one table behind parsing, defaults, `--help`, the resolved config and docs/config.md. */
+
+static const char *const reduce_words[] = {"exact", "float", NULL};
+static const char *const weight_words[] = {"none", "balanced", NULL};
+static const char *const select_words[] = {"accuracy", "loss", "last", NULL};
+static const char *const cache_words[] = {"auto", "off", NULL};
+static const char *const mode_words[] = {"sequential", "exhaustive", NULL};
+
+#define ROW(T, key, member, kind, ctype, preset, least, most, choices, doc)                        \
+    {                                                                                              \
+        key, kind, THAW_FIELD(T, member, ctype), preset, least, most, choices, NULL, doc           \
+    }
+#define TEXT(T, key, member, preset, doc)                                                          \
+    ROW(T, key, member, THAW_FIELD_STRING, char *, preset, 0, 0, NULL, doc)
+#define INT(T, key, member, preset, least, most, doc)                                              \
+    ROW(T, key, member, THAW_FIELD_INT, int64_t, preset, least, most, NULL, doc)
+#define REAL(T, key, member, preset, least, most, doc)                                             \
+    ROW(T, key, member, THAW_FIELD_DOUBLE, double, preset, least, most, NULL, doc)
+#define FLAG(T, key, member, preset, doc)                                                          \
+    ROW(T, key, member, THAW_FIELD_BOOL, bool, preset, 0, 0, NULL, doc)
+#define WORD(T, key, member, preset, words, doc)                                                   \
+    ROW(T, key, member, THAW_FIELD_ENUM, int, preset, 0, 0, words, doc)
+#define TABLE(T, key, member, ctype, rows, doc)                                                    \
+    {                                                                                              \
+        key, THAW_FIELD_TABLE, THAW_FIELD(T, member, ctype), NULL, 0, 0, NULL, rows, doc           \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+static const thaw_field data_fields[] = {
+    TEXT(thaw_data_config, "file", file, NULL, "dataset file made by `thaw data import`"),
+    TEXT(thaw_data_config, "train", train, "train", "split that is trained on"),
+    TEXT(thaw_data_config, "val", val, "val", "split for early stopping and learning rates"),
+    TEXT(thaw_data_config, "gate", gate, "gate", "split for decisions between rungs (ladder)"),
+    TEXT(thaw_data_config, "test", test, "test", "split opened once, at the end of a ladder"),
+    ROW(thaw_data_config, "slices", slices, THAW_FIELD_STRINGS, thaw_strings, "", 0, 0, NULL,
+        "slices to report; empty: all that the file has"),
+    FLAG(thaw_data_config, "class_slices", class_slices, "true", "also one slice for each class"),
+    REAL(thaw_data_config, "memory_limit_gib", memory_limit_gib, "2", 0, 1e6,
+         "splits larger than this many GiB are read by rows instead of kept in memory"),
+    TABLE(thaw_data_config, "augment", augment, thaw_augment, thaw_augment_fields,
+          "random changes of training samples, fixed by seed, epoch and sample"),
+    END};
+
+static const thaw_field model_fields[] = {
+    TEXT(thaw_model_config, "arch", arch, "",
+         "architecture (see `thaw backbone list`); empty: that of the backbone file"),
+    INT(thaw_model_config, "width", base_width, "0", 0, 4096,
+        "channels of the first stage; 0: the architecture's own"),
+    ROW(thaw_model_config, "hidden", hidden, THAW_FIELD_INTS, thaw_ints, "", 1, 1e6, NULL,
+        "hidden layers of an mlp"),
+    REAL(thaw_model_config, "head_dropout", head_dropout, "0", 0, 0.99,
+         "dropout before the head, as a probability"),
+    TEXT(thaw_model_config, "backbone", backbone, "",
+         "backbone file; needed by every rung but scratch"),
+    END};
+
+static const thaw_field train_fields[] = {
+    INT(thaw_train_config, "epochs", epochs, "20", 1, 1e6, "passes over the training split"),
+    INT(thaw_train_config, "batch", batch, "48", 1, 1e7, "samples in a global batch"),
+    INT(thaw_train_config, "shards", shards, "24", 1, 1e6,
+        "equal parts of a batch; a multiple of the rank count, and all that results depend on"),
+    INT(thaw_train_config, "eval_batch", eval_batch, "64", 1, 1e6,
+        "samples evaluated together on one rank"),
+    WORD(thaw_train_config, "reduce", reduce, "exact", reduce_words,
+         "gradient sums: exact is the same on any rank count, float halves the volume"),
+    REAL(thaw_train_config, "label_smoothing", label_smoothing, "0", 0, 0.999,
+         "share of the target spread over all classes"),
+    WORD(thaw_train_config, "class_weights", class_weights, "none", weight_words,
+         "balanced: each class weighs the same whatever its count"),
+    INT(thaw_train_config, "early_stopping", early_stopping, "0", 0, 1e6,
+        "epochs without a better val before stopping; 0: never stop early"),
+    WORD(thaw_train_config, "select", select, "accuracy", select_words,
+         "which epoch's weights are kept, judged on val"),
+    WORD(thaw_train_config, "cache", cache, "auto", cache_words,
+         "compute the features of a frozen prefix once when inputs are deterministic"),
+    REAL(thaw_train_config, "cache_limit_gib", cache_limit_gib, "1", 0, 1e6,
+         "largest feature cache of a rank, in GiB"),
+    INT(thaw_train_config, "log_every", log_every, "10", 1, 1e9,
+        "steps between rows of metrics.jsonl"),
+    INT(thaw_train_config, "checkpoint_every", checkpoint_every, "0", 0, 1e9,
+        "steps between checkpoints; 0: one each epoch"),
+    INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000,
+        "checkpoints kept"),
+    TEXT(thaw_train_config, "save_backbone", save_backbone, "",
+         "also write the trained backbone to this file, with statistics of its features"),
+    TEXT(thaw_train_config, "head_from", head_from, "",
+         "adaptation.h5 whose head is the starting head (linear probing, then fine-tuning)"),
+    END};
+
+static const thaw_field ladder_fields[] = {
+    ROW(thaw_ladder_config, "rungs", rungs, THAW_FIELD_STRINGS, thaw_strings,
+        "[scratch, frozen, peft, 'partial:1', full]", 0, 0, NULL,
+        "rungs to try, from simple to deep; scratch and frozen are always run first"),
+    INT(thaw_ladder_config, "seeds", seeds, "3", 1, 32, "runs of each rung"),
+    WORD(thaw_ladder_config, "mode", mode, "sequential", mode_words,
+         "sequential stops when a rung does not clearly beat the best simpler one"),
+    INT(thaw_ladder_config, "ranks_per_trial", ranks_per_trial, "1", 1, 1e6,
+        "ranks that train one trial; results do not depend on it"),
+    ROW(thaw_ladder_config, "search_scratch", search_scratch, THAW_FIELD_DOUBLES, thaw_doubles,
+        "[0.03, 0.1, 0.3]", 1e-12, 1e3, NULL, "candidate rates of scratch (head and backbone)"),
+    ROW(thaw_ladder_config, "search_head", search_head, THAW_FIELD_DOUBLES, thaw_doubles,
+        "[0.03, 0.1, 0.3]", 1e-12, 1e3, NULL, "candidate head rates of the frozen rung"),
+    ROW(thaw_ladder_config, "search_adapter", search_adapter, THAW_FIELD_DOUBLES, thaw_doubles,
+        "[0.03, 0.1, 0.3]", 1e-12, 1e3, NULL, "candidate adapter rates of the peft rung"),
+    ROW(thaw_ladder_config, "search_backbone", search_backbone, THAW_FIELD_DOUBLES, thaw_doubles,
+        "[0.003, 0.01, 0.03]", 1e-12, 1e3, NULL,
+        "candidate backbone rates of partial and full; the head keeps the frozen rung's rate"),
+    FLAG(thaw_ladder_config, "head_from_frozen", head_from_frozen, "true",
+         "partial and full start from the frozen rung's head (LP-FT, Kumar et al. 2022)"),
+    REAL(thaw_ladder_config, "min_effect", min_effect, "0.01", 0, 1,
+         "smallest gain in accuracy that is worth a deeper rung"),
+    REAL(thaw_ladder_config, "margin", margin, "0.01", 0, 1,
+         "differences surely below this count as equivalent"),
+    REAL(thaw_ladder_config, "alpha", alpha, "0.05", 1e-6, 0.5,
+         "error rate of a clear gain over all rungs (Holm)"),
+    REAL(thaw_ladder_config, "confidence", confidence, "0.95", 0.5, 0.9999,
+         "level of the intervals"),
+    REAL(thaw_ladder_config, "power", power, "0.8", 0.5, 0.999,
+         "power for the smallest detectable difference"),
+    REAL(thaw_ladder_config, "slice_tolerance", slice_tolerance, "0.02", 0, 1,
+         "a deeper rung must not surely lose more than this on any slice"),
+    REAL(thaw_ladder_config, "slice_floor", slice_floor, "0", 0, 1,
+         "a slice surely below this accuracy is failing and justifies going deeper; 0: none"),
+    INT(thaw_ladder_config, "resamples", resamples, "10000", 100, 1e7, "bootstrap resamples"),
+    END};
+
+const thaw_field thaw_config_fields[] = {
+    TEXT(thaw_config, "name", name, "run", "what reports call it"),
+    TEXT(thaw_config, "output", output, NULL, "directory for everything that is written"),
+    INT(thaw_config, "seed", seed, "1", 0, 9e15, "fixes every random choice"),
+    TEXT(thaw_config, "backend", backend, "auto", "kernels: auto, openblas or ref"),
+    TEXT(thaw_config, "rung", rung, "frozen",
+         "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, full"),
+    REAL(thaw_config, "log_seconds", log_seconds, "10", 0.1, 1e6,
+         "seconds between progress lines when the output is not a terminal"),
+    TABLE(thaw_config, "data", data, thaw_data_config, data_fields, "dataset and its splits"),
+    TABLE(thaw_config, "model", model, thaw_model_config, model_fields, "network and backbone"),
+    TABLE(thaw_config, "peft", peft, thaw_peft, thaw_peft_fields, "surface of the peft rung"),
+    TABLE(thaw_config, "train", train, thaw_train_config, train_fields, "training loop"),
+    TABLE(thaw_config, "optimizer", optimizer, thaw_optim_config, thaw_optim_fields, "optimizer"),
+    TABLE(thaw_config, "schedule", schedule, thaw_schedule, thaw_schedule_fields,
+          "learning-rate schedule"),
+    TABLE(thaw_config, "rates", rates, thaw_rates, thaw_rates_fields, "learning rates of the groups"),
+    TABLE(thaw_config, "ladder", ladder, thaw_ladder_config, ladder_fields, "thaw ladder"),
+    END};
+
+/* Runs a check of another module and puts the position of `path` in front of its message. */
+static thaw_status at(const thaw_conf *conf, const char *path, thaw_status status)
+{
+    if (status == THAW_OK)
+        return THAW_OK;
+    char message[sizeof thaw_error_last()->message];
+    thaw_copy(message, sizeof message, thaw_error_last()->message);
+    return thaw_conf_error_at(conf, path, "%s", message);
+}
+
+static thaw_status check_search(const thaw_conf *conf, const thaw_ladder_config *l)
+{
+    const struct {
+        const char *path;
+        const thaw_doubles *list;
+    } lists[] = {{"ladder.search_scratch", &l->search_scratch},
+                 {"ladder.search_head", &l->search_head},
+                 {"ladder.search_adapter", &l->search_adapter},
+                 {"ladder.search_backbone", &l->search_backbone}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        if (lists[i].list->count < 1)
+            return thaw_conf_error_at(conf, lists[i].path, "is empty; give at least one rate");
+        if (lists[i].list->count != l->search_head.count)
+            return thaw_conf_error_at(conf, lists[i].path,
+                                      "has %lld rates but search_head has %lld; every rung gets the same "
+                                      "search budget, so the lists must be equally long",
+                                      (long long)lists[i].list->count,
+                                      (long long)l->search_head.count);
+    }
+    return THAW_OK;
+}
+
+static thaw_status check_rungs(const thaw_conf *conf, const thaw_config *c)
+{
+    thaw_rung rung;
+    THAW_TRY(at(conf, "rung", thaw_rung_parse(c->rung, &rung)));
+    if (c->ladder.rungs.count < 1)
+        return thaw_conf_error_at(conf, "ladder.rungs", "is empty; name at least one rung");
+    for (int64_t i = 0; i < c->ladder.rungs.count; i++) {
+        char path[64];
+        thaw_format(path, sizeof path, "ladder.rungs.%lld", (long long)i);
+        THAW_TRY(at(conf, path, thaw_rung_parse(c->ladder.rungs.items[i], &rung)));
+        for (int64_t j = 0; j < i; j++) {
+            if (strcmp(c->ladder.rungs.items[i], c->ladder.rungs.items[j]) == 0)
+                return thaw_conf_error_at(conf, path, "'%s' is named twice", c->ladder.rungs.items[i]);
+        }
+    }
+    return THAW_OK;
+}
+
+static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
+{
+    if (c->output[0] == '\0')
+        return thaw_conf_error_at(conf, "output", "is empty; name a directory");
+    if (c->train.shards > c->train.batch)
+        return thaw_conf_error_at(conf, "train.shards",
+                                  "%lld shards cannot share a batch of %lld; choose shards <= batch",
+                                  (long long)c->train.shards, (long long)c->train.batch);
+    if (c->train.batch % c->train.shards != 0)
+        return thaw_conf_error_at(conf, "train.batch", "%lld is not divisible by train.shards %lld",
+                                  (long long)c->train.batch, (long long)c->train.shards);
+    THAW_TRY(at(conf, "optimizer", thaw_optim_config_check(&c->optimizer)));
+    THAW_TRY(at(conf, "schedule", thaw_schedule_check(&c->schedule)));
+    if (c->model.arch[0] != '\0') {
+        const thaw_model_arch *arch;
+        THAW_TRY(at(conf, "model.arch", thaw_model_arch_find(c->model.arch, &arch)));
+    }
+    bool backend_known = strcmp(c->backend, "auto") == 0;
+    for (const char *const *name = thaw_kern_names(); *name != NULL; name++)
+        backend_known = backend_known || strcmp(*name, c->backend) == 0;
+    if (!backend_known)
+        return thaw_conf_error_at(conf, "backend", "unknown backend '%s'; see `thaw info`", c->backend);
+    THAW_TRY(check_rungs(conf, c));
+    return check_search(conf, &c->ladder);
+}
+
+thaw_status thaw_config_parse(const char *name, const char *text, size_t bytes,
+                              const thaw_strings *overrides, thaw_config *out)
+{
+    thaw_conf *conf = NULL;
+    memset(out, 0, sizeof *out);
+    thaw_status status;
+    THAW_TRY_TO(thaw_conf_parse_text(name, text, bytes, overrides, &conf));
+    THAW_TRY_TO(thaw_conf_fill(conf, thaw_config_fields, "", out));
+    status = check_all(conf, out);
+    if (status != THAW_OK)
+        thaw_config_clear(out);
+done:
+    thaw_conf_free(&conf);
+    return status;
+}
+
+thaw_status thaw_config_load(const char *path, const thaw_strings *overrides, thaw_config *out)
+{
+    thaw_str text = {0};
+    memset(out, 0, sizeof *out);
+    thaw_status status = thaw_file_read(path, &text);
+    if (status != THAW_OK)
+        status = THAW_FAIL(THAW_ERR_CONFIG, "%s: cannot read the config: no such file, or not readable", path);
+    else
+        status = thaw_config_parse(path, thaw_str_c(&text), text.length, overrides, out);
+    thaw_str_clear(&text);
+    return status;
+}
+
+void thaw_config_clear(thaw_config *config)
+{
+    thaw_fields_clear(thaw_config_fields, config);
+}
+
+thaw_status thaw_config_copy(const thaw_config *from, thaw_config *to)
+{
+    return thaw_fields_copy(thaw_config_fields, to, from);
+}

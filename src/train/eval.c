@@ -1,0 +1,126 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+#include "thaw/ckpt.h"
+
+/* Evaluates a finished run: its adaptation.h5 names config, backbone and rung, and holds what was trained. */
+
+static thaw_status check_format(const char *path, const thaw_state *attributes)
+{
+    thaw_str format = {0};
+    thaw_status status = thaw_state_get_text(attributes, "format", &format);
+    if (status == THAW_OK && strcmp(thaw_str_c(&format), "thaw-adaptation") != 0)
+        status = THAW_FAIL(THAW_ERR_INPUT, "%s is a %s file, not the adaptation.h5 of a run", path, thaw_str_c(&format));
+    thaw_str_clear(&format);
+    return status;
+}
+
+static thaw_status read_config(const char *path, const thaw_state *attributes, const char *dataset_file,
+                               const char *split, thaw_config *config)
+{
+    thaw_str text = {0};
+    char file_override[4200];
+    char split_override[300];
+    char *items[] = {file_override, split_override};
+    thaw_strings overrides = {items, 0};
+    thaw_status status;
+    THAW_TRY_TO(check_format(path, attributes));
+    THAW_TRY_TO(thaw_state_get_text(attributes, "config", &text));
+    if (dataset_file != NULL)
+        thaw_format(items[overrides.count++], sizeof file_override, "data.file=%s", dataset_file);
+    thaw_format(items[overrides.count], sizeof split_override, "data.val=%s", split);
+    if (overrides.count == 0)
+        items[0] = split_override;
+    overrides.count++;
+    status = thaw_config_parse(path, text.data, text.length, &overrides, config);
+    if (status == THAW_ERR_CONFIG)
+        status = thaw_fail_context(THAW_ERR_INPUT, "the config kept in it: ");
+done:
+    thaw_str_clear(&text);
+    return status;
+}
+
+static thaw_status load_trained(const thaw_setup *setup, const char *path, const thaw_state *state)
+{
+    thaw_state into = {0};
+    thaw_state trained = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_graph_state(setup->model->graph, THAW_TRAINABLE, &into));
+    for (int64_t i = 0; i < state->count; i++) {
+        const thaw_entry *e = &state->entries[i];
+        if (thaw_starts_with(e->name, "model/"))
+            THAW_TRY_TO(thaw_state_add(&trained, e->name + strlen("model/"), e->tensor.dtype, e->tensor.shape,
+                                       e->tensor.data));
+    }
+    status = thaw_state_copy(&into, &trained);
+    if (status != THAW_OK)
+        status = thaw_fail_context(status, "%s: ", path);
+done:
+    thaw_state_clear(&trained);
+    thaw_state_clear(&into);
+    return status;
+}
+
+static thaw_status check_backbone(const thaw_setup *setup, const char *path, const thaw_state *attributes)
+{
+    char hex[THAW_DIGEST_HEX];
+    thaw_str made_with = {0};
+    thaw_digest_hex(setup->backbone_digest, hex);
+    thaw_status status = thaw_state_get_text(attributes, "backbone_digest", &made_with);
+    if (status == THAW_OK && strcmp(hex, thaw_str_c(&made_with)) != 0)
+        status = THAW_FAIL(THAW_ERR_INPUT, "%s was trained on the backbone %s, but %s is now %s", path,
+                           thaw_str_c(&made_with), setup->config->model.backbone, hex);
+    thaw_str_clear(&made_with);
+    return status;
+}
+
+/* Forward over the split with the rebuilt model. */
+static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions *out)
+{
+    thaw_feed feed = {0};
+    thaw_plan *plan = NULL;
+    float *logits = NULL;
+    const thaw_graph *graph = setup->model->graph;
+    const thaw_plan_options options = {.batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
+    thaw_status status = thaw_feed_open(&feed, setup->dataset, setup->val);
+    if (status == THAW_OK)
+        status = thaw_plan_new(setup->model->graph, setup->kern, &options, &plan);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_sweep(comm, &feed, plan, setup->config->train.eval_batch, thaw_graph_logits(graph),
+                           setup->model->spec.K, &logits));
+    status = thaw_agree(comm, thaw_predictions_from_logits(setup->dataset, setup->val, logits, out));
+done:
+    thaw_free(&logits);
+    thaw_plan_free(&plan);
+    thaw_feed_close(&feed);
+    return status;
+}
+
+thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file, const char *split,
+                          thaw_predictions *out)
+{
+    thaw_str path = {0};
+    thaw_state state = {0};
+    thaw_state attributes = {0};
+    thaw_config config = {0};
+    thaw_setup setup = {0};
+    memset(out, 0, sizeof *out);
+    const char *file = thaw_run_path(run_directory, "adaptation.h5", &path);
+    thaw_status status;
+    THAW_TRY_TO(thaw_ckpt_read(comm, file, &state, &attributes));
+    THAW_TRY_TO(thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &config)));
+    THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, &setup));
+    status = check_backbone(&setup, file, &attributes);
+    if (status == THAW_OK)
+        status = load_trained(&setup, file, &state);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    status = predict(comm, &setup, out);
+done:
+    thaw_setup_close(&setup);
+    thaw_config_clear(&config);
+    thaw_state_clear(&attributes);
+    thaw_state_clear(&state);
+    thaw_str_clear(&path);
+    return status;
+}

@@ -1,0 +1,88 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset, int64_t split)
+{
+    memset(feed, 0, sizeof *feed);
+    feed->dataset = dataset;
+    feed->split = split;
+    feed->N = thaw_dataset_count(dataset, split);
+    feed->width = thaw_dataset_values(dataset);
+    const thaw_shape shape = thaw_dataset_shape(dataset);
+    return thaw_alloc(&feed->scratch, shape.dim[1] * shape.dim[2], sizeof *feed->scratch);
+}
+
+void thaw_feed_close(thaw_feed *feed)
+{
+    thaw_free(&feed->scratch);
+    thaw_free(&feed->features);
+}
+
+thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices, float *out)
+{
+    if (feed->features != NULL) {
+        const size_t bytes = (size_t)feed->width * sizeof *out;
+        for (int64_t i = 0; i < n; i++)
+            memcpy(out + i * feed->width, feed->features + indices[i] * feed->width, bytes);
+        return THAW_OK;
+    }
+    THAW_CHECK(!thaw_fault("data_read"), THAW_ERR_INPUT, "%s: reading samples failed (injected fault)",
+               thaw_dataset_path(feed->dataset));
+    THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, n, indices, out));
+    if (feed->augment != NULL) {
+        const thaw_shape shape = thaw_dataset_shape(feed->dataset);
+        thaw_augment_batch(feed->augment, feed->seed, epoch, n, indices, &shape, thaw_dataset_black(feed->dataset),
+                           out, feed->scratch);
+    }
+    return THAW_OK;
+}
+
+/* This rank's chunks [first, last), whose rows go to `mine`. */
+static thaw_status sweep_local(const thaw_feed *feed, thaw_plan *plan, int64_t chunk, thaw_value value, int64_t width,
+                               int64_t begin, int64_t end, float *mine)
+{
+    float *input = NULL;
+    int64_t *indices = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&input, chunk * feed->width, sizeof *input));
+    THAW_TRY_TO(thaw_alloc(&indices, chunk, sizeof *indices));
+    for (int64_t at = begin; at < end; at += chunk) {
+        const int64_t n = end - at < chunk ? end - at : chunk;
+        for (int64_t i = 0; i < n; i++)
+            indices[i] = at + i;
+        THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
+        const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
+        thaw_plan_forward(plan, &run);
+        memcpy(mine + (at - begin) * width, thaw_plan_value(plan, value), (size_t)(n * width) * sizeof *mine);
+    }
+    status = THAW_OK;
+done:
+    thaw_free(&indices);
+    thaw_free(&input);
+    return status;
+}
+
+thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, int64_t chunk, thaw_value value,
+                       int64_t width, float **rows)
+{
+    const int64_t chunks = (feed->N + chunk - 1) / chunk;
+    const int64_t rank = thaw_comm_rank(comm);
+    const int64_t size = thaw_comm_size(comm);
+    const int64_t begin = chunks * rank / size * chunk;
+    const int64_t stop = chunks * (rank + 1) / size * chunk;
+    const int64_t end = stop < feed->N ? stop : feed->N;
+    float *mine = NULL;
+    int64_t total = 0;
+    void *all = NULL;
+    thaw_status status = thaw_alloc(&mine, (end - begin) * width, sizeof *mine);
+    if (status == THAW_OK)
+        status = sweep_local(feed, plan, chunk, value, width, begin, end, mine);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_allgatherv(comm, mine, (end - begin) * width * (int64_t)sizeof *mine, &all, &total, NULL));
+    THAW_ASSERT(total == feed->N * width * (int64_t)sizeof *mine);
+    *rows = all;
+done:
+    thaw_free(&mine);
+    return status;
+}

@@ -1,0 +1,191 @@
+#include "train/train_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Epochs, evaluation on val, selection, early stopping, checkpoints, stops. All decisions use reduced values only. */
+
+thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const thaw_feed *feed, thaw_predictions *out)
+{
+    float *logits = NULL;
+    const thaw_dataset *dataset = trainer->setup->dataset;
+    thaw_status status;
+    memset(out, 0, sizeof *out);
+    THAW_TRY_TO(thaw_sweep(comm, feed, trainer->eval_plan, trainer->config->train.eval_batch,
+                           thaw_graph_logits(trainer->setup->model->graph), thaw_dataset_classes(dataset), &logits));
+    status = thaw_agree(comm, thaw_predictions_from_logits(dataset, feed->split, logits, out));
+done:
+    thaw_free(&logits);
+    return status;
+}
+
+static bool is_writer(const thaw_comm *comm)
+{
+    return thaw_comm_rank(comm) == 0;
+}
+
+static thaw_status write_row(const thaw_trainer *t, const thaw_json *row)
+{
+    thaw_str path = {0};
+    const thaw_status status = thaw_rows_append(thaw_run_path(t->directory, "metrics.jsonl", &path), row);
+    thaw_str_clear(&path);
+    return status;
+}
+
+static thaw_status step_row(const thaw_trainer *t, double seconds)
+{
+    if (t->position.step % t->config->train.log_every != 0)
+        return THAW_OK;
+    thaw_json *row = thaw_json_new_object();
+    thaw_json_set_string(row, "kind", "step");
+    thaw_json_set_int(row, "step", t->position.step);
+    thaw_json_set_int(row, "epoch", t->position.epoch);
+    thaw_json_set_double(row, "loss", t->last_loss);
+    thaw_json_set_double(row, "gradient_norm", t->last_norm);
+    thaw_json_set_double(row, "lr_factor", t->factor);
+    thaw_json_set_double(row, "seconds", seconds);
+    const thaw_status status = write_row(t, row);
+    thaw_json_free(&row);
+    return status;
+}
+
+static thaw_status add_scalars(thaw_trainer *t, double train_loss, double val_loss, double val_accuracy)
+{
+    if (t->events == NULL)
+        return THAW_OK;
+    const int64_t step = t->position.step;
+    THAW_TRY(thaw_events_scalar(t->events, "train/loss", step, train_loss));
+    THAW_TRY(thaw_events_scalar(t->events, "val/loss", step, val_loss));
+    THAW_TRY(thaw_events_scalar(t->events, "val/accuracy", step, val_accuracy));
+    return thaw_events_flush(t->events);
+}
+
+static thaw_status epoch_row(thaw_trainer *t, double val_loss, double val_accuracy)
+{
+    const thaw_progress_state *s = &t->state;
+    thaw_json *row = thaw_json_new_object();
+    thaw_json_set_string(row, "kind", "epoch");
+    thaw_json_set_int(row, "step", t->position.step);
+    thaw_json_set_int(row, "epoch", t->position.epoch);
+    thaw_json_set_double(row, "train.loss", s->loss_sum / s->weight_sum);
+    thaw_json_set_double(row, "train.accuracy", (double)s->correct / (double)s->samples);
+    thaw_json_set_double(row, "val.loss", val_loss);
+    thaw_json_set_double(row, "val.accuracy", val_accuracy);
+    thaw_json_set_double(row, "lr_factor", t->factor);
+    thaw_status status = thaw_drift_motion(t, thaw_json_set_object(row, "motion"));
+    if (status == THAW_OK)
+        status = write_row(t, row);
+    if (status == THAW_OK)
+        status = add_scalars(t, s->loss_sum / s->weight_sum, val_loss, val_accuracy);
+    thaw_json_free(&row);
+    return status;
+}
+
+static bool is_better(const thaw_trainer *t, double accuracy, double loss)
+{
+    const thaw_progress_state *s = &t->state;
+    if (t->config->train.select == THAW_SELECT_LOSS)
+        return loss < s->best_loss;
+    return accuracy > s->best_accuracy || (accuracy == s->best_accuracy && loss < s->best_loss);
+}
+
+/* Keeps this epoch's weights when val says so. With select: last the record still follows the best epoch, for early stopping. */
+static thaw_status select_epoch(thaw_trainer *t, double accuracy, double loss)
+{
+    if (!is_better(t, accuracy, loss)) {
+        t->state.stale_epochs++;
+        return THAW_OK;
+    }
+    t->state.best_accuracy = accuracy;
+    t->state.best_loss = loss;
+    t->state.best_epoch = t->position.epoch;
+    t->state.stale_epochs = 0;
+    return t->best.count == 0 ? THAW_OK : thaw_state_copy(&t->best, &t->trained);
+}
+
+/* The epoch is over: judge it on val, record it, make the next one ready. */
+static thaw_status end_epoch(thaw_trainer *t, thaw_comm *comm)
+{
+    thaw_predictions val;
+    THAW_TRY(thaw_trainer_predict(t, comm, &t->val, &val));
+    const double loss = thaw_predictions_loss(&val, NULL);
+    const double accuracy = thaw_predictions_accuracy(&val, NULL);
+    thaw_predictions_clear(&val);
+    t->position.epoch++;
+    t->position.step_in_epoch = 0;
+    thaw_status status = t->pending;
+    if (status == THAW_OK)
+        status = select_epoch(t, accuracy, loss);
+    if (status == THAW_OK && is_writer(comm))
+        status = epoch_row(t, loss, accuracy);
+    THAW_TRY(thaw_agree(comm, status));
+    if (is_writer(comm) && !t->options->quiet) {
+        thaw_progress_hide(&t->progress);
+        THAW_LOG(THAW_INFO, "epoch %lld/%lld  train loss %.4f  val loss %.4f  val accuracy %.4f%s",
+                 (long long)t->position.epoch, (long long)t->config->train.epochs,
+                 t->state.loss_sum / t->state.weight_sum, loss, accuracy,
+                 t->state.best_epoch == t->position.epoch ? "  *" : "");
+    }
+    t->state.loss_sum = 0;
+    t->state.weight_sum = 0;
+    t->state.samples = 0;
+    t->state.correct = 0;
+    return THAW_OK;
+}
+
+static bool is_finished(const thaw_trainer *t)
+{
+    const int64_t patience = t->config->train.early_stopping;
+    return t->position.epoch >= t->config->train.epochs || (patience > 0 && t->state.stale_epochs >= patience);
+}
+
+static bool checkpoint_due(const thaw_trainer *t, bool epoch_ended)
+{
+    const int64_t every = t->config->train.checkpoint_every;
+    return every > 0 ? t->position.step % every == 0 : epoch_ended;
+}
+
+/* A row that cannot be written is one rank's trouble: it is carried into the next thing that ranks do together. */
+static void report_step(thaw_trainer *t, const thaw_comm *comm)
+{
+    if (!is_writer(comm))
+        return;
+    t->pending = step_row(t, t->state.train_seconds);
+    thaw_progress_update(&t->progress, t->position.step, t->state.samples_seen, t->last_loss);
+}
+
+static thaw_status after_step(thaw_trainer *t, thaw_comm *comm, double *last_time)
+{
+    t->state.train_seconds += thaw_seconds() - *last_time;
+    report_step(t, comm);
+    const bool epoch_ended = t->position.step_in_epoch == thaw_sampler_steps(&t->sampler);
+    if (epoch_ended)
+        THAW_TRY(end_epoch(t, comm));
+    if (!is_finished(t) && (t->stop || checkpoint_due(t, epoch_ended)))
+        THAW_TRY(thaw_trainer_save(t, comm, false));
+    *last_time = thaw_seconds();
+    return THAW_OK;
+}
+
+thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm)
+{
+    const double start = thaw_seconds();
+    const double before = trainer->state.seconds;
+    double last_time = start;
+    if (is_writer(comm) && !trainer->options->quiet)
+        thaw_progress_start(&trainer->progress, trainer->config->name, trainer->position.step,
+                            thaw_trainer_total_steps(trainer), trainer->config->log_seconds);
+    thaw_status status = THAW_OK;
+    while (status == THAW_OK && !is_finished(trainer)) {
+        status = thaw_trainer_step(trainer, comm);
+        if (status == THAW_OK)
+            status = after_step(trainer, comm, &last_time);
+        trainer->state.seconds = before + (thaw_seconds() - start);
+        if (status == THAW_OK && trainer->stop && !is_finished(trainer))
+            status = THAW_FAIL(THAW_ERR_STOPPED,
+                               "stopped on request after step %lld; the state is saved in %s: continue with --resume",
+                               (long long)trainer->position.step, trainer->directory);
+    }
+    thaw_progress_finish(&trainer->progress);
+    return status;
+}

@@ -1,0 +1,149 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+#include "thaw/ckpt.h"
+
+const char *thaw_run_path(const char *directory, const char *name, thaw_str *out)
+{
+    thaw_path_join(out, directory, name);
+    return thaw_str_c(out);
+}
+
+/* What stands in the run directory already, seen by rank 0. */
+typedef enum run_found { RUN_NEW, RUN_PARTIAL, RUN_COMPLETE } run_found;
+
+static run_found look(const char *directory)
+{
+    thaw_str path = {0};
+    run_found found = RUN_NEW;
+    thaw_json *summary = NULL;
+    if (thaw_path_exists(thaw_run_path(directory, "config.yaml", &path)))
+        found = RUN_PARTIAL;
+    if (thaw_path_exists(thaw_run_path(directory, "summary.json", &path)) &&
+        thaw_json_read(thaw_str_c(&path), &summary) == THAW_OK && thaw_json_bool_or(summary, "complete", false))
+        found = RUN_COMPLETE;
+    thaw_json_free(&summary);
+    thaw_str_clear(&path);
+    thaw_error_clear();
+    return found;
+}
+
+static thaw_status write_config(const thaw_config *config)
+{
+    thaw_str text = {0};
+    thaw_str path = {0};
+    thaw_conf_write(thaw_config_fields, config, &text);
+    const thaw_status status =
+        thaw_file_write(thaw_run_path(config->output, "config.yaml", &path), text.data, text.length);
+    thaw_str_clear(&path);
+    thaw_str_clear(&text);
+    return status;
+}
+
+/* Rank 0 makes the directory ready: a fresh run starts with none of the old one's files. */
+static thaw_status prepare(const thaw_config *config, const thaw_run_options *options, run_found found)
+{
+    static const char *const leftovers[] = {"metrics.jsonl", "summary.json", "adaptation.h5", "checkpoints", "tb", NULL};
+    thaw_str path = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_mkdirs(config->output));
+    for (const char *const *name = leftovers; !options->resume && *name != NULL; name++) {
+        if (thaw_path_exists(thaw_run_path(config->output, *name, &path)))
+            THAW_TRY_TO(thaw_remove_tree(thaw_str_c(&path)));
+    }
+    status = found == RUN_PARTIAL && options->resume ? THAW_OK : write_config(config);
+done:
+    thaw_str_clear(&path);
+    return status;
+}
+
+static thaw_status open_records(thaw_trainer *t, bool resumed)
+{
+    thaw_str path = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_rows_truncate(thaw_run_path(t->directory, "metrics.jsonl", &path), "step",
+                                   resumed ? t->position.step : -1, NULL));
+    status = thaw_events_open(thaw_run_path(t->directory, "tb", &path), resumed ? t->position.step + 1 : 0, &t->events);
+done:
+    thaw_str_clear(&path);
+    return status;
+}
+
+/* Everything was opened and found good: only now is the run directory touched. */
+static thaw_status begin(thaw_trainer *t, thaw_comm *comm, run_found found)
+{
+    bool resumed = false;
+    thaw_str directory = {0};
+    thaw_run_path(t->directory, "checkpoints", &directory);
+    thaw_status status = thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options, found) : THAW_OK;
+    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_ckpt_prepare(comm, thaw_str_c(&directory)));
+    THAW_TRY_TO(thaw_drift_before(t, comm)); /* before a checkpoint's weights are loaded */
+    if (t->options->resume)
+        THAW_TRY_TO(thaw_trainer_resume(t, comm, &resumed));
+    status = thaw_comm_rank(comm) == 0 ? open_records(t, resumed) : THAW_OK;
+    THAW_TRY_TO(thaw_agree(comm, status));
+    if (resumed && !t->options->quiet)
+        THAW_LOG(THAW_INFO, "resumed after step %lld (epoch %lld)", (long long)t->position.step,
+                 (long long)t->position.epoch);
+done:
+    thaw_str_clear(&directory);
+    return status;
+}
+
+static void announce(const thaw_trainer *t, const thaw_comm *comm)
+{
+    char rung[THAW_RUNG_TEXT];
+    char rss[32];
+    thaw_adapt_counts counts;
+    int64_t bytes;
+    int64_t calls;
+    thaw_rung_format(&t->setup->rung, rung);
+    thaw_adapt_count(t->setup->model, &counts);
+    thaw_reducer_plan(t->reducer, &bytes, &calls);
+    thaw_format_bytes((double)bytes, rss, sizeof rss);
+    THAW_LOG(THAW_INFO, "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s, %lld shards, %s (%s)%s",
+             t->config->name, rung, (long long)counts.trainable, (long long)counts.total, rss, thaw_comm_size(comm),
+             thaw_comm_size(comm) == 1 ? "" : "s", (long long)t->config->train.shards, t->setup->kern->name,
+             t->setup->kern->cpu_kernels, t->cached ? ", frozen features computed once" : "");
+}
+
+static thaw_status train(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options,
+                         run_found found)
+{
+    thaw_setup setup;
+    thaw_trainer trainer = {0};
+    THAW_TRY(thaw_setup_open(comm, config, config->rung, &setup));
+    thaw_status status;
+    THAW_TRY_TO(thaw_trainer_open(comm, &setup, options, &trainer));
+    if (!options->quiet)
+        announce(&trainer, comm);
+    THAW_TRY_TO(begin(&trainer, comm, found));
+    THAW_TRY_TO(thaw_trainer_loop(&trainer, comm));
+    status = thaw_trainer_finish(&trainer, comm);
+done:
+    if (trainer.events != NULL) {
+        const thaw_status closed = thaw_events_close(&trainer.events);
+        if (status == THAW_OK && closed != THAW_OK)
+            THAW_LOG(THAW_WARN, "%s", thaw_error_last()->message);
+    }
+    thaw_trainer_close(&trainer);
+    thaw_setup_close(&setup);
+    return status;
+}
+
+thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options)
+{
+    int64_t found = thaw_comm_rank(comm) == 0 ? look(config->output) : RUN_NEW;
+    thaw_bcast(comm, 0, &found, sizeof found);
+    if (found == RUN_COMPLETE && options->resume) {
+        if (!options->quiet)
+            THAW_LOG(THAW_INFO, "%s is complete already", config->output);
+        return THAW_OK;
+    }
+    THAW_CHECK(found == RUN_NEW || options->resume || options->overwrite, THAW_ERR_USAGE, /* uniform */
+               "%s already holds a run; continue it with --resume, replace it with --overwrite, or choose another output",
+               config->output);
+    return train(comm, config, options, (run_found)found);
+}

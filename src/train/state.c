@@ -1,0 +1,248 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+#include "thaw/ckpt.h"
+
+/* What a run needs to go on: trained tensors, the selected epoch's tensors, optimizer, quanta, position, running sums. The entries
+ * are views, so that saving copies nothing and restoring is thaw_state_copy into them. Nothing frozen is in it. */
+
+static thaw_status add_prefixed(thaw_state *out, const char *prefix, const thaw_state *from)
+{
+    thaw_str name = {0};
+    thaw_status status = THAW_OK;
+    for (int64_t i = 0; i < from->count && status == THAW_OK; i++) {
+        const thaw_entry *e = &from->entries[i];
+        thaw_str_reset(&name);
+        thaw_str_printf(&name, "%s/%s", prefix, e->name);
+        status = thaw_state_add(out, thaw_str_c(&name), e->tensor.dtype, e->tensor.shape, e->tensor.data);
+    }
+    thaw_str_clear(&name);
+    return status;
+}
+
+static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
+{
+    thaw_progress_state *s = &t->state;
+    const struct {
+        const char *name;
+        thaw_dtype dtype;
+        void *data;
+    } rows[] = {
+        {"position/step", THAW_I64, &t->position.step},
+        {"position/epoch", THAW_I64, &t->position.epoch},
+        {"position/step_in_epoch", THAW_I64, &t->position.step_in_epoch},
+        {"epoch/loss_sum", THAW_F64, &s->loss_sum},
+        {"epoch/weight_sum", THAW_F64, &s->weight_sum},
+        {"epoch/samples", THAW_I64, &s->samples},
+        {"epoch/correct", THAW_I64, &s->correct},
+        {"selected/accuracy", THAW_F64, &s->best_accuracy},
+        {"selected/loss", THAW_F64, &s->best_loss},
+        {"selected/epoch", THAW_I64, &s->best_epoch},
+        {"selected/stale_epochs", THAW_I64, &s->stale_epochs},
+        {"time/seconds", THAW_F64, &s->seconds},
+        {"time/train_seconds", THAW_F64, &s->train_seconds},
+        {"time/samples_seen", THAW_I64, &s->samples_seen},
+    };
+    const thaw_shape scalar = thaw_shape_make(0, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, scalar, rows[i].data));
+    return thaw_state_add(out, "reduce/exponents", THAW_I32, thaw_shape1(t->reduced_count),
+                          thaw_reducer_exponents(t->reducer));
+}
+
+static thaw_status whole_state(thaw_trainer *t, thaw_state *out)
+{
+    THAW_TRY(add_prefixed(out, "model", &t->trained));
+    THAW_TRY(add_prefixed(out, "best", &t->best));
+    THAW_TRY(thaw_optimizer_state(t->optimizer, out));
+    return add_numbers(t, out);
+}
+
+static thaw_status describe(const thaw_trainer *t, thaw_state *out)
+{
+    char hex[THAW_DIGEST_HEX];
+    char rung[THAW_RUNG_TEXT];
+    thaw_str config = {0};
+    thaw_status status;
+    thaw_conf_write(thaw_config_fields, t->config, &config);
+    thaw_rung_format(&t->setup->rung, rung);
+    THAW_TRY_TO(thaw_state_add_text(out, "format", "thaw-adaptation"));
+    THAW_TRY_TO(thaw_state_add_int(out, "version", 1));
+    THAW_TRY_TO(thaw_state_add_text(out, "rung", rung));
+    THAW_TRY_TO(thaw_state_add_text(out, "config", thaw_str_c(&config)));
+    thaw_digest_hex(t->setup->backbone_digest, hex);
+    THAW_TRY_TO(thaw_state_add_text(out, "backbone_digest", hex));
+    thaw_digest_hex(thaw_dataset_digest(t->setup->dataset), hex);
+    THAW_TRY_TO(thaw_state_add_text(out, "dataset_digest", hex));
+    status = thaw_state_add_text(out, "written_by", thaw_version());
+done:
+    thaw_str_clear(&config);
+    return status;
+}
+
+/* Builds both states on every rank, so that a failure is common. */
+static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attributes)
+{
+    THAW_TRY(whole_state(t, state));
+    return describe(t, attributes);
+}
+
+thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
+{
+    thaw_state state = {0};
+    thaw_state attributes = {0};
+    thaw_str directory = {0};
+    const thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep, .best = best};
+    thaw_run_path(trainer->directory, "checkpoints", &directory);
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
+    status = thaw_ckpt_save(comm, thaw_str_c(&directory), trainer->position.step, &state, &attributes, &options);
+done:
+    thaw_str_clear(&directory);
+    thaw_state_clear(&attributes);
+    thaw_state_clear(&state);
+    return status;
+}
+
+thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm)
+{
+    thaw_state state = {0};
+    thaw_state attributes = {0};
+    thaw_str path = {0};
+    thaw_run_path(trainer->directory, "adaptation.h5", &path);
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
+    status = thaw_ckpt_write(comm, thaw_str_c(&path), &state, &attributes, NULL);
+done:
+    thaw_str_clear(&path);
+    thaw_state_clear(&attributes);
+    thaw_state_clear(&state);
+    return status;
+}
+
+/* ---- Resuming ---------------------------------------------------------------------------------------------- */
+
+/* Settings that may differ between the checkpoint and now without changing the result. Files are compared by digest. */
+static const char *const free_to_change[] = {
+    "name", "output", "log_seconds", "data.file", "data.memory_limit_gib", "data.slices*", "data.class_slices", "data.gate",
+    "data.test", "model.backbone", "train.log_every", "train.checkpoint_every", "train.checkpoint_keep",
+    "train.save_backbone", "rates.reason", "ladder*", NULL};
+
+static bool may_change(const char *path)
+{
+    for (const char *const *p = free_to_change; *p != NULL; p++) {
+        if (thaw_match(*p, path))
+            return true;
+    }
+    return false;
+}
+
+typedef struct config_line {
+    const char *text; /* without indentation */
+    int length;
+    char path[256];
+} config_line;
+
+/* The next line of a written config, with its dotted path; false at the end. */
+static bool next_line(const char **at, char section[128], config_line *out)
+{
+    const char *line = *at;
+    if (*line == '\0')
+        return false;
+    const char *end = strchr(line, '\n');
+    end = end == NULL ? line + strlen(line) : end;
+    *at = *end == '\0' ? end : end + 1;
+    out->text = line;
+    while (*out->text == ' ')
+        out->text++;
+    out->length = (int)(end - out->text);
+    const int key = (int)strcspn(out->text, ":\n");
+    if (out->text == line) {
+        thaw_format(section, 128, "%.*s", key, out->text);
+        thaw_copy(out->path, sizeof out->path, section);
+    } else {
+        thaw_format(out->path, sizeof out->path, "%s.%.*s", section, key, out->text);
+    }
+    return true;
+}
+
+/* Names the first setting that differs and matters. */
+static thaw_status compare_configs(const char *before, const char *now)
+{
+    char section_before[128] = "";
+    char section_now[128] = "";
+    config_line a;
+    config_line b;
+    while (next_line(&before, section_before, &a) && next_line(&now, section_now, &b)) {
+        const bool equal = a.length == b.length && strncmp(a.text, b.text, (size_t)a.length) == 0;
+        THAW_CHECK(equal || may_change(b.path), THAW_ERR_INPUT,
+                   "%s differs: the checkpoint has \"%.*s\", the config now has \"%.*s\"; resume with the old value or "
+                   "start in another output directory",
+                   b.path, a.length, a.text, b.length, b.text);
+    }
+    return THAW_OK;
+}
+
+static thaw_status compare_text(const thaw_state *attributes, const thaw_state *mine, const char *name, const char *what)
+{
+    thaw_str before = {0};
+    thaw_str now = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_state_get_text(attributes, name, &before));
+    THAW_TRY_TO(thaw_state_get_text(mine, name, &now));
+    if (strcmp(name, "config") == 0)
+        status = compare_configs(thaw_str_c(&before), thaw_str_c(&now));
+    else
+        THAW_CHECK_TO(strcmp(thaw_str_c(&before), thaw_str_c(&now)) == 0, THAW_ERR_INPUT,
+                      "%s differs: the checkpoint was made with %s, now it is %s", what, thaw_str_c(&before),
+                      thaw_str_c(&now));
+done:
+    thaw_str_clear(&now);
+    thaw_str_clear(&before);
+    return status;
+}
+
+static thaw_status restore(thaw_trainer *t, const thaw_state *state, const thaw_state *attributes)
+{
+    thaw_state mine = {0};
+    thaw_state into = {0};
+    thaw_status status;
+    THAW_TRY_TO(describe(t, &mine));
+    THAW_TRY_TO(compare_text(attributes, &mine, "format", "the kind of file"));
+    THAW_TRY_TO(compare_text(attributes, &mine, "config", "the config"));
+    THAW_TRY_TO(compare_text(attributes, &mine, "rung", "rung"));
+    THAW_TRY_TO(compare_text(attributes, &mine, "dataset_digest", "the dataset (digest)"));
+    THAW_TRY_TO(compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)"));
+    THAW_TRY_TO(whole_state(t, &into));
+    status = thaw_state_copy(&into, state);
+done:
+    thaw_state_clear(&into);
+    thaw_state_clear(&mine);
+    return status;
+}
+
+thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found)
+{
+    thaw_state state = {0};
+    thaw_state attributes = {0};
+    thaw_str directory = {0};
+    thaw_ckpt_found checkpoint = {0};
+    thaw_run_path(trainer->directory, "checkpoints", &directory);
+    thaw_status status;
+    *found = false;
+    THAW_TRY_TO(thaw_ckpt_latest(comm, thaw_str_c(&directory), &checkpoint));
+    *found = checkpoint.found;
+    if (!checkpoint.found)
+        goto done;
+    THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, &state, &attributes));
+    status = restore(trainer, &state, &attributes);
+    if (status != THAW_OK)
+        status = thaw_fail_context(status, "%s: ", checkpoint.path);
+    status = thaw_agree(comm, status);
+done:
+    thaw_state_clear(&attributes);
+    thaw_state_clear(&state);
+    thaw_str_clear(&directory);
+    return status;
+}

@@ -1,0 +1,149 @@
+/* train_impl.h - what the files of module train share. A run is set up once (thaw_setup: data, model, weights, rung), then a
+ * thaw_trainer owns everything that a step needs; nothing is allocated between the second step and the last. */
+#ifndef THAW_TRAIN_IMPL_H
+#define THAW_TRAIN_IMPL_H
+
+#include "thaw/evidence.h"
+#include "thaw/store.h"
+#include "thaw/train.h"
+
+/* ---- Set-up ------------------------------------------------------------------------------------------------ */
+
+typedef struct thaw_setup {
+    const thaw_config *config;
+    thaw_rung rung;
+    thaw_kern *kern;
+    thaw_dataset *dataset;
+    int64_t train, val, gate; /* splits; -1: none */
+    thaw_model *model;
+    thaw_backbone backbone; /* empty without a file */
+    bool has_backbone;
+    thaw_digest backbone_digest; /* of the weights training starts from */
+} thaw_setup;
+
+/* Opens the data, builds the model, loads or draws weights, applies the rung. Collective. */
+THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung,
+                                           thaw_setup *out);
+void thaw_setup_close(thaw_setup *setup);
+/* Views on the head's own parameters ("fc.weight", ...). */
+THAW_NODISCARD thaw_status thaw_head_state(const thaw_model *model, thaw_state *out);
+
+/* ---- Feeds and sweeps --------------------------------------------------------------------------------------- */
+
+/* Where samples of one split come from: the dataset, or features that were computed once. */
+typedef struct thaw_feed {
+    const thaw_dataset *dataset;
+    int64_t split, N, width;     /* width: values of one sample as the plan takes it */
+    float *features;             /* (N, width) owned, or NULL */
+    const thaw_augment *augment; /* NULL: none */
+    uint64_t seed;
+    float *scratch; /* (H * W), for augment */
+} thaw_feed;
+
+THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset, int64_t split);
+void thaw_feed_close(thaw_feed *feed);
+/* out (n, width); epoch is for augmentation. */
+THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n,
+                                          const int64_t *indices, float *out);
+
+/* Runs the plan over every sample of a feed in chunks of `chunk`, whose cut does not depend on the rank count; *rows (N, width of
+ * value), owned by the caller and equal on all ranks. Collective. */
+THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, int64_t chunk,
+                                      thaw_value value, int64_t width, float **rows);
+
+/* Labels, predictions, losses and probabilities from logits (N, K). Local. */
+THAW_NODISCARD thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t split,
+                                                        const float *logits, thaw_predictions *out);
+
+/* ---- Trainer ------------------------------------------------------------------------------------------------ */
+
+/* train.select, in the order of the config's words. */
+enum { THAW_SELECT_ACCURACY, THAW_SELECT_LOSS, THAW_SELECT_LAST };
+
+/* Words that ride in the payload of every step. */
+enum { THAW_WORD_SAMPLES, THAW_WORD_CORRECT, THAW_WORD_STOP, THAW_WORD_COUNT };
+enum { THAW_SUM_LOSS, THAW_SUM_WEIGHT, THAW_SUM_COUNT };
+
+typedef struct thaw_position {
+    int64_t step;          /* optimizer steps done */
+    int64_t epoch;         /* epochs finished */
+    int64_t step_in_epoch; /* steps done of the running epoch */
+} thaw_position;
+
+/* Running sums of an epoch and the selection; all of it is checkpointed. */
+typedef struct thaw_progress_state {
+    double loss_sum, weight_sum;
+    int64_t samples, correct;
+    double best_accuracy, best_loss;
+    int64_t best_epoch, stale_epochs;
+    double seconds, train_seconds; /* over all starts of this run */
+    int64_t samples_seen;
+} thaw_progress_state;
+
+typedef struct thaw_trainer {
+    thaw_setup *setup;
+    const thaw_config *config;
+    const thaw_run_options *options;
+    const char *directory;
+    thaw_feed train, val, gate;
+    thaw_value from; /* first value of the plans: input or boundary */
+    bool cached;
+    thaw_plan *train_plan, *eval_plan;
+    thaw_reducer *reducer;
+    thaw_optimizer *optimizer;
+    thaw_sampler sampler;
+    float *class_weights; /* (K) or NULL */
+    float *input;         /* (most, width) */
+    int64_t *indices;     /* (most) */
+    int32_t *labels;      /* (most) */
+    float *loss, *probs;  /* (most), (most, K) */
+    float **sums;         /* reduced tensor i: its sum over the global batch */
+    const float **gradients; /* in the optimizer's order: pointers into sums */
+    int32_t reduced_count;
+    thaw_state trained;  /* views on what trains, by parameter name */
+    thaw_state best;     /* copies of the selected epoch's values, same names; empty for select: last */
+    thaw_state initial;  /* copies of the trained backbone tensors before training */
+    float *features_before; /* (N val, D) or NULL: for drift */
+    thaw_position position;
+    thaw_progress_state state;
+    int64_t bytes_per_step; /* gradient payload of the last plain step, counted where MPI is called */
+    double last_loss, last_norm;
+    double factor; /* of the schedule, last step */
+    bool stop;     /* agreed: somebody asked for a stop */
+    thaw_status pending; /* a failure of this rank that the others have yet to hear of */
+    thaw_progress progress;
+    thaw_events *events;
+} thaw_trainer;
+
+THAW_NODISCARD thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run_options *options,
+                                             thaw_trainer *out);
+void thaw_trainer_close(thaw_trainer *trainer);
+/* One optimizer step over one global batch; moves the position. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm);
+/* Predictions of a feed with the present weights. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const thaw_feed *feed,
+                                                thaw_predictions *out);
+
+/* Checkpoints: everything a run needs to go on, and nothing frozen. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best);
+THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
+THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm);
+
+/* The loop, and what a finished run leaves. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm);
+THAW_NODISCARD thaw_status thaw_trainer_finish(thaw_trainer *trainer, thaw_comm *comm);
+int64_t thaw_trainer_total_steps(const thaw_trainer *trainer);
+
+/* How far the backbone moved, into summary "drift". Collective. */
+THAW_NODISCARD thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm);
+THAW_NODISCARD thaw_status thaw_drift_after(thaw_trainer *trainer, thaw_comm *comm, thaw_json *out);
+/* Adds ||w - w0|| / ||w0|| of each block with trained backbone tensors, by block name. Local. */
+THAW_NODISCARD thaw_status thaw_drift_motion(const thaw_trainer *trainer, thaw_json *out);
+
+/* Writes the trained weights as a backbone file with statistics of its features on the training split. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_save_backbone(thaw_trainer *trainer, thaw_comm *comm);
+
+/* "run/name" as a path that dies with *out. */
+const char *thaw_run_path(const char *directory, const char *name, thaw_str *out);
+
+#endif

@@ -1,0 +1,287 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+int64_t thaw_trainer_total_steps(const thaw_trainer *trainer)
+{
+    return thaw_sampler_steps(&trainer->sampler) * trainer->config->train.epochs;
+}
+
+static thaw_status open_feeds(thaw_trainer *t)
+{
+    const thaw_setup *s = t->setup;
+    THAW_TRY(thaw_feed_open(&t->train, s->dataset, s->train));
+    THAW_TRY(thaw_feed_open(&t->val, s->dataset, s->val));
+    if (s->gate >= 0)
+        THAW_TRY(thaw_feed_open(&t->gate, s->dataset, s->gate));
+    if (!thaw_augment_none(&t->config->data.augment))
+        t->train.augment = &t->config->data.augment;
+    t->train.seed = (uint64_t)t->config->seed;
+    return THAW_OK;
+}
+
+static thaw_status open_sampler(thaw_trainer *t)
+{
+    t->sampler = (thaw_sampler){.count = t->train.N,
+                                .batch = t->config->train.batch,
+                                .shards = t->config->train.shards,
+                                .seed = (uint64_t)t->config->seed};
+    return THAW_OK;
+}
+
+/* Frozen features are worth keeping when the same input always gives them and they fit. */
+static bool worth_caching(const thaw_trainer *t, int64_t width)
+{
+    const double bytes = (double)(t->train.N + t->val.N + t->gate.N) * (double)width * sizeof(float);
+    const double limit = t->config->train.cache_limit_gib * 1073741824.0;
+    if (t->config->train.cache != 0 || thaw_graph_boundary(t->setup->model->graph) == 0)
+        return false;
+    if (t->train.augment != NULL) {
+        THAW_LOG(THAW_DEBUG, "feature cache off: training inputs are augmented at random");
+        return false;
+    }
+    if (bytes > limit) {
+        THAW_LOG(THAW_INFO, "feature cache off: it needs %.2f GiB, train.cache_limit_gib is %.2f",
+                 bytes / 1073741824.0, t->config->train.cache_limit_gib);
+        return false;
+    }
+    return true;
+}
+
+static thaw_status fill_cache(thaw_trainer *t, thaw_comm *comm, thaw_plan *prefix, thaw_value boundary, int64_t width)
+{
+    thaw_feed *feeds[] = {&t->train, &t->val, &t->gate};
+    for (size_t i = 0; i < sizeof feeds / sizeof *feeds; i++) {
+        if (feeds[i]->dataset == NULL)
+            continue;
+        float *rows = NULL;
+        THAW_TRY(thaw_sweep(comm, feeds[i], prefix, t->config->train.eval_batch, boundary, width, &rows));
+        feeds[i]->features = rows;
+        feeds[i]->width = width;
+    }
+    return THAW_OK;
+}
+
+/* Runs the frozen prefix once over all samples; from then on plans start at the boundary. */
+static thaw_status open_cache(thaw_trainer *t, thaw_comm *comm)
+{
+    thaw_graph *graph = t->setup->model->graph;
+    const thaw_value boundary = thaw_graph_boundary(graph);
+    const thaw_shape shape = thaw_graph_value_shape(graph, boundary);
+    const int64_t width = thaw_shape_count(&shape);
+    t->from = 0;
+    if (!worth_caching(t, width))
+        return THAW_OK;
+    thaw_plan *prefix = NULL;
+    const thaw_plan_options options = {
+        .batch = t->config->train.eval_batch, .from = -1, .to = boundary, .keep = -1};
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, thaw_plan_new(graph, t->setup->kern, &options, &prefix)));
+    THAW_TRY_TO(fill_cache(t, comm, prefix, boundary, width));
+    t->from = boundary;
+    t->cached = true;
+done:
+    thaw_plan_free(&prefix);
+    return status;
+}
+
+static thaw_status open_plans(thaw_trainer *t)
+{
+    thaw_graph *graph = t->setup->model->graph;
+    const thaw_value from = t->cached ? t->from : -1;
+    const thaw_plan_options train = {.batch = thaw_sampler_shard_most(&t->sampler),
+                                     .training = true,
+                                     .from = from,
+                                     .to = -1,
+                                     .keep = -1};
+    const thaw_plan_options eval = {.batch = t->config->train.eval_batch,
+                                    .from = from,
+                                    .to = -1,
+                                    .keep = thaw_graph_features(graph)};
+    THAW_TRY(thaw_plan_new(graph, t->setup->kern, &train, &t->train_plan));
+    return thaw_plan_new(graph, t->setup->kern, &eval, &t->eval_plan);
+}
+
+static thaw_status open_reducer(thaw_trainer *t)
+{
+    t->reduced_count = thaw_plan_reduced_count(t->train_plan);
+    int64_t *sizes = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&sizes, t->reduced_count, sizeof *sizes));
+    THAW_TRY_TO(thaw_alloc(&t->sums, t->reduced_count, sizeof *t->sums));
+    for (int32_t i = 0; i < t->reduced_count; i++) {
+        sizes[i] = thaw_plan_reduced(t->train_plan, i)->count;
+        THAW_TRY_TO(thaw_alloc(&t->sums[i], sizes[i], sizeof **t->sums));
+    }
+    const thaw_reducer_options options = {.mode = (thaw_reduce_mode)t->config->train.reduce,
+                                          .shards = t->config->train.shards,
+                                          .counts = THAW_WORD_COUNT,
+                                          .sums = THAW_SUM_COUNT};
+    status = thaw_reducer_new(sizes, t->reduced_count, &options, &t->reducer);
+done:
+    thaw_free(&sizes);
+    return status;
+}
+
+static thaw_optim_tensor describe(const thaw_model *model, const thaw_param *p)
+{
+    return (thaw_optim_tensor){
+        .name = p->name,
+        .data = p->data,
+        .shape = p->shape,
+        .part = p->adapter ? THAW_PART_ADAPTER : p->block < 0 ? THAW_PART_HEAD : THAW_PART_BACKBONE,
+        .blocks_above = p->block < 0 ? 0 : model->blocks - p->block,
+        .is_weight = p->role == THAW_ROLE_WEIGHT,
+    };
+}
+
+/* The optimizer's list is in the graph's order; `gradients` follows it into the sums of the reduced tensors. */
+static thaw_status open_optimizer(thaw_trainer *t)
+{
+    const thaw_model *model = t->setup->model;
+    const int32_t params = thaw_graph_param_count(model->graph);
+    thaw_optim_tensor *tensors = NULL;
+    int32_t count = 0;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&tensors, params, sizeof *tensors));
+    THAW_TRY_TO(thaw_alloc(&t->gradients, params, sizeof *t->gradients));
+    for (int32_t i = 0; i < params; i++) {
+        const thaw_param *p = thaw_graph_param(model->graph, i);
+        if (!p->need_grad)
+            continue;
+        for (int32_t r = 0; r < t->reduced_count; r++) {
+            const thaw_reduced *reduced = thaw_plan_reduced(t->train_plan, r);
+            if (reduced->param == i && !reduced->statistic)
+                t->gradients[count] = t->sums[r];
+        }
+        THAW_ASSERT(t->gradients[count] != NULL);
+        tensors[count++] = describe(model, p);
+    }
+    status = thaw_optimizer_new(&t->config->optimizer, &t->config->rates, tensors, count, &t->optimizer);
+done:
+    thaw_free(&tensors);
+    return status;
+}
+
+static thaw_status copy_state(const thaw_state *from, thaw_state *to)
+{
+    for (int64_t i = 0; i < from->count; i++) {
+        const thaw_entry *e = &from->entries[i];
+        void *data = NULL;
+        THAW_TRY(thaw_state_add_new(to, e->name, e->tensor.dtype, e->tensor.shape, &data));
+        memcpy(data, e->tensor.data, thaw_tensor_bytes(&e->tensor));
+    }
+    return THAW_OK;
+}
+
+/* What trains, the place for the selected epoch's copy, and where the backbone started. */
+static thaw_status open_states(thaw_trainer *t)
+{
+    const thaw_graph *graph = t->setup->model->graph;
+    THAW_TRY(thaw_graph_state(graph, THAW_TRAINABLE, &t->trained));
+    if (t->config->train.select != THAW_SELECT_LAST)
+        THAW_TRY(copy_state(&t->trained, &t->best));
+    for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
+        thaw_param *p = thaw_graph_param(graph, i);
+        if (!p->need_grad || p->adapter || p->block < 0)
+            continue;
+        void *data = NULL;
+        THAW_TRY(thaw_state_add_new(&t->initial, p->name, THAW_F32, p->shape, &data));
+        memcpy(data, p->data, (size_t)thaw_shape_count(&p->shape) * sizeof(float));
+    }
+    return THAW_OK;
+}
+
+/* Balanced weights: N / (K * count of the class), so that their mean over samples is 1 (scikit-learn's rule). */
+static thaw_status open_class_weights(thaw_trainer *t)
+{
+    if (t->config->train.class_weights == 0)
+        return THAW_OK;
+    const int64_t K = thaw_dataset_classes(t->setup->dataset);
+    const int32_t *labels = thaw_dataset_labels(t->setup->dataset, t->setup->train);
+    THAW_TRY(thaw_alloc(&t->class_weights, K, sizeof *t->class_weights));
+    for (int64_t k = 0; k < K; k++) {
+        int64_t count = 0;
+        for (int64_t i = 0; i < t->train.N; i++)
+            count += labels[i] == k;
+        t->class_weights[k] = (float)((double)t->train.N / ((double)K * (double)count));
+    }
+    return THAW_OK;
+}
+
+static thaw_status open_buffers(thaw_trainer *t)
+{
+    const int64_t most = thaw_sampler_shard_most(&t->sampler);
+    const int64_t K = thaw_dataset_classes(t->setup->dataset);
+    THAW_TRY(thaw_alloc(&t->input, most * t->train.width, sizeof *t->input));
+    THAW_TRY(thaw_alloc(&t->indices, most, sizeof *t->indices));
+    THAW_TRY(thaw_alloc(&t->labels, most, sizeof *t->labels));
+    THAW_TRY(thaw_alloc(&t->loss, most, sizeof *t->loss));
+    return thaw_alloc(&t->probs, most * K, sizeof *t->probs);
+}
+
+static thaw_status open_local(thaw_trainer *t)
+{
+    THAW_TRY(open_plans(t));
+    THAW_TRY(open_reducer(t));
+    THAW_TRY(open_optimizer(t));
+    THAW_TRY(open_states(t));
+    THAW_TRY(open_class_weights(t));
+    return open_buffers(t);
+}
+
+static thaw_status check_ranks(const thaw_trainer *t, int size)
+{
+    THAW_CHECK(t->config->train.shards % size == 0, THAW_ERR_CONFIG,
+               "train.shards %lld is not divisible by the %d ranks; start a number of ranks that divides it, or change "
+               "train.shards (which changes the result)",
+               (long long)t->config->train.shards, size);
+    return THAW_OK;
+}
+
+thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run_options *options, thaw_trainer *out)
+{
+    memset(out, 0, sizeof *out);
+    out->setup = setup;
+    out->config = setup->config;
+    out->options = options;
+    out->directory = setup->config->output;
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, check_ranks(out, thaw_comm_size(comm))));
+    THAW_TRY_TO(thaw_agree(comm, open_feeds(out)));
+    THAW_TRY_TO(thaw_agree(comm, open_sampler(out)));
+    THAW_TRY_TO(thaw_agree(comm, open_cache(out, comm)));
+    THAW_TRY_TO(thaw_agree(comm, open_local(out)));
+    out->state.best_accuracy = -1;
+    out->state.best_loss = 1e300;
+    out->state.best_epoch = -1;
+done:
+    if (status != THAW_OK)
+        thaw_trainer_close(out);
+    return status;
+}
+
+void thaw_trainer_close(thaw_trainer *t)
+{
+    thaw_free(&t->features_before);
+    thaw_free(&t->probs);
+    thaw_free(&t->loss);
+    thaw_free(&t->labels);
+    thaw_free(&t->indices);
+    thaw_free(&t->input);
+    thaw_free(&t->class_weights);
+    thaw_state_clear(&t->initial);
+    thaw_state_clear(&t->best);
+    thaw_state_clear(&t->trained);
+    thaw_optimizer_free(&t->optimizer);
+    thaw_reducer_free(&t->reducer);
+    thaw_free(&t->gradients);
+    for (int32_t i = 0; t->sums != NULL && i < t->reduced_count; i++)
+        thaw_free(&t->sums[i]);
+    thaw_free(&t->sums);
+    thaw_plan_free(&t->eval_plan);
+    thaw_plan_free(&t->train_plan);
+    thaw_feed_close(&t->gate);
+    thaw_feed_close(&t->val);
+    thaw_feed_close(&t->train);
+}

@@ -213,12 +213,12 @@ uint32_t thaw_crc32c(const void *data, size_t bytes);
 #define THAW_CHART_COLOURS 8
 
 typedef struct thaw_chart {
-    const char *title; /* shown above the chart and read aloud; NULL: none shown */
-    const char
-        *description;       /* one or two sentences with the finding, for those who cannot see it */
-    const char *axis_label; /* of the value axis */
-    thaw_unit unit;         /* of the value axis */
-    double width;           /* 0: THAW_CHART_WIDE */
+    const char *title;       /* shown above the chart and read aloud */
+    const char *description; /* the finding in one or two sentences, for those who cannot see it */
+    const char *axis_label;  /* of the value axis */
+    thaw_unit unit;          /* of the value axis */
+    double width;            /* 0: THAW_CHART_WIDE */
+    bool untitled;           /* the title is only read aloud: the page around shows it */
 } thaw_chart;
 
 /* Index of a rung ("scratch", "frozen", "peft", "partial:1", "full"); other words get a fixed index by their text. */
@@ -233,9 +233,9 @@ typedef struct thaw_interval_chart {
     const int *colours;              /* count, or NULL: 0, 1, 2, ... */
     const double *const *dots;       /* count arrays, or NULL: a dot for each run */
     const int64_t *dot_counts;       /* count */
-    int64_t chosen;                  /* row to mark, negative: none */
-    double reference;                /* vertical line, NaN: none */
-    const char *reference_label;
+    const char *chosen;              /* label of the row to mark; NULL: none */
+    const char *reference_label;     /* of a vertical line; NULL: none */
+    double reference;
 } thaw_interval_chart;
 void thaw_chart_interval(const thaw_interval_chart *data, thaw_str *out);
 

@@ -17,4 +17,14 @@ const char *thaw_tone_name(thaw_tone tone);
 /* Inline Markdown to HTML: **bold**, *emphasis*, `code`, [text](link); all else escaped. */
 void thaw_markdown_inline(thaw_str *out, const char *text, size_t length);
 
+/* Appends the table; `markdown`: its cells are inline Markdown, else plain text. */
+void thaw_html_add_table(thaw_html *html, const thaw_table *table, const char *caption,
+                         bool markdown);
+
+/* Style sheet of the page, beside thaw_chart_css. */
+void thaw_html_css(thaw_str *out);
+
+/* Ends a run of tiles or facts: whatever is not one of them calls it first. */
+void thaw_html_end_group(thaw_html *html);
+
 #endif

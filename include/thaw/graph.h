@@ -47,7 +47,7 @@ typedef struct thaw_param {
     int32_t block;     /* 0 = stem, 1.. = blocks in forward order, -1 = head; set by thaw_graph_set_block */
     bool adapter;      /* added by a PEFT method, not part of the backbone */
     bool trainable;    /* set by adapt; for buffers: follows the norm's weight */
-    bool need_grad;    /* = trainable and not a buffer, after analysis */
+    bool need_grad;    /* = trainable, not a buffer, and on a path to the logits, after analysis */
     float *data;       /* owned by the graph unless set_data was used */
     bool borrowed;
     int32_t node;      /* the node that uses it */
@@ -56,6 +56,9 @@ typedef struct thaw_param {
 int32_t thaw_graph_param_count(const thaw_graph *g);
 thaw_param *thaw_graph_param(const thaw_graph *g, int32_t index);
 int32_t thaw_graph_find_param(const thaw_graph *g, const char *name); /* -1 when absent */
+/* The parameter lives in this memory from now on (one copy a node, in shared memory), which must outlive the graph; what
+ * the graph had allocated is freed, nothing is copied. NULL: back to none, until thaw_graph_finish. */
+void thaw_graph_set_data(thaw_graph *g, int32_t index, float *data);
 
 /* ---- Building --------------------------------------------------------------------------------------------- */
 
@@ -85,7 +88,8 @@ thaw_value thaw_graph_avg_pool(thaw_graph *g, thaw_value x, int64_t kernel, int6
 thaw_value thaw_graph_global_avg_pool(thaw_graph *g, thaw_value x); /* (C, H, W) -> (C) */
 thaw_value thaw_graph_flatten(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_dropout(thaw_graph *g, thaw_value x, float probability);
-/* Channel subsampling as in CIFAR ResNet's option A shortcut: every `stride`-th pixel, channels zero-padded to out_channels. */
+/* Channel subsampling as in CIFAR ResNet's option A shortcut: every `stride`-th pixel, channels zero-padded to out_channels,
+ * (out_channels - C) / 2 of them in front. */
 thaw_value thaw_graph_shortcut_pad(thaw_graph *g, thaw_value x, int64_t out_channels, int64_t stride);
 /* Marks the value whose features are compared, cached and measured (input of the head), and the logits. */
 void thaw_graph_set_features(thaw_graph *g, thaw_value v);
@@ -94,7 +98,8 @@ thaw_value thaw_graph_features(const thaw_graph *g);
 thaw_value thaw_graph_logits(const thaw_graph *g);
 thaw_shape thaw_graph_value_shape(const thaw_graph *g, thaw_value v);
 
-/* Checks the whole graph and allocates parameters (zero). THAW_ERR_FAIL with the builder's first error. */
+/* Checks the whole graph, sorts it and allocates parameters that have no memory yet (zero). Call again after a rewrite that
+ * added nodes. THAW_ERR_FAIL with the builder's first error. */
 THAW_NODISCARD thaw_status thaw_graph_finish(thaw_graph *g);
 /* Sets one parameter (by its init rule) or all with fresh values; the same seed gives the same values for a name whatever
  * else the graph holds (stream = hash of the name). `only` NULL: all; else a filter. */
@@ -134,8 +139,9 @@ typedef struct thaw_node {
 int32_t thaw_graph_node_count(const thaw_graph *g);
 thaw_node *thaw_graph_node(const thaw_graph *g, int32_t index);
 const char *thaw_node_kind(const thaw_node *node); /* "conv2d", "linear", ... */
-/* Rewrite: all users of `old` that come after node `after` (and features/logits marks) use `new_value` instead. Nodes added by builder
- * calls go to the end; thaw_graph_sort puts the list in topological order again. */
+/* Rewrite: all users of `old` except node `except_node` (-1: none), and the features/logits marks, use `new_value` instead. Nodes
+ * added by builder calls go to the end; thaw_graph_sort puts the list in topological order again and renumbers nodes, never
+ * values. Another shape is an error that thaw_graph_finish reports. */
 void thaw_graph_replace_uses(thaw_graph *g, thaw_value old, thaw_value new_value, int32_t except_node);
 THAW_NODISCARD thaw_status thaw_graph_sort(thaw_graph *g);
 
@@ -144,8 +150,8 @@ THAW_NODISCARD thaw_status thaw_graph_sort(thaw_graph *g);
 /* Runs freeze (batch norm of frozen weights uses stored statistics), need_grad (what backward must reach: it stops at the lowest
  * trainable parameter) and boundary. Call after every change of `trainable`. */
 THAW_NODISCARD thaw_status thaw_graph_analyze(thaw_graph *g);
-/* The cut: the last value such that all before it is frozen and deterministic, and all after it depends on what is before only through
- * it. The input itself when nothing is frozen. */
+/* The cut: the last value such that all before it is frozen and deterministic, and all after it (features and logits) depends on what is
+ * before only through it; so never beyond the features. The input itself when nothing is frozen. */
 thaw_value thaw_graph_boundary(const thaw_graph *g);
 /* Multiply-add counted as 2, for one sample: forward, and backward of what is active. */
 double thaw_graph_forward_flops(const thaw_graph *g);
@@ -171,7 +177,8 @@ typedef struct thaw_plan_options {
 /* Plans memory: liveness, one arena. The graph must outlive the plan and not change. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_plan_new(thaw_graph *g, const thaw_kern *kern, const thaw_plan_options *options, thaw_plan **out);
 void thaw_plan_free(thaw_plan **plan);
-size_t thaw_plan_arena_bytes(const thaw_plan *plan);
+size_t thaw_plan_arena_bytes(const thaw_plan *plan);   /* activations, their gradients, what backward keeps, workspace */
+size_t thaw_plan_reduced_bytes(const thaw_plan *plan); /* gradients and statistics, beside the arena */
 
 /* One run's input. Randomness (dropout) is keyed by seed, step and the sample's index in its dataset, never by rank. */
 typedef struct thaw_run {
@@ -180,13 +187,13 @@ typedef struct thaw_run {
     const int64_t *sample_ids; /* (B) */
     uint64_t seed;
     uint32_t step;
-    bool training;             /* dropout on, batch statistics where a norm trains */
+    bool training;             /* dropout on; batch statistics where a norm trains, if the plan is one for training */
 } thaw_run;
 
 void thaw_plan_forward(thaw_plan *plan, const thaw_run *run);
 /* (B, shape) after forward; valid until the next run. `v` must be options.to or options.keep. */
 const float *thaw_plan_value(const thaw_plan *plan, thaw_value v);
-/* Where the caller writes the gradient of the loss with respect to `to` before backward. */
+/* Where the caller writes the gradient of the loss with respect to `to` before backward. NULL in a plan not for training. */
 float *thaw_plan_output_gradient(thaw_plan *plan);
 
 /* What has to be summed over shards: gradients of trainable parameters and statistics of training norms, in the order in which
@@ -194,25 +201,28 @@ float *thaw_plan_output_gradient(thaw_plan *plan);
 typedef struct thaw_reduced {
     int32_t param;  /* index in the graph */
     int64_t count;  /* elements */
-    float *data;    /* this run's contribution: gradient of the *sum* of losses, or B * statistic */
+    float *data;    /* this run's contribution: gradient of the *sum* of losses, or B * statistic (mean; unbiased variance,
+                     * taken as the biased one, 0, where a channel has a single value). 0 when B is 0. */
     bool statistic;
 } thaw_reduced;
 int32_t thaw_plan_reduced_count(const thaw_plan *plan);
 const thaw_reduced *thaw_plan_reduced(const thaw_plan *plan, int32_t index);
 
-/* Zeroes the gradients, runs backward, and calls ready(index) as soon as reduced tensor `index` holds its final value of this run.
- * progress, called between operators, lets messages travel. Either may be NULL. */
+/* Zeroes the gradients, runs backward, and calls ready(index) as soon as reduced tensor `index` holds its final value of this run;
+ * indices come in order, and all of them also when B is 0. Once after each forward, with the same run. progress, called between operators, lets messages travel. Either may be NULL. */
 typedef void thaw_ready(void *context, int32_t reduced_index);
 typedef void thaw_progress_hook(void *context);
 void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready, thaw_progress_hook *progress, void *context);
 
-/* Compares every analytic gradient of the graph (parameters, input) with central differences in double-rounded steps on random data;
- * *worst gets the largest relative error (max norm). For tests and `thaw check`. THAW_ERR_NUMERIC above `tolerance`. */
+/* Compares analytic gradients (trainable parameters, input) with central differences in double-rounded steps on a random input, in
+ * training mode; of a large tensor some elements are drawn. Parameters keep their values, which should not be all zero. *worst gets
+ * the largest error relative to its tensor's largest gradient. For tests and `thaw check`. THAW_ERR_NUMERIC above `tolerance`. */
 THAW_NODISCARD thaw_status thaw_graph_check_gradients(thaw_graph *g, const thaw_kern *kern, int64_t batch, uint64_t seed,
                                                       double tolerance, double *worst);
 
-/* Names of all operator kinds, NULL-ended. */
+/* Names of all operator kinds, NULL-ended, and the one line that src/graph/kinds.def says of each (NULL: no such kind). */
 const char *const *thaw_op_names(void);
+const char *thaw_op_doc(const char *kind);
 
 #ifdef __cplusplus
 }

@@ -80,12 +80,12 @@ void thaw_kern_add_row(int64_t N, int64_t D, const float *bias, float *y);      
 void thaw_kern_sum_rows(int64_t N, int64_t D, const float *x, float *out);        /* out (D) += sum over rows */
 void thaw_kern_normalize_u8(int64_t C, int64_t S, const uint8_t *x, const float *mean, const float *std, float *y); /* ((x/255)-mean)/std */
 
-void thaw_kern_relu(int64_t n, const float *x, float *y);
-/* dx = or += dy where y > 0. */
+void thaw_kern_relu(int64_t n, const float *x, float *y); /* y may be x */
+/* dx = or += dy where y > 0; dx may be dy. */
 void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx, bool accumulate);
 
 /* Batch norm, Ioffe & Szegedy 2015. x, y (B, C, S). Training: mean and inv_std (C) of this batch are written (biased
- * variance in inv_std); unbiased_var (C) is what goes into running_var. */
+ * variance in inv_std); unbiased_var (C) is what goes into running_var. The eval forms work in place: y may be x, dx may be dy. */
 void thaw_kern_batch_norm_train(int64_t B, int64_t C, int64_t S, const float *x, const float *weight, const float *bias,
                                 float epsilon, float *y, float *mean, float *inv_std, float *unbiased_var);
 void thaw_kern_batch_norm_eval(int64_t B, int64_t C, int64_t S, const float *x, const float *weight, const float *bias,

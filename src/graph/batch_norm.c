@@ -1,0 +1,134 @@
+#include "thaw/graph.h"
+
+#include <string.h>
+
+#include "graph/op_impl.h"
+
+enum { WEIGHT, BIAS, MEAN, VAR };
+
+static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
+{
+    THAW_CHECK(node->attr.batch_norm.epsilon > 0, THAW_ERR_FAIL, "epsilon %g must be positive",
+               (double)node->attr.batch_norm.epsilon);
+    THAW_CHECK(node->attr.batch_norm.momentum >= 0 && node->attr.batch_norm.momentum <= 1,
+               THAW_ERR_FAIL, "momentum %g is outside 0..1",
+               (double)node->attr.batch_norm.momentum);
+    THAW_CHECK(in[0].ndim == 3 || in[0].ndim == 1, THAW_ERR_FAIL,
+               "input has %d dimensions beside the batch; (C, H, W) or (C) is needed", in[0].ndim);
+    *out = in[0];
+    return THAW_OK;
+}
+
+static int32_t params(const thaw_node *node, const thaw_shape *in, thaw_param_spec *specs)
+{
+    (void)node;
+    static const struct {
+        const char *suffix;
+        thaw_role role;
+        thaw_init init;
+    } rows[] = {
+        [WEIGHT] = {"weight",       THAW_ROLE_NORM_WEIGHT, THAW_INIT_ONE },
+        [BIAS] = {"bias",         THAW_ROLE_NORM_BIAS,   THAW_INIT_ZERO},
+        [MEAN] = {"running_mean", THAW_ROLE_BUFFER_MEAN, THAW_INIT_ZERO},
+        [VAR] = {"running_var",  THAW_ROLE_BUFFER_VAR,  THAW_INIT_ONE },
+    };
+    for (int32_t i = 0; i <= VAR; i++)
+        specs[i] = (thaw_param_spec){.suffix = rows[i].suffix,
+                                     .shape = thaw_shape1(in[0].dim[0]),
+                                     .role = rows[i].role,
+                                     .init = rows[i].init};
+    return VAR + 1;
+}
+
+/* Subtract, square, add; scale, shift: a rough count, and small beside convolutions. */
+static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
+{
+    (void)in;
+    return (node->frozen_stats ? 2.0 : 5.0) * (double)thaw_shape_count(out);
+}
+
+/* With stored statistics the weight is frozen, and neither dx nor dbias looks at x. */
+static thaw_keep keep(const thaw_need *need)
+{
+    size_t channels = (size_t)need->in[0].dim[0];
+    return (thaw_keep){.input = need->active && need->batch_statistics,
+                       .saved_bytes = need->batch_statistics ? 2 * channels * sizeof(float) : 0};
+}
+
+typedef struct sizes {
+    int64_t B, C, S;
+} sizes;
+
+static sizes sizes_of(const thaw_call *call)
+{
+    int64_t C = call->need->in[0].dim[0];
+    return (sizes){.B = call->run->B, .C = C, .S = thaw_shape_count(&call->need->in[0]) / C};
+}
+
+static bool uses_batch(const thaw_call *call)
+{
+    return call->need->batch_statistics && call->run->training;
+}
+
+static void forward(const thaw_call *call)
+{
+    sizes s = sizes_of(call);
+    float epsilon = call->need->node->attr.batch_norm.epsilon;
+    const float *const *param = call->param;
+    if (!uses_batch(call)) {
+        thaw_kern_batch_norm_eval(s.B, s.C, s.S, call->x[0], param[WEIGHT], param[BIAS],
+                                  param[MEAN], param[VAR], epsilon, call->y);
+        return;
+    }
+    float *mean = call->saved;
+    float *inv_std = mean + s.C;
+    float *var = call->dparam[VAR];
+    thaw_kern_batch_norm_train(s.B, s.C, s.S, call->x[0], param[WEIGHT], param[BIAS], epsilon,
+                               call->y, mean, inv_std, var);
+    /* One value has no unbiased variance; its biased one, 0, stands in. */
+    if (s.B * s.S == 1)
+        thaw_kern_fill(s.C, 0.0f, var);
+    memcpy(call->dparam[MEAN], mean, (size_t)s.C * sizeof *mean);
+    thaw_kern_scale(s.C, (float)s.B, call->dparam[MEAN]);
+    thaw_kern_scale(s.C, (float)s.B, var);
+}
+
+static void backward(const thaw_call *call)
+{
+    sizes s = sizes_of(call);
+    float epsilon = call->need->node->attr.batch_norm.epsilon;
+    const float *const *param = call->param;
+    if (uses_batch(call)) {
+        const float *mean = call->saved;
+        thaw_kern_batch_norm_train_backward(s.B, s.C, s.S, call->x[0], param[WEIGHT], mean,
+                                            mean + s.C, call->dy, call->dx[0], call->accumulate[0],
+                                            call->dparam[WEIGHT], call->dparam[BIAS]);
+        return;
+    }
+    /* Only dweight depends on x. Where x was not kept, dy stands in: finite, of the right size, and multiplied by 0. */
+    const float *x = call->need->batch_statistics ? call->x[0] : call->dy;
+    thaw_kern_batch_norm_eval_backward(s.B, s.C, s.S, x, param[WEIGHT], param[MEAN], param[VAR],
+                                       epsilon, call->dy, call->dx[0], call->accumulate[0],
+                                       call->dparam[WEIGHT], call->dparam[BIAS]);
+}
+
+const thaw_op thaw_op_batch_norm = {
+    .kind = "batch_norm",
+    .input_count = 1,
+    .in_place = true,
+    .shape = shape,
+    .params = params,
+    .flops = flops,
+    .keep = keep,
+    .forward = forward,
+    .backward = backward,
+};
+
+thaw_value thaw_graph_batch_norm(thaw_graph *g, const char *name, thaw_value x, float epsilon,
+                                 float momentum)
+{
+    thaw_node node = {
+        .attr.batch_norm = {.epsilon = epsilon, .momentum = momentum}
+    };
+    return thaw_build(g, &thaw_op_batch_norm, name, &node, &x);
+}

@@ -1,0 +1,53 @@
+#include "thaw/graph.h"
+
+#include "graph/op_impl.h"
+#include "graph/pool_impl.h"
+
+static size_t index_bytes(const thaw_need *need)
+{
+    return (size_t)need->B * (size_t)thaw_shape_count(&need->out) * sizeof(int32_t);
+}
+
+static thaw_keep keep(const thaw_need *need)
+{
+    return (thaw_keep){.saved_bytes = need->active ? index_bytes(need) : 0};
+}
+
+/* Without backward the places of the maxima are written and forgotten. */
+static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+{
+    (void)kern;
+    return need->active ? 0 : index_bytes(need);
+}
+
+static void forward(const thaw_call *call)
+{
+    thaw_pool2d s = thaw_pool_sizes(call->need->node, &call->need->in[0], call->run->B);
+    thaw_kern_max_pool(&s, call->x[0], call->y, call->need->active ? call->saved : call->workspace);
+}
+
+static void backward(const thaw_call *call)
+{
+    thaw_pool2d s = thaw_pool_sizes(call->need->node, &call->need->in[0], call->run->B);
+    thaw_kern_max_pool_backward(&s, call->saved, call->dy, call->dx[0], call->accumulate[0]);
+}
+
+const thaw_op thaw_op_max_pool = {
+    .kind = "max_pool",
+    .input_count = 1,
+    .shape = thaw_pool_shape,
+    .flops = thaw_pool_flops,
+    .keep = keep,
+    .workspace = workspace,
+    .forward = forward,
+    .backward = backward,
+};
+
+thaw_value thaw_graph_max_pool(thaw_graph *g, thaw_value x, int64_t kernel, int64_t stride,
+                               int64_t pad)
+{
+    thaw_node node = {
+        .attr.pool = {.kernel = kernel, .stride = stride, .pad = pad}
+    };
+    return thaw_build(g, &thaw_op_max_pool, "", &node, &x);
+}

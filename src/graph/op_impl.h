@@ -1,0 +1,87 @@
+/* graph/op_impl.h - what an operator kind is: a table of functions without state.
+ *
+ * A kind is one file. What a node needs in one plan (thaw_need) is settled when the plan is made; a thaw_call adds the
+ * pointers of one run. Arrays are dense with the batch first; `+=` in a comment means: adds into the array. */
+#ifndef THAW_GRAPH_OP_IMPL_H
+#define THAW_GRAPH_OP_IMPL_H
+
+#include "thaw/graph.h"
+
+/* A parameter that a node of this kind owns: `name`.`suffix`. */
+typedef struct thaw_param_spec {
+    const char *suffix;
+    thaw_shape shape;
+    thaw_role role;
+    thaw_init init;
+    int64_t fan_in, fan_out;
+} thaw_param_spec;
+
+/* One node in one plan. */
+typedef struct thaw_need {
+    const thaw_node *node;
+    int64_t B; /* most samples in one run */
+    thaw_shape in[THAW_MAX_INPUTS], out;
+    bool active;                  /* takes part in backward */
+    bool batch_statistics;        /* a norm that trains, in a plan for training */
+    bool dx[THAW_MAX_INPUTS];     /* gradient wanted */
+    bool dparam[THAW_MAX_PARAMS]; /* gradient wanted; for buffers: statistic wanted */
+} thaw_need;
+
+/* What must still be there in backward. */
+typedef struct thaw_keep {
+    bool input, output;
+    size_t saved_bytes; /* private to the node, written by forward */
+} thaw_keep;
+
+/* One run of one node. */
+typedef struct thaw_call {
+    const thaw_need *need;
+    const thaw_kern *kern;
+    const thaw_run *run;
+    const float *x[THAW_MAX_INPUTS]; /* (B, in); in backward only where keep said so */
+    float *y;                        /* (B, out); may be x[0] where the kind says in_place */
+    const float *param[THAW_MAX_PARAMS];
+    float *dparam[THAW_MAX_PARAMS]; /* +=; a buffer's: forward writes B * statistic; NULL: not wanted */
+    const float *dy;                /* (B, out) */
+    float *dx[THAW_MAX_INPUTS];     /* (B, in); NULL: not wanted; one of them may be dy where the kind says in_place */
+    bool accumulate[THAW_MAX_INPUTS]; /* dx += instead of dx = */
+    void *saved, *workspace;
+} thaw_call;
+
+struct thaw_op {
+    const char *kind;
+    int32_t input_count;
+    bool in_place; /* y may take x's memory, and dx that of dy (a norm: not with batch statistics) */
+    bool view;     /* y is x under another shape: forward is not called */
+    /* Checks attributes and inputs; *out gets the output's shape. The caller puts the node's name in front of the message. */
+    thaw_status (*shape)(const thaw_node *node, const thaw_shape *in, thaw_shape *out);
+    /* Fills specs and returns how many; NULL: none. Called after shape has agreed. */
+    int32_t (*params)(const thaw_node *node, const thaw_shape *in, thaw_param_spec specs[THAW_MAX_PARAMS]);
+    /* Forward, one sample, multiply-add counted as 2. */
+    double (*flops)(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
+    thaw_keep (*keep)(const thaw_need *need); /* NULL: nothing */
+    size_t (*workspace)(const thaw_kern *kern, const thaw_need *need); /* bytes; NULL: none */
+    bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
+    void (*forward)(const thaw_call *call);
+    void (*backward)(const thaw_call *call);
+};
+
+#define THAW_KIND(kind, doc) extern const thaw_op thaw_op_##kind;
+#include "graph/kinds.def"
+#undef THAW_KIND
+
+/* The kind's line in kinds.def, NULL when there is no such kind. */
+const thaw_op *thaw_op_find(const char *kind);
+
+/* A node without parameters in backward: dx = or += alpha * dy, dx may be dy. */
+void thaw_pass_gradient(int64_t n, float alpha, const float *dy, float *dx, bool accumulate);
+/* One FLOP an output element. */
+double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
+/* THAW_ERR_FAIL unless the input is (C, H, W). */
+THAW_NODISCARD thaw_status thaw_check_image(const thaw_shape *in);
+
+/* Adds a node of this kind; `attributes` carries attr only. -1 after an error, which the graph keeps. */
+thaw_value thaw_build(thaw_graph *g, const thaw_op *op, const char *name, const thaw_node *attributes,
+                      const thaw_value *inputs);
+
+#endif

@@ -1,0 +1,267 @@
+#include "graph/plan_impl.h"
+
+#include <string.h>
+
+/* Of one tensor; sums of a thousand of them still fit into an address. */
+#define MOST_BYTES ((double)(INT64_C(1) << 46))
+
+static thaw_status check_options(const thaw_plan *plan)
+{
+    const thaw_graph *g = plan->graph;
+    const thaw_plan_options *o = &plan->options;
+    char label[200];
+    THAW_CHECK(g->status == THAW_OK, g->status, "%s", g->message);
+    THAW_CHECK(thaw_graph_valid(g), THAW_ERR_FAIL,
+               "the graph is not finished; call thaw_graph_finish after the last change");
+    THAW_CHECK(o->batch > 0, THAW_ERR_FAIL, "a plan for %lld samples; at least 1 is needed",
+               (long long)o->batch);
+    THAW_CHECK(thaw_graph_has_value(g, o->from) && thaw_graph_has_value(g, o->to) &&
+                   (o->keep == -1 || thaw_graph_has_value(g, o->keep)),
+               THAW_ERR_FAIL, "from %d, to %d or keep %d is not a value of this graph (it has %d)",
+               o->from, o->to, o->keep, g->value_count);
+    for (thaw_value v = 0; v < g->value_count; v++) {
+        double bytes = (double)o->batch * (double)thaw_shape_count(&g->values[v].shape) * 4.0;
+        thaw_value_label(g, v, label, sizeof label);
+        THAW_CHECK(bytes <= MOST_BYTES, THAW_ERR_RESOURCE,
+                   "%s needs %.3g bytes for a batch of %lld; use a smaller batch", label, bytes,
+                   (long long)o->batch);
+    }
+    return THAW_OK;
+}
+
+/* A norm that trains, in a plan for training. */
+static bool uses_batch_statistics(const thaw_plan *plan, const thaw_node *node)
+{
+    for (int32_t j = 0; j < node->param_count; j++)
+        if (thaw_is_buffer(plan->graph->params[node->params[j]]))
+            return plan->options.training && !node->frozen_stats;
+    return false;
+}
+
+static void fill_step(const thaw_plan *plan, int32_t index, bool active, thaw_step *step)
+{
+    const thaw_graph *g = plan->graph;
+    const thaw_node *node = g->nodes[index];
+    thaw_need *need = &step->need;
+    *step = (thaw_step){.node = index,
+                        .saved = THAW_NO_SPAN,
+                        .forward_workspace = THAW_NO_SPAN,
+                        .backward_workspace = THAW_NO_SPAN};
+    need->node = node;
+    need->B = plan->options.batch;
+    need->out = g->values[node->output].shape;
+    need->active = active;
+    need->batch_statistics = uses_batch_statistics(plan, node);
+    for (int32_t j = 0; j < node->input_count; j++) {
+        need->in[j] = g->values[node->inputs[j]].shape;
+        need->dx[j] = active && plan->wanted[node->inputs[j]];
+    }
+    for (int32_t j = 0; j < THAW_MAX_PARAMS; j++)
+        step->reduced[j] = -1;
+    for (int32_t j = 0; j < node->param_count; j++) {
+        const thaw_param *p = g->params[node->params[j]];
+        need->dparam[j] = thaw_is_buffer(p) ? need->batch_statistics : active && p->trainable;
+    }
+}
+
+/* The nodes between from and {to, keep}, and what backward from `to` needs of them. */
+static thaw_status make_steps(thaw_plan *plan)
+{
+    const thaw_graph *g = plan->graph;
+    const thaw_plan_options *o = &plan->options;
+    thaw_status status = THAW_OK;
+    bool *needed = NULL;
+    bool *kept = NULL;
+    bool *active = NULL;
+
+    THAW_TRY_TO(thaw_alloc(&needed, g->node_count, sizeof *needed));
+    THAW_TRY_TO(thaw_alloc(&kept, g->node_count, sizeof *kept));
+    THAW_TRY_TO(thaw_alloc(&active, g->node_count, sizeof *active));
+    THAW_TRY_TO(thaw_needed_nodes(g, o->from, o->to, needed));
+    thaw_need_grad(g, needed, o->from, plan->extra.input_gradient, active, plan->wanted);
+    if (o->keep >= 0)
+        THAW_TRY_TO(thaw_needed_nodes(g, o->from, o->keep, kept));
+    THAW_TRY_TO(thaw_alloc(&plan->steps, g->node_count, sizeof *plan->steps));
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (needed[i] || kept[i])
+            fill_step(plan, i, o->training && active[i], &plan->steps[plan->step_count++]);
+done:
+    thaw_free(&active);
+    thaw_free(&kept);
+    thaw_free(&needed);
+    return status;
+}
+
+static int32_t find_reduced(const thaw_plan *plan, int32_t param)
+{
+    for (int32_t i = 0; i < plan->reduced_count; i++)
+        if (plan->reduced[i].param == param)
+            return i;
+    return -1;
+}
+
+/* Adds the wanted tensors of one step, statistics or gradients. A parameter that several nodes share becomes final at the
+ * one whose backward runs last, and moves there in the list: callers rely on the order of becoming ready. */
+static void add_reduced(thaw_plan *plan, int32_t p, bool statistic)
+{
+    const thaw_need *need = &plan->steps[p].need;
+    for (int32_t j = 0; j < need->node->param_count; j++) {
+        int32_t param = need->node->params[j];
+        const thaw_param *parameter = plan->graph->params[param];
+        if (!need->dparam[j] || thaw_is_buffer(parameter) != statistic)
+            continue;
+        int32_t at = find_reduced(plan, param);
+        if (at >= 0) {
+            plan->reduced_count--;
+            memmove(&plan->reduced[at], &plan->reduced[at + 1],
+                    (size_t)(plan->reduced_count - at) * sizeof *plan->reduced);
+            memmove(&plan->final_step[at], &plan->final_step[at + 1],
+                    (size_t)(plan->reduced_count - at) * sizeof *plan->final_step);
+        }
+        plan->final_step[plan->reduced_count] = p;
+        plan->reduced[plan->reduced_count++] = (thaw_reduced){
+            .param = param, .count = thaw_shape_count(&parameter->shape), .statistic = statistic};
+    }
+}
+
+static int64_t padded(int64_t count)
+{
+    return (count + 15) / 16 * 16; /* 64 bytes: every tensor starts on a cache line */
+}
+
+static thaw_status make_reduced(thaw_plan *plan)
+{
+    const thaw_graph *g = plan->graph;
+    THAW_TRY(thaw_alloc(&plan->reduced, g->param_count, sizeof *plan->reduced));
+    THAW_TRY(thaw_alloc(&plan->final_step, g->param_count, sizeof *plan->final_step));
+    for (int32_t p = 0; p < plan->step_count; p++)
+        add_reduced(plan, p, true);
+    plan->statistic_count = plan->reduced_count;
+    for (int32_t p = plan->step_count - 1; p >= 0; p--)
+        add_reduced(plan, p, false);
+    for (int32_t i = 0; i < plan->reduced_count; i++) {
+        plan->reduced_elements += padded(plan->reduced[i].count);
+        if (i < plan->statistic_count)
+            plan->statistic_elements = plan->reduced_elements;
+    }
+    THAW_TRY(thaw_alloc(&plan->reduced_data, plan->reduced_elements, sizeof *plan->reduced_data));
+    int64_t offset = 0;
+    for (int32_t i = 0; i < plan->reduced_count; i++) {
+        plan->reduced[i].data = plan->reduced_data + offset;
+        offset += padded(plan->reduced[i].count);
+    }
+    for (int32_t p = 0; p < plan->step_count; p++)
+        for (int32_t j = 0; j < plan->steps[p].need.node->param_count; j++)
+            if (plan->steps[p].need.dparam[j])
+                plan->steps[p].reduced[j] = find_reduced(plan, plan->steps[p].need.node->params[j]);
+    return THAW_OK;
+}
+
+static thaw_status build(thaw_plan *plan)
+{
+    THAW_TRY(check_options(plan));
+    int32_t value_count = plan->graph->value_count;
+    THAW_TRY(thaw_alloc(&plan->storage, value_count, sizeof *plan->storage));
+    THAW_TRY(thaw_alloc(&plan->gradient, value_count, sizeof *plan->gradient));
+    THAW_TRY(thaw_alloc(&plan->wanted, value_count, sizeof *plan->wanted));
+    THAW_TRY(make_steps(plan));
+    if (plan->options.training)
+        THAW_TRY(make_reduced(plan));
+    THAW_TRY(thaw_liveness(plan));
+    THAW_TRY(thaw_memory_assign(plan->spans, plan->span_count, !plan->extra.no_reuse,
+                                &plan->arena_bytes));
+    THAW_CHECK(plan->arena_bytes <= PTRDIFF_MAX, THAW_ERR_RESOURCE,
+               "the plan needs more memory than an address can name; use a smaller batch");
+    return thaw_alloc(&plan->arena, (int64_t)plan->arena_bytes, 1);
+}
+
+thaw_status thaw_plan_new_with(thaw_graph *g, const thaw_kern *kern,
+                               const thaw_plan_options *options, const thaw_plan_extra *extra,
+                               thaw_plan **out)
+{
+    thaw_plan *plan = NULL;
+    *out = NULL;
+    THAW_TRY(thaw_alloc(&plan, 1, sizeof *plan));
+    plan->graph = g;
+    plan->kern = kern;
+    plan->options = *options;
+    plan->extra = *extra;
+    if (plan->options.from == -1)
+        plan->options.from = g->input;
+    if (plan->options.to == -1)
+        plan->options.to = g->logits;
+    thaw_status status = build(plan);
+    if (status == THAW_OK)
+        *out = plan;
+    else
+        thaw_plan_free(&plan);
+    return status;
+}
+
+thaw_status thaw_plan_new(thaw_graph *g, const thaw_kern *kern, const thaw_plan_options *options,
+                          thaw_plan **out)
+{
+    return thaw_plan_new_with(g, kern, options, &(thaw_plan_extra){0}, out);
+}
+
+void thaw_plan_free(thaw_plan **plan)
+{
+    if (plan == NULL || *plan == NULL)
+        return;
+    thaw_free(&(*plan)->arena);
+    thaw_free(&(*plan)->reduced_data);
+    thaw_free(&(*plan)->final_step);
+    thaw_free(&(*plan)->reduced);
+    thaw_free(&(*plan)->spans);
+    thaw_free(&(*plan)->wanted);
+    thaw_free(&(*plan)->gradient);
+    thaw_free(&(*plan)->storage);
+    thaw_free(&(*plan)->steps);
+    thaw_free(plan);
+}
+
+size_t thaw_plan_arena_bytes(const thaw_plan *plan)
+{
+    return plan->arena_bytes;
+}
+
+size_t thaw_plan_reduced_bytes(const thaw_plan *plan)
+{
+    return (size_t)plan->reduced_elements * sizeof *plan->reduced_data;
+}
+
+int32_t thaw_plan_reduced_count(const thaw_plan *plan)
+{
+    return plan->reduced_count;
+}
+
+const thaw_reduced *thaw_plan_reduced(const thaw_plan *plan, int32_t index)
+{
+    THAW_ASSERT(index >= 0 && index < plan->reduced_count);
+    return &plan->reduced[index];
+}
+
+float *thaw_plan_span(const thaw_plan *plan, int32_t span)
+{
+    return span >= 0 ? (float *)(void *)(plan->arena + plan->spans[span].offset) : NULL;
+}
+
+const float *thaw_plan_value(const thaw_plan *plan, thaw_value v)
+{
+    if (v == -1)
+        v = plan->options.to;
+    THAW_ASSERT(v == plan->options.to || v == plan->options.keep);
+    if (plan->storage[v] == THAW_GIVEN)
+        return plan->input;
+    return thaw_plan_span(plan, plan->storage[v]);
+}
+
+float *thaw_plan_output_gradient(thaw_plan *plan)
+{
+    return thaw_plan_span(plan, plan->gradient[plan->options.to]);
+}
+
+const float *thaw_plan_input_gradient(const thaw_plan *plan)
+{
+    return thaw_plan_span(plan, plan->gradient[plan->options.from]);
+}

@@ -1,0 +1,85 @@
+/* The executor: walks a plan's steps. Nothing here allocates. */
+#include "graph/plan_impl.h"
+
+static const float *activation(const thaw_plan *plan, thaw_value v)
+{
+    return plan->storage[v] == THAW_GIVEN ? plan->input : thaw_plan_span(plan, plan->storage[v]);
+}
+
+static thaw_call make_call(const thaw_plan *plan, const thaw_step *step, const thaw_run *run)
+{
+    const thaw_node *node = step->need.node;
+    thaw_call call = {.need = &step->need, .kern = plan->kern, .run = run};
+    for (int32_t j = 0; j < node->input_count; j++)
+        call.x[j] = activation(plan, node->inputs[j]);
+    call.y = thaw_plan_span(plan, plan->storage[node->output]);
+    for (int32_t j = 0; j < node->param_count; j++) {
+        call.param[j] = plan->graph->params[node->params[j]]->data;
+        if (step->reduced[j] >= 0)
+            call.dparam[j] = plan->reduced[step->reduced[j]].data;
+    }
+    call.saved = thaw_plan_span(plan, step->saved);
+    return call;
+}
+
+static void check_run(const thaw_plan *plan, const thaw_run *run)
+{
+    THAW_ASSERT(run->B >= 0 && run->B <= plan->options.batch);
+    THAW_ASSERT(run->B == 0 || run->input != NULL);
+}
+
+void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
+{
+    check_run(plan, run);
+    plan->input = run->input;
+    /* What no norm writes in this run (evaluation, no samples) contributes nothing. */
+    thaw_kern_fill(plan->statistic_elements, 0.0f, plan->reduced_data);
+    for (int32_t p = 0; run->B > 0 && p < plan->step_count; p++) {
+        const thaw_step *step = &plan->steps[p];
+        if (step->need.node->op->view)
+            continue;
+        thaw_call call = make_call(plan, step, run);
+        call.workspace = thaw_plan_span(plan, step->forward_workspace);
+        step->need.node->op->forward(&call);
+    }
+}
+
+static void backward_step(thaw_plan *plan, const thaw_step *step, const thaw_run *run)
+{
+    const thaw_node *node = step->need.node;
+    thaw_call call = make_call(plan, step, run);
+    call.workspace = thaw_plan_span(plan, step->backward_workspace);
+    call.dy = thaw_plan_span(plan, plan->gradient[node->output]);
+    for (int32_t j = 0; j < node->input_count; j++) {
+        if (step->need.dx[j])
+            call.dx[j] = thaw_plan_span(plan, plan->gradient[node->inputs[j]]);
+        call.accumulate[j] = step->accumulate[j];
+    }
+    node->op->backward(&call);
+}
+
+void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready,
+                        thaw_progress_hook *progress, void *context)
+{
+    int32_t next = 0;
+    THAW_ASSERT(plan->options.training);
+    check_run(plan, run);
+    thaw_kern_fill(plan->reduced_elements - plan->statistic_elements, 0.0f,
+                   plan->reduced_data + plan->statistic_elements);
+    for (; next < plan->statistic_count; next++)
+        if (ready != NULL)
+            ready(context, next);
+    for (int32_t p = plan->step_count - 1; p >= 0; p--) {
+        const thaw_step *step = &plan->steps[p];
+        if (!step->need.active)
+            continue;
+        if (run->B > 0)
+            backward_step(plan, step, run);
+        for (; next < plan->reduced_count && plan->final_step[next] == p; next++)
+            if (ready != NULL)
+                ready(context, next);
+        if (progress != NULL)
+            progress(context);
+    }
+    THAW_ASSERT(next == plan->reduced_count);
+}

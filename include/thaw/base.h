@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define THAW_NODISCARD __attribute__((warn_unused_result))
+#define THAW_NODISCARD         __attribute__((warn_unused_result))
 #define THAW_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
 #define THAW_NODISCARD
@@ -47,14 +47,15 @@ typedef struct thaw_error {
     int32_t origin;     /* rank that reported it; 0 until ranks have agreed */
     int32_t line;       /* in our source */
     char file[60];      /* our source file, base name */
-    char message[2000]; /* one sentence for the user: the thing, the value, the limit, the way out */
+    char message[2000]; /* one sentence: the thing, the value, the limit, the way out */
 } thaw_error;
 
 thaw_error *thaw_error_last(void);
 void thaw_error_clear(void);
 
 /* Records an error and returns its code. Use through THAW_FAIL. */
-thaw_status thaw_fail(thaw_status code, const char *file, int line, const char *format, ...) THAW_PRINTF(4, 5);
+thaw_status thaw_fail(thaw_status code, const char *file, int line, const char *format, ...)
+    THAW_PRINTF(4, 5);
 /* Puts words in front of the recorded message ("while reading x.h5: ..."); returns the code unchanged. */
 thaw_status thaw_fail_context(thaw_status code, const char *format, ...) THAW_PRINTF(2, 3);
 
@@ -103,7 +104,7 @@ typedef enum thaw_level { THAW_DEBUG, THAW_INFO, THAW_RESULT, THAW_WARN, THAW_ER
 
 /* Prints on rank 0 only, to stderr (RESULT to stdout). THAW_LOG_ALL prints on every rank, with its number.
  * A clean run prints no WARN and no ERROR. */
-#define THAW_LOG(level, ...) thaw_log((level), false, __VA_ARGS__)
+#define THAW_LOG(level, ...)     thaw_log((level), false, __VA_ARGS__)
 #define THAW_LOG_ALL(level, ...) thaw_log((level), true, __VA_ARGS__)
 void thaw_log(thaw_level level, bool every_rank, const char *format, ...) THAW_PRINTF(3, 4);
 void thaw_log_set_rank(int rank, int size);
@@ -152,8 +153,8 @@ typedef struct thaw_rng {
 thaw_rng thaw_rng_make(uint64_t seed, thaw_purpose purpose, uint32_t major, uint64_t minor);
 uint32_t thaw_rng_u32(thaw_rng *rng);
 uint64_t thaw_rng_u64(thaw_rng *rng);
-double thaw_rng_uniform(thaw_rng *rng); /* [0, 1), 53 bits */
-double thaw_rng_normal(thaw_rng *rng);  /* Box-Muller, two draws a value, no memory */
+double thaw_rng_uniform(thaw_rng *rng);             /* [0, 1), 53 bits */
+double thaw_rng_normal(thaw_rng *rng);              /* Box-Muller, two draws a value, no memory */
 uint64_t thaw_rng_below(thaw_rng *rng, uint64_t n); /* unbiased, n > 0 */
 /* Stateless block: element block `block` of a stream; for dropout masks. out[4]. */
 void thaw_rng_block(const thaw_rng *rng, uint32_t block, uint32_t out[4]);
@@ -182,7 +183,7 @@ bool thaw_digest_equal(thaw_digest a, thaw_digest b);
 
 /* ---- Clock ------------------------------------------------------------------------------------------------ */
 
-double thaw_seconds(void);                  /* monotonic; only for reporting, never for decisions that ranks share */
+double thaw_seconds(void); /* monotonic; for reports, never for decisions that ranks share */
 void thaw_timestamp(char *out, size_t bytes); /* UTC, ISO 8601 */
 
 /* ---- Strings ---------------------------------------------------------------------------------------------- */
@@ -208,6 +209,7 @@ bool thaw_starts_with(const char *text, const char *prefix);
 bool thaw_ends_with(const char *text, const char *suffix);
 /* Shell-like pattern: * any run, ? one character; the whole text must match. */
 bool thaw_match(const char *pattern, const char *text);
+/* Decimal, the whole text, finite; anything else is false. */
 bool thaw_parse_int(const char *text, int64_t *out);
 bool thaw_parse_double(const char *text, double *out);
 /* The candidate nearest to `text` by edit distance, or NULL when none is near enough to suggest. */
@@ -220,29 +222,32 @@ void thaw_format_bytes(double bytes, char *out, size_t size);
 void thaw_path_join(thaw_str *out, const char *directory, const char *name); /* replaces *out */
 bool thaw_path_exists(const char *path);
 bool thaw_path_is_dir(const char *path);
-THAW_NODISCARD thaw_status thaw_mkdirs(const char *path); /* with parents; existing is fine; THAW_ERR_RESOURCE */
+/* With parents; existing is fine. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_mkdirs(const char *path);
 THAW_NODISCARD thaw_status thaw_file_read(const char *path, thaw_str *out); /* THAW_ERR_INPUT */
 /* Writes path.tmp, fsyncs, renames, fsyncs the directory: the old file or the new one, never half. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_file_write(const char *path, const void *data, size_t bytes);
-THAW_NODISCARD thaw_status thaw_file_append(const char *path, const void *data, size_t bytes); /* one write(2), O_APPEND */
+/* One write(2), O_APPEND. */
+THAW_NODISCARD thaw_status thaw_file_append(const char *path, const void *data, size_t bytes);
 /* fsync(path), rename(path, to), fsync(directory of to). */
 THAW_NODISCARD thaw_status thaw_file_commit(const char *path, const char *to);
-THAW_NODISCARD thaw_status thaw_file_digest(const char *path, thaw_digest *out, int64_t *bytes); /* bytes may be NULL */
+/* XXH3-128 of the content; `bytes` may be NULL. */
+THAW_NODISCARD thaw_status thaw_file_digest(const char *path, thaw_digest *out, int64_t *bytes);
 /* Removes a tree below a directory we made; refuses "/" and "". */
 THAW_NODISCARD thaw_status thaw_remove_tree(const char *path);
 
 /* ---- Field tables: one row a setting; parsing, defaults, ranges, help and the resolved config come from it --- */
 
 typedef enum thaw_field_type {
-    THAW_FIELD_BOOL,   /* bool */
-    THAW_FIELD_INT,    /* int64_t */
-    THAW_FIELD_DOUBLE, /* double */
-    THAW_FIELD_STRING, /* char *, owned */
-    THAW_FIELD_ENUM,   /* int; `choices` lists the words, the value is the index */
-    THAW_FIELD_STRINGS,/* thaw_strings, owned */
-    THAW_FIELD_DOUBLES,/* thaw_doubles, owned */
-    THAW_FIELD_INTS,   /* thaw_ints, owned */
-    THAW_FIELD_TABLE   /* nested struct, `table` describes it */
+    THAW_FIELD_BOOL,    /* bool */
+    THAW_FIELD_INT,     /* int64_t */
+    THAW_FIELD_DOUBLE,  /* double */
+    THAW_FIELD_STRING,  /* char *, owned */
+    THAW_FIELD_ENUM,    /* int; `choices` lists the words, the value is the index */
+    THAW_FIELD_STRINGS, /* thaw_strings, owned */
+    THAW_FIELD_DOUBLES, /* thaw_doubles, owned */
+    THAW_FIELD_INTS,    /* thaw_ints, owned */
+    THAW_FIELD_TABLE    /* nested struct, `table` describes it */
 } thaw_field_type;
 
 typedef struct thaw_strings {
@@ -259,23 +264,25 @@ typedef struct thaw_ints {
 } thaw_ints;
 
 typedef struct thaw_field {
-    const char *name;             /* key in YAML; a row with NULL ends the table */
+    const char *name; /* key in YAML; a row with NULL ends the table */
     thaw_field_type type;
-    size_t offset;                /* of the member: THAW_FIELD(T, member, ctype) */
-    const char *preset;           /* default as YAML text ("0.1", "[16, 32]"); NULL = required; "" = empty string/list */
-    double least, most;           /* closed range for numbers (for lists: each item); equal = no range */
-    const char *const *choices;   /* ENUM: words, ended by NULL */
+    size_t offset; /* of the member: THAW_FIELD(T, member, ctype) */
+    /* Default: as YAML text for lists ("[16, 32]"), else the value itself ("0.1"); "" is the empty string or list,
+     * and makes a TABLE optional; NULL = required. */
+    const char *preset;
+    double least, most; /* closed range for numbers (for lists: each item); equal = no range */
+    const char *const *choices;     /* ENUM: words, ended by NULL */
     const struct thaw_field *table; /* TABLE */
-    const char *doc;              /* one sentence with the unit */
+    const char *doc;                /* one sentence with the unit */
 } thaw_field;
 
 /* offsetof with the member's C type checked at compile time. */
 #define THAW_FIELD(T, member, ctype)                                                               \
     (offsetof(T, member) + 0 * sizeof(struct {                                                     \
-         _Static_assert(_Generic(((T *)0)->member, ctype : 1, default : 0),                        \
-                        #T "." #member " is not " #ctype);                                         \
-         char x;                                                                                   \
-     }))
+                               _Static_assert(_Generic(((T *)0)->member, ctype : 1, default : 0),  \
+                                              #T "." #member " is not " #ctype);                   \
+                               char x;                                                             \
+                           }))
 
 /* ---- Fault sites: THAW_FAULT=site:rank:nth makes the nth pass of that rank through the site fail ------------- */
 

@@ -23,7 +23,8 @@ typedef struct thaw_conf thaw_conf;
 
 /* Reads a file. `overrides` (may be NULL) are "path.to.key=value" with the value in YAML ("0.1", "[1, 2]", "{a: 1}"; nothing
  * is the empty text); they replace or add values, the last one wins. THAW_ERR_USAGE when an override has no '='. */
-THAW_NODISCARD thaw_status thaw_conf_load(const char *path, const thaw_strings *overrides, thaw_conf **out);
+THAW_NODISCARD thaw_status thaw_conf_load(const char *path, const thaw_strings *overrides,
+                                          thaw_conf **out);
 /* The same from memory; `name` stands for the file in messages. */
 THAW_NODISCARD thaw_status thaw_conf_parse_text(const char *name, const char *text, size_t bytes,
                                                 const thaw_strings *overrides, thaw_conf **out);
@@ -39,8 +40,8 @@ int64_t thaw_conf_count(const thaw_conf *conf, const char *path);
  * A row of type TABLE reads a sub-mapping; an absent one is read as empty, so that its presets apply and its required keys are
  * missed. A TABLE row with preset "" is optional: when it is absent, every member in it is zero.
  * A row without preset is required. Numbers are decimal and finite; text may be plain or quoted; a bool is true or false. */
-THAW_NODISCARD thaw_status thaw_conf_fill(const thaw_conf *conf, const thaw_field *table, const char *path,
-                                          void *out_struct);
+THAW_NODISCARD thaw_status thaw_conf_fill(const thaw_conf *conf, const thaw_field *table,
+                                          const char *path, void *out_struct);
 /* Says that the value at path (if there is one) is read by somebody else. */
 void thaw_conf_claim(const thaw_conf *conf, const char *path);
 /* An error when a key was neither filled nor claimed; for documents whose root is not filled by one table. */

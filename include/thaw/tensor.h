@@ -57,9 +57,11 @@ typedef struct thaw_state {
 } thaw_state;
 
 /* Adds a view on memory that outlives the state. THAW_ERR_FAIL when the name is taken. */
-THAW_NODISCARD thaw_status thaw_state_add(thaw_state *s, const char *name, thaw_dtype dtype, thaw_shape shape, void *data);
+THAW_NODISCARD thaw_status thaw_state_add(thaw_state *s, const char *name, thaw_dtype dtype,
+                                          thaw_shape shape, void *data);
 /* Adds a zeroed tensor that the state owns; *data (may be NULL) receives its memory. */
-THAW_NODISCARD thaw_status thaw_state_add_new(thaw_state *s, const char *name, thaw_dtype dtype, thaw_shape shape, void **data);
+THAW_NODISCARD thaw_status thaw_state_add_new(thaw_state *s, const char *name, thaw_dtype dtype,
+                                              thaw_shape shape, void **data);
 /* Owned scalars and text (text is a 1-D uint8 tensor without the ending 0). */
 THAW_NODISCARD thaw_status thaw_state_add_int(thaw_state *s, const char *name, int64_t value);
 THAW_NODISCARD thaw_status thaw_state_add_double(thaw_state *s, const char *name, double value);
@@ -68,8 +70,10 @@ THAW_NODISCARD thaw_status thaw_state_add_text(thaw_state *s, const char *name, 
 thaw_tensor *thaw_state_find(const thaw_state *s, const char *name);
 /* THAW_ERR_INPUT naming the entry when absent or of another type. get_text appends to *out. */
 THAW_NODISCARD thaw_status thaw_state_get_int(const thaw_state *s, const char *name, int64_t *out);
-THAW_NODISCARD thaw_status thaw_state_get_double(const thaw_state *s, const char *name, double *out);
-THAW_NODISCARD thaw_status thaw_state_get_text(const thaw_state *s, const char *name, thaw_str *out);
+THAW_NODISCARD thaw_status thaw_state_get_double(const thaw_state *s, const char *name,
+                                                 double *out);
+THAW_NODISCARD thaw_status thaw_state_get_text(const thaw_state *s, const char *name,
+                                               thaw_str *out);
 /* Copies the data of every entry of `to` from the entry of the same name in `from`; types and shapes must agree.
  * THAW_ERR_INPUT names the first entry that is missing or differs, with both shapes; then nothing was copied. */
 THAW_NODISCARD thaw_status thaw_state_copy(thaw_state *to, const thaw_state *from);

@@ -23,8 +23,8 @@ thaw_rng thaw_rng_make(uint64_t seed, thaw_purpose purpose, uint32_t major, uint
 {
     uint64_t key = thaw_mix(seed, (uint64_t)purpose);
     thaw_rng rng = {
-        .key = {(uint32_t)key,    (uint32_t)(key >> 32)  },
-        .counter = { 0, major, (uint32_t)minor, (uint32_t)(minor >> 32)},
+        .key = {(uint32_t)key, (uint32_t)(key >> 32)},
+        .counter = {0, major, (uint32_t)minor, (uint32_t)(minor >> 32)},
         .used = 4,
     };
     return rng;
@@ -32,12 +32,8 @@ thaw_rng thaw_rng_make(uint64_t seed, thaw_purpose purpose, uint32_t major, uint
 
 void thaw_rng_block(const thaw_rng *rng, uint32_t block, uint32_t out[4])
 {
-    philox4x32_ctr_t counter = {
-        {block, rng->counter[1], rng->counter[2], rng->counter[3]}
-    };
-    philox4x32_key_t key = {
-        {rng->key[0], rng->key[1]}
-    };
+    philox4x32_ctr_t counter = {{block, rng->counter[1], rng->counter[2], rng->counter[3]}};
+    philox4x32_key_t key = {{rng->key[0], rng->key[1]}};
     philox4x32_ctr_t value = philox4x32(counter, key);
     memcpy(out, value.v, sizeof value.v);
 }

@@ -9,14 +9,14 @@ static const struct {
     const char *name;
     int exit_code;
 } statuses[] = {
-    [THAW_OK] = {"ok",       0 },
-    [THAW_ERR_FAIL] = {"failure",  1 },
-    [THAW_ERR_USAGE] = {"usage",    2 },
-    [THAW_ERR_CONFIG] = {"config",   2 },
-    [THAW_ERR_INPUT] = {"input",    3 },
-    [THAW_ERR_RESOURCE] = {"resource", 4 },
-    [THAW_ERR_NUMERIC] = {"numeric",  5 },
-    [THAW_ERR_STOPPED] = {"stopped",  75},
+    [THAW_OK] = {"ok", 0},
+    [THAW_ERR_FAIL] = {"failure", 1},
+    [THAW_ERR_USAGE] = {"usage", 2},
+    [THAW_ERR_CONFIG] = {"config", 2},
+    [THAW_ERR_INPUT] = {"input", 3},
+    [THAW_ERR_RESOURCE] = {"resource", 4},
+    [THAW_ERR_NUMERIC] = {"numeric", 5},
+    [THAW_ERR_STOPPED] = {"stopped", 75},
 };
 
 static thaw_error last;

@@ -4,11 +4,8 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [THAW_F32] = {"float32", 4},
-      [THAW_F64] = {"float64", 8},
-      [THAW_I32] = {"int32",   4},
-    [THAW_I64] = {"int64",   8},
-      [THAW_U8] = {"uint8",   1},
+    [THAW_F32] = {"float32", 4}, [THAW_F64] = {"float64", 8}, [THAW_I32] = {"int32", 4},
+    [THAW_I64] = {"int64", 8},   [THAW_U8] = {"uint8", 1},
 };
 
 size_t thaw_dtype_bytes(thaw_dtype dtype)
@@ -39,16 +36,12 @@ thaw_shape thaw_shape1(int64_t a)
 
 thaw_shape thaw_shape2(int64_t a, int64_t b)
 {
-    return (thaw_shape){
-        .ndim = 2, .dim = {a, b}
-    };
+    return (thaw_shape){.ndim = 2, .dim = {a, b}};
 }
 
 thaw_shape thaw_shape4(int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    return (thaw_shape){
-        .ndim = 4, .dim = {a, b, c, d}
-    };
+    return (thaw_shape){.ndim = 4, .dim = {a, b, c, d}};
 }
 
 int64_t thaw_shape_count(const thaw_shape *shape)

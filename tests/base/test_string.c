@@ -43,19 +43,19 @@ static void patterns_match_the_whole_text(void **state)
         const char *pattern, *text;
         bool expected;
     } rows[] = {
-        {"*",                  "",                                         true },
-        {"",                   "",                                         true },
-        {"",                   "a",                                        false},
-        {"layer?.*",           "layer3.conv1",                             true },
-        {"layer?.*",           "layer10.conv1",                            false},
-        {"*.weight",           "fc.weight",                                true },
-        {"*.weight",           "fc.weights",                               false},
-        {"a*b*c",              "a_b_b_c",                                  true },
-        {"a*b*c",              "a_c_b",                                    false},
-        {"***",                "x",                                        true },
-        {"?",                  "",                                         false},
-        {"fc",                 "fc",                                       true },
-        {"fc",                 "fcx",                                      false},
+        {"*", "", true},
+        {"", "", true},
+        {"", "a", false},
+        {"layer?.*", "layer3.conv1", true},
+        {"layer?.*", "layer10.conv1", false},
+        {"*.weight", "fc.weight", true},
+        {"*.weight", "fc.weights", false},
+        {"a*b*c", "a_b_b_c", true},
+        {"a*b*c", "a_c_b", false},
+        {"***", "x", true},
+        {"?", "", false},
+        {"fc", "fc", true},
+        {"fc", "fcx", false},
         {"*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
     };
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
@@ -96,18 +96,10 @@ static void near_words_are_suggested(void **state)
     static const struct {
         const char *text, *expected;
     } rows[] = {
-        {"bacth",        "batch"       },
-        {"batchs",       "batch"       },
-        {"Batch",        "batch"       },
-        {"shard",        "shards"      },
-        {"epoch",        "epochs"      },
-        {"weight_deacy", "weight_decay"},
-        {"lr_",          "lr"          },
-        {"rl",           "lr"          },
-        {"momentum",     NULL          },
-        {"x",            NULL          },
-        {"",             NULL          },
-        {"zzzzz",        NULL          },
+        {"bacth", "batch"},  {"batchs", "batch"}, {"Batch", "batch"},
+        {"shard", "shards"}, {"epoch", "epochs"}, {"weight_deacy", "weight_decay"},
+        {"lr_", "lr"},       {"rl", "lr"},        {"momentum", NULL},
+        {"x", NULL},         {"", NULL},          {"zzzzz", NULL},
     };
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
         const char *found = thaw_did_you_mean(rows[r].text, keys, sizeof keys / sizeof *keys);
@@ -128,15 +120,13 @@ static void bytes_are_for_people(void **state)
     static const struct {
         double bytes;
         const char *expected;
-    } rows[] = {
-        {0,          "0 B"               },
-        {340,        "340 B"             },
-        {1023,       "1023 B"            },
-        {1024,       "1.0 KiB"           },
-        {1288490189, "1.2 GiB"           },
-        {1048575,    "1.0 MiB"           },
-        {1e30,       "867361737988.4 EiB"}
-    };
+    } rows[] = {{0, "0 B"},
+                {340, "340 B"},
+                {1023, "1023 B"},
+                {1024, "1.0 KiB"},
+                {1288490189, "1.2 GiB"},
+                {1048575, "1.0 MiB"},
+                {1e30, "867361737988.4 EiB"}};
     char text[40];
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
         thaw_format_bytes(rows[r].bytes, text, sizeof text);

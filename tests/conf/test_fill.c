@@ -161,11 +161,11 @@ static void checks_across_fields_point_at_the_key(void **state)
     static const struct {
         const char *path, *expected;
     } rows[] = {
-        {"train.batch",  "job.yaml:3:10: train.batch: 60 is not divisible by 24"},
+        {"train.batch", "job.yaml:3:10: train.batch: 60 is not divisible by 24"},
         {"train.shards", "job.yaml:2:1: train.shards: 60 is not divisible by 24"},
-        {"train",        "job.yaml:2:1: train: 60 is not divisible by 24"       },
-        {"",             "job.yaml:1:1: 60 is not divisible by 24"              },
-        {"a.b.c",        "job.yaml:1:1: a.b.c: 60 is not divisible by 24"       },
+        {"train", "job.yaml:2:1: train: 60 is not divisible by 24"},
+        {"", "job.yaml:1:1: 60 is not divisible by 24"},
+        {"a.b.c", "job.yaml:1:1: a.b.c: 60 is not divisible by 24"},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         assert_int_equal(

@@ -191,7 +191,9 @@ void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epo
  *   every class), N% (of what every class has in these sources), Ntotal (N in all, whatever the class), or rest (all that
  *   no split with a number took). SOURCE limits the split to one source file. A class with too few samples is an error.
  * slices: "NAME=CLASS[+CLASS...]", "NAME=source:N", or "NAME=mask:FILE" (npy or hdf5, one value a source row, not 0 = member).
+ * layout: how a picture lies in the source, chw or hwc; ours is always chw. Three dimensions are (N, H, W).
  * mean, std: C values each; empty: measured on the split train (on the first split without one). */
+typedef enum thaw_layout { THAW_CHW, THAW_HWC } thaw_layout;
 typedef struct thaw_import {
     int format; /* index into thaw_import_formats(); 0 is auto: by the first bytes of the first file */
     thaw_strings images;
@@ -201,6 +203,7 @@ typedef struct thaw_import {
     thaw_strings names;
     thaw_strings splits;
     thaw_strings slices;
+    int layout; /* thaw_layout */
     thaw_doubles mean;
     thaw_doubles std;
     char *origin;  /* free text for the file */

@@ -1,0 +1,131 @@
+/* Which source classes are kept, in which order and under which names. */
+#include "data/import_impl.h"
+
+#include <string.h>
+
+/* Labels are class numbers, not identifiers: more than this is a file that is not a label file. */
+#define CLASSES_MOST 1000000
+
+static thaw_status check_source_labels(const thaw_job *job, int64_t *most)
+{
+    *most = -1;
+    for (int64_t i = 0; i < job->N; i++) {
+        int64_t label = job->source_labels[i];
+        THAW_CHECK(label >= 0 && label < CLASSES_MOST, THAW_ERR_INPUT,
+                   "labels: row %lld has the label %lld; labels must be in 0..%d", (long long)i,
+                   (long long)label, CLASSES_MOST - 1);
+        *most = label > *most ? label : *most;
+    }
+    return THAW_OK;
+}
+
+static int64_t find_name(const thaw_strings *names, const char *name)
+{
+    for (int64_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/* The new name of class k, borrowed or NULL: "5=Sandal" wins, then names by position, then names by source label. */
+static const char *name_of(const thaw_job *job, int64_t k, bool by_position)
+{
+    const thaw_import *o = job->options;
+    const char *equals = o->select.count ? strchr(o->select.items[k], '=') : NULL;
+    if (equals)
+        return equals + 1;
+    int64_t at = by_position ? k : job->class_sources[k];
+    return at < o->names.count ? o->names.items[at] : NULL;
+}
+
+/* Source label of item k of select; *word says that it was given by name. */
+static thaw_status select_item(thaw_job *job, int64_t k, bool *word)
+{
+    const char *item = job->options->select.items[k];
+    size_t length = strcspn(item, "=");
+    char number[32] = "";
+    int64_t label = -1;
+    bool numeric = length < sizeof number &&
+                   thaw_format(number, sizeof number, "%.*s", (int)length, item) &&
+                   thaw_parse_int(number, &label);
+    if (!numeric) {
+        *word = true;
+        label = find_name(&job->options->names, item);
+        const char *near = thaw_did_you_mean(item, (const char *const *)job->options->names.items,
+                                             (size_t)job->options->names.count);
+        THAW_CHECK(label >= 0, THAW_ERR_USAGE,
+                   "--select %s: neither a label nor one of the names%s%s; give --names for all "
+                   "source labels to select "
+                   "by name",
+                   item, near ? "; did you mean " : "", near ? near : "");
+    }
+    THAW_CHECK(label >= 0 && label < CLASSES_MOST, THAW_ERR_USAGE,
+               "--select %s: the label must be in 0..%d", item, CLASSES_MOST - 1);
+    for (int64_t i = 0; i < k; i++)
+        THAW_CHECK(job->class_sources[i] != label, THAW_ERR_USAGE,
+                   "--select names label %lld twice", (long long)label);
+    job->class_sources[k] = label;
+    return THAW_OK;
+}
+
+static thaw_status choose(thaw_job *job, int64_t most, bool *by_position)
+{
+    const thaw_import *o = job->options;
+    bool word = false;
+    job->K = o->select.count             ? o->select.count
+             : o->names.count > most + 1 ? o->names.count
+                                         : most + 1;
+    THAW_TRY(thaw_alloc(&job->class_sources, job->K, sizeof *job->class_sources));
+    THAW_TRY(thaw_alloc(&job->class_names, job->K, sizeof *job->class_names));
+    for (int64_t k = 0; k < job->K; k++) {
+        job->class_sources[k] = k;
+        if (o->select.count)
+            THAW_TRY(select_item(job, k, &word));
+    }
+    *by_position = o->names.count == job->K && !word;
+    return THAW_OK;
+}
+
+static thaw_status name_classes(thaw_job *job, bool by_position)
+{
+    for (int64_t k = 0; k < job->K; k++) {
+        char number[32];
+        thaw_format(number, sizeof number, "%lld", (long long)job->class_sources[k]);
+        const char *name = name_of(job, k, by_position);
+        THAW_CHECK(name || job->options->names.count == 0, THAW_ERR_USAGE,
+                   "--names has %lld names, but source label %s needs one; give one for each kept "
+                   "class (%lld) or "
+                   "for each source label",
+                   (long long)job->options->names.count, number, (long long)job->K);
+        name = name ? name : number;
+        THAW_CHECK(*name && strlen(name) <= 200, THAW_ERR_USAGE,
+                   "class %lld has the name \"%s\"; use 1 to 200 bytes", (long long)k, name);
+        for (int64_t i = 0; i < k && job->K <= 10000; i++)
+            THAW_CHECK(strcmp(job->class_names[i], name) != 0, THAW_ERR_USAGE,
+                       "two classes have the name \"%s\"", name);
+        THAW_TRY(thaw_strdup(&job->class_names[k], name));
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_job_classes(thaw_job *job)
+{
+    int64_t most = 0;
+    bool by_position = false;
+    int32_t *map = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(check_source_labels(job, &most));
+    THAW_TRY_TO(choose(job, most, &by_position));
+    THAW_TRY_TO(name_classes(job, by_position));
+    THAW_TRY_TO(thaw_alloc(&map, CLASSES_MOST, sizeof *map));
+    for (int64_t i = 0; i < CLASSES_MOST; i++)
+        map[i] = -1;
+    for (int64_t k = 0; k < job->K; k++)
+        map[job->class_sources[k]] = (int32_t)k;
+    THAW_TRY_TO(thaw_alloc(&job->labels, job->N, sizeof *job->labels));
+    for (int64_t i = 0; i < job->N; i++)
+        job->labels[i] = map[job->source_labels[i]];
+done:
+    thaw_free(&map);
+    return status;
+}

@@ -1,0 +1,86 @@
+/* A dataset in memory: what opening fills from a file, and what an import fills before it writes one. */
+#ifndef THAW_DATA_DATASET_IMPL_H
+#define THAW_DATA_DATASET_IMPL_H
+
+#include "thaw/data.h"
+#include "thaw/h5.h"
+
+#define THAW_DATASET_FORMAT  "thaw-dataset"
+#define THAW_DATASET_VERSION 1
+/* More classes than this get no slices of their own: a verdict on each would mean nothing. */
+#define THAW_CLASS_SLICES_MOST 100
+/* Attributes of HDF5 end at 64 KiB; longer lists are root datasets of the same name. */
+#define THAW_ATTRIBUTE_ITEMS_MOST 1000
+
+typedef struct thaw_split {
+    char *name;
+    int64_t N;
+    void *x; /* (N, stored sample), NULL: read by rows */
+    thaw_digest x_digest;
+    int32_t *y;       /* (N), or NULL: unlabelled */
+    int32_t *cluster; /* (N), or NULL */
+    int64_t *id;      /* (N), or NULL */
+    uint8_t **masks;  /* (slice_count) arrays of N */
+    int64_t *members; /* (slice_count) */
+} thaw_split;
+
+struct thaw_dataset {
+    char *path;
+    thaw_h5 *file; /* open while a split is read by rows */
+    thaw_dataset_options options;
+    thaw_dtype dtype;
+    thaw_shape stored; /* of one sample, as in the file: (C, H, W) or (D) */
+    thaw_shape shape;  /* (C, H, W) */
+    int64_t values;
+    thaw_strings classes;
+    thaw_split *splits;
+    int64_t split_count;
+    thaw_strings slices;       /* names; the first stored_slices are in the file */
+    thaw_strings descriptions; /* as many */
+    int64_t stored_slices;
+    char *origin, *licence, *created_by;
+    double *mean, *std;           /* (C) */
+    double *file_mean, *file_std; /* (C) as in the file: part of the digest; NULL when not there */
+    float *black;                 /* (C) */
+    double *scale,
+        *offset; /* (C) normalised = stored * scale + offset (bytes), (stored - mean) * scale (floats) */
+    void *rows;        /* staging for reading by rows */
+    int64_t rows_most; /* samples that fit there */
+    bool digest_recorded;
+    thaw_digest digest;
+};
+
+/* (D) -> (D, 1, 1); (C, H, W) as it is. */
+thaw_shape thaw_dataset_shape_of(const thaw_shape *stored);
+/* "split/x" and the like, into a buffer that fits every name we accept. */
+#define THAW_NAME_BYTES 512
+void thaw_dataset_name(char out[THAW_NAME_BYTES], const thaw_split *split, const char *part);
+
+/* Steps of opening; each leaves ds good for thaw_dataset_free. */
+THAW_NODISCARD thaw_status thaw_dataset_read_root(thaw_dataset *ds);
+THAW_NODISCARD thaw_status thaw_dataset_read_split(thaw_dataset *ds, thaw_split *split);
+THAW_NODISCARD thaw_status thaw_dataset_read_slices(thaw_dataset *ds);
+THAW_NODISCARD thaw_status thaw_dataset_check(const thaw_dataset *ds);
+THAW_NODISCARD thaw_status thaw_dataset_check_digest(thaw_dataset *ds);
+
+/* Adds an empty slice to the lists of ds. */
+THAW_NODISCARD thaw_status thaw_dataset_add_slice(thaw_dataset *ds, const char *name,
+                                                  const char *description);
+/* By name, so that the order in which splits or options name them does not show. */
+void thaw_dataset_sort_slices(thaw_dataset *ds);
+/* Allocates masks and members of every split for the slices that there are. */
+THAW_NODISCARD thaw_status thaw_dataset_make_masks(thaw_dataset *ds);
+void thaw_dataset_count_members(thaw_dataset *ds);
+
+THAW_NODISCARD thaw_status thaw_strings_add(thaw_strings *list, const char *text);
+void thaw_strings_clear(thaw_strings *list);
+
+/* First sample of n with a NaN or infinity, or -1. */
+int64_t thaw_dataset_not_finite(const thaw_dataset *ds, int64_t n, const void *x);
+/* Digest and check of x, from memory or by rows. */
+THAW_NODISCARD thaw_status thaw_dataset_scan_x(const thaw_dataset *ds, const thaw_split *split,
+                                               thaw_digest *out);
+/* Digest of everything, with the splits' x_digest for x. */
+thaw_digest thaw_dataset_content_digest(const thaw_dataset *ds);
+
+#endif

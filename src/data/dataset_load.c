@@ -1,0 +1,298 @@
+/* Opening a dataset file: root, splits, slices. docs/dataset-format.md is what it reads. */
+#include "data/dataset_impl.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A list that is an attribute, or a root dataset when it is long. */
+static thaw_status read_classes(thaw_dataset *ds)
+{
+    if (thaw_h5_has_attribute(ds->file, "/", "classes"))
+        THAW_TRY(thaw_h5_get_strings(ds->file, "/", "classes", &ds->classes));
+    else if (thaw_h5_is_dataset(ds->file, "classes"))
+        THAW_TRY(thaw_h5_read_strings(ds->file, "classes", &ds->classes));
+    THAW_CHECK(ds->classes.count > 0, THAW_ERR_INPUT,
+               "%s: no class names (attribute \"classes\" of the root)", ds->path);
+    THAW_CHECK(ds->classes.count <= INT32_MAX, THAW_ERR_INPUT, "%s: too many classes", ds->path);
+    for (int64_t i = 0; i < ds->classes.count; i++)
+        THAW_CHECK(ds->classes.items[i][0] && strlen(ds->classes.items[i]) <= 200, THAW_ERR_INPUT,
+                   "%s: the name of class %lld is empty or longer than 200 bytes", ds->path,
+                   (long long)i);
+    return THAW_OK;
+}
+
+static thaw_status read_numbers(thaw_dataset *ds, const char *name, double **out, int64_t *count)
+{
+    thaw_h5_info info;
+    *count = 0;
+    if (thaw_h5_has_attribute(ds->file, "/", name))
+        return thaw_h5_get_doubles(ds->file, "/", name, out, count);
+    if (!thaw_h5_is_dataset(ds->file, name))
+        return THAW_OK;
+    THAW_TRY(thaw_h5_info_of(ds->file, name, &info));
+    THAW_CHECK(!info.text && info.shape.ndim == 1, THAW_ERR_INPUT, "%s: %s must be (C) numbers",
+               ds->path, name);
+    *count = info.shape.dim[0];
+    THAW_TRY(thaw_alloc(out, *count, sizeof **out));
+    return thaw_h5_read_rows(ds->file, name, 0, *count, THAW_F64, *out);
+}
+
+static thaw_status read_text(thaw_dataset *ds, const char *name, char **out)
+{
+    thaw_str text = {0};
+    thaw_status status = THAW_OK;
+    if (thaw_h5_has_attribute(ds->file, "/", name))
+        THAW_TRY_TO(thaw_h5_get_text(ds->file, "/", name, &text));
+    THAW_TRY_TO(thaw_strdup(out, thaw_str_c(&text)));
+done:
+    thaw_str_clear(&text);
+    return status;
+}
+
+static thaw_status need_text(thaw_dataset *ds, const char *name, const char *expected)
+{
+    char *text = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(read_text(ds, name, &text));
+    THAW_CHECK_TO(strcmp(text, expected) == 0, THAW_ERR_INPUT,
+                  "%s: not a dataset file of thaw: root attribute \"%s\" is \"%s\", expected "
+                  "\"%s\"; make one with "
+                  "thaw data import",
+                  ds->path, name, text, expected);
+done:
+    thaw_free(&text);
+    return status;
+}
+
+thaw_status thaw_dataset_read_root(thaw_dataset *ds)
+{
+    int64_t version = 0;
+    THAW_TRY(need_text(ds, "format", THAW_DATASET_FORMAT));
+    THAW_CHECK(thaw_h5_has_attribute(ds->file, "/", "version"), THAW_ERR_INPUT,
+               "%s: root attribute \"version\" is missing", ds->path);
+    THAW_TRY(thaw_h5_get_int(ds->file, "/", "version", &version));
+    THAW_CHECK(version == THAW_DATASET_VERSION, THAW_ERR_INPUT,
+               "%s: dataset version %lld; this build reads %d", ds->path, (long long)version,
+               THAW_DATASET_VERSION);
+    THAW_TRY(need_text(ds, "task", "classification"));
+    THAW_TRY(read_text(ds, "origin", &ds->origin));
+    THAW_TRY(read_text(ds, "licence", &ds->licence));
+    THAW_TRY(read_text(ds, "created_by", &ds->created_by));
+    return read_classes(ds);
+}
+
+/* Mean and std wait for the number of channels: the first split tells it. */
+static thaw_status read_normalisation(thaw_dataset *ds)
+{
+    int64_t C = ds->shape.dim[0], count[2] = {0, 0};
+    THAW_TRY(read_numbers(ds, "mean", &ds->file_mean, &count[0]));
+    THAW_TRY(read_numbers(ds, "std", &ds->file_std, &count[1]));
+    THAW_CHECK(!ds->file_mean == !ds->file_std, THAW_ERR_INPUT,
+               "%s: has only one of \"mean\" and \"std\"", ds->path);
+    for (int i = 0; i < 2; i++)
+        THAW_CHECK(!ds->file_mean || count[i] == C, THAW_ERR_INPUT,
+                   "%s: \"%s\" has %lld values for %lld channels", ds->path, i ? "std" : "mean",
+                   (long long)count[i], (long long)C);
+    return thaw_dataset_set_normalisation(ds, C, ds->file_mean, ds->file_std);
+}
+
+static thaw_status check_x(thaw_dataset *ds, const char *name, const thaw_h5_info *info)
+{
+    char shape[96];
+    thaw_shape_format(&info->shape, shape, sizeof shape);
+    bool typed = !info->text && (info->dtype == THAW_U8 || info->dtype == THAW_F32);
+    THAW_CHECK(typed, THAW_ERR_INPUT, "%s: %s is %s; it must be uint8 or float32", ds->path, name,
+               info->text ? "text" : thaw_dtype_name(info->dtype));
+    THAW_CHECK(info->shape.ndim == 2 || info->shape.ndim == 4, THAW_ERR_INPUT,
+               "%s: %s has shape %s; it must be (N, C, H, W) or (N, D)", ds->path, name, shape);
+    THAW_CHECK(info->shape.dim[0] > 0, THAW_ERR_INPUT, "%s: %s is empty: shape %s", ds->path, name,
+               shape);
+    thaw_shape stored = {.ndim = info->shape.ndim - 1};
+    for (int d = 0; d < stored.ndim; d++)
+        stored.dim[d] = info->shape.dim[d + 1];
+    if (ds->values == 0) {
+        THAW_CHECK(thaw_shape_count(&stored) > 0, THAW_ERR_INPUT,
+                   "%s: %s has samples without values: shape %s", ds->path, name, shape);
+        ds->stored = stored;
+        ds->dtype = info->dtype;
+        ds->shape = thaw_dataset_shape_of(&stored);
+        ds->values = thaw_shape_count(&stored);
+        return read_normalisation(ds);
+    }
+    char first[64];
+    thaw_shape_format(&ds->stored, first, sizeof first);
+    THAW_CHECK(thaw_shape_equal(&stored, &ds->stored) && info->dtype == ds->dtype, THAW_ERR_INPUT,
+               "%s: %s has shape %s of %s, but samples of %s are %s of %s; all splits must agree",
+               ds->path, name, shape, thaw_dtype_name(info->dtype), ds->splits[0].name, first,
+               thaw_dtype_name(ds->dtype));
+    return THAW_OK;
+}
+
+static thaw_status read_x(thaw_dataset *ds, thaw_split *split)
+{
+    char name[THAW_NAME_BYTES];
+    thaw_h5_info info;
+    thaw_dataset_name(name, split, "x");
+    THAW_CHECK(thaw_h5_is_dataset(ds->file, name), THAW_ERR_INPUT, "%s: dataset %s is missing",
+               ds->path, name);
+    THAW_TRY(thaw_h5_info_of(ds->file, name, &info));
+    THAW_TRY(check_x(ds, name, &info));
+    split->N = info.shape.dim[0];
+    size_t bytes = thaw_dtype_bytes(ds->dtype);
+    if (split->N > ds->options.memory_limit_bytes / ds->values / (int64_t)bytes)
+        return THAW_OK;
+    THAW_TRY(thaw_alloc(&split->x, split->N * ds->values, bytes));
+    THAW_TRY(thaw_h5_read_rows(ds->file, name, 0, split->N, ds->dtype, split->x));
+    return THAW_OK;
+}
+
+/* A column of whole numbers in [least, most] to out (N), as int64; NULL when the file has none. */
+static thaw_status read_column(thaw_dataset *ds, const thaw_split *split, const char *part,
+                               int64_t least, int64_t most, int64_t **out)
+{
+    char name[THAW_NAME_BYTES], shape[96];
+    thaw_h5_info info;
+    thaw_dataset_name(name, split, part);
+    if (!thaw_h5_is_dataset(ds->file, name))
+        return THAW_OK;
+    THAW_TRY(thaw_h5_info_of(ds->file, name, &info));
+    thaw_shape_format(&info.shape, shape, sizeof shape);
+    bool whole = !info.text && info.dtype != THAW_F32 && info.dtype != THAW_F64;
+    THAW_CHECK(whole, THAW_ERR_INPUT, "%s: %s must have whole numbers, not %s", ds->path, name,
+               info.text ? "text" : thaw_dtype_name(info.dtype));
+    THAW_CHECK(info.shape.ndim == 1 && info.shape.dim[0] == split->N, THAW_ERR_INPUT,
+               "%s: %s has shape %s, but %s/x has %lld rows", ds->path, name, shape, split->name,
+               (long long)split->N);
+    THAW_TRY(thaw_alloc(out, split->N, sizeof **out));
+    THAW_TRY(thaw_h5_read_rows(ds->file, name, 0, split->N, THAW_I64, *out));
+    for (int64_t i = 0; i < split->N; i++)
+        THAW_CHECK((*out)[i] >= least && (*out)[i] <= most, THAW_ERR_INPUT,
+                   "%s: %s: row %lld is %" PRId64 "; allowed are %" PRId64 "..%" PRId64, ds->path,
+                   name, (long long)i, (*out)[i], least, most);
+    return THAW_OK;
+}
+
+static thaw_status read_small_column(thaw_dataset *ds, const thaw_split *split, const char *part,
+                                     int64_t least, int64_t most, int32_t **out)
+{
+    int64_t *wide = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(read_column(ds, split, part, least, most, &wide));
+    if (wide) {
+        THAW_TRY_TO(thaw_alloc(out, split->N, sizeof **out));
+        for (int64_t i = 0; i < split->N; i++)
+            (*out)[i] = (int32_t)wide[i];
+    }
+done:
+    thaw_free(&wide);
+    return status;
+}
+
+thaw_status thaw_dataset_read_split(thaw_dataset *ds, thaw_split *split)
+{
+    THAW_TRY(read_x(ds, split));
+    THAW_TRY(read_small_column(ds, split, "y", 0, ds->classes.count - 1, &split->y));
+    THAW_CHECK(split->y || ds->options.unlabelled, THAW_ERR_INPUT, "%s: dataset %s/y is missing",
+               ds->path, split->name);
+    THAW_TRY(read_small_column(ds, split, "cluster", INT32_MIN, INT32_MAX, &split->cluster));
+    return read_column(ds, split, "id", INT64_MIN, INT64_MAX, &split->id);
+}
+
+/* Name and description of one stored slice, once. */
+static thaw_status register_slice(thaw_dataset *ds, const thaw_split *split, const char *slice)
+{
+    char part[THAW_NAME_BYTES], name[THAW_NAME_BYTES];
+    thaw_str description = {0};
+    thaw_status status = THAW_OK;
+    if (thaw_dataset_slice_find(ds, slice) >= 0)
+        return THAW_OK;
+    THAW_CHECK(thaw_format(part, sizeof part / 2, "slices/%s", slice), THAW_ERR_INPUT,
+               "%s: a slice of split %s has a name longer than 200 bytes", ds->path, split->name);
+    thaw_dataset_name(name, split, part);
+    if (thaw_h5_has_attribute(ds->file, name, "description"))
+        THAW_TRY_TO(thaw_h5_get_text(ds->file, name, "description", &description));
+    THAW_TRY_TO(thaw_dataset_add_slice(ds, slice, thaw_str_c(&description)));
+done:
+    thaw_str_clear(&description);
+    return status;
+}
+
+static thaw_status list_slices(thaw_dataset *ds)
+{
+    for (int64_t s = 0; s < ds->split_count; s++) {
+        char group[THAW_NAME_BYTES];
+        thaw_strings names = {0};
+        thaw_status status = THAW_OK;
+        thaw_dataset_name(group, &ds->splits[s], "slices");
+        if (!thaw_h5_exists(ds->file, group))
+            continue;
+        THAW_TRY_TO(thaw_h5_list_datasets(ds->file, group, &names));
+        for (int64_t i = 0; i < names.count; i++)
+            THAW_TRY_TO(register_slice(ds, &ds->splits[s], names.items[i]));
+    done:
+        thaw_h5_strings_free(&names);
+        THAW_TRY(status);
+    }
+    return THAW_OK;
+}
+
+/* Splits name different slices in any order; the list of all is in the order of names, whichever came first. */
+void thaw_dataset_sort_slices(thaw_dataset *ds)
+{
+    for (int64_t i = 1; i < ds->slices.count; i++) {
+        for (int64_t j = i; j > 0 && strcmp(ds->slices.items[j - 1], ds->slices.items[j]) > 0;
+             j--) {
+            thaw_strings *lists[] = {&ds->slices, &ds->descriptions};
+            for (int l = 0; l < 2; l++) {
+                char *item = lists[l]->items[j];
+                lists[l]->items[j] = lists[l]->items[j - 1];
+                lists[l]->items[j - 1] = item;
+            }
+        }
+    }
+}
+
+static thaw_status add_class_slices(thaw_dataset *ds)
+{
+    ds->stored_slices = ds->slices.count;
+    if (ds->options.no_class_slices || ds->classes.count > THAW_CLASS_SLICES_MOST)
+        return THAW_OK;
+    for (int64_t k = 0; k < ds->classes.count; k++) {
+        char name[256];
+        bool fits = thaw_format(name, sizeof name, "class:%s", ds->classes.items[k]);
+        THAW_ASSERT(fits);
+        THAW_TRY(thaw_dataset_add_slice(ds, name, "samples of this class"));
+    }
+    return THAW_OK;
+}
+
+static thaw_status read_masks(thaw_dataset *ds, thaw_split *split)
+{
+    for (int64_t i = 0; i < ds->stored_slices; i++) {
+        char part[THAW_NAME_BYTES / 2];
+        int64_t *member = NULL;
+        bool fits = thaw_format(part, sizeof part, "slices/%s", ds->slices.items[i]);
+        THAW_ASSERT(fits);
+        thaw_status status = read_column(ds, split, part, 0, 1, &member);
+        for (int64_t n = 0; status == THAW_OK && member && n < split->N; n++)
+            split->masks[i][n] = (uint8_t)member[n];
+        thaw_free(&member);
+        THAW_TRY(status);
+    }
+    for (int64_t i = ds->stored_slices; split->y && i < ds->slices.count; i++)
+        for (int64_t n = 0; n < split->N; n++)
+            split->masks[i][n] = split->y[n] == i - ds->stored_slices;
+    return THAW_OK;
+}
+
+thaw_status thaw_dataset_read_slices(thaw_dataset *ds)
+{
+    THAW_TRY(list_slices(ds));
+    thaw_dataset_sort_slices(ds);
+    THAW_TRY(add_class_slices(ds));
+    THAW_TRY(thaw_dataset_make_masks(ds));
+    for (int64_t s = 0; s < ds->split_count; s++)
+        THAW_TRY(read_masks(ds, &ds->splits[s]));
+    thaw_dataset_count_members(ds);
+    return THAW_OK;
+}

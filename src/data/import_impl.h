@@ -1,0 +1,82 @@
+/* The steps of an import, in order: open the sources, map classes, draw splits, name slices, write. */
+#ifndef THAW_DATA_IMPORT_IMPL_H
+#define THAW_DATA_IMPORT_IMPL_H
+
+#include "data/array_impl.h"
+#include "thaw/data.h"
+
+/* NULL-ended names of thaw_import_formats, where a static table can take their address. */
+extern const char *const thaw_import_format_names[];
+
+/* One pair of files. Rows count through all sources: row r of a source is global row first + r. */
+typedef struct thaw_source {
+    thaw_array x;
+    int64_t first, count;
+} thaw_source;
+
+/* What all steps share. Global rows are N; a row that no class keeps has label -1. */
+typedef struct thaw_job {
+    const thaw_import *options;
+    const thaw_importer *kind;
+    thaw_source *sources;
+    int64_t source_count;
+    int64_t N;
+    thaw_dtype dtype;       /* stored: THAW_U8 or THAW_F32 */
+    thaw_shape sample;      /* stored, without N: (C, H, W) or (D) */
+    int64_t *source_labels; /* (N) as in the files */
+    int32_t *labels;        /* (N) new labels, or -1 */
+    int32_t *clusters;      /* (N), or NULL */
+    char **class_names;     /* (K) */
+    int64_t *class_sources; /* (K) source label of each class */
+    int64_t K;
+    struct thaw_draw *splits; /* (split_count) */
+    int64_t split_count;
+    int16_t *split_of; /* (N) split, or -1 */
+    uint8_t *mask;     /* (N), one slice at a time */
+} thaw_job;
+
+/* A split as asked for, and what it got. */
+typedef enum thaw_amount {
+    THAW_AMOUNT_EACH,    /* of every class */
+    THAW_AMOUNT_PERCENT, /* of every class */
+    THAW_AMOUNT_TOTAL,
+    THAW_AMOUNT_REST
+} thaw_amount;
+typedef struct thaw_draw {
+    char *name;
+    thaw_amount amount;
+    int64_t count; /* EACH, TOTAL */
+    double percent;
+    int64_t source; /* 1.., or 0: all */
+    int64_t drawn;
+} thaw_draw;
+
+/* Each step fills its part of the job; thaw_job_clear frees whatever there is. */
+THAW_NODISCARD thaw_status thaw_job_open(thaw_job *job);
+THAW_NODISCARD thaw_status thaw_job_classes(thaw_job *job);
+THAW_NODISCARD thaw_status thaw_job_splits(thaw_job *job);
+THAW_NODISCARD thaw_status thaw_job_write(thaw_job *job);
+void thaw_job_clear(thaw_job *job);
+
+/* Parses "NAME=AMOUNT[@SOURCE]". THAW_ERR_USAGE. The caller frees out->name. */
+THAW_NODISCARD thaw_status thaw_draw_parse(const char *text, int64_t source_count, thaw_draw *out);
+/* Checks every expression, without reading mask files, so that a typing error shows before the work. */
+THAW_NODISCARD thaw_status thaw_job_check_slices(const thaw_job *job);
+/* Name of slice expression i (allocated), and its members to job->mask. */
+THAW_NODISCARD thaw_status thaw_job_slice(thaw_job *job, int64_t i, char **name);
+
+/* A name in the file: letters, digits, - _ . and no more than 100 of them. THAW_ERR_USAGE names `what`. */
+THAW_NODISCARD thaw_status thaw_import_check_name(const char *what, const char *name);
+
+/* Sums for mean and standard deviation per channel: exact for bytes, shifted double sums for floats. */
+typedef struct thaw_moments {
+    int64_t C, count; /* count of values per channel */
+    double *shift, *sum, *square;
+} thaw_moments;
+THAW_NODISCARD thaw_status thaw_moments_init(thaw_moments *m, int64_t C);
+void thaw_moments_add(thaw_moments *m, thaw_dtype dtype, int64_t n, int64_t values, const void *x);
+/* In units of x; std is 0 for a channel that never varies, up to rounding. */
+void thaw_moments_get(const thaw_moments *m, double *mean, double *std);
+void thaw_moments_clear(thaw_moments *m);
+
+#endif

@@ -1,0 +1,187 @@
+#include "data/import_impl.h"
+
+#include <string.h>
+
+static const char *const layouts[] = {"chw", "hwc", NULL};
+
+#define LIST(member, doc)                                                                          \
+    {                                                                                              \
+#member, THAW_FIELD_STRINGS, THAW_FIELD(thaw_import, member, thaw_strings), "", 0, 0,      \
+            NULL, NULL, doc                                                                        \
+    }
+
+const thaw_field thaw_import_fields[] = {
+    {"format",                                                       THAW_FIELD_ENUM, THAW_FIELD(thaw_import, format, int), "auto", 0, 0,
+     thaw_import_format_names, NULL,
+     "Format of the source files; auto looks at their first bytes."},
+    LIST(images, "Files with the samples; for hdf5 FILE:DATASET."),
+    LIST(labels, "Files with the labels, one for each of images."),
+    LIST(clusters, "Files with cluster numbers (patient, site, ...), one for each of images."),
+    LIST(select, "Classes to keep, in the order of their new labels: 5, 5=Sandal, or a name."),
+    LIST(names, "Class names: one a kept class, or one a source label."),
+    LIST(splits, "Disjoint splits, NAME=AMOUNT[@SOURCE]; amounts: 50 (of every class), 10%, "
+                 "500total, rest."),
+    LIST(slices, "Named subsets, NAME=CLASS[+CLASS], NAME=source:N or NAME=mask:FILE."),
+    {"layout",                                        THAW_FIELD_ENUM, THAW_FIELD(thaw_import, layout, int), "chw", 0, 0, layouts, NULL,
+     "Order of channels, height and width in the source files."},
+    {"mean",                                                          THAW_FIELD_DOUBLES, THAW_FIELD(thaw_import, mean, thaw_doubles), "", 0, 0, NULL, NULL,
+     "Mean per channel for normalisation; empty: measured on train."},
+    {"std",                                                             THAW_FIELD_DOUBLES, THAW_FIELD(thaw_import, std, thaw_doubles), "", 1e-12, 1e12, NULL,
+     NULL, "Standard deviation per channel for normalisation; empty: measured on train."},
+    {"origin",                                       THAW_FIELD_STRING, THAW_FIELD(thaw_import, origin, char *), "", 0, 0, NULL, NULL,
+     "Where the data are from; kept in the file."},
+    {"licence", THAW_FIELD_STRING, THAW_FIELD(thaw_import, licence, char *), "", 0, 0, NULL, NULL,
+     "Licence of the data; kept in the file."},
+    {"seed",                                                       THAW_FIELD_INT, THAW_FIELD(thaw_import, seed, int64_t), "1", 0, 9e18, NULL, NULL,
+     "Seed of the draw of splits."},
+    {"output",                                        THAW_FIELD_STRING, THAW_FIELD(thaw_import, output, char *), NULL, 0, 0, NULL, NULL,
+     "Dataset file to write."},
+    {0                                                         },
+};
+
+void thaw_import_init(thaw_import *import)
+{
+    *import = (thaw_import){.seed = 1};
+}
+
+static thaw_status append_string(thaw_strings *list, const char *text, size_t length)
+{
+    THAW_TRY(thaw_realloc(&list->items, list->count, list->count + 1, sizeof *list->items));
+    thaw_str item = {0};
+    thaw_str_add_bytes(&item, text, length);
+    thaw_status status = thaw_strdup(&list->items[list->count], thaw_str_c(&item));
+    thaw_str_clear(&item);
+    if (status == THAW_OK)
+        list->count++;
+    return status;
+}
+
+static thaw_status append_double(const thaw_field *field, thaw_doubles *list, const char *text,
+                                 size_t length)
+{
+    thaw_str item = {0};
+    thaw_str_add_bytes(&item, text, length);
+    double value = 0;
+    thaw_status status = THAW_OK;
+    THAW_CHECK_TO(thaw_parse_double(thaw_str_c(&item), &value) && value - value == 0,
+                  THAW_ERR_USAGE, "--%s \"%s\": not a number", field->name, thaw_str_c(&item));
+    THAW_CHECK_TO(field->least == field->most || (value >= field->least && value <= field->most),
+                  THAW_ERR_USAGE, "--%s %s: must be at least %g and at most %g", field->name,
+                  thaw_str_c(&item), field->least, field->most);
+    THAW_TRY_TO(thaw_realloc(&list->items, list->count, list->count + 1, sizeof *list->items));
+    list->items[list->count++] = value;
+done:
+    thaw_str_clear(&item);
+    return status;
+}
+
+static thaw_status append_list(const thaw_field *field, void *member, const char *text)
+{
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        THAW_CHECK(length > 0, THAW_ERR_USAGE, "--%s: an item of the list is empty", field->name);
+        if (field->type == THAW_FIELD_STRINGS)
+            THAW_TRY(append_string(member, text, length));
+        else
+            THAW_TRY(append_double(field, member, text, length));
+        if (!text[length])
+            return THAW_OK;
+        text += length + 1;
+    }
+}
+
+static thaw_status set_int(const thaw_field *field, int64_t *member, const char *text)
+{
+    THAW_CHECK(thaw_parse_int(text, member), THAW_ERR_USAGE, "--%s \"%s\": not a whole number",
+               field->name, text);
+    THAW_CHECK((double)*member >= field->least && (double)*member <= field->most, THAW_ERR_USAGE,
+               "--%s %s: must be at least %g and at most %g", field->name, text, field->least,
+               field->most);
+    return THAW_OK;
+}
+
+static thaw_status set_enum(const thaw_field *field, int *member, const char *text)
+{
+    size_t count = 0;
+    thaw_str words = {0};
+    for (; field->choices[count]; count++) {
+        if (strcmp(field->choices[count], text) == 0) {
+            *member = (int)count;
+            thaw_str_clear(&words);
+            return THAW_OK;
+        }
+        thaw_str_printf(&words, "%s%s", count ? ", " : "", field->choices[count]);
+    }
+    thaw_status status = THAW_FAIL(THAW_ERR_USAGE, "--%s %s: must be one of %s", field->name, text,
+                                   thaw_str_c(&words));
+    thaw_str_clear(&words);
+    return status;
+}
+
+static thaw_status set_string(char **member, const char *text)
+{
+    thaw_free(member);
+    return thaw_strdup(member, text);
+}
+
+static thaw_status unknown_field(const char *name)
+{
+    const char *known[32];
+    size_t count = 0;
+    for (const thaw_field *field = thaw_import_fields; field->name; field++)
+        known[count++] = field->name;
+    const char *near = thaw_did_you_mean(name, known, count);
+    return THAW_FAIL(THAW_ERR_USAGE, "data import has no option --%s%s%s", name,
+                     near ? "; did you mean --" : "", near ? near : "");
+}
+
+thaw_status thaw_import_set(thaw_import *import, const char *name, const char *text)
+{
+    const thaw_field *field = thaw_import_fields;
+    while (field->name && strcmp(field->name, name) != 0)
+        field++;
+    if (!field->name)
+        return unknown_field(name);
+    void *member = (char *)import + field->offset;
+    switch (field->type) {
+    case THAW_FIELD_INT:
+        return set_int(field, member, text);
+    case THAW_FIELD_ENUM:
+        return set_enum(field, member, text);
+    case THAW_FIELD_STRING:
+        return set_string(member, text);
+    default:
+        return append_list(field, member, text);
+    }
+}
+
+static void clear_strings(thaw_strings *list)
+{
+    for (int64_t i = 0; i < list->count; i++)
+        thaw_free(&list->items[i]);
+    thaw_free(&list->items);
+    list->count = 0;
+}
+
+void thaw_import_clear(thaw_import *import)
+{
+    for (const thaw_field *field = thaw_import_fields; field->name; field++) {
+        void *member = (char *)import + field->offset;
+        if (field->type == THAW_FIELD_STRINGS)
+            clear_strings(member);
+        else if (field->type == THAW_FIELD_STRING)
+            thaw_free(member);
+    }
+    thaw_free(&import->mean.items);
+    thaw_free(&import->std.items);
+    thaw_import_init(import);
+}
+
+thaw_status thaw_import_check_name(const char *what, const char *name)
+{
+    size_t length = strlen(name);
+    size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+    THAW_CHECK(length > 0 && length <= 100 && good == length && name[0] != '.', THAW_ERR_USAGE,
+               "%s name \"%s\": use letters, digits, - _ . and at most 100 of them", what, name);
+    return THAW_OK;
+}

@@ -1,0 +1,249 @@
+/* Drawing disjoint splits: every class has one shuffled queue, keyed by (seed, source label), and the splits take from its
+ * front in the order in which they are written. So a larger train of the same seed contains the smaller one when train is
+ * written first, and the order of classes in select changes nothing. */
+#include "data/import_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Of the shuffle that serves "Ntotal", apart from those of the classes. */
+#define TOTAL_STREAM UINT32_MAX
+
+static thaw_status parse_amount(const char *split, const char *text, thaw_draw *out)
+{
+    thaw_status status = THAW_OK;
+    size_t length = strlen(text);
+    thaw_str number = {0};
+    double percent = 0;
+    if (strcmp(text, "rest") == 0) {
+        out->amount = THAW_AMOUNT_REST;
+        goto done;
+    }
+    size_t suffix = 0;
+    if (length && text[length - 1] == '%') {
+        out->amount = THAW_AMOUNT_PERCENT;
+        suffix = 1;
+    } else if (thaw_ends_with(text, "total")) {
+        out->amount = THAW_AMOUNT_TOTAL;
+        suffix = 5;
+    } else if (thaw_ends_with(text, "/class")) {
+        suffix = 6;
+    }
+    thaw_str_add_bytes(&number, text, length - suffix);
+    if (out->amount == THAW_AMOUNT_PERCENT) {
+        THAW_CHECK_TO(
+            thaw_parse_double(thaw_str_c(&number), &percent) && percent > 0 && percent <= 100,
+            THAW_ERR_USAGE, "--splits \"%s\": the share %s must be above 0%% and at most 100%%",
+            split, text);
+        out->percent = percent;
+    } else {
+        THAW_CHECK_TO(
+            thaw_parse_int(thaw_str_c(&number), &out->count) && out->count > 0, THAW_ERR_USAGE,
+            "--splits \"%s\": the amount \"%s\" must be N (of every class), N%%, Ntotal or rest",
+            split, text);
+    }
+done:
+    thaw_str_clear(&number);
+    return status;
+}
+
+thaw_status thaw_draw_parse(const char *text, int64_t source_count, thaw_draw *out)
+{
+    *out = (thaw_draw){0};
+    thaw_str amount = {0};
+    thaw_str name = {0};
+    thaw_status status = THAW_OK;
+    const char *equals = strchr(text, '=');
+    THAW_CHECK_TO(equals, THAW_ERR_USAGE,
+                  "--splits \"%s\": write NAME=AMOUNT, for instance train=50", text);
+    thaw_str_add_bytes(&name, text, (size_t)(equals - text));
+    THAW_TRY_TO(thaw_import_check_name("--splits: split", thaw_str_c(&name)));
+    const char *at = strchr(equals, '@');
+    thaw_str_add_bytes(&amount, equals + 1, at ? (size_t)(at - equals - 1) : strlen(equals + 1));
+    THAW_TRY_TO(parse_amount(text, thaw_str_c(&amount), out));
+    THAW_CHECK_TO(!at || (thaw_parse_int(at + 1, &out->source) && out->source >= 1 &&
+                          out->source <= source_count),
+                  THAW_ERR_USAGE,
+                  "--splits \"%s\": the source \"%s\" must be in 1..%lld, a number of --images",
+                  text, at ? at + 1 : "", (long long)source_count);
+    THAW_TRY_TO(thaw_strdup(&out->name, thaw_str_c(&name)));
+done:
+    thaw_str_clear(&name);
+    thaw_str_clear(&amount);
+    return status;
+}
+
+/* Rows in classes, queue by queue: class k has rows[first[k]..first[k + 1]). */
+typedef struct queues {
+    int64_t *rows;
+    int64_t *first; /* (K + 1) */
+} queues;
+
+static void shuffle(uint64_t seed, uint32_t stream, int64_t count, int64_t *rows)
+{
+    thaw_rng rng = thaw_rng_make(seed, THAW_RNG_SPLIT, stream, 0);
+    for (int64_t i = count - 1; i > 0; i--) {
+        int64_t j = (int64_t)thaw_rng_below(&rng, (uint64_t)i + 1);
+        int64_t row = rows[i];
+        rows[i] = rows[j];
+        rows[j] = row;
+    }
+}
+
+static thaw_status fill_queues(const thaw_job *job, queues *q)
+{
+    THAW_TRY(thaw_alloc(&q->first, job->K + 2, sizeof *q->first));
+    THAW_TRY(thaw_alloc(&q->rows, job->N, sizeof *q->rows));
+    /* first[k + 2] counts, then first[k + 1] is where class k writes next, then it is where class k + 1 starts. */
+    for (int64_t i = 0; i < job->N; i++)
+        if (job->labels[i] >= 0)
+            q->first[job->labels[i] + 2]++;
+    for (int64_t k = 0; k < job->K; k++)
+        q->first[k + 2] += q->first[k + 1];
+    for (int64_t i = 0; i < job->N; i++)
+        if (job->labels[i] >= 0)
+            q->rows[q->first[job->labels[i] + 1]++] = i;
+    for (int64_t k = 0; k < job->K; k++)
+        shuffle((uint64_t)job->options->seed, (uint32_t)job->class_sources[k],
+                q->first[k + 1] - q->first[k], q->rows + q->first[k]);
+    return THAW_OK;
+}
+
+static bool in_source(const thaw_job *job, const thaw_draw *split, int64_t row)
+{
+    if (split->source == 0)
+        return true;
+    const thaw_source *source = &job->sources[split->source - 1];
+    return row >= source->first && row < source->first + source->count;
+}
+
+/* Takes up to `want` free rows of the queue; returns how many. */
+static int64_t take(thaw_job *job, int64_t s, const int64_t *rows, int64_t count, int64_t want)
+{
+    int64_t taken = 0;
+    for (int64_t i = 0; i < count && taken < want; i++) {
+        if (job->split_of[rows[i]] >= 0 || !in_source(job, &job->splits[s], rows[i]))
+            continue;
+        job->split_of[rows[i]] = (int16_t)s;
+        taken++;
+    }
+    job->splits[s].drawn += taken;
+    return taken;
+}
+
+static thaw_status take_classes(thaw_job *job, int64_t s, const queues *q)
+{
+    const thaw_draw *split = &job->splits[s];
+    for (int64_t k = 0; k < job->K; k++) {
+        const int64_t *rows = q->rows + q->first[k];
+        int64_t count = q->first[k + 1] - q->first[k];
+        int64_t want = split->count;
+        if (split->amount == THAW_AMOUNT_PERCENT) {
+            int64_t all = 0;
+            for (int64_t i = 0; i < count; i++)
+                all += in_source(job, split, rows[i]);
+            want = (int64_t)llround((double)all * split->percent / 100);
+        }
+        int64_t taken = take(job, s, rows, count, want);
+        THAW_CHECK(taken == want, THAW_ERR_USAGE,
+                   "--splits %s: wants %lld samples of class \"%s\", but %lld are left%s; ask for "
+                   "less, or for \"rest\"",
+                   split->name, (long long)want, job->class_names[k], (long long)taken,
+                   split->source ? " in its source" : "");
+    }
+    return THAW_OK;
+}
+
+static thaw_status take_total(thaw_job *job, int64_t s)
+{
+    const thaw_draw *split = &job->splits[s];
+    int64_t *rows = NULL;
+    int64_t count = 0;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&rows, job->N, sizeof *rows));
+    for (int64_t i = 0; i < job->N; i++)
+        if (job->labels[i] >= 0)
+            rows[count++] = i;
+    shuffle((uint64_t)job->options->seed, TOTAL_STREAM, count, rows);
+    int64_t taken = take(job, s, rows, count, split->count);
+    THAW_CHECK_TO(taken == split->count, THAW_ERR_USAGE,
+                  "--splits %s: wants %lld samples, but %lld are left%s", split->name,
+                  (long long)split->count, (long long)taken, split->source ? " in its source" : "");
+done:
+    thaw_free(&rows);
+    return status;
+}
+
+static thaw_status draw_all(thaw_job *job, const queues *q)
+{
+    for (int64_t s = 0; s < job->split_count; s++) {
+        if (job->splits[s].amount == THAW_AMOUNT_TOTAL)
+            THAW_TRY(take_total(job, s));
+        else if (job->splits[s].amount != THAW_AMOUNT_REST)
+            THAW_TRY(take_classes(job, s, q));
+    }
+    for (int64_t s = 0; s < job->split_count; s++) {
+        if (job->splits[s].amount == THAW_AMOUNT_REST)
+            take(job, s, q->rows, q->first[job->K], job->N);
+        THAW_CHECK(job->splits[s].drawn > 0, THAW_ERR_USAGE,
+                   "--splits %s: no samples are left for it", job->splits[s].name);
+    }
+    return THAW_OK;
+}
+
+static thaw_status parse_all(thaw_job *job)
+{
+    const thaw_strings *texts = &job->options->splits;
+    THAW_CHECK(texts->count >= 1 && texts->count <= 1000, THAW_ERR_USAGE,
+               "--splits: name 1 to 1000 splits, for instance train=50,val=40,gate=200,test=rest");
+    THAW_TRY(thaw_alloc(&job->splits, texts->count, sizeof *job->splits));
+    for (int64_t s = 0; s < texts->count; s++) {
+        THAW_TRY(thaw_draw_parse(texts->items[s], job->source_count, &job->splits[s]));
+        job->split_count = s + 1;
+        for (int64_t i = 0; i < s; i++)
+            THAW_CHECK(strcmp(job->splits[i].name, job->splits[s].name) != 0, THAW_ERR_USAGE,
+                       "--splits names \"%s\" twice", job->splits[s].name);
+    }
+    return THAW_OK;
+}
+
+static thaw_status check_train(const thaw_job *job)
+{
+    int64_t train = 0;
+    while (train < job->split_count && strcmp(job->splits[train].name, "train") != 0)
+        train++;
+    if (train == job->split_count)
+        return THAW_OK;
+    bool *seen = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&seen, job->K, sizeof *seen));
+    for (int64_t i = 0; i < job->N; i++)
+        if (job->split_of[i] == train)
+            seen[job->labels[i]] = true;
+    for (int64_t k = 0; k < job->K; k++)
+        THAW_CHECK_TO(seen[k], THAW_ERR_USAGE,
+                      "--splits train has no sample of class \"%s\" (source label %lld); leave the "
+                      "class out with "
+                      "--select, or give train more",
+                      job->class_names[k], (long long)job->class_sources[k]);
+done:
+    thaw_free(&seen);
+    return status;
+}
+
+thaw_status thaw_job_splits(thaw_job *job)
+{
+    queues q = {0};
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(parse_all(job));
+    THAW_TRY_TO(thaw_alloc(&job->split_of, job->N, sizeof *job->split_of));
+    for (int64_t i = 0; i < job->N; i++)
+        job->split_of[i] = -1;
+    THAW_TRY_TO(fill_queues(job, &q));
+    THAW_TRY_TO(draw_all(job, &q));
+    THAW_TRY_TO(check_train(job));
+done:
+    thaw_free(&q.rows);
+    thaw_free(&q.first);
+    return status;
+}

@@ -112,9 +112,10 @@ void thaw_shared_free(thaw_comm *comm, thaw_shared **shared);
  * Mode exact: a shard's tensor is rounded to 64-bit fixed point with the tensor's power-of-two quantum and added as integers,
  * so the sum does not depend on how many ranks there are or in which order things arrive (Hallberg & Adcroft 2014). The quantum of a
  * tensor comes from its last sum: that sum's largest element lay in [2^41, 2^42) quanta. A shard's element then keeps at least
- * float's 24 bits unless it is more than 2^17 times smaller than the largest element of the last sum, and it may be 2^15 times larger
- * than that (for up to 32 shards; a bit less for each doubling) before it does not fit. When it does not fit, or when a tensor
- * seen for the first time comes out too coarse, all ranks learn it from the payload, agree on quanta that fit the step's largest
+ * float's 24 bits unless it is more than 2^18 times smaller than the largest element of the last sum, and it may be 2^15 times larger
+ * than that (for up to 32 shards; a bit less for each doubling) before it does not fit. A quantum shrinks by at most 2^8 a step, so
+ * that terms which cancel once by chance do not make the next step overflow. When an element does not fit, or when the largest
+ * of a sum keeps fewer than 24 bits (33 in a tensor's first sum), all ranks learn it from the payload, agree on quanta that fit the step's largest
  * elements, and the step is done again (THAW_REDUCE_REDO). Quanta follow from sums and shards only, never from ranks.
  *
  * Mode float: plain float addition, half the bytes; the result depends on the rank count.

@@ -1,0 +1,55 @@
+#include "thaw/comm.h"
+
+#include <limits.h>
+
+#include "comm/comm_impl.h"
+
+/* "rank 3: ..." in front, unless an agreement in a sub-group has put it there already. */
+static void name_rank(thaw_error *error)
+{
+    if (!thaw_starts_with(error->message, "rank "))
+        (void)thaw_fail_context((thaw_status)error->code, "rank %d", error->origin);
+}
+
+thaw_status thaw_agree(thaw_comm *comm, thaw_status mine)
+{
+    /* The lowest rank that failed, and the lowest that did not: no such means that everybody failed alike. */
+    int first[2] = {mine == THAW_OK ? INT_MAX : comm->rank, mine == THAW_OK ? comm->rank : INT_MAX};
+    comm->count.allreduce_calls++;
+    comm->count.allreduce_bytes += (int64_t)sizeof first;
+    THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, first, 2, MPI_INT, MPI_MIN, comm->mpi));
+    if (first[0] == INT_MAX)
+        return THAW_OK;
+    thaw_error *error = thaw_error_last();
+    if (comm->rank == first[0]) {
+        /* A status without words would otherwise travel with those of an older error. */
+        if (error->code != (int32_t)mine)
+            (void)THAW_FAIL(mine, "an error without a message (%s)", thaw_status_name(mine));
+        error->origin = comm->world_rank;
+        if (first[1] != INT_MAX)
+            name_rank(error);
+    }
+    thaw_bcast(comm, first[0], error, (int64_t)sizeof *error);
+    return (thaw_status)error->code;
+}
+
+thaw_status thaw_same_int64(thaw_comm *comm, const char *what, int64_t value)
+{
+    /* The complement turns the maximum into a minimum, and unlike the negative it exists for every value. */
+    int64_t ends[2] = {value, ~value};
+    thaw_allreduce_max_int64(comm, ends, 2);
+    THAW_CHECK(ends[0] == ~ends[1], THAW_ERR_FAIL, /* uniform */
+               "%s differs between ranks: from %lld to %lld", what, (long long)~ends[1],
+               (long long)ends[0]);
+    return THAW_OK;
+}
+
+thaw_status thaw_same_digest(thaw_comm *comm, const char *what, thaw_digest value)
+{
+    int64_t low = (int64_t)value.low, high = (int64_t)value.high;
+    int64_t ends[4] = {low, ~low, high, ~high};
+    thaw_allreduce_max_int64(comm, ends, 4);
+    THAW_CHECK(ends[0] == ~ends[1] && ends[2] == ~ends[3], THAW_ERR_FAIL, /* uniform */
+               "%s differs between ranks", what);
+    return THAW_OK;
+}

@@ -1,0 +1,92 @@
+#include "thaw/comm.h"
+
+#include "comm/comm_impl.h"
+
+/* Rank and size, and who shares this node. The node count comes from the number of first-on-their-node ranks. */
+static void look_around(thaw_comm *comm)
+{
+    THAW_MPI(MPI_Comm_rank(comm->mpi, &comm->rank));
+    THAW_MPI(MPI_Comm_size(comm->mpi, &comm->size));
+    THAW_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &comm->world_rank));
+    THAW_MPI(MPI_Comm_split_type(comm->mpi, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL,
+                                 &comm->node));
+    THAW_MPI(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN));
+    THAW_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
+    THAW_MPI(MPI_Comm_size(comm->node, &comm->node_size));
+    int first = comm->node_rank == 0;
+    THAW_MPI(MPI_Allreduce(&first, &comm->node_count, 1, MPI_INT, MPI_SUM, comm->mpi));
+}
+
+thaw_status thaw_comm_wrap(MPI_Comm mpi, thaw_comm **out)
+{
+    thaw_comm *comm = NULL;
+    thaw_status status = thaw_alloc(&comm, 1, sizeof *comm);
+    int good = status == THAW_OK;
+    int all = 0;
+    THAW_MPI(MPI_Allreduce(&good, &all, 1, MPI_INT, MPI_LAND, mpi));
+    if (!all) {
+        THAW_MPI(MPI_Comm_free(&mpi));
+        thaw_free(&comm);
+        return status != THAW_OK ? status
+                                 : THAW_FAIL(THAW_ERR_RESOURCE, "another rank is out of memory");
+    }
+    comm->mpi = mpi;
+    look_around(comm);
+    *out = comm;
+    return THAW_OK;
+}
+
+thaw_status thaw_comm_split(thaw_comm *comm, int color, int key, thaw_comm **out)
+{
+    *out = NULL;
+    MPI_Comm part = MPI_COMM_NULL;
+    THAW_MPI(MPI_Comm_split(comm->mpi, color < 0 ? MPI_UNDEFINED : color, key, &part));
+    thaw_status status = THAW_OK;
+    if (part != MPI_COMM_NULL) {
+        THAW_MPI(MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN));
+        status = thaw_comm_wrap(part, out);
+    }
+    status = thaw_agree(comm, status);
+    if (status != THAW_OK)
+        thaw_comm_free(out);
+    return status;
+}
+
+void thaw_comm_free(thaw_comm **sub)
+{
+    if (*sub == NULL)
+        return;
+    THAW_MPI(MPI_Comm_free(&(*sub)->node));
+    THAW_MPI(MPI_Comm_free(&(*sub)->mpi));
+    thaw_free(sub);
+}
+
+int thaw_comm_rank(const thaw_comm *comm)
+{
+    return comm->rank;
+}
+
+int thaw_comm_size(const thaw_comm *comm)
+{
+    return comm->size;
+}
+
+int thaw_comm_node_rank(const thaw_comm *comm)
+{
+    return comm->node_rank;
+}
+
+int thaw_comm_node_size(const thaw_comm *comm)
+{
+    return comm->node_size;
+}
+
+int thaw_comm_node_count(const thaw_comm *comm)
+{
+    return comm->node_count;
+}
+
+thaw_comm_counters thaw_comm_count(const thaw_comm *comm)
+{
+    return comm->count;
+}

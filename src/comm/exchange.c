@@ -1,0 +1,152 @@
+#include "thaw/comm.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "comm/comm_impl.h"
+
+void thaw_barrier(thaw_comm *comm)
+{
+    comm->count.barrier_calls++;
+    THAW_MPI(MPI_Barrier(comm->mpi));
+}
+
+/* MPI counts in int: what is longer goes in pieces. */
+static int piece(int64_t left)
+{
+    return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+void thaw_bcast(thaw_comm *comm, int root, void *data, int64_t bytes)
+{
+    char *at = data;
+    while (bytes > 0) {
+        int part = piece(bytes);
+        comm->count.bcast_calls++;
+        comm->count.bcast_bytes += part;
+        THAW_MPI(MPI_Bcast(at, part, MPI_BYTE, root, comm->mpi));
+        at += part;
+        bytes -= part;
+    }
+}
+
+static void reduce_all(thaw_comm *comm, void *values, int64_t count, MPI_Datatype type, MPI_Op op)
+{
+    char *at = values;
+    while (count > 0) {
+        int part = piece(count);
+        comm->count.allreduce_calls++;
+        comm->count.allreduce_bytes += 8 * (int64_t)part;
+        THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, at, part, type, op, comm->mpi));
+        at += 8 * (int64_t)part;
+        count -= part;
+    }
+}
+
+void thaw_allreduce_sum_int64(thaw_comm *comm, int64_t *values, int64_t count)
+{
+    reduce_all(comm, values, count, MPI_INT64_T, MPI_SUM);
+}
+
+void thaw_allreduce_max_int64(thaw_comm *comm, int64_t *values, int64_t count)
+{
+    reduce_all(comm, values, count, MPI_INT64_T, MPI_MAX);
+}
+
+void thaw_allreduce_min_int64(thaw_comm *comm, int64_t *values, int64_t count)
+{
+    reduce_all(comm, values, count, MPI_INT64_T, MPI_MIN);
+}
+
+void thaw_allreduce_max_double(thaw_comm *comm, double *values, int64_t count)
+{
+    reduce_all(comm, values, count, MPI_DOUBLE, MPI_MAX);
+}
+
+void thaw_allreduce_min_double(thaw_comm *comm, double *values, int64_t count)
+{
+    reduce_all(comm, values, count, MPI_DOUBLE, MPI_MIN);
+}
+
+/* One broadcast a rank: for amounts that MPI's int displacements cannot name. offset: size + 1 values. */
+static void gather_in_turn(thaw_comm *comm, const void *mine, const int64_t *offset, char *all)
+{
+    if (offset[comm->rank + 1] > offset[comm->rank])
+        memcpy(all + offset[comm->rank], mine,
+               (size_t)(offset[comm->rank + 1] - offset[comm->rank]));
+    for (int r = 0; r < comm->size; r++) {
+        int64_t at = offset[r];
+        while (at < offset[r + 1]) {
+            int part = piece(offset[r + 1] - at);
+            THAW_MPI(MPI_Bcast(all + at, part, MPI_BYTE, r, comm->mpi));
+            at += part;
+        }
+    }
+}
+
+void thaw_allgather(thaw_comm *comm, const void *mine, int64_t bytes, void *all)
+{
+    char *to = all;
+    const char *from = mine;
+    comm->count.gather_calls++;
+    comm->count.gather_bytes += bytes;
+    if (bytes <= INT_MAX) {
+        THAW_MPI(MPI_Allgather(from, (int)bytes, MPI_BYTE, to, (int)bytes, MPI_BYTE, comm->mpi));
+        return;
+    }
+    memcpy(to + comm->rank * bytes, from, (size_t)bytes);
+    for (int r = 0; r < comm->size; r++) {
+        for (int64_t at = 0; at < bytes; at += piece(bytes - at))
+            THAW_MPI(MPI_Bcast(to + r * bytes + at, piece(bytes - at), MPI_BYTE, r, comm->mpi));
+    }
+}
+
+/* counts and displacements are scratch for MPI: 2 * size ints. */
+static void gather_parts(thaw_comm *comm, const void *mine, const int64_t *offset, int *scratch,
+                         char *all)
+{
+    if (offset[comm->size] > INT_MAX) {
+        gather_in_turn(comm, mine, offset, all);
+        return;
+    }
+    int *counts = scratch, *starts = scratch + comm->size;
+    for (int r = 0; r < comm->size; r++) {
+        counts[r] = (int)(offset[r + 1] - offset[r]);
+        starts[r] = (int)offset[r];
+    }
+    THAW_MPI(MPI_Allgatherv(mine, counts[comm->rank], MPI_BYTE, all, counts, starts, MPI_BYTE,
+                            comm->mpi));
+}
+
+thaw_status thaw_allgatherv(thaw_comm *comm, const void *mine, int64_t bytes, void **all,
+                            int64_t *total, int64_t *offsets)
+{
+    int64_t *offset = NULL;
+    int *scratch = NULL;
+    *all = NULL;
+    *total = 0;
+    thaw_status status = thaw_alloc(&offset, comm->size + 1, sizeof *offset);
+    if (status == THAW_OK)
+        status = thaw_alloc(&scratch, 2 * (int64_t)comm->size, sizeof *scratch);
+    status = thaw_agree(comm, status);
+    if (status != THAW_OK)
+        goto done;
+    thaw_allgather(comm, &bytes, (int64_t)sizeof bytes, offset + 1);
+    for (int r = 0; r < comm->size; r++)
+        offset[r + 1] += offset[r];
+    *total = offset[comm->size];
+    status = thaw_agree(comm, thaw_alloc(all, *total, 1));
+    if (status != THAW_OK)
+        goto done;
+    comm->count.gather_calls++;
+    comm->count.gather_bytes += bytes;
+    gather_parts(comm, mine, offset, scratch, *all);
+    if (offsets != NULL)
+        memcpy(offsets, offset, (size_t)(comm->size + 1) * sizeof *offset);
+done:
+    if (status != THAW_OK)
+        thaw_free(all);
+    thaw_free(&scratch);
+    thaw_free(&offset);
+    return status;
+}

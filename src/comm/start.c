@@ -1,0 +1,130 @@
+#include "thaw/comm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "comm/comm_impl.h"
+
+void thaw_mpi_check(int code, const char *call, const char *file, int line)
+{
+    if (code == MPI_SUCCESS)
+        return;
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    const char *open = strchr(call, '(');
+    int name = open != NULL ? (int)(open - call) : (int)strlen(call);
+    const char *slash = strrchr(file, '/');
+    THAW_LOG_ALL(THAW_ERROR, "%.*s failed (%s:%d): %s; the job ends here", name, call,
+                 slash != NULL ? slash + 1 : file, line, text);
+    thaw_abort(1);
+}
+
+static void abort_job(int exit_code)
+{
+    int running = 0, over = 0;
+    MPI_Initialized(&running);
+    MPI_Finalized(&over);
+    if (running && !over)
+        MPI_Abort(MPI_COMM_WORLD, exit_code);
+    _Exit(exit_code);
+}
+
+static int64_t number_from(const char *variable)
+{
+    const char *text = getenv(variable);
+    int64_t value = 0;
+    return text != NULL && thaw_parse_int(text, &value) ? value : 0;
+}
+
+/* Under mpirun (Open MPI, MPICH, Intel MPI) one process may be what was asked for. */
+static bool started_by_mpirun(void)
+{
+    static const char *const marks[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS",
+                                        "HYDI_CONTROL_FD"};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        if (getenv(marks[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* srun marks its tasks with a step; a batch script has the job's variables only, and a single process there is nobody's twin. */
+static thaw_status refuse_singletons(int size)
+{
+    int64_t tasks = number_from("SLURM_STEP_NUM_TASKS");
+    if (tasks == 0)
+        tasks = number_from("SLURM_NTASKS");
+    if (size > 1 || tasks <= 1 || started_by_mpirun())
+        return THAW_OK;
+    if (getenv("SLURM_STEP_ID") == NULL && getenv("SLURM_STEPID") == NULL) {
+        THAW_LOG(THAW_INFO,
+                 "note: this job has %lld tasks, but one process was started; srun --mpi=pmix or "
+                 "mpirun starts them all",
+                 (long long)tasks);
+        return THAW_OK;
+    }
+    /* Each twin is rank 0 of its own world; let Slurm's number decide who speaks. */
+    thaw_log_set_rank((int)number_from("SLURM_PROCID"), (int)tasks);
+    return THAW_FAIL(THAW_ERR_USAGE,
+                     "started as %lld separate processes that do not see each other (SLURM_NTASKS "
+                     "is %lld, MPI counts 1); use \"srun --mpi=pmix\" (\"srun --mpi=list\" shows "
+                     "what this cluster has) or mpirun inside the batch script",
+                     (long long)tasks, (long long)tasks);
+}
+
+static thaw_status begin(MPI_Comm from, bool ends_mpi, thaw_comm **out)
+{
+    MPI_Comm own;
+    THAW_MPI(MPI_Comm_dup(from, &own));
+    THAW_MPI(MPI_Comm_set_errhandler(own, MPI_ERRORS_RETURN));
+    THAW_TRY(thaw_comm_wrap(own, out));
+    (*out)->ends_mpi = ends_mpi;
+    thaw_log_set_rank((*out)->world_rank, (*out)->size);
+    thaw_set_abort_hook(abort_job);
+    return THAW_OK;
+}
+
+thaw_status thaw_comm_start(int *argc, char ***argv, thaw_comm **out)
+{
+    *out = NULL;
+    int provided = 0;
+    /* A later watchdog thread may call MPI_Abort; nothing else of MPI is called outside the main thread. */
+    int code = MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided);
+    THAW_CHECK(code == MPI_SUCCESS, THAW_ERR_FAIL, "MPI cannot start (MPI_Init returned %d)", code);
+    THAW_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
+    int size = 0;
+    THAW_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size));
+    thaw_status status = refuse_singletons(size);
+    if (status == THAW_OK)
+        status = begin(MPI_COMM_WORLD, true, out);
+    if (status != THAW_OK)
+        MPI_Finalize();
+    return status;
+}
+
+thaw_status thaw_comm_from_mpi(const void *mpi_comm, thaw_comm **out)
+{
+    *out = NULL;
+    int running = 0, over = 0;
+    MPI_Initialized(&running);
+    MPI_Finalized(&over);
+    THAW_CHECK(running && !over, THAW_ERR_USAGE,
+               "thaw_comm_from_mpi needs MPI between MPI_Init and MPI_Finalize");
+    THAW_CHECK(mpi_comm != NULL, THAW_ERR_USAGE,
+               "thaw_comm_from_mpi needs a pointer to an MPI_Comm");
+    MPI_Comm from;
+    memcpy(&from, mpi_comm, sizeof from);
+    return begin(from, false, out);
+}
+
+void thaw_comm_stop(thaw_comm **comm)
+{
+    if (*comm == NULL)
+        return;
+    bool ends_mpi = (*comm)->ends_mpi;
+    thaw_comm_free(comm);
+    thaw_set_abort_hook(NULL);
+    if (ends_mpi)
+        MPI_Finalize();
+}

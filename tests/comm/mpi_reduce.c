@@ -1,0 +1,428 @@
+/* Gradient sums: the same bits whoever adds what, and the words that ride along.
+ * thaw-test: ranks=1,2,3,4,6,8 */
+#include "mpi_test.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "comm/quantum_impl.h"
+
+enum { SHARDS = 24, TENSORS = 6, COUNTS = 2, SUMS = 2, STEPS = 5 };
+static const int64_t sizes[TENSORS] = {3, 0, 1000, 1, 257, 40};
+enum { LARGEST = 1000, ALL = 3 + 1000 + 1 + 257 + 40 };
+
+/* What shard s of a step brings for a tensor: from denormal to huge, with zeros of both signs, and jumps between the steps. */
+static void make_shard(int step, int shard, int tensor, float *out)
+{
+    thaw_rng rng =
+        thaw_rng_make(7, THAW_RNG_TEST, (uint32_t)step, (uint64_t)(shard * 100 + tensor));
+    static const float scale[STEPS][TENSORS] = {
+        {1, 1, 1e-3F, 1e-41F, 1e30F, 0},
+        {1, 1, 1e-2F, 1e-41F, 1e30F, 0},
+        {1, 1, 1e5F, 1e-38F, 1e12F, 1e-30F}, /* too large for the quanta of the step before */
+        {1, 1, 1e-4F, 1, 1, 1},
+        {1, 1, 1e-4F, 1e-7F, 1, 0},
+    };
+    for (int64_t i = 0; i < sizes[tensor]; i++) {
+        double x = thaw_rng_normal(&rng);
+        if (i % 11 == 3)
+            x = shard % 2 == 0 ? 0.0 : -0.0;
+        if (i % 17 == 5)
+            x *= 1e-9;
+        out[i] = (float)(x * scale[step][tensor]);
+    }
+}
+
+typedef struct result {
+    float out[ALL];
+    int32_t exponents[TENSORS];
+    int64_t count;
+    double sum;
+    int redone;
+} result;
+
+/* Which ranks run which shards. */
+typedef enum spread { CONTIGUOUS, ROUND_ROBIN, SCATTERED, ALL_ON_LAST } spread;
+
+static int owner(spread how, int shard, int size)
+{
+    if (how == ROUND_ROBIN)
+        return shard % size;
+    if (how == SCATTERED)
+        return (int)(thaw_mix(3, (uint64_t)shard) % (uint64_t)size);
+    if (how == ALL_ON_LAST)
+        return size - 1;
+    return shard * size / SHARDS;
+}
+
+static thaw_status one_pass(thaw_reducer *r, thaw_comm *comm, spread how, int step,
+                            thaw_reduce_outcome *outcome)
+{
+    float data[LARGEST];
+    int rank = thaw_comm_rank(comm), size = thaw_comm_size(comm), last = -1;
+    for (int s = 0; s < SHARDS; s++)
+        last = owner(how, s, size) == rank ? s : last;
+    thaw_reducer_begin(r);
+    for (int s = 0; s < SHARDS; s++) {
+        if (owner(how, s, size) != rank)
+            continue;
+        thaw_reducer_add_count(r, 0, 10 + s);
+        thaw_reducer_add_sum(r, 1, 0.1 * s);
+        /* Backward need not produce tensors in list order. */
+        for (int t = TENSORS - 1; t >= 0; t--) {
+            make_shard(step, s, t, data);
+            thaw_reducer_add(r, t, data);
+            if (s == last)
+                thaw_reducer_ready(r, comm, t);
+            thaw_reducer_progress(r, comm);
+        }
+    }
+    return thaw_reducer_finish(r, comm, outcome);
+}
+
+static void run_step(thaw_reducer *r, thaw_comm *comm, spread how, int step, result *out)
+{
+    thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
+    for (out->redone = -1; outcome == THAW_REDUCE_REDO && out->redone < 3; out->redone++) {
+        if (one_pass(r, comm, how, step, &outcome) != THAW_OK)
+            fail_msg("%s", thaw_error_last()->message);
+    }
+    assert_int_equal(outcome, THAW_REDUCE_OK);
+    float *at = out->out;
+    for (int t = 0; t < TENSORS; t++) {
+        thaw_reducer_get(r, t, 1.0 / 3, at);
+        at += sizes[t];
+    }
+    memcpy(out->exponents, thaw_reducer_exponents(r), sizeof out->exponents);
+    out->count = thaw_reducer_count(r, 0);
+    out->sum = thaw_reducer_sum(r, 1);
+}
+
+static thaw_reducer *make(thaw_reduce_mode mode, thaw_reduce_travel travel, int64_t bucket_bytes)
+{
+    thaw_reducer *r = NULL;
+    thaw_reducer_options options = {.mode = mode,
+                                    .travel = travel,
+                                    .bucket_bytes = bucket_bytes,
+                                    .shards = SHARDS,
+                                    .counts = COUNTS,
+                                    .sums = SUMS};
+    if (thaw_reducer_new(sizes, TENSORS, &options, &r) != THAW_OK)
+        fail_msg("%s", thaw_error_last()->message);
+    return r;
+}
+
+/* The truth: all shards on one rank. */
+static void run_alone(result out[STEPS])
+{
+    thaw_comm *self = NULL;
+    if (thaw_comm_split(world, thaw_comm_rank(world), 0, &self) != THAW_OK)
+        fail();
+    thaw_reducer *r = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    for (int step = 0; step < STEPS; step++)
+        run_step(r, self, CONTIGUOUS, step, &out[step]);
+    thaw_reducer_free(&r);
+    thaw_comm_free(&self);
+}
+
+static bool same(const result *a, const result *b)
+{
+    return memcmp(a->out, b->out, sizeof a->out) == 0 &&
+           memcmp(a->exponents, b->exponents, sizeof a->exponents) == 0 && a->count == b->count &&
+           memcmp(&a->sum, &b->sum, sizeof a->sum) == 0 && a->redone == b->redone;
+}
+
+static void bits_do_not_depend_on_the_spread(void **state)
+{
+    (void)state;
+    static result alone[STEPS], here;
+    static const int64_t buckets[] = {8, 800, 0};
+    run_alone(alone);
+    assert_all(alone[0].redone == 1 && alone[1].redone == 0 && alone[2].redone == 1);
+    for (int travel = THAW_TRAVEL_OVERLAP; travel <= THAW_TRAVEL_AT_END; travel++)
+        for (spread how = CONTIGUOUS; how <= ALL_ON_LAST; how++)
+            for (size_t b = travel == THAW_TRAVEL_OVERLAP && how == SCATTERED ? 0 : 1; b < 3; b++) {
+                thaw_reducer *r = make(THAW_REDUCE_EXACT, (thaw_reduce_travel)travel, buckets[b]);
+                bool equal = true;
+                for (int step = 0; step < STEPS; step++) {
+                    run_step(r, world, how, step, &here);
+                    equal = equal && same(&here, &alone[step]);
+                }
+                assert_all(equal);
+                thaw_reducer_free(&r);
+            }
+}
+
+static void sums_are_at_least_as_good_as_float(void **state)
+{
+    (void)state;
+    static result here;
+    static double truth[LARGEST];
+    float data[LARGEST];
+    thaw_reducer *r = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    for (int step = 0; step < STEPS; step++) {
+        run_step(r, world, CONTIGUOUS, step, &here);
+        const float *out = here.out;
+        for (int t = 0; t < TENSORS; out += sizes[t], t++) {
+            memset(truth, 0, sizeof truth);
+            double largest = 0;
+            for (int s = 0; s < SHARDS; s++) {
+                make_shard(step, s, t, data);
+                for (int64_t i = 0; i < sizes[t]; i++)
+                    truth[i] += data[i];
+            }
+            for (int64_t i = 0; i < sizes[t]; i++)
+                largest = fmax(largest, fabs(truth[i]));
+            /* The rounding of the result, and 24 roundings to a quantum that leaves the largest sum 24 bits or more. */
+            for (int64_t i = 0; i < sizes[t]; i++)
+                assert_true(fabs(3.0 * out[i] - truth[i]) <=
+                            fabs(truth[i]) * 0x1p-23 + SHARDS * largest * 0x1p-25 + 3 * 0x1p-149);
+        }
+    }
+    thaw_reducer_free(&r);
+}
+
+static void a_resumed_run_gives_the_same_bits(void **state)
+{
+    (void)state;
+    static result through[STEPS], resumed;
+    run_alone(through);
+    thaw_reducer *first = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    int32_t saved[TENSORS];
+    for (int step = 0; step < 3; step++)
+        run_step(first, world, CONTIGUOUS, step, &resumed);
+    memcpy(saved, thaw_reducer_exponents(first), sizeof saved);
+    thaw_reducer_free(&first);
+    thaw_reducer *second = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    memcpy(thaw_reducer_exponents(second), saved, sizeof saved);
+    for (int step = 3; step < STEPS; step++) {
+        run_step(second, world, ROUND_ROBIN, step, &resumed);
+        assert_all(same(&resumed, &through[step]));
+    }
+    thaw_reducer_free(&second);
+}
+
+static void float_sums_are_near(void **state)
+{
+    (void)state;
+    static result alone[STEPS], here;
+    run_alone(alone);
+    for (int travel = THAW_TRAVEL_OVERLAP; travel <= THAW_TRAVEL_AT_END; travel++) {
+        thaw_reducer *r = make(THAW_REDUCE_FLOAT, (thaw_reduce_travel)travel, 800);
+        for (int step = 0; step < STEPS; step++) {
+            run_step(r, world, CONTIGUOUS, step, &here);
+            const float *a = here.out, *b = alone[step].out;
+            bool near = here.redone == 0;
+            for (int t = 0; t < TENSORS; t++) {
+                float largest = 0;
+                for (int64_t i = 0; i < sizes[t]; i++)
+                    largest = fmaxf(largest, fabsf(b[i]));
+                /* 24 terms that partly cancel. */
+                for (int64_t i = 0; i < sizes[t]; i++)
+                    near = near && fabsf(*a++ - *b++) <= 50 * FLT_EPSILON * largest + FLT_TRUE_MIN;
+            }
+            assert_all(near);
+            assert_all(here.count == alone[step].count && here.sum == alone[step].sum);
+        }
+        thaw_reducer_free(&r);
+    }
+}
+
+static void bytes_are_what_was_sent(void **state)
+{
+    (void)state;
+    static result here;
+    static const struct {
+        thaw_reduce_mode mode;
+        int64_t bucket_bytes, bytes, calls;
+    } cases[] = {
+        /* 1 failed word, 6 flag words, 2 counts, 2 sums of 3 words. */
+        {THAW_REDUCE_EXACT, 0, 8 * ALL + 8 * 15, 1},
+        {THAW_REDUCE_EXACT, 800, 8 * ALL + 8 * 15, (ALL + 99) / 100},
+        {THAW_REDUCE_FLOAT, 0, 4 * ALL + 8 * 15, 2},
+        {THAW_REDUCE_FLOAT, 800, 4 * ALL + 8 * 15, (ALL + 199) / 200 + 1},
+    };
+    for (size_t c = 0; c < 4; c++)
+        for (int travel = THAW_TRAVEL_OVERLAP; travel <= THAW_TRAVEL_AT_END; travel++) {
+            thaw_reducer *r =
+                make(cases[c].mode, (thaw_reduce_travel)travel, cases[c].bucket_bytes);
+            run_step(r, world, CONTIGUOUS, 0, &here);
+            thaw_comm_counters a = thaw_comm_count(world);
+            int64_t allocations = thaw_alloc_count();
+            run_step(r, world, CONTIGUOUS, 1, &here);
+            assert_all(thaw_alloc_count() == allocations);
+            thaw_comm_counters b = thaw_comm_count(world);
+            int64_t bytes = 0, calls = 0;
+            thaw_reducer_plan(r, &bytes, &calls);
+            assert_all(b.gradient_bytes - a.gradient_bytes == cases[c].bytes &&
+                       bytes == cases[c].bytes);
+            assert_all(b.gradient_calls - a.gradient_calls == cases[c].calls &&
+                       calls == cases[c].calls);
+            assert_all(b.allreduce_calls == a.allreduce_calls);
+            thaw_reducer_free(&r);
+        }
+}
+
+/* One step where one shard has one bad element. */
+static thaw_reduce_outcome step_with(thaw_reducer *r, int culprit, int tensor, float value)
+{
+    float data[LARGEST];
+    int rank = thaw_comm_rank(world), size = thaw_comm_size(world);
+    thaw_reducer_begin(r);
+    for (int s = 0; s < SHARDS; s++) {
+        if (owner(CONTIGUOUS, s, size) != rank)
+            continue;
+        for (int t = 0; t < TENSORS; t++) {
+            make_shard(3, s, t, data);
+            if (s == culprit && t == tensor)
+                data[sizes[t] - 1] = value;
+            thaw_reducer_add(r, t, data);
+        }
+    }
+    thaw_reduce_outcome outcome;
+    thaw_status status = thaw_reducer_finish(r, world, &outcome);
+    assert_all(status == THAW_OK);
+    return outcome;
+}
+
+static void what_is_not_finite_is_found(void **state)
+{
+    (void)state;
+    static const float values[] = {NAN, INFINITY, -INFINITY};
+    for (int mode = THAW_REDUCE_EXACT; mode <= THAW_REDUCE_FLOAT; mode++) {
+        thaw_reducer *r = make((thaw_reduce_mode)mode, THAW_TRAVEL_AUTO, 0);
+        for (int i = 0; i < 3; i++) {
+            assert_all(step_with(r, i * 11, 4, values[i]) == THAW_REDUCE_NOT_FINITE);
+            assert_all(thaw_reducer_culprit(r) == 4);
+        }
+        /* A loss that is not a number has no tensor to blame. */
+        thaw_reducer_begin(r);
+        thaw_reducer_add_sum(r, 0, thaw_comm_rank(world) == 0 ? NAN : 1);
+        thaw_reduce_outcome outcome;
+        assert_all(thaw_reducer_finish(r, world, &outcome) == THAW_OK);
+        assert_all(outcome == THAW_REDUCE_NOT_FINITE && thaw_reducer_culprit(r) == -1);
+        thaw_reducer_free(&r);
+    }
+    /* Shards that are finite while their sum is beyond float. */
+    thaw_reducer *r = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    float data[LARGEST] = {FLT_MAX};
+    thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
+    for (int pass = 0; pass < 2; pass++) {
+        assert_all(outcome == THAW_REDUCE_REDO);
+        thaw_reducer_begin(r);
+        if (thaw_comm_rank(world) == 0)
+            for (int s = 0; s < 2; s++)
+                thaw_reducer_add(r, 0, data);
+        assert_all(thaw_reducer_finish(r, world, &outcome) == THAW_OK);
+    }
+    assert_all(outcome == THAW_REDUCE_NOT_FINITE && thaw_reducer_culprit(r) == 0);
+    thaw_reducer_free(&r);
+}
+
+static void one_large_element_makes_all_do_the_step_again(void **state)
+{
+    (void)state;
+    thaw_reducer *r = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 800);
+    static result here;
+    run_step(r, world, CONTIGUOUS, 3, &here);
+    float out[LARGEST];
+    assert_all(step_with(r, 17, 2, -3e20F) == THAW_REDUCE_REDO);
+    assert_all(step_with(r, 17, 2, -3e20F) == THAW_REDUCE_OK);
+    thaw_reducer_get(r, 2, 1, out);
+    assert_all(fabsf(out[sizes[2] - 1] + 3e20F) <= 3e20F * FLT_EPSILON);
+    /* Back to values that vanish in such a quantum: again a second try, then as if nothing had been. */
+    assert_all(step_with(r, -1, 0, 0) == THAW_REDUCE_REDO);
+    assert_all(step_with(r, -1, 0, 0) == THAW_REDUCE_OK);
+    thaw_reducer_get(r, 2, 1, out);
+    assert_all(thaw_reducer_exponents(r)[2] == here.exponents[2]);
+    thaw_reducer_free(&r);
+}
+
+static void terms_that_cancel_do_not_repeat_for_ever(void **state)
+{
+    (void)state;
+    thaw_reducer *r = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    float data[LARGEST] = {1000};
+    float out[3];
+    for (int step = 0; step < 4; step++) {
+        thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
+        for (int pass = 0; pass < 2 && outcome == THAW_REDUCE_REDO; pass++) {
+            thaw_reducer_begin(r);
+            for (int s = 0; s < SHARDS; s++) {
+                data[0] = step % 2 == 0 ? (s % 2 == 0 ? 1000 : -1000) : 1000;
+                if (owner(CONTIGUOUS, s, thaw_comm_size(world)) == thaw_comm_rank(world))
+                    thaw_reducer_add(r, 0, data);
+            }
+            assert_all(thaw_reducer_finish(r, world, &outcome) == THAW_OK);
+        }
+        assert_all(outcome == THAW_REDUCE_OK);
+        thaw_reducer_get(r, 0, 1, out);
+        assert_all(out[0] == (step % 2 == 0 ? 0 : 1000 * SHARDS));
+    }
+    thaw_reducer_free(&r);
+}
+
+static void a_failed_rank_stays_present(void **state)
+{
+    (void)state;
+    float data[LARGEST] = {1};
+    int rank = thaw_comm_rank(world), size = thaw_comm_size(world);
+    for (int travel = THAW_TRAVEL_OVERLAP; travel <= THAW_TRAVEL_AT_END; travel++)
+        for (int after = 0; after <= TENSORS; after++) {
+            thaw_reducer *r = make(THAW_REDUCE_EXACT, (thaw_reduce_travel)travel, 80);
+            thaw_reducer_begin(r);
+            for (int t = 0; t < TENSORS; t++) {
+                if (rank == size - 1 && t == after)
+                    break;
+                thaw_reducer_add(r, t, data);
+                thaw_reducer_ready(r, world, t);
+            }
+            if (rank == size - 1)
+                thaw_reducer_fail(r, THAW_FAIL(THAW_ERR_INPUT, "sample 12 cannot be read"));
+            thaw_reduce_outcome outcome;
+            thaw_status status = thaw_reducer_finish(r, world, &outcome);
+            assert_all(status == THAW_ERR_INPUT);
+            assert_all(strstr(thaw_error_last()->message, "sample 12 cannot be read") != NULL);
+            thaw_reducer_free(&r);
+        }
+}
+
+static void nothing_trainable_is_one_small_message(void **state)
+{
+    (void)state;
+    for (int mode = THAW_REDUCE_EXACT; mode <= THAW_REDUCE_FLOAT; mode++) {
+        thaw_reducer *r = NULL;
+        thaw_reducer_options options = {.mode = (thaw_reduce_mode)mode, .shards = 1, .counts = 1};
+        assert_all(thaw_reducer_new(NULL, 0, &options, &r) == THAW_OK);
+        int64_t bytes = 0, calls = 0;
+        thaw_reducer_plan(r, &bytes, &calls);
+        assert_all(bytes == 16 && calls == 1);
+        thaw_reducer_begin(r);
+        thaw_reducer_add_count(r, 0, 1);
+        thaw_reduce_outcome outcome;
+        assert_all(thaw_reducer_finish(r, world, &outcome) == THAW_OK && outcome == THAW_REDUCE_OK);
+        assert_all(thaw_reducer_count(r, 0) == thaw_comm_size(world));
+        thaw_reducer_free(&r);
+    }
+    thaw_reducer *r = NULL;
+    thaw_reducer_options none = {.shards = 0};
+    assert_all(thaw_reducer_new(NULL, 0, &none, &r) == THAW_ERR_FAIL && r == NULL);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest reduce[] = {
+        cmocka_unit_test(bits_do_not_depend_on_the_spread),
+        cmocka_unit_test(sums_are_at_least_as_good_as_float),
+        cmocka_unit_test(a_resumed_run_gives_the_same_bits),
+        cmocka_unit_test(float_sums_are_near),
+        cmocka_unit_test(bytes_are_what_was_sent),
+        cmocka_unit_test(what_is_not_finite_is_found),
+        cmocka_unit_test(one_large_element_makes_all_do_the_step_again),
+        cmocka_unit_test(terms_that_cancel_do_not_repeat_for_ever),
+        cmocka_unit_test(a_failed_rank_stays_present),
+        cmocka_unit_test(nothing_trainable_is_one_small_message),
+    };
+    return mpi_test_main(argc, argv, reduce);
+}

@@ -6,13 +6,14 @@
 #include "kern/kern_impl.h"
 
 static const kern_backend backends[] = {
+    {"native", kern_native_open, kern_native_close},
     {"ref", kern_ref_open, NULL},
 };
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 const char *const *thaw_kern_names(void)
 {
-    static const char *const names[] = {"ref", NULL};
+    static const char *const names[] = {"native", "ref", NULL};
     return names;
 }
 

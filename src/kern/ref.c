@@ -3,9 +3,9 @@
 
 #include "kern/kern_impl.h"
 
-void kern_ref_gemm(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M, int64_t N,
-                   int64_t K, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                   float beta, float *c, int64_t ldc)
+static void ref_gemm(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M, int64_t N,
+                     int64_t K, float alpha, const float *a, int64_t lda, const float *b,
+                     int64_t ldb, float beta, float *c, int64_t ldc)
 {
     (void)k;
     for (int64_t m = 0; m < M; m++)
@@ -58,8 +58,8 @@ static double forward_pixel(const thaw_conv2d *s, const float *x, const float *w
     return sum;
 }
 
-void kern_ref_conv2d_forward(const thaw_kern *k, const thaw_conv2d *s, const float *x,
-                             const float *w, const float *bias, float *y, void *workspace)
+static void ref_conv2d_forward(const thaw_kern *k, const thaw_conv2d *s, const float *x,
+                               const float *w, const float *bias, float *y, void *workspace)
 {
     (void)k;
     (void)workspace;
@@ -99,8 +99,8 @@ static double backward_pixel(const thaw_conv2d *s, const float *w, const float *
     return sum;
 }
 
-void kern_ref_conv2d_backward_data(const thaw_kern *k, const thaw_conv2d *s, const float *w,
-                                   const float *dy, float *dx, bool accumulate, void *workspace)
+static void ref_conv2d_backward_data(const thaw_kern *k, const thaw_conv2d *s, const float *w,
+                                     const float *dy, float *dx, bool accumulate, void *workspace)
 {
     (void)k;
     (void)workspace;
@@ -141,8 +141,8 @@ static double weight_gradient(const thaw_conv2d *s, const float *x, const float 
     return sum;
 }
 
-void kern_ref_conv2d_backward_weights(const thaw_kern *k, const thaw_conv2d *s, const float *x,
-                                      const float *dy, float *dw, float *dbias, void *workspace)
+static void ref_conv2d_backward_weights(const thaw_kern *k, const thaw_conv2d *s, const float *x,
+                                        const float *dy, float *dw, float *dbias, void *workspace)
 {
     (void)k;
     (void)workspace;
@@ -170,11 +170,11 @@ void kern_ref_conv2d_backward_weights(const thaw_kern *k, const thaw_conv2d *s, 
 
 thaw_status kern_ref_open(thaw_kern *k)
 {
-    k->gemm = kern_ref_gemm;
+    k->gemm = ref_gemm;
     k->conv2d_workspace = no_workspace;
-    k->conv2d_forward = kern_ref_conv2d_forward;
-    k->conv2d_backward_data = kern_ref_conv2d_backward_data;
-    k->conv2d_backward_weights = kern_ref_conv2d_backward_weights;
+    k->conv2d_forward = ref_conv2d_forward;
+    k->conv2d_backward_data = ref_conv2d_backward_data;
+    k->conv2d_backward_weights = ref_conv2d_backward_weights;
     (void)thaw_copy(k->cpu_kernels, sizeof k->cpu_kernels, "plain C");
     return THAW_OK;
 }

@@ -43,6 +43,19 @@ function(thaw_check_kinds module)
   endif()
 endfunction()
 
+# src/kern/isa_<kind>.c hold the same loops compiled for one kind of CPU each; which one runs is decided at run time, so that
+# a build works on any CPU of the architecture. Contraction (fused multiply-add) is what makes them fast, and is on here only.
+function(thaw_kern_cpu_kinds)
+  set(folder ${CMAKE_CURRENT_SOURCE_DIR}/src/kern)
+  file(GLOB files CONFIGURE_DEPENDS ${folder}/isa_*.c)
+  set_property(SOURCE ${files} APPEND PROPERTY COMPILE_OPTIONS -ffp-contract=fast)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
+    set_property(SOURCE ${folder}/isa_avx2.c APPEND PROPERTY COMPILE_OPTIONS -mavx2 -mfma)
+    set_property(SOURCE ${folder}/isa_avx512.c APPEND PROPERTY COMPILE_OPTIONS -mavx512f -mavx512bw -mavx512dq -mavx512vl
+                 -mfma -mprefer-vector-width=512)
+  endif()
+endfunction()
+
 function(thaw_add_modules)
   set(objects "")
   foreach(module IN LISTS THAW_MODULES)
@@ -57,11 +70,12 @@ function(thaw_add_modules)
     target_link_libraries(${target} PUBLIC thaw_external)
     thaw_compile_options(${target})
     if(module STREQUAL "kern")
-      # The only arithmetic loops. Contraction and reassociation stay off: the same bits from every build of one CPU kind.
+      # The only arithmetic loops. Reassociation stays off: the same bits from every build of one CPU kind.
       target_compile_options(${target} PRIVATE -O3)
       if(THAW_NATIVE)
         target_compile_options(${target} PRIVATE -march=native)
       endif()
+      thaw_kern_cpu_kinds()
     endif()
     if(module STREQUAL "base")
       target_compile_definitions(${target} PRIVATE THAW_VERSION="${PROJECT_VERSION}" THAW_COMMIT="${THAW_COMMIT}")

@@ -1,0 +1,78 @@
+/* conv.c - the convolutions of every backend that is built on our own tiles. */
+#include "kern/conv_impl.h"
+
+#include "kern/kern_impl.h"
+
+static size_t tiled_workspace(const thaw_kern *k, const thaw_conv2d *shape)
+{
+    const kern_isa *isa = kern_isa_of(k);
+    conv_gather forward = conv_forward_gather(shape);
+    conv_gather backward = conv_backward_gather(shape);
+    size_t most = conv_gather_run(isa, &forward, NULL, NULL, NULL, NULL, false, NULL);
+    size_t data = conv_gather_run(isa, &backward, NULL, NULL, NULL, NULL, false, NULL);
+    size_t weights = conv_weights_run(isa, &forward, NULL, NULL, NULL, NULL);
+    most = data > most ? data : most;
+    return weights > most ? weights : most;
+}
+
+static int64_t group_weights(const thaw_conv2d *s)
+{
+    return s->O / s->groups * (s->C / s->groups) * s->KH * s->KW;
+}
+
+static void tiled_forward(const thaw_kern *k, const thaw_conv2d *s, const float *x, const float *w,
+                          const float *bias, float *y, void *workspace)
+{
+    conv_gather gather = conv_forward_gather(s);
+    for (int64_t g = 0; g < s->groups; g++)
+        conv_gather_run(kern_isa_of(k), &gather, x + g * gather.in_channels * s->H * s->W,
+                        w + g * group_weights(s), bias ? bias + g * gather.out_channels : NULL,
+                        y + g * gather.out_channels * s->OH * s->OW, false, workspace);
+}
+
+static void tiled_backward_data(const thaw_kern *k, const thaw_conv2d *s, const float *w,
+                                const float *dy, float *dx, bool accumulate, void *workspace)
+{
+    conv_gather gather = conv_backward_gather(s);
+    for (int64_t g = 0; g < s->groups; g++)
+        conv_gather_run(kern_isa_of(k), &gather, dy + g * gather.in_channels * s->OH * s->OW,
+                        w + g * group_weights(s), NULL, dx + g * gather.out_channels * s->H * s->W,
+                        accumulate, workspace);
+}
+
+static void add_bias_gradient(const thaw_conv2d *s, const float *dy, float *dbias)
+{
+    int64_t S = s->OH * s->OW;
+    for (int64_t o = 0; o < s->O; o++) {
+        double sum = 0;
+        for (int64_t b = 0; b < s->B; b++)
+            sum += thaw_kern_sum(S, dy + (b * s->O + o) * S);
+        dbias[o] = (float)(dbias[o] + sum);
+    }
+}
+
+static void tiled_backward_weights(const thaw_kern *k, const thaw_conv2d *s, const float *x,
+                                   const float *dy, float *dw, float *dbias, void *workspace)
+{
+    conv_gather gather = conv_forward_gather(s);
+    for (int64_t g = 0; g < s->groups; g++)
+        conv_weights_run(kern_isa_of(k), &gather, x + g * gather.in_channels * s->H * s->W,
+                         dy + g * gather.out_channels * s->OH * s->OW, dw + g * group_weights(s),
+                         workspace);
+    if (dbias)
+        add_bias_gradient(s, dy, dbias);
+}
+
+thaw_status kern_tiled_open(thaw_kern *k)
+{
+    kern_handle *handle = NULL;
+    THAW_TRY(thaw_alloc(&handle, 1, sizeof *handle));
+    handle->isa = kern_isa_choose();
+    k->library = handle;
+    k->gemm = kern_tiled_gemm;
+    k->conv2d_workspace = tiled_workspace;
+    k->conv2d_forward = tiled_forward;
+    k->conv2d_backward_data = tiled_backward_data;
+    k->conv2d_backward_weights = tiled_backward_weights;
+    return THAW_OK;
+}

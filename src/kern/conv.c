@@ -63,10 +63,8 @@ static void tiled_backward_weights(const thaw_kern *k, const thaw_conv2d *s, con
         add_bias_gradient(s, dy, dbias);
 }
 
-thaw_status kern_tiled_open(thaw_kern *k)
+void kern_tiled_fill(thaw_kern *k, kern_handle *handle)
 {
-    kern_handle *handle = NULL;
-    THAW_TRY(thaw_alloc(&handle, 1, sizeof *handle));
     handle->isa = kern_isa_choose();
     k->library = handle;
     k->gemm = kern_tiled_gemm;
@@ -74,5 +72,4 @@ thaw_status kern_tiled_open(thaw_kern *k)
     k->conv2d_forward = tiled_forward;
     k->conv2d_backward_data = tiled_backward_data;
     k->conv2d_backward_weights = tiled_backward_weights;
-    return THAW_OK;
 }

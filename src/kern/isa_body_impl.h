@@ -89,7 +89,8 @@ INLINE void tile(const int rows, const int vectors, const bool unit, const kern_
 
 TILE(1, 1)
 TILE(2, 1)
-TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1)
+TILE(3, 1)
+TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1)
     TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 #if MANY_REGISTERS
         TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2)

@@ -5,7 +5,9 @@
 
 thaw_status kern_native_open(thaw_kern *k)
 {
-    THAW_TRY(kern_tiled_open(k));
+    kern_handle *handle = NULL;
+    THAW_TRY(thaw_alloc(&handle, 1, sizeof *handle));
+    kern_tiled_fill(k, handle);
     (void)thaw_copy(k->cpu_kernels, sizeof k->cpu_kernels, kern_isa_of(k)->name);
     return THAW_OK;
 }

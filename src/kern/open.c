@@ -6,6 +6,7 @@
 #include "kern/kern_impl.h"
 
 static const kern_backend backends[] = {
+    {"openblas", kern_openblas_open, kern_openblas_close},
     {"native", kern_native_open, kern_native_close},
     {"ref", kern_ref_open, NULL},
 };
@@ -13,7 +14,7 @@ enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 const char *const *thaw_kern_names(void)
 {
-    static const char *const names[] = {"native", "ref", NULL};
+    static const char *const names[] = {"openblas", "native", "ref", NULL};
     return names;
 }
 

@@ -40,12 +40,37 @@ static void test_unknown_name(void **state)
     thaw_error_clear();
 }
 
+/* What OpenBLAS is asked to run: the user's setting wins, else kernels that fit the CPU; the environment is left alone. */
+static void test_openblas_core(void **state)
+{
+    (void)state;
+    thaw_kern *k = NULL;
+    assert_int_equal(unsetenv("OPENBLAS_CORETYPE"), 0);
+    if (thaw_kern_open("openblas", &k) != THAW_OK)
+        skip();
+    assert_null(getenv("OPENBLAS_CORETYPE"));
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        assert_null(strstr(k->cpu_kernels, "Prescott"));
+#endif
+    thaw_kern_close(&k);
+    assert_int_equal(setenv("OPENBLAS_CORETYPE", "Nehalem", 1), 0);
+    assert_int_equal(thaw_kern_open("openblas", &k), THAW_OK);
+    print_message("told Nehalem, runs %s\n", k->cpu_kernels);
+#if defined(__x86_64__)
+    assert_non_null(strstr(k->cpu_kernels, "Nehalem"));
+#endif
+    thaw_kern_close(&k);
+    assert_int_equal(unsetenv("OPENBLAS_CORETYPE"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_name_opens),
         cmocka_unit_test(test_auto),
         cmocka_unit_test(test_unknown_name),
+        cmocka_unit_test(test_openblas_core),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,8 +27,6 @@ const thaw_op thaw_op_avg_pool = {
 thaw_value thaw_graph_avg_pool(thaw_graph *g, thaw_value x, int64_t kernel, int64_t stride,
                                int64_t pad)
 {
-    thaw_node node = {
-        .attr.pool = {.kernel = kernel, .stride = stride, .pad = pad}
-    };
+    thaw_node node = {.attr.pool = {.kernel = kernel, .stride = stride, .pad = pad}};
     return thaw_build(g, &thaw_op_avg_pool, "", &node, &x);
 }

@@ -27,10 +27,10 @@ static int32_t params(const thaw_node *node, const thaw_shape *in, thaw_param_sp
         thaw_role role;
         thaw_init init;
     } rows[] = {
-        [WEIGHT] = {"weight",       THAW_ROLE_NORM_WEIGHT, THAW_INIT_ONE },
-        [BIAS] = {"bias",         THAW_ROLE_NORM_BIAS,   THAW_INIT_ZERO},
+        [WEIGHT] = {"weight", THAW_ROLE_NORM_WEIGHT, THAW_INIT_ONE},
+        [BIAS] = {"bias", THAW_ROLE_NORM_BIAS, THAW_INIT_ZERO},
         [MEAN] = {"running_mean", THAW_ROLE_BUFFER_MEAN, THAW_INIT_ZERO},
-        [VAR] = {"running_var",  THAW_ROLE_BUFFER_VAR,  THAW_INIT_ONE },
+        [VAR] = {"running_var", THAW_ROLE_BUFFER_VAR, THAW_INIT_ONE},
     };
     for (int32_t i = 0; i <= VAR; i++)
         specs[i] = (thaw_param_spec){.suffix = rows[i].suffix,
@@ -127,8 +127,6 @@ const thaw_op thaw_op_batch_norm = {
 thaw_value thaw_graph_batch_norm(thaw_graph *g, const char *name, thaw_value x, float epsilon,
                                  float momentum)
 {
-    thaw_node node = {
-        .attr.batch_norm = {.epsilon = epsilon, .momentum = momentum}
-    };
+    thaw_node node = {.attr.batch_norm = {.epsilon = epsilon, .momentum = momentum}};
     return thaw_build(g, &thaw_op_batch_norm, name, &node, &x);
 }

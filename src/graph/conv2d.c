@@ -36,15 +36,15 @@ static thaw_status check_attributes(const thaw_conv2d_attr *a)
         int64_t value, least;
     } rows[] = {
         {"out_channels", a->out_channels, 1},
-        {"kernel_h",     a->kernel_h,     1},
-        {"kernel_w",     a->kernel_w,     1},
-        {"stride_h",     a->stride_h,     1},
-        {"stride_w",     a->stride_w,     1},
-        {"pad_h",        a->pad_h,        0},
-        {"pad_w",        a->pad_w,        0},
-        {"dilation_h",   a->dilation_h,   1},
-        {"dilation_w",   a->dilation_w,   1},
-        {"groups",       a->groups,       1},
+        {"kernel_h", a->kernel_h, 1},
+        {"kernel_w", a->kernel_w, 1},
+        {"stride_h", a->stride_h, 1},
+        {"stride_w", a->stride_w, 1},
+        {"pad_h", a->pad_h, 0},
+        {"pad_w", a->pad_w, 0},
+        {"dilation_h", a->dilation_h, 1},
+        {"dilation_w", a->dilation_w, 1},
+        {"groups", a->groups, 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         THAW_CHECK(rows[i].value >= rows[i].least && rows[i].value <= INT32_MAX, THAW_ERR_FAIL,

@@ -1,21 +1,20 @@
 /* Central differences against backward, on a random linear functional of the output: loss = sum c y, in double.
  *
- * Float32 outputs carry rounding noise of about 2^-24 |c y| each, so the loss of about noise = 2^-24 |c . y|_2, and a
- * difference over 2h of noise / h: steps must not be small, and an error below that floor says nothing. With steps of
- * 2^-6 of a tensor's size the floor lies near 1e-5 and the truncation error (h^2) near 1e-4 of the gradient.
- * Two step sizes a factor 4 apart must agree: where they do not, a kink (relu, max_pool) lies between, and smaller steps
- * are tried; an element that stays undecided is left out, and too many of those are an error. */
+ * Kinks (relu, max_pool) are held on the side that the undisturbed run took: backward gives the derivative of just that
+ * smooth function, so that no element has to be left out. Each float32 output carries a rounding noise of about 2^-24 |y|,
+ * the loss one of noise = 2^-24 |c y|_2, and a difference over 2h one of noise / h: steps must not be tiny, and an error
+ * below that floor says nothing. With steps of 2^-7 of a tensor's size the floor lies near 1e-4 of the gradient; what the
+ * truncation error (h^2, curvature of batch norm) adds is taken away by Richardson's extrapolation from 2h. */
 #include "graph/plan_impl.h"
 
 #include <math.h>
 #include <string.h>
 
-#define NOISE_FACTOR                                                                               \
-    16.0 /* of the floor: outputs are sums, their noise is some multiple of one rounding */
+#define RELATIVE_STEP   0x1p-7
+#define NOISE_FACTOR    2.0 /* an output is a sum: some roundings; the extrapolation adds its share */
 #define FORWARD_BUDGET  4096 /* runs in all, so that a user's model is checked in minutes */
 #define MOST_ELEMENTS   64   /* of one tensor */
 #define FEWEST_ELEMENTS 4
-#define MOST_UNDECIDED  0.5
 
 typedef struct check {
     thaw_plan *plan;
@@ -51,22 +50,6 @@ static double central_difference(check *c, float *x, double step)
     return (upper - lower) / ((double)above - (double)below);
 }
 
-/* *difference: what two step sizes agree on; false when none do. */
-static bool difference(check *c, float *x, double step, double scale, double *result)
-{
-    double wide = central_difference(c, x, step);
-    for (int tries = 0; tries < 3; tries++) {
-        step /= 4;
-        double narrow = central_difference(c, x, step);
-        double allowed = fmax(0.5 * c->tolerance * scale, c->noise / step);
-        *result = wide;
-        if (fabs(wide - narrow) <= allowed)
-            return true;
-        wide = narrow;
-    }
-    return false;
-}
-
 static double largest(int64_t n, const float *x)
 {
     double most = 0;
@@ -75,46 +58,52 @@ static double largest(int64_t n, const float *x)
     return most;
 }
 
+/* Error of one element, relative to `scale` or, where that is more, to what rounding allows. Much curvature (batch norm over
+ * a handful of values) asks for a smaller step; a wrong gradient is wrong at both. */
+static double element_error(check *c, float *x, double step, double scale, double gradient,
+                            double *numeric)
+{
+    double least = INFINITY;
+    for (int tries = 0; tries < 2 && !(least <= c->tolerance); tries++, step /= 4) {
+        double wide = central_difference(c, x, 2 * step);
+        double value = (4 * central_difference(c, x, step) - wide) / 3;
+        double error = fabs(value - gradient) / fmax(scale, c->noise / step / c->tolerance);
+        if (error < least) {
+            least = error;
+            *numeric = value;
+        }
+    }
+    return least;
+}
+
 /* gradient: a copy of what backward gave; x: the values it belongs to, changed and restored. */
 static thaw_status check_tensor(check *c, const char *name, int64_t n, float *x,
                                 const float *gradient)
 {
     double size = sqrt(thaw_kern_sum_squares(n, x) / (double)n);
-    double step = 0x1p-6 * (size > 0 ? size : 1.0);
+    double step = RELATIVE_STEP * (size > 0 ? size : 1.0);
     double scale = largest(n, gradient);
     int64_t count = n < c->elements ? n : c->elements;
-    int64_t undecided = 0;
     THAW_CHECK(thaw_kern_all_finite(n, gradient), THAW_ERR_NUMERIC,
                "the gradient of \"%s\" is not finite", name);
     for (int64_t k = 0; k < count; k++) {
         int64_t i = count == n ? k : (int64_t)thaw_rng_below(&c->rng, (uint64_t)n);
-        double numeric = 0;
-        if (!difference(c, &x[i], step, scale, &numeric)) {
-            undecided++;
+        double numeric = NAN;
+        double error = element_error(c, &x[i], step, scale, gradient[i], &numeric);
+        if (error <= c->worst)
             continue;
-        }
-        double floor = c->noise / step / c->tolerance;
-        double error = fabs(numeric - gradient[i]) / fmax(scale, floor);
-        if (!(error <= c->worst)) { /* also NaN */
-            c->worst = error;
-            (void)thaw_format(c->worst_name, sizeof c->worst_name,
-                              "\"%s\" element %lld: backward says %.6g, differences %.6g", name,
-                              (long long)i, (double)gradient[i], numeric);
-        }
+        c->worst = error;
+        (void)thaw_format(c->worst_name, sizeof c->worst_name,
+                          "\"%s\" element %lld: backward says %.6g, differences %.6g", name,
+                          (long long)i, (double)gradient[i], numeric);
     }
-    THAW_CHECK((double)undecided <= MOST_UNDECIDED * (double)count, THAW_ERR_NUMERIC,
-               "the gradient of \"%s\" cannot be judged: %lld of %lld elements lie at kinks", name,
-               (long long)undecided, (long long)count);
     return THAW_OK;
 }
 
-/* Away from 0, where relu has its kink. */
 static void fill_input(check *c)
 {
-    for (int64_t i = 0; i < c->input_count; i++) {
-        double size = 0.2 + thaw_rng_uniform(&c->rng);
-        c->input[i] = (float)(thaw_rng_u32(&c->rng) & 1 ? size : -size);
-    }
+    for (int64_t i = 0; i < c->input_count; i++)
+        c->input[i] = (float)thaw_rng_normal(&c->rng);
     for (int64_t i = 0; i < c->output_count; i++)
         c->coefficients[i] = (float)thaw_rng_normal(&c->rng);
 }
@@ -131,9 +120,10 @@ static double noise_of_loss(const check *c)
 }
 
 /* All analytic gradients: input first, then the reduced tensors, one after another. */
-static void run_backward(check *c, float *gradients)
+static thaw_status run_backward(check *c, float *gradients)
 {
     thaw_plan_forward(c->plan, &c->run);
+    THAW_TRY(thaw_plan_hold(c->plan, &c->run));
     c->noise = noise_of_loss(c);
     memcpy(thaw_plan_output_gradient(c->plan), c->coefficients,
            (size_t)c->output_count * sizeof *c->coefficients);
@@ -145,6 +135,7 @@ static void run_backward(check *c, float *gradients)
         memcpy(gradients, r->data, (size_t)r->count * sizeof *gradients);
         gradients += r->count;
     }
+    return THAW_OK;
 }
 
 static thaw_status check_all(check *c, const float *gradients)
@@ -197,7 +188,7 @@ thaw_status thaw_graph_check_gradients(thaw_graph *g, const thaw_kern *kern, int
     fill_input(&c);
     c.run = (thaw_run){
         .B = batch, .input = c.input, .sample_ids = ids, .seed = seed, .step = 1, .training = true};
-    run_backward(&c, gradients);
+    THAW_TRY_TO(run_backward(&c, gradients));
     status = check_all(&c, gradients);
     *worst = c.worst;
 done:

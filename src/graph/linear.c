@@ -99,8 +99,6 @@ const thaw_op thaw_op_linear = {
 thaw_value thaw_graph_linear(thaw_graph *g, const char *name, thaw_value x, int64_t out_features,
                              bool bias)
 {
-    thaw_node node = {
-        .attr.linear = {.out_features = out_features, .bias = bias}
-    };
+    thaw_node node = {.attr.linear = {.out_features = out_features, .bias = bias}};
     return thaw_build(g, &thaw_op_linear, name, &node, &x);
 }

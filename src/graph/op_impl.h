@@ -64,6 +64,11 @@ struct thaw_op {
     bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
     void (*forward)(const thaw_call *call);
     void (*backward)(const thaw_call *call);
+    /* A kind with kinks, for gradient checks; NULL: smooth. After a forward, take_branches copies which side every element
+     * took; forward_on runs forward on those same sides: the smooth function whose derivative backward gives. */
+    size_t (*branch_bytes)(const thaw_need *need);
+    void (*take_branches)(const thaw_call *call, void *branches);
+    void (*forward_on)(const thaw_call *call, const void *branches);
 };
 
 #define THAW_KIND(kind, doc) extern const thaw_op thaw_op_##kind;

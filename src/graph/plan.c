@@ -208,6 +208,9 @@ void thaw_plan_free(thaw_plan **plan)
 {
     if (plan == NULL || *plan == NULL)
         return;
+    for (int32_t p = 0; (*plan)->branches != NULL && p < (*plan)->step_count; p++)
+        thaw_free(&(*plan)->branches[p]);
+    thaw_free(&(*plan)->branches);
     thaw_free(&(*plan)->arena);
     thaw_free(&(*plan)->reduced_data);
     thaw_free(&(*plan)->final_step);

@@ -47,6 +47,7 @@ struct thaw_plan {
     float *reduced_data; /* of all reduced tensors, statistics first */
     int64_t reduced_elements, statistic_elements;
     const float *input; /* of the latest run */
+    void **branches;    /* per step: kinks held by thaw_plan_hold; NULL: none */
 };
 
 static inline int32_t thaw_forward_moment(int32_t step)
@@ -73,6 +74,9 @@ float *thaw_plan_span(const thaw_plan *plan, int32_t span);
 THAW_NODISCARD thaw_status thaw_plan_new_with(thaw_graph *g, const thaw_kern *kern,
                                               const thaw_plan_options *options,
                                               const thaw_plan_extra *extra, thaw_plan **out);
+/* After a forward of a plan for training in which everything is active: from now on forward keeps to the sides of all kinks
+ * that this run took. */
+THAW_NODISCARD thaw_status thaw_plan_hold(thaw_plan *plan, const thaw_run *run);
 /* With extra.input_gradient: the gradient of `from` after backward. */
 const float *thaw_plan_input_gradient(const thaw_plan *plan);
 

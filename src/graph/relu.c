@@ -1,5 +1,7 @@
 #include "thaw/graph.h"
 
+#include <string.h>
+
 #include "graph/op_impl.h"
 
 static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
@@ -25,6 +27,24 @@ static void backward(const thaw_call *call)
                             call->dx[0], call->accumulate[0]);
 }
 
+static size_t branch_bytes(const thaw_need *need)
+{
+    return (size_t)need->B * (size_t)thaw_shape_count(&need->out) * sizeof(float);
+}
+
+static void take_branches(const thaw_call *call, void *branches)
+{
+    size_t n = (size_t)call->run->B * (size_t)thaw_shape_count(&call->need->out);
+    memcpy(branches, call->y, n * sizeof *call->y);
+}
+
+/* y = x where the old y was positive: what backward does with dy. */
+static void forward_on(const thaw_call *call, const void *branches)
+{
+    thaw_kern_relu_backward(call->run->B * thaw_shape_count(&call->need->out), branches, call->x[0],
+                            call->y, false);
+}
+
 const thaw_op thaw_op_relu = {
     .kind = "relu",
     .input_count = 1,
@@ -34,6 +54,9 @@ const thaw_op thaw_op_relu = {
     .keep = keep,
     .forward = forward,
     .backward = backward,
+    .branch_bytes = branch_bytes,
+    .take_branches = take_branches,
+    .forward_on = forward_on,
 };
 
 thaw_value thaw_graph_relu(thaw_graph *g, thaw_value x)

@@ -40,8 +40,29 @@ void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
             continue;
         thaw_call call = make_call(plan, step, run);
         call.workspace = thaw_plan_span(plan, step->forward_workspace);
-        step->need.node->op->forward(&call);
+        if (plan->branches != NULL && plan->branches[p] != NULL)
+            step->need.node->op->forward_on(&call, plan->branches[p]);
+        else
+            step->need.node->op->forward(&call);
     }
+}
+
+thaw_status thaw_plan_hold(thaw_plan *plan, const thaw_run *run)
+{
+    THAW_ASSERT(plan->branches == NULL);
+    THAW_TRY(thaw_alloc(&plan->branches, plan->step_count, sizeof *plan->branches));
+    for (int32_t p = 0; p < plan->step_count; p++) {
+        const thaw_step *step = &plan->steps[p];
+        const thaw_op *op = step->need.node->op;
+        if (op->branch_bytes == NULL)
+            continue;
+        /* Only what backward keeps is still there now. */
+        THAW_ASSERT(step->need.active);
+        THAW_TRY(thaw_alloc(&plan->branches[p], (int64_t)op->branch_bytes(&step->need), 1));
+        thaw_call call = make_call(plan, step, run);
+        op->take_branches(&call, plan->branches[p]);
+    }
+    return THAW_OK;
 }
 
 static void backward_step(thaw_plan *plan, const thaw_step *step, const thaw_run *run)

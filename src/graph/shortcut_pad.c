@@ -78,8 +78,6 @@ const thaw_op thaw_op_shortcut_pad = {
 thaw_value thaw_graph_shortcut_pad(thaw_graph *g, thaw_value x, int64_t out_channels,
                                    int64_t stride)
 {
-    thaw_node node = {
-        .attr.shortcut = {.out_channels = out_channels, .stride = stride}
-    };
+    thaw_node node = {.attr.shortcut = {.out_channels = out_channels, .stride = stride}};
     return thaw_build(g, &thaw_op_shortcut_pad, "", &node, &x);
 }

@@ -4,6 +4,7 @@
 #include "data/import_impl.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Of the shuffle that serves "Ntotal", apart from those of the classes. */
@@ -231,6 +232,48 @@ done:
     return status;
 }
 
+typedef struct membership {
+    int32_t cluster;
+    int16_t split;
+} membership;
+
+static int compare_memberships(const void *a, const void *b)
+{
+    const membership *x = a, *y = b;
+    int by_cluster = (x->cluster > y->cluster) - (x->cluster < y->cluster);
+    return by_cluster ? by_cluster : x->split - y->split;
+}
+
+/* Samples of one patient in train and in test are a leak that ids do not show. */
+static thaw_status warn_of_shared_clusters(const thaw_job *job)
+{
+    if (!job->clusters)
+        return THAW_OK;
+    membership *all = NULL;
+    int64_t count = 0, shared = 0;
+    THAW_TRY(thaw_alloc(&all, job->N, sizeof *all));
+    for (int64_t i = 0; i < job->N; i++)
+        if (job->split_of[i] >= 0)
+            all[count++] = (membership){job->clusters[i], job->split_of[i]};
+    qsort(all, (size_t)count, sizeof *all, compare_memberships);
+    for (int64_t i = 0; i < count;) {
+        int64_t end = i + 1;
+        while (end < count && all[end].cluster == all[i].cluster)
+            end++;
+        shared += all[end - 1].split != all[i].split;
+        i = end;
+    }
+    if (shared)
+        THAW_LOG(THAW_WARN,
+                 "%lld clusters have samples in more than one split: what is measured may be too "
+                 "good; draw splits from "
+                 "different source files (NAME=AMOUNT@SOURCE), or write them by cluster "
+                 "(docs/dataset-format.md)",
+                 (long long)shared);
+    thaw_free(&all);
+    return THAW_OK;
+}
+
 thaw_status thaw_job_splits(thaw_job *job)
 {
     queues q = {0};
@@ -242,6 +285,7 @@ thaw_status thaw_job_splits(thaw_job *job)
     THAW_TRY_TO(fill_queues(job, &q));
     THAW_TRY_TO(draw_all(job, &q));
     THAW_TRY_TO(check_train(job));
+    THAW_TRY_TO(warn_of_shared_clusters(job));
 done:
     thaw_free(&q.rows);
     thaw_free(&q.first);

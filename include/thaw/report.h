@@ -208,7 +208,7 @@ uint32_t thaw_crc32c(const void *data, size_t bytes);
  * and thaw_html_chart puts both layouts into the page and shows the one that fits. Arrays are borrowed for the call.
  * NaN marks "not there". `colour` is an index into a palette that stays apart for colour-blind readers; give a rung
  * the same index in every chart (thaw_chart_colour). */
-#define THAW_CHART_WIDE    760
+#define THAW_CHART_WIDE    940
 #define THAW_CHART_NARROW  350
 #define THAW_CHART_COLOURS 8
 

@@ -196,11 +196,12 @@ void thaw_chart_bar(const thaw_bar_chart *data, thaw_str *out)
     thaw_format(label, sizeof label, "%s%s",
                 data->chart.axis_label != NULL ? data->chart.axis_label : "",
                 at.log ? " (logarithmic)" : "");
-    thaw_svg_x_axis(out, &at.scale, at.top, at.bottom,
+    thaw_svg_x_axis(out, &at.scale, at.width, at.top, at.bottom,
                     data->chart.axis_label != NULL ? label : NULL);
     for (int64_t row = 0; row < data->count; row++)
         draw_row(data, &at, row, out);
-    thaw_svg_line(out, "zero", at.log ? at.scale.from : thaw_scale_at(&at.scale, 0), at.top,
-                  at.log ? at.scale.from : thaw_scale_at(&at.scale, 0), at.bottom);
+    double zero = at.log ? at.scale.from : thaw_scale_at(&at.scale, 0);
+    if (!at.narrow)
+        thaw_svg_line(out, "zero", zero, at.top, zero, at.bottom);
     thaw_svg_close(out);
 }

@@ -1,7 +1,7 @@
 /* report/chart_impl.h - what the charts share: scales, ticks with their words, SVG elements, legends.
  *
- * Units are those of the viewBox. Text is 14 high in both layouts, so that it stays above 12 pixels when the page
- * scales the wide layout down to 800 pixels or the narrow one to a phone of 360. */
+ * Units are those of the viewBox. Text is 14 high in both layouts, so that it stays above (or, just there, at)
+ * 12 pixels when the page scales the wide layout down to a window of 900 or the narrow one to a phone of 360. */
 #ifndef THAW_REPORT_CHART_IMPL_H
 #define THAW_REPORT_CHART_IMPL_H
 
@@ -48,8 +48,8 @@ void thaw_svg_rect(thaw_str *out, const char *class_name, double x, double y, do
 void thaw_svg_title(thaw_str *out,
                     const char *text); /* what a pointer that rests on the mark shows */
 /* Vertical grid lines with their words below, and the label of the axis under them. */
-void thaw_svg_x_axis(thaw_str *out, const thaw_scale *scale, double top, double bottom,
-                     const char *label);
+void thaw_svg_x_axis(thaw_str *out, const thaw_scale *scale, double width, double top,
+                     double bottom, const char *label);
 
 typedef struct thaw_legend_item {
     const char *name;

@@ -125,13 +125,13 @@ static void draw_row(const thaw_interval_chart *data, const layout *at, int64_t 
     row_figures(data, i, figures, sizeof figures);
     thaw_svg_fit(data->labels[i], at->label_width, label, sizeof label);
     thaw_format(hint, sizeof hint, "%s: %s", data->labels[i], figures);
-    thaw_str_printf(out, "<g class=\"c%d\">", (data->colours ? data->colours[i] : (int)i) & 7);
+    thaw_str_printf(out, "<g class=\"c%d%s\">", (data->colours ? data->colours[i] : (int)i) & 7,
+                    chosen ? " chosen" : "");
     thaw_svg_title(out, hint);
     thaw_svg_text(out, 8, text, 's', chosen ? "b" : NULL, label);
+    /* Beside a bold label whose width is only guessed "chosen" could touch it; the band says it there. */
     if (chosen && !at->narrow)
         thaw_svg_text(out, 8, text + 17, 's', "m", "chosen");
-    if (chosen && at->narrow)
-        thaw_svg_text(out, 8 + thaw_svg_text_width(label) * 1.08 + 8, text, 's', "m", "chosen");
     thaw_svg_text(out, at->width - 8, top + (at->narrow ? 19 : at->row / 2 + 5), 'e',
                   chosen ? "b" : NULL, figures);
     draw_marks(data, at, i, top + (at->narrow ? 36 : at->row / 2 - 2), out);
@@ -146,12 +146,17 @@ void thaw_chart_interval(const thaw_interval_chart *data, thaw_str *out)
     for (int64_t i = 0; i < data->count; i++)
         if (is_chosen(data, i))
             thaw_svg_rect(out, "band", 0, at.top + at.row * (double)i + 1, at.width, at.row - 2, 6);
-    thaw_svg_x_axis(out, &at.scale, at.top, at.bottom, data->chart.axis_label);
+    thaw_svg_x_axis(out, &at.scale, at.width, at.top, at.bottom, data->chart.axis_label);
     if (has_reference(data)) {
         double x = thaw_scale_at(&at.scale, data->reference);
         double half = thaw_svg_text_width(data->reference_label) / 2;
         double middle = fmin(fmax(x, half), at.width - half);
-        thaw_svg_line(out, "reference", x, at.top - 4, x, at.bottom);
+        /* Narrow: only beside the intervals, not through the figures above them. */
+        for (int64_t i = 0; at.narrow && i < data->count; i++)
+            thaw_svg_line(out, "reference", x, at.top + at.row * (double)i + 25, x,
+                          at.top + at.row * (double)(i + 1) - 1);
+        if (!at.narrow)
+            thaw_svg_line(out, "reference", x, at.top - 4, x, at.bottom);
         thaw_svg_text(out, middle, at.top - 9, 'm', "m", data->reference_label);
     }
     for (int64_t i = 0; i < data->count; i++)

@@ -6,13 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CELL_MOST   62.0
-#define CELL_FIGURE 24.0  /* a cell must be this large to hold its figure */
-#define SLANT       0.766 /* cosine and sine of the slanted column labels, 40 and 50 degrees */
+#define CELL_WIDTH  104.0 /* at most */
+#define CELL_HEIGHT 50.0
+#define CELL_FIGURE 22.0   /* a cell must be this high to hold its figure */
+#define SLANT       0.7072 /* sine and cosine of the slanted column labels */
 #define KEY_CELLS   7
 
 typedef struct layout {
-    double width, left, top, cell, bottom, height, label_width, most;
+    double width, left, top, bottom, height;
+    double cell_width, cell_height, label_width, most;
     bool slanted;
     int64_t every; /* label every n-th row and column of a large matrix */
 } layout;
@@ -43,14 +45,16 @@ static void settle(const thaw_matrix_chart *data, layout *at)
     at->left = at->label_width + 12;
     double columns = (double)(data->column_count > 0 ? data->column_count : 1);
     double labels = fmin(widest(data->column_labels, data->column_count), at->width * 0.27);
-    at->cell = fmin((at->width - at->left - 2) / columns, CELL_MOST);
-    at->slanted = labels > at->cell - 4;
+    at->cell_width = fmin((at->width - at->left - 2) / columns, CELL_WIDTH);
+    at->slanted = labels > at->cell_width - 6;
     if (at->slanted) /* room for the last label to lean into */
-        at->cell = fmin((at->width - at->left - 2 - labels * SLANT * 0.8) / columns, CELL_MOST);
-    at->every = 1 + (int64_t)(17.0 / at->cell);
+        at->cell_width =
+            fmin((at->width - at->left - 2 - labels * SLANT * 0.7) / columns, CELL_WIDTH);
+    at->cell_height = fmin(at->cell_width, CELL_HEIGHT);
+    at->every = 1 + (int64_t)(17.0 / at->cell_height);
     double titles = data->row_title != NULL || data->column_title != NULL ? 26 : 0;
     at->top = thaw_svg_head(&data->chart) + titles + (at->slanted ? labels * SLANT + 18 : 24);
-    at->bottom = at->top + at->cell * (double)data->row_count;
+    at->bottom = at->top + at->cell_height * (double)data->row_count;
     at->height = at->bottom + 40;
 }
 
@@ -68,8 +72,8 @@ static void draw_cell(const thaw_matrix_chart *data, const layout *at, int64_t r
                       thaw_str *out)
 {
     double value = data->values[row * data->column_count + column];
-    double x = at->left + at->cell * (double)column;
-    double y = at->top + at->cell * (double)row;
+    double x = at->left + at->cell_width * (double)column;
+    double y = at->top + at->cell_height * (double)row;
     /* The root lifts small counts off the ground; a cell with one more error is not an empty one. */
     double strength = isfinite(value) ? sqrt(fabs(value) / at->most) * 0.92 : 0;
     char words[24];
@@ -79,19 +83,20 @@ static void draw_cell(const thaw_matrix_chart *data, const layout *at, int64_t r
                 data->column_labels[column], words);
     thaw_str_add(out, "<g>");
     thaw_svg_title(out, hint);
-    thaw_svg_rect(out, "cell", x, y, at->cell, at->cell, 0);
+    thaw_svg_rect(out, "cell", x, y, at->cell_width, at->cell_height, 0);
     if (strength > 0)
         thaw_str_printf(out,
                         "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
                         "fill-opacity=\"%.2f\"/>",
                         data->diverging && value > 0 ? "more" : "fewer", x + 0.5, y + 0.5,
-                        at->cell - 1, at->cell - 1, strength);
+                        at->cell_width - 1, at->cell_height - 1, strength);
     if (row == column && data->row_count == data->column_count)
-        thaw_svg_rect(out, "diagonal", x + 1, y + 1, at->cell - 2, at->cell - 2, 2);
-    if (at->cell >= CELL_FIGURE && thaw_svg_text_width(words) <= at->cell - 1)
-        thaw_svg_text(out, x + at->cell / 2, y + at->cell / 2 + 5, 'm',
+        thaw_svg_rect(out, "diagonal", x + 1, y + 1, at->cell_width - 2, at->cell_height - 2, 2);
+    if (at->cell_height >= CELL_FIGURE && thaw_svg_text_width(words) <= at->cell_width)
+        thaw_svg_text(out, x + at->cell_width / 2, y + at->cell_height / 2 + 5, 'm',
                       value == 0        ? "m"
-                      : strength > 0.62 ? "on b"
+                      : strength > 0.84 ? "on b"
+                      : strength > 0.68 ? "on"
                                         : NULL,
                       words);
     thaw_str_add(out, "</g>\n");
@@ -108,17 +113,17 @@ static void draw_labels(const thaw_matrix_chart *data, const layout *at, thaw_st
     }
     if (data->column_title != NULL) {
         thaw_format(words, sizeof words, "%s \xe2\x86\x92", data->column_title);
-        thaw_svg_text(out, at->left + at->cell * (double)data->column_count, titles, 'e', "m",
+        thaw_svg_text(out, at->left + at->cell_width * (double)data->column_count, titles, 'e', "m",
                       words);
     }
     for (int64_t i = 0; i < data->row_count; i += at->every) {
         thaw_svg_fit(data->row_labels[i], at->label_width, label, sizeof label);
-        thaw_svg_text(out, at->left - 8, at->top + at->cell * ((double)i + 0.5) + 5, 'e', NULL,
-                      label);
+        thaw_svg_text(out, at->left - 8, at->top + at->cell_height * ((double)i + 0.5) + 5, 'e',
+                      NULL, label);
     }
     for (int64_t i = 0; i < data->column_count; i += at->every) {
-        double x = at->left + at->cell * ((double)i + 0.5);
-        thaw_svg_fit(data->column_labels[i], at->slanted ? at->width * 0.27 : at->cell, label,
+        double x = at->left + at->cell_width * ((double)i + 0.5);
+        thaw_svg_fit(data->column_labels[i], at->slanted ? at->width * 0.27 : at->cell_width, label,
                      sizeof label);
         if (!at->slanted) {
             thaw_svg_text(out, x, at->top - 9, 'm', NULL, label);
@@ -141,8 +146,10 @@ static void draw_key(const thaw_matrix_chart *data, const layout *at, thaw_str *
     else
         thaw_copy(low, sizeof low, "0");
     thaw_format(high, sizeof high, data->diverging ? "+%.4g more" : "%.5g", at->most);
-    double x = at->left + thaw_svg_text_width(low) + 10;
-    thaw_svg_text(out, at->left, y + 14, 's', "m", low);
+    double wide = thaw_svg_text_width(low) + thaw_svg_text_width(high) + 20 + 18 * KEY_CELLS;
+    double x = wide * 1.15 < at->width - at->left ? at->left : 0;
+    thaw_svg_text(out, x, y + 14, 's', "m", low);
+    x += thaw_svg_text_width(low) + 10;
     for (int i = 0; i < KEY_CELLS; i++) {
         double share =
             data->diverging ? 2.0 * i / (KEY_CELLS - 1) - 1 : (double)i / (KEY_CELLS - 1);

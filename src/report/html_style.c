@@ -4,10 +4,10 @@
 static const char *const css[] = {
     (":root{color-scheme:light dark;--good:#17724a;--good-soft:#e0f3e8;--neutral:#47525d;"
      "--neutral-soft:#eaedf0;--warn:#7d5200;--warn-soft:#fcefd2;--bad:#a8231b;"
-     "--bad-soft:#fbe5e3}\n"),
+     "--bad-soft:#fbe5e3;--shade:#0003}\n"),
     ("@media screen and (prefers-color-scheme:dark){:root{--good:#74d9a6;--good-soft:#163528;"
      "--neutral:#b8c0c9;--neutral-soft:#2a3037;--warn:#f0c365;--warn-soft:#392d13;"
-     "--bad:#ff9f95;--bad-soft:#45201d}}\n"),
+     "--bad:#ff9f95;--bad-soft:#45201d;--shade:#000b}}\n"),
     "*{box-sizing:border-box}\n",
     "html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}\n",
     ("body{margin:0;background:var(--page);color:var(--text);font:1rem/1.6 system-ui,"
@@ -19,7 +19,7 @@ static const char *const css[] = {
     "h2{font-size:1.4rem;line-height:1.3;margin:3rem 0 1rem;letter-spacing:-.01em}\n",
     "h3{font-size:1.1rem;margin:2rem 0 .5rem}h4,h5{font-size:1rem;margin:1.5rem 0 .5rem}\n",
     ("p,ul,ol,blockquote{max-width:46rem;margin:0 0 1rem}li{margin:.2rem 0}"
-     "ul,ol{padding-left:1.4rem}\n"),
+     "ul,ol{padding-left:1.4rem}li ul,li ol{margin:0}\n"),
     ".lead{font-size:1.15rem;color:var(--muted);margin:0}\n",
     "nav{margin:1.5rem 0 0;display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;font-size:.95rem}\n",
     ("a{color:var(--accent);text-underline-offset:.2em}nav a{text-decoration:none;"
@@ -42,7 +42,7 @@ static const char *const css[] = {
      ".tile .value{font-size:1.6rem;line-height:1.25;font-weight:650;letter-spacing:-.01em;"
      "font-variant-numeric:tabular-nums;margin:.15rem 0}"
      ".tile .detail{color:var(--muted);font-size:.875rem;line-height:1.4}\n"),
-    (".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));"
+    (".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr));"
      "gap:0 2.5rem;margin:1rem 0;padding:0}\n"),
     (".facts div{display:flex;justify-content:space-between;gap:1rem;padding:.4rem 0;"
      "border-bottom:1px solid var(--rule)}.facts dt{color:var(--muted)}"
@@ -59,7 +59,12 @@ static const char *const css[] = {
     (".callout.good{border-left-color:var(--good)}.callout.warn{border-left-color:var(--warn)}"
      ".callout.bad{border-left-color:var(--bad)}.callout .badge{margin-right:.6em}"
      ".callout p{margin:0;max-width:56rem}\n"),
-    (".table{margin:1.25rem 0}.scroll{overflow-x:auto;background:var(--card);"
+    (".table{margin:1.25rem 0}.scroll{overflow-x:auto;background:linear-gradient(90deg,var(--card) "
+     "40%,transparent) 0 0/2.5rem 100% local,"
+     "linear-gradient(270deg,var(--card) 40%,transparent) 100% 0/2.5rem 100% local,"
+     "linear-gradient(90deg,var(--shade),transparent) 0 0/.7rem 100%,"
+     "linear-gradient(270deg,var(--shade),transparent) 100% 0/.7rem 100%,var(--card);"
+     "background-repeat:no-repeat;"
      "border:1px solid var(--rule);border-radius:10px}\n"),
     ("table{border-collapse:collapse;width:100%;font-size:.95rem;line-height:1.45;"
      "font-variant-numeric:tabular-nums}\n"),
@@ -74,14 +79,14 @@ static const char *const css[] = {
      "margin:1.25rem 0;padding:1.1rem 1.25rem 1rem}\n"),
     ("figure .title{font-weight:650;margin:0 0 .75rem;line-height:1.35}"
      "figcaption{margin-top:.75rem;max-width:56rem}\n"),
-    "figure .thaw-chart{max-width:900px;margin:0 auto}figure .narrow{display:none}\n",
+    "figure .narrow{display:none}\n",
     ("details{background:var(--card);border:1px solid var(--rule);border-radius:10px;"
      "margin:1.25rem 0;padding:0 1.1rem}summary{cursor:pointer;padding:.75rem 0;"
      "font-weight:600}details[open]{padding-bottom:.6rem}details figure{border:0;padding:0}\n"),
     ("footer{margin-top:3.5rem;padding-top:1rem;border-top:1px solid var(--rule);"
      "color:var(--muted);font-size:.875rem}\n"),
-    ("@media screen and (max-width:800px){figure .wide{display:none}"
-     "figure .narrow{display:block;max-width:440px}}\n"),
+    ("@media screen and (max-width:900px){figure .wide{display:none}"
+     "figure .narrow{display:block;max-width:460px;margin:0 auto}}\n"),
     ("@media screen and (max-width:520px){main{padding:1.4rem .9rem 3rem}h1{font-size:1.6rem}"
      "h2{font-size:1.25rem;margin-top:2.25rem}figure{padding:.85rem .65rem .75rem}"
      "figure .title,figcaption{padding:0 .25rem}"

@@ -37,12 +37,7 @@ static void format_count(double value, char *out, size_t bytes)
     static const struct {
         double scale;
         const char *suffix;
-    } steps[] = {
-        {1e12, "T"},
-        {1e9,  "G"},
-        {1e6,  "M"},
-        {1e3,  "k"}
-    };
+    } steps[] = {{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}};
     double size = fabs(value);
     if (size < 10000) {
         snprintf(out, bytes, "%.*f", value == floor(value) ? 0 : 1, value);
@@ -95,10 +90,11 @@ void thaw_unit_format(double value, thaw_unit unit, char *out, size_t bytes)
         format_plain(value, out, bytes);
         break;
     case THAW_UNIT_PERCENT:
-        snprintf(out, bytes, "%.1f%%", value * 100);
+        /* Exactly nothing (a frozen block) differs from almost nothing. */
+        snprintf(out, bytes, value == 0 ? "0%%" : "%.1f%%", value * 100);
         break;
     case THAW_UNIT_POINTS:
-        snprintf(out, bytes, "%+.1f", value * 100);
+        snprintf(out, bytes, value == 0 ? "0" : "%+.1f", value * 100);
         break;
     case THAW_UNIT_COUNT:
         format_count(value, out, bytes);

@@ -18,13 +18,13 @@ double thaw_svg_text_width(const char *text)
         if ((c & 0xc0) == 0x80)
             continue;
         if (strchr("iljtfrI.,:;'|!()[] ", c) != NULL)
-            width += 0.32;
+            width += 0.34;
         else if (strchr("mwMW%@", c) != NULL)
             width += 0.88;
         else if (c >= 'A' && c <= 'Z')
-            width += 0.68;
+            width += 0.7;
         else
-            width += 0.57;
+            width += 0.6;
     }
     return width * THAW_CHART_TEXT;
 }
@@ -126,8 +126,8 @@ void thaw_svg_title(thaw_str *out, const char *text)
     thaw_str_add(out, "</title>");
 }
 
-void thaw_svg_x_axis(thaw_str *out, const thaw_scale *scale, double top, double bottom,
-                     const char *label)
+void thaw_svg_x_axis(thaw_str *out, const thaw_scale *scale, double width, double top,
+                     double bottom, const char *label)
 {
     double taken = -1e9;
     double left = scale->from < scale->to ? scale->from : scale->to;
@@ -138,10 +138,11 @@ void thaw_svg_x_axis(thaw_str *out, const thaw_scale *scale, double top, double 
         thaw_svg_line(out, scale->ticks[i] == 0 && scale->low < 0 ? "zero" : "grid", x, top, x,
                       bottom);
         /* The words of a tick give way to those before it. */
-        if (x - half < taken + 8)
+        double middle = fmin(fmax(x, half), width - half);
+        if (middle - half < taken + 8)
             continue;
-        thaw_svg_text(out, x, bottom + 18, 'm', "m", scale->words[i]);
-        taken = x + half;
+        thaw_svg_text(out, middle, bottom + 18, 'm', "m", scale->words[i]);
+        taken = middle + half;
     }
     if (label != NULL)
         thaw_svg_text(out, (left + right) / 2, bottom + 40, 'm', "m", label);

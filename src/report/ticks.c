@@ -50,8 +50,8 @@ int thaw_ticks_log(double low, double high, int wanted, double ticks[THAW_TICKS]
     static const double leads[] = {1, 2, 5};
     if (!(low > 0) || !isfinite(high) || high < low || wanted < 1)
         return 0;
-    int first = (int)floor(log10(low) - 1e-9);
-    int last = (int)ceil(log10(high) + 1e-9);
+    int first = (int)floor(log10(low) + 1e-9);
+    int last = (int)ceil(log10(high) - 1e-9);
     bool between = (last - first) * 3 <= wanted + 2;
     int most = wanted < THAW_TICKS ? wanted : THAW_TICKS;
     int every = 1;
@@ -85,12 +85,22 @@ static int byte_ticks_log(double low, double high, int wanted, double *ticks)
     return 0;
 }
 
-static int second_ticks_log(double low, double high, double *ticks)
+/* Round figures of seconds, minutes and hours; the fine list when the coarse one would leave the axis bare. */
+static int second_ticks_log(double low, double high, int wanted, double *ticks)
 {
-    static const double known[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2,  1e-1,   1,
-                                   10,   60,   600,  3600, 36000, 360000, 3600000};
+    static const double coarse[] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2,  1e-1,   1,
+                                    10,   60,   600,  3600, 36000, 360000, 3600000};
+    static const double fine[] = {1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2,  0.1,   0.2,   0.5,
+                                  1,    2,    5,    10,   20,   30,    60,    120,   300,
+                                  600,  1200, 1800, 3600, 7200, 18000, 36000, 72000, 180000};
     int count = 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    int finer = 0;
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+        finer += fine[i] >= low && fine[i] <= high;
+    bool use_fine = finer > 0 && finer <= wanted + 2;
+    const double *known = use_fine ? fine : coarse;
+    size_t most = use_fine ? sizeof fine / sizeof *fine : sizeof coarse / sizeof *coarse;
+    for (size_t i = 0; i < most; i++)
         if (known[i] >= low * (1 - 1e-9) && known[i] <= high * (1 + 1e-9) && count < THAW_TICKS)
             ticks[count++] = known[i];
     return count;
@@ -190,7 +200,7 @@ static void init_log(thaw_scale *scale, double least, double most, int wanted)
     if (scale->unit == THAW_UNIT_BYTES)
         scale->tick_count = byte_ticks_log(scale->low, scale->high, wanted, scale->ticks);
     else if (scale->unit == THAW_UNIT_SECONDS)
-        scale->tick_count = second_ticks_log(scale->low, scale->high, scale->ticks);
+        scale->tick_count = second_ticks_log(scale->low, scale->high, wanted, scale->ticks);
     else
         scale->tick_count = thaw_ticks_log(scale->low, scale->high, wanted, scale->ticks);
     write_log_ticks(scale);

@@ -83,16 +83,10 @@ static void test_numbers_survive(void **state)
     static const struct {
         double value;
         const char *text;
-    } known[] = {
-        {0.1,                "0.1"                 },
-        {1e15,               "1000000000000000"    },
-        {1e300,              "1e+300"              },
-        {1.0 / 3,            "0.333333333333333315"},
-        {-2.5,               "-2.5"                },
-        {9007199254740991.0, "9007199254740991"    },
-        {NAN,                "null"                },
-        {-INFINITY,          "null"                }
-    };
+    } known[] = {{0.1, "0.1"},      {1e15, "1000000000000000"},
+                 {1e300, "1e+300"}, {1.0 / 3, "0.333333333333333315"},
+                 {-2.5, "-2.5"},    {9007199254740991.0, "9007199254740991"},
+                 {NAN, "null"},     {-INFINITY, "null"}};
     char text[THAW_NUMBER];
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         thaw_number(known[i].value, text);
@@ -208,13 +202,13 @@ static void test_parse_errors_name_the_place(void **state)
     static const struct {
         const char *text, *message;
     } wrong[] = {
-        {"",                           "note.json: empty"                       },
-        {" \n\t ",                     "note.json: empty"                       },
-        {"{\"a\": 1,\n  \"b\": tru }", "note.json:2:8 (byte 16)"                },
-        {"{\"a\": [1, 2",              "cut off"                                },
-        {"{\"a\":1} x",                "note.json:1:9 (byte 8): more text after"},
-        {"{'a':1}",                    "note.json:1:"                           },
-        {"nul",                        "not JSON"                               },
+        {"", "note.json: empty"},
+        {" \n\t ", "note.json: empty"},
+        {"{\"a\": 1,\n  \"b\": tru }", "note.json:2:8 (byte 16)"},
+        {"{\"a\": [1, 2", "cut off"},
+        {"{\"a\":1} x", "note.json:1:9 (byte 8): more text after"},
+        {"{'a':1}", "note.json:1:"},
+        {"nul", "not JSON"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         thaw_json *json = (thaw_json *)&i;

@@ -34,19 +34,18 @@ static void add_accuracy(thaw_html *html)
     static const double mean[RUNGS] = {0.812, 0.861, 0.902, 0.899, 0.893};
     static const double low[RUNGS] = {0.793, 0.845, 0.889, 0.884, 0.874};
     static const double high[RUNGS] = {0.831, 0.876, 0.915, 0.913, 0.909};
-    static const double seeds[RUNGS][3] = {
-        {0.80,  0.811, 0.825},
-        {0.858, 0.862, 0.863},
-        {0.899, 0.901, 0.906},
-        {0.891, 0.899, 0.907},
-        {0.88,  0.892, 0.907}
-    };
+    static const double seeds[RUNGS][3] = {{0.80, 0.811, 0.825},
+                                           {0.858, 0.862, 0.863},
+                                           {0.899, 0.901, 0.906},
+                                           {0.891, 0.899, 0.907},
+                                           {0.88, 0.892, 0.907}};
     const double *dots[RUNGS] = {seeds[0], seeds[1], seeds[2], seeds[3], seeds[4]};
     static const int64_t counts[RUNGS] = {3, 3, 3, 3, 3};
     thaw_interval_chart chart = {
         .chart = {.title = "Accuracy on the gate split, by rung",
                   .description = "peft reaches 90.2%, 4.1 points above frozen; deeper rungs do not "
-                                 "do better.", .axis_label = "accuracy",
+                                 "do better.",
+                  .axis_label = "accuracy",
                   .unit = THAW_UNIT_PERCENT},
         .count = RUNGS,
         .labels = rungs,
@@ -85,14 +84,12 @@ static void add_curves(thaw_html *html)
                                   .dashed = s / 2 == 0,
                                   .thin = s % 2 == 1};
     }
-    thaw_line_chart chart = {
-        .chart = {.title = "Validation loss while training",
-                  .axis_label = "cross-entropy (nats)",
-                  .unit = THAW_UNIT_NUMBER},
-        .count = RUNGS * 2,
-        .series = series,
-        .x_label = "epoch"
-    };
+    thaw_line_chart chart = {.chart = {.title = "Validation loss while training",
+                                       .axis_label = "cross-entropy (nats)",
+                                       .unit = THAW_UNIT_NUMBER},
+                             .count = RUNGS * 2,
+                             .series = series,
+                             .x_label = "epoch"};
     thaw_html_line(html, &chart, "Thick: the median seed. Thin: another seed of the same rung.");
 }
 
@@ -110,30 +107,26 @@ static void add_bars(thaw_html *html)
     static const char *const parts[3] = {"search", "training", "evaluation"};
     static const double split[RUNGS * 3] = {30, 25, 6, 2, 1.6, 0.6, 9, 8, 2.5, 10, 9, 3, 31, 26, 6};
     static const int part_colours[3] = {5, 1, 3};
-    thaw_bar_chart chart = {
-        .chart = {.title = "How far each block moved",
-                  .axis_label = "relative change of the weights",
-                  .unit = THAW_UNIT_PERCENT},
-        .count = BLOCKS,
-        .series_count = 3,
-        .labels = blocks,
-        .series_names = deep,
-        .values = drift,
-        .colours = deep_colours
-    };
+    thaw_bar_chart chart = {.chart = {.title = "How far each block moved",
+                                      .axis_label = "relative change of the weights",
+                                      .unit = THAW_UNIT_PERCENT},
+                            .count = BLOCKS,
+                            .series_count = 3,
+                            .labels = blocks,
+                            .series_names = deep,
+                            .values = drift,
+                            .colours = deep_colours};
     thaw_html_bar(html, &chart, "`‖w − w0‖ / ‖w0‖` after training; a frozen block stays at zero.");
     thaw_html_section(html, "Cost");
-    thaw_bar_chart cost = {
-        .chart = {.title = "Core-seconds by rung",
-                  .axis_label = "processor time",
-                  .unit = THAW_UNIT_SECONDS},
-        .count = RUNGS,
-        .series_count = 1,
-        .labels = rungs,
-        .values = seconds,
-        .colours = colours,
-        .log_scale = true
-    };
+    thaw_bar_chart cost = {.chart = {.title = "Core-seconds by rung",
+                                     .axis_label = "processor time",
+                                     .unit = THAW_UNIT_SECONDS},
+                           .count = RUNGS,
+                           .series_count = 1,
+                           .labels = rungs,
+                           .values = seconds,
+                           .colours = colours,
+                           .log_scale = true};
     thaw_html_bar(html, &cost, NULL);
     thaw_bar_chart volume = {
         .chart = {.title = "Bytes by rung", .axis_label = "bytes", .unit = THAW_UNIT_BYTES},
@@ -142,21 +135,18 @@ static void add_bars(thaw_html *html)
         .labels = rungs,
         .series_names = kinds,
         .values = bytes,
-        .log_scale = true
-    };
+        .log_scale = true};
     thaw_html_bar(html, &volume, NULL);
-    thaw_bar_chart stacked = {
-        .chart = {.title = "Where the time went",
-                  .axis_label = "core-seconds",
-                  .unit = THAW_UNIT_SECONDS},
-        .count = RUNGS,
-        .series_count = 3,
-        .labels = rungs,
-        .series_names = parts,
-        .values = split,
-        .colours = part_colours,
-        .stacked = true
-    };
+    thaw_bar_chart stacked = {.chart = {.title = "Where the time went",
+                                        .axis_label = "core-seconds",
+                                        .unit = THAW_UNIT_SECONDS},
+                              .count = RUNGS,
+                              .series_count = 3,
+                              .labels = rungs,
+                              .series_names = parts,
+                              .values = split,
+                              .colours = part_colours,
+                              .stacked = true};
     thaw_html_bar(html, &stacked, NULL);
 }
 
@@ -165,18 +155,18 @@ static void add_matrix(thaw_html *html)
     static const double change[CLASSES * CLASSES] = {31, -12, -14, 2,  -7,  -9, 24, 0,  -15,
                                                      0,  -11, 1,   19, 0,   -9, 3,  -6, 0,
                                                      4,  -1,  -4,  0,  -22, 0,  26};
-    thaw_matrix_chart chart = {
-        .chart = {.title = "What changed in the confusion matrix: peft against "
-                           "frozen", .description = "Fewer sandals are taken for sneakers."},
-        .row_count = CLASSES,
-        .column_count = CLASSES,
-        .row_labels = classes,
-        .column_labels = classes,
-        .row_title = "true",
-        .column_title = "predicted",
-        .values = change,
-        .diverging = true
-    };
+    thaw_matrix_chart chart = {.chart = {.title =
+                                             "What changed in the confusion matrix: peft against "
+                                             "frozen",
+                                         .description = "Fewer sandals are taken for sneakers."},
+                               .row_count = CLASSES,
+                               .column_count = CLASSES,
+                               .row_labels = classes,
+                               .column_labels = classes,
+                               .row_title = "true",
+                               .column_title = "predicted",
+                               .values = change,
+                               .diverging = true};
     thaw_html_matrix(html, &chart,
                      "Outlined: correct. More there, and fewer elsewhere, is better.");
 }

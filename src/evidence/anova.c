@@ -7,8 +7,8 @@ typedef struct mean_squares {
     double seeds, units, rest;
 } mean_squares;
 
-/* (count, seeds) the units' influence on delta: for equal sizes the difference less its mean, in general the ratio
- * estimator's linearisation. Their mean is 0 by construction. */
+/* (count, seeds) the units' influence on delta: for equal sizes the difference less its mean, in
+ * general the ratio estimator's linearisation. Their mean is 0 by construction. */
 static double influence(const thaw_units *units, double delta, double mean_size, int64_t u,
                         int64_t s)
 {
@@ -72,7 +72,8 @@ static void set_variance(const thaw_units *units, mean_squares ms, thaw_paired *
             out->seed_correlation = shared / S / one_seed;
         out->seed_sd = sqrt(fmax(0, (ms.seeds - ms.rest) / U));
     }
-    /* Half a count in each cell of the paired table: "no difference seen" is not "no difference". */
+    /* Half a count in each cell of the paired table: "no difference seen" is not "no
+     * difference". */
     if (out->bounded)
         out->var_examples += 1 / ((U + 2) * (U + 2));
 }

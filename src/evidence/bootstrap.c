@@ -4,18 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Units with the same differences and size are exchangeable: a resample needs only how many of each class it holds.
- * Without merging every unit is its own class. */
+/* More are not worth sorting. */
+#define MOST_CLASSES 1024
+
+/* Units with the same differences and size are exchangeable: a resample needs only how many of
+ * each class it holds. Right and wrong under three seeds makes 27 classes at most; scores that
+ * all differ make each unit its own. */
 typedef struct classes {
     int64_t count, units, seeds;
     double *difference; /* (count, seeds) */
     double *size;       /* (count) */
-    int64_t *members;   /* (count), sums to units; most frequent first when merged */
-    bool merged;
+    int64_t *members;   /* (count), sums to units; most frequent first */
+    int32_t *owner;     /* (units) class of each unit, in ascending order */
 } classes;
 
 static void classes_clear(classes *c)
 {
+    thaw_free(&c->owner);
     thaw_free(&c->members);
     thaw_free(&c->size);
     thaw_free(&c->difference);
@@ -28,6 +33,7 @@ static thaw_status classes_make(classes *c, int64_t capacity, const thaw_units *
     THAW_TRY(thaw_alloc(&c->difference, capacity * units->seeds, sizeof *c->difference));
     THAW_TRY(thaw_alloc(&c->size, capacity, sizeof *c->size));
     THAW_TRY(thaw_alloc(&c->members, capacity, sizeof *c->members));
+    THAW_TRY(thaw_alloc(&c->owner, units->count, sizeof *c->owner));
     return THAW_OK;
 }
 
@@ -49,8 +55,9 @@ static bool class_is(const classes *c, int64_t k, const thaw_units *units, int64
     return true;
 }
 
-/* Finds the classes, in order of appearance, so that swapping A and B keeps the order. *fits is false when there
- * are more than `most`. `table` has a power of two of slots, at least twice `most`. */
+/* Finds the classes, in order of appearance, so that swapping A and B keeps the order. *fits is
+ * false when there are more than `most`. `table` has a power of two of slots, at least twice
+ * `most`. */
 static void classes_find(classes *c, const thaw_units *units, int64_t most, int32_t *table,
                          int64_t slots, bool *fits)
 {
@@ -88,7 +95,8 @@ static void class_swap(classes *c, int64_t i, int64_t j)
     c->members[j] = members;
 }
 
-/* Most frequent first: each binomial then has fewer trials left. Insertion keeps ties in order of appearance. */
+/* Most frequent first: each binomial then has fewer trials left. Insertion keeps ties in order
+ * of appearance. */
 static void classes_sort(classes *c)
 {
     for (int64_t i = 1; i < c->count; i++) {
@@ -97,7 +105,7 @@ static void classes_sort(classes *c)
     }
 }
 
-static thaw_status classes_merge(classes *c, const thaw_units *units, int64_t most)
+static thaw_status classes_merge(classes *c, const thaw_units *units, int64_t most, bool *fits)
 {
     thaw_status status = THAW_OK;
     int32_t *table = NULL;
@@ -106,28 +114,15 @@ static thaw_status classes_merge(classes *c, const thaw_units *units, int64_t mo
         slots *= 2;
     THAW_TRY_TO(classes_make(c, most, units));
     THAW_TRY_TO(thaw_alloc(&table, slots, sizeof *table));
-    classes_find(c, units, most, table, slots, &c->merged);
-    if (c->merged)
-        classes_sort(c);
+    classes_find(c, units, most, table, slots, fits);
+    classes_sort(c);
 done:
     thaw_free(&table);
     return status;
 }
 
-static thaw_status classes_of(const thaw_units *units, thaw_draw draw, classes *c)
+static thaw_status classes_apart(classes *c, const thaw_units *units)
 {
-    memset(c, 0, sizeof *c);
-    /* A class costs about as much as eight index draws. */
-    int64_t most = units->count / 8 < 1024 ? units->count / 8 : 1024;
-    if (draw == THAW_DRAW_CLASSES)
-        most = units->count;
-    if (draw != THAW_DRAW_INDICES && most > 0) {
-        THAW_TRY(classes_merge(c, units, most));
-        if (c->merged)
-            return THAW_OK;
-        classes_clear(c);
-        memset(c, 0, sizeof *c);
-    }
     THAW_TRY(classes_make(c, units->count, units));
     c->count = units->count;
     for (int64_t u = 0; u < units->count; u++) {
@@ -137,21 +132,43 @@ static thaw_status classes_of(const thaw_units *units, thaw_draw draw, classes *
     return THAW_OK;
 }
 
+static thaw_status classes_of(const thaw_units *units, thaw_draw draw, classes *c)
+{
+    bool merged = false;
+    int64_t most = units->count < MOST_CLASSES ? units->count : MOST_CLASSES;
+    if (draw == THAW_DRAW_AUTO)
+        THAW_TRY(classes_merge(c, units, most, &merged));
+    if (!merged) {
+        classes_clear(c);
+        memset(c, 0, sizeof *c);
+        THAW_TRY(classes_apart(c, units));
+    }
+    int64_t unit = 0;
+    for (int64_t k = 0; k < c->count; k++) {
+        for (int64_t i = 0; i < c->members[k]; i++)
+            c->owner[unit++] = (int32_t)k;
+    }
+    return THAW_OK;
+}
+
+/* Exact multinomial counts: large classes one binomial each, and the rest by indices once that
+ * is less work (a binomial costs about as much as eight index draws). */
 static void draw_counts(const classes *c, thaw_words *words, int64_t *drawn)
 {
-    if (!c->merged) {
-        memset(drawn, 0, (size_t)c->count * sizeof *drawn);
-        for (int64_t i = 0; i < c->units; i++)
-            drawn[thaw_words_below(words, (uint32_t)c->units)]++;
-        return;
-    }
     int64_t draws = c->units;
     int64_t others = c->units;
-    for (int64_t k = 0; k < c->count; k++) {
+    int64_t k = 0;
+    for (; k < c->count && draws > 8 * (c->count - k); k++) {
         drawn[k] = thaw_words_binomial(words, draws, c->members[k], others);
         draws -= drawn[k];
         others -= c->members[k];
     }
+    if (k == c->count)
+        return;
+    memset(drawn + k, 0, (size_t)(c->count - k) * sizeof *drawn);
+    const int32_t *owner = c->owner + (c->units - others);
+    for (int64_t i = 0; i < draws; i++)
+        drawn[owner[thaw_words_below(words, (uint32_t)others)]]++;
 }
 
 /* One replicate: seeds are drawn, units are drawn, and the drawn seeds share the drawn units. */
@@ -184,7 +201,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sums around delta and from both ends of the sorted replicates, so that swapping A and B gives the same bits. */
+/* Sums around delta and from both ends of the sorted replicates, so that swapping A and B gives
+ * the same bits. */
 static void summarise(const double *sorted, int64_t R, thaw_paired *out)
 {
     int64_t not_above = 0;
@@ -202,7 +220,8 @@ static void summarise(const double *sorted, int64_t R, thaw_paired *out)
     double mean = sum / (2 * (double)R);
     out->boot_se =
         sqrt(fmax(0, square / (2 * (double)R) - mean * mean) * (double)R / fmax(1, (double)R - 1));
-    /* Order statistics k and R + 1 - k (Davison & Hinkley 1997, 5.2): symmetric under a change of sign. */
+    /* Order statistics k and R + 1 - k (Davison & Hinkley 1997, 5.2): symmetric under a change
+     * of sign. */
     int64_t k = (int64_t)((double)(R + 1) * 0.5 * (1 - out->level));
     k = k < 1 ? 1 : k;
     out->boot_low = sorted[k - 1];

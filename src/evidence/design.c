@@ -15,8 +15,8 @@ thaw_design thaw_design_default(int64_t N, double discordance)
     return design;
 }
 
-/* The expected split of the variance of a paired mean, as thaw_paired measures it: what the examples share over
- * seeds, and what belongs to a seed. */
+/* The expected split of the variance of a paired mean, as thaw_paired measures it: what the
+ * examples share over seeds, and what belongs to a seed. */
 typedef struct variance_split {
     double examples, seeds;
     double interaction; /* the part of `seeds` that more examples would remove */
@@ -43,53 +43,87 @@ double thaw_design_se(const thaw_design *design)
     return sqrt(split.examples + split.seeds);
 }
 
-static double expected_df(const thaw_design *design)
+/* What the observed gain must exceed, at evenly spaced quantiles of the spread that a handful of
+ * seeds may happen to show. Three seeds often look closer together, or further apart, than they
+ * are: the limit is not one number, and power taken at its mean promises several points too
+ * much. One seed shows no spread: all limits are equal. */
+enum { QUANTILES = 32 };
+typedef struct reach_table {
+    double se;
+    double limit[QUANTILES];
+} reach_table;
+
+/* Quantile of chi2 / df by Wilson & Hilferty 1931. */
+static double spread_quantile(double u, double df)
 {
-    variance_split split = expected_split(design);
-    if (design->seeds < 2 || split.seeds <= 0)
-        return INFINITY;
-    double total = split.examples + split.seeds;
-    return total * total / (split.seeds * split.seeds / (double)(design->seeds - 1));
+    double c = 2 / (9 * df);
+    double root = fmax(0, 1 - c + thaw_normal_quantile(u) * sqrt(c));
+    return root * root * root;
 }
 
-/* Standard deviation of the crossed bootstrap's replicates. It counts the interaction of seeds and examples up to
- * three times (Owen 2007), which is why its interval can be the wider one. */
-static double expected_boot_se(const thaw_design *design)
+/* The half width of the wider of both intervals when the seeds' mean square is `spread` times
+ * its expectation. The crossed bootstrap counts the interaction of seeds and examples up to
+ * three times (Owen 2007). */
+static double half_width(variance_split split, double S, double spread, double one_sided)
 {
-    variance_split split = expected_split(design);
-    double repeated = 1 - 1 / (double)(design->seeds < 1 ? 1 : design->seeds);
-    return sqrt(split.examples + split.interaction + repeated * (split.seeds + split.interaction));
+    double seeds = split.seeds * spread;
+    double total = split.examples + seeds;
+    double df = S > 1 && seeds > 0 ? total * total / (seeds * seeds / (S - 1)) : INFINITY;
+    double bootstrap =
+        split.examples + split.interaction + (1 - 1 / S) * (seeds + split.interaction);
+    return fmax(thaw_student_quantile(1 - one_sided, df) * sqrt(total),
+                thaw_normal_quantile(1 - one_sided) * sqrt(bootstrap));
 }
 
-/* What the observed gain must exceed: the half width of the wider interval (two-sided alpha), Holm's hardest step
- * (one-sided alpha over the number of comparisons) or the least effect, whichever is largest. */
-static double threshold(const thaw_design *design)
+/* Interval (two-sided alpha), Holm's hardest step (one-sided alpha over the comparisons), least
+ * effect. */
+static reach_table reach_of(const thaw_design *design)
 {
     int64_t comparisons = design->comparisons < 1 ? 1 : design->comparisons;
     double one_sided = fmin(0.5 * design->alpha, design->alpha / (double)comparisons);
-    double t = thaw_student_quantile(1 - one_sided, expected_df(design));
-    double z = thaw_normal_quantile(1 - one_sided);
-    double reach = fmax(t * thaw_design_se(design), z * expected_boot_se(design));
-    return fmax(reach, design->min_effect);
+    double S = (double)(design->seeds < 1 ? 1 : design->seeds);
+    reach_table reach = {.se = thaw_design_se(design)};
+    for (int i = 0; i < QUANTILES; i++) {
+        double spread = S > 1 ? spread_quantile((i + 0.5) / QUANTILES, S - 1) : 1;
+        double width = half_width(expected_split(design), S, spread, one_sided);
+        reach.limit[i] = fmax(width, design->min_effect);
+    }
+    return reach;
 }
 
-double thaw_design_detectable(const thaw_design *design)
+static double power_of(const reach_table *reach, double effect)
 {
-    if (design->N < 1)
-        return INFINITY;
-    return threshold(design) +
-           thaw_student_quantile(design->power, expected_df(design)) * thaw_design_se(design);
+    double sum = 0;
+    for (int i = 0; i < QUANTILES; i++) {
+        double ahead = effect - reach->limit[i];
+        sum += reach->se > 0 ? thaw_normal_cdf(ahead / reach->se) : ahead >= 0;
+    }
+    return sum / QUANTILES;
 }
 
 double thaw_design_power(const thaw_design *design, double effect)
 {
     if (design->N < 1)
         return 0;
-    double se = thaw_design_se(design);
-    double ahead = effect - threshold(design);
-    if (se <= 0)
-        return ahead >= 0 ? 1 : 0;
-    return thaw_student_cdf(ahead / se, expected_df(design));
+    reach_table reach = reach_of(design);
+    return power_of(&reach, effect);
+}
+
+double thaw_design_detectable(const thaw_design *design)
+{
+    if (design->N < 1)
+        return INFINITY;
+    reach_table reach = reach_of(design);
+    double low = 0;
+    double high = reach.limit[QUANTILES - 1] + 40 * reach.se;
+    for (int step = 0; step < 60; step++) {
+        double middle = 0.5 * (low + high);
+        if (power_of(&reach, middle) >= design->power)
+            high = middle;
+        else
+            low = middle;
+    }
+    return high;
 }
 
 int64_t thaw_design_samples(const thaw_design *design, double effect)

@@ -10,8 +10,8 @@ double thaw_normal_cdf(double z)
     return 0.5 * erfc(-z * SQRT_HALF);
 }
 
-/* Upper tail only: p <= 0.5. Abramowitz & Stegun 26.2.23 starts within 5e-4, three Halley steps on erfc end at
- * rounding error, without a table of coefficients. */
+/* Upper tail only: p <= 0.5. Abramowitz & Stegun 26.2.23 starts within 5e-4, three Halley steps
+ * on erfc end at rounding error, without a table of coefficients. */
 static double upper_quantile(double p)
 {
     double t = sqrt(-2 * log(p));
@@ -36,7 +36,8 @@ double thaw_normal_quantile(double p)
     return p < 0.5 ? -upper_quantile(p) : upper_quantile(1 - p);
 }
 
-/* Continued fraction of the incomplete beta function by Lentz's method (Thompson & Barnett 1986). */
+/* Continued fraction of the incomplete beta function by Lentz's method (Thompson & Barnett
+ * 1986). */
 static double beta_fraction(double a, double b, double x)
 {
     const double tiny = 1e-300;
@@ -90,7 +91,8 @@ double thaw_student_quantile(double p, double df)
         return thaw_normal_quantile(p);
     if (p == 0.5)
         return 0;
-    /* Bisection on the lower tail, where the distribution function is accurate: slow, certain, same bits always. */
+    /* Bisection on the lower tail, where the distribution function is accurate: slow, certain,
+     * same bits always. */
     double lower = p < 0.5 ? p : 1 - p;
     double low = -1;
     while (thaw_student_cdf(low, df) > lower)

@@ -46,8 +46,9 @@ double thaw_mean_cosine(const float *x, const float *y, int64_t n, int64_t D)
     return n > 0 ? sum / (double)n : NAN;
 }
 
-/* Where each sum lies in the flat array. With k(i,j) = x_i.x_j and l(i,j) = y_i.y_j, every term of both estimators
- * is a polynomial of sums over single rows, so one pass is enough for the unbiased one too. */
+/* Where each sum lies in the flat array. With k(i,j) = x_i.x_j and l(i,j) = y_i.y_j, every term
+ * of both estimators is a polynomial of sums over single rows, so one pass is enough for the
+ * unbiased one too. */
 typedef struct cka_layout {
     double *n, *kl;            /* rows; sum k(i,i) l(i,i) */
     double *k, *l, *kk, *ll;   /* sums of k(i,i), l(i,i) and of their squares */
@@ -95,8 +96,8 @@ void thaw_cka_clear(thaw_cka *cka)
     memset(cka, 0, sizeof *cka);
 }
 
-/* sums (D1, D2) += x' y over n rows, four rows at a time: a fixed order that leaves the sums in cache four times
- * longer. `half`: only the columns from the diagonal on, for x = y. */
+/* sums (D1, D2) += x' y over n rows, four rows at a time: a fixed order that leaves the sums in
+ * cache four times longer. `half`: only the columns from the diagonal on, for x = y. */
 static void add_products(const float *x, int64_t D1, const float *y, int64_t D2, int64_t n,
                          bool half, double *sums)
 {
@@ -171,7 +172,8 @@ void thaw_cka_merge(thaw_cka *into, const thaw_cka *from)
         into->sums[i] += from->sums[i];
 }
 
-/* What the estimators need of one pair of sides: product sums m (D1, D2), upper half only when `half`. */
+/* What the estimators need of one pair of sides: product sums m (D1, D2), upper half only when
+ * `half`. */
 typedef struct pair_sums {
     int64_t D1, D2;
     bool half;
@@ -205,7 +207,8 @@ static double dot(const double *a, const double *b, int64_t D)
     return sum;
 }
 
-/* Song et al. 2012, eq. 5, with tr(K~L~) = |X'Y|^2 - sum k l, and 1'K~L~1 = sum_i (x_i.sx - k)(y_i.sy - l). */
+/* Song et al. 2012, eq. 5, with tr(K~L~) = |X'Y|^2 - sum k l, and 1'K~L~1 = sum_i (x_i.sx -
+ * k)(y_i.sy - l). */
 static double unbiased_hsic(const pair_sums *p)
 {
     double n = p->n;

@@ -27,8 +27,8 @@ static void rotate_rows(double *matrix, int64_t D, int64_t p, int64_t q, double 
     }
 }
 
-/* One Jacobi rotation that makes (p, q) zero. The matrix stays symmetric: rows are rotated, then copied to the
- * columns, so that all long loops run along memory. */
+/* One Jacobi rotation that makes (p, q) zero. The matrix stays symmetric: rows are rotated, then
+ * copied to the columns, so that all long loops run along memory. */
 static void annihilate(double *matrix, int64_t D, int64_t p, int64_t q, double *vectors)
 {
     double pq = matrix[p * D + q];

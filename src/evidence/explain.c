@@ -117,9 +117,9 @@ void thaw_decision_explain(const thaw_decision *d, const char *worst_slice_name,
                         d->p_adjusted, d->rule.alpha);
     add_slice(d, worst_slice_name, out);
     if (d->reasons & THAW_REASON_SEEDS_DISAGREE)
-        thaw_str_printf(out, "Only %d of %lld seeds show a gain; %.3g of them are asked for. ",
+        thaw_str_printf(out, "Only %d of %lld seeds show a gain; at least %.0f are asked for. ",
                         (int)d->evidence.seeds_positive, (long long)d->evidence.seeds,
-                        d->rule.seed_majority);
+                        ceil(d->rule.seed_majority * (double)d->evidence.seeds - 1e-9));
     if (d->verdict == THAW_DEPTH_EQUIVALENT) {
         thaw_str_add(out, "Both ends are within the equivalence margin of ");
         add_limit(&d->evidence, d->rule.margin, out);

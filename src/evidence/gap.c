@@ -209,7 +209,8 @@ static void fit(discriminant *d, const float *x1, const float *x2, int64_t pairs
     double trace = 0;
     for (int64_t j = 0; j < D; j++)
         trace += d->matrix[j * D + j];
-    /* The ridge keeps more features than rows solvable: a tenth of the mean variance, and never zero. */
+    /* The ridge keeps more features than rows solvable: a tenth of the mean variance, and never
+     * zero. */
     double ridge = 0.1 * trace / (double)D + 1e-12 * (double)pairs;
     for (int64_t j = 0; j < D; j++) {
         d->matrix[j * D + j] += ridge;

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-/* gram (m, m): features' inner products x'x when D <= n, else rows' x x'. The nonzero eigenvalues are the same, and
- * the smaller matrix costs less. */
+/* gram (m, m): features' inner products x'x when D <= n, else rows' x x'. The nonzero
+ * eigenvalues are the same, and the smaller matrix costs less. */
 static void gram_of(const float *x, int64_t n, int64_t D, double *gram)
 {
     if (D <= n) {
@@ -26,7 +26,8 @@ static void gram_of(const float *x, int64_t n, int64_t D, double *gram)
     }
 }
 
-/* What one class needs: squared singular values, squared projections of its 0/1 labels on them, what is left. */
+/* What one class needs: squared singular values, squared projections of its 0/1 labels on them,
+ * what is left. */
 typedef struct spectrum {
     const double *sigma;
     double *projection; /* x2 = (u'y)^2 */
@@ -34,7 +35,8 @@ typedef struct spectrum {
     double rest;
 } spectrum;
 
-/* Evidence per example at the fixed point of alpha and beta; at most 11 steps, as the authors' code. */
+/* Evidence per example at the fixed point of alpha and beta; at most 11 steps, as the authors'
+ * code. */
 static double evidence_of(const spectrum *s)
 {
     double alpha = 1;
@@ -67,7 +69,8 @@ static double evidence_of(const spectrum *s)
     return evidence / n;
 }
 
-/* direction (n) of left singular vector k, from the eigenvector in column `column` of vectors (m, m). */
+/* direction (n) of left singular vector k, from the eigenvector in column `column` of vectors
+ * (m, m). */
 static void left_vector(const float *x, int64_t n, int64_t D, const double *vectors, int64_t column,
                         double sigma, double *direction)
 {
@@ -83,7 +86,8 @@ static void left_vector(const float *x, int64_t n, int64_t D, const double *vect
     }
 }
 
-/* projection (K, m) of each class's labels, values (m) compacted to the rank, largest first; returns the rank. */
+/* projection (K, m) of each class's labels, values (m) compacted to the rank, largest first;
+ * returns the rank. */
 static int64_t project(const float *x, int64_t n, int64_t D, const int32_t *labels, int64_t K,
                        const double *vectors, double *values, double *sigma, double *projection,
                        double *direction)
@@ -91,7 +95,8 @@ static int64_t project(const float *x, int64_t n, int64_t D, const int32_t *labe
     int64_t m = D <= n ? D : n;
     int64_t rank = 0;
     for (int64_t k = m - 1; k >= 0; k--) {
-        /* A Gram matrix carries rounding of some 1e-16 of its largest eigenvalue: below this is nothing else. */
+        /* A Gram matrix carries rounding of some 1e-16 of its largest eigenvalue: below this is
+         * nothing else. */
         if (!(values[k] > values[m - 1] * 1e-13))
             break;
         left_vector(x, n, D, vectors, k, values[k], direction);

@@ -19,9 +19,8 @@ THAW_NODISCARD thaw_status thaw_crossed_analysis(const thaw_units *units, thaw_p
 
 /* How the counts of a resample are drawn; both are exact multinomial draws. */
 typedef enum thaw_draw {
-    THAW_DRAW_AUTO,
-    THAW_DRAW_INDICES, /* one index a unit */
-    THAW_DRAW_CLASSES  /* units that are alike are counted together, from fair bits */
+    THAW_DRAW_AUTO,   /* units that are alike are counted together, where there are such */
+    THAW_DRAW_INDICES /* one index a unit: the plain way, to test the other against */
 } thaw_draw;
 
 /* Fills boot_* of *out. */
@@ -34,12 +33,35 @@ typedef struct thaw_words {
     thaw_rng stream;
     uint32_t block, used;
     uint32_t buffer[4];
+    uint64_t spare; /* fair bits not used yet */
+    int64_t spare_count;
 } thaw_words;
 
 thaw_words thaw_words_make(uint64_t seed, uint32_t resample);
-/* Exact draw from Binomial(n, numerator / denominator), by integers only: the same on every platform. */
+/* Exact draw from Binomial(n, numerator / denominator), by integers only: the same on every
+ * platform. */
 int64_t thaw_words_binomial(thaw_words *words, int64_t n, int64_t numerator, int64_t denominator);
-/* Unbiased index below n, 0 < n < 2^32. */
-uint32_t thaw_words_below(thaw_words *words, uint32_t n);
+
+static inline uint32_t thaw_words_next(thaw_words *words)
+{
+    if (words->used == 4) {
+        thaw_rng_block(&words->stream, words->block++, words->buffer);
+        words->used = 0;
+    }
+    return words->buffer[words->used++];
+}
+
+/* Unbiased index below n, 0 < n < 2^32.  Source: Lemire 2019, "Fast random integer generation in
+ * an interval". */
+static inline uint32_t thaw_words_below(thaw_words *words, uint32_t n)
+{
+    uint64_t product = (uint64_t)thaw_words_next(words) * n;
+    if ((uint32_t)product < n) {
+        uint32_t unfair = -n % n;
+        while ((uint32_t)product < unfair)
+            product = (uint64_t)thaw_words_next(words) * n;
+    }
+    return (uint32_t)(product >> 32);
+}
 
 #endif

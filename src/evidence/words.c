@@ -6,28 +6,8 @@ thaw_words thaw_words_make(uint64_t seed, uint32_t resample)
     return words;
 }
 
-static inline uint32_t next_word(thaw_words *words)
-{
-    if (words->used == 4) {
-        thaw_rng_block(&words->stream, words->block++, words->buffer);
-        words->used = 0;
-    }
-    return words->buffer[words->used++];
-}
-
-uint32_t thaw_words_below(thaw_words *words, uint32_t n)
-{
-    /* Lemire 2019, "Fast random integer generation in an interval". */
-    uint64_t product = (uint64_t)next_word(words) * n;
-    if ((uint32_t)product < n) {
-        uint32_t unfair = -n % n;
-        while ((uint32_t)product < unfair)
-            product = (uint64_t)next_word(words) * n;
-    }
-    return (uint32_t)(product >> 32);
-}
-
-/* Ones in 64 bits (Warren, Hacker's Delight, 5-1): the compiler's own is a call where the CPU kind is not named. */
+/* Ones in 64 bits (Warren, Hacker's Delight, 5-1): the compiler's own is a call where the CPU
+ * kind is not named. */
 static inline int64_t count_ones(uint64_t bits)
 {
     bits -= bits >> 1 & UINT64_C(0x5555555555555555);
@@ -36,20 +16,27 @@ static inline int64_t count_ones(uint64_t bits)
     return (int64_t)(bits * UINT64_C(0x0101010101010101) >> 56);
 }
 
-/* Heads among n fair coins. */
-static int64_t heads(thaw_words *words, int64_t n)
+static inline uint64_t next_pair(thaw_words *words)
+{
+    uint64_t low = thaw_words_next(words);
+    return low | (uint64_t)thaw_words_next(words) << 32;
+}
+
+/* Heads among n fair coins. What is left of 64 bits serves the next few, small, requests. */
+static inline int64_t heads(thaw_words *words, int64_t n)
 {
     int64_t total = 0;
-    for (; n >= 64; n -= 64) {
-        uint64_t low = next_word(words);
-        total += count_ones(low | (uint64_t)next_word(words) << 32);
+    for (; n >= 64; n -= 64)
+        total += count_ones(next_pair(words));
+    if (n == 0)
+        return total;
+    if (words->spare_count < n) {
+        words->spare = next_pair(words);
+        words->spare_count = 64;
     }
-    if (n > 32) {
-        total += count_ones(next_word(words));
-        n -= 32;
-    }
-    if (n > 0)
-        total += count_ones(next_word(words) >> (32 - n));
+    total += count_ones(words->spare << (64 - n));
+    words->spare >>= n;
+    words->spare_count -= n;
     return total;
 }
 
@@ -57,8 +44,9 @@ int64_t thaw_words_binomial(thaw_words *words, int64_t n, int64_t numerator, int
 {
     if (numerator >= denominator)
         return n;
-    /* Each of n trials compares a uniform number with p = numerator / denominator, bit by bit, all trials at once:
-     * where the two bits differ the trial is settled, on average half of those left. Expected cost 2 n bits. */
+    /* Each of n trials compares a uniform number with p = numerator / denominator, bit by bit,
+     * all trials at once: where the two bits differ the trial is settled, on average half of
+     * those left. Expected cost 2 n bits. */
     int64_t successes = 0;
     int64_t rest = numerator;
     while (n > 0 && rest > 0) {

@@ -1,4 +1,5 @@
-/* Known answers of distributions, Wilson, McNemar, Holm, the detectable difference and the one-standard-error rule. */
+/* Known answers of distributions, Wilson, McNemar, Holm, the detectable difference and the
+ * one-standard-error rule. */
 #include "thaw/evidence.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@
 
 #include <cmocka.h>
 
-/* Tolerances: half a unit of the last published digit, or rounding where the answer is a closed form. */
+/* Tolerances: half a unit of the last published digit, or rounding where the answer is a closed
+ * form. */
 static void near(double got, double wanted, double tolerance)
 {
     if (!(fabs(got - wanted) <= tolerance))
@@ -139,11 +141,7 @@ static void detectable(void **state)
     const int64_t N[] = {200, 1000, 5000, 10000};
     const double q[] = {0.05, 0.10, 0.20};
     const double points[4][3] = {
-        {4.4, 6.3, 8.9},
-        {2.0, 2.8, 4.0},
-        {0.9, 1.3, 1.8},
-        {0.6, 0.9, 1.3}
-    };
+        {4.4, 6.3, 8.9}, {2.0, 2.8, 4.0}, {0.9, 1.3, 1.8}, {0.6, 0.9, 1.3}};
     for (int i = 0; i < 4; i++) {
         for (int j = 0; j < 3; j++) {
             thaw_design d = thaw_design_default(N[i], q[j]);

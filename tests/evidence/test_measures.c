@@ -143,7 +143,8 @@ static void cka_properties(void **state)
     thaw_cka_clear(&whole);
 }
 
-/* Independent features, D close to n: the biased estimate is high, the unbiased one is about zero. */
+/* Independent features, D close to n: the biased estimate is high, the unbiased one is about
+ * zero. */
 static void cka_bias(void **state)
 {
     (void)state;
@@ -305,7 +306,8 @@ static void logme(void **state)
     assert_int_equal(thaw_logme(mixed, 6, 2, bad, 2, &value), THAW_ERR_INPUT);
 }
 
-/* Fewer and more features than rows take different routes; wanted values from numpy's SVD and the authors' loop. */
+/* Fewer and more features than rows take different routes; wanted values from numpy's SVD and
+ * the authors' loop. */
 static double logme_of_pattern(int64_t n, int64_t D)
 {
     float x[14 * 14];

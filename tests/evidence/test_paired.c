@@ -1,4 +1,5 @@
-/* The paired comparison: symmetry, determinism, clusters, slices, degenerate inputs, exactness of the draws. */
+/* The paired comparison: symmetry, determinism, clusters, slices, degenerate inputs, exactness
+ * of the draws. */
 #include "thaw/evidence.h"
 
 #include <math.h>
@@ -107,7 +108,8 @@ static void antisymmetry(void **state)
     antisymmetry_of(2, cluster, NULL);
 }
 
-/* One seed, no clusters: the analysis is the paired t test, and its SE under H0 is close to sqrt(b + c) / N. */
+/* One seed, no clusters: the analysis is the paired t test, and its SE under H0 is close to
+ * sqrt(b + c) / N. */
 static void one_seed_is_paired_t(void **state)
 {
     (void)state;
@@ -254,14 +256,8 @@ static void refusals(void **state)
 static void binomial_draws(void **state)
 {
     (void)state;
-    static const int64_t cases[][3] = {
-        {600,  400, 600 },
-        {7,    1,   3   },
-        {1000, 5,   1000},
-        {64,   1,   2   },
-        {33,   99,  100 },
-        {97,   13,  600 }
-    };
+    static const int64_t cases[][3] = {{600, 400, 600}, {7, 1, 3},     {1000, 5, 1000},
+                                       {64, 1, 2},      {33, 99, 100}, {97, 13, 600}};
     enum { draws = 20000 };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         int64_t n = cases[c][0];
@@ -320,10 +316,10 @@ static void draws_agree(void **state)
         assert_int_equal(thaw_units_make(&scores, &units), THAW_OK);
         assert_int_equal(thaw_crossed_bootstrap(&units, &how, THAW_DRAW_INDICES, &by_index),
                          THAW_OK);
-        assert_int_equal(thaw_crossed_bootstrap(&units, &how, THAW_DRAW_CLASSES, &by_class),
-                         THAW_OK);
+        assert_int_equal(thaw_crossed_bootstrap(&units, &how, THAW_DRAW_AUTO, &by_class), THAW_OK);
         thaw_units_clear(&units);
-        /* 20000 replicates: SE within 0.5%, quantiles within about 1.9% of an SE; both four times over. */
+        /* 20000 replicates: SE within 0.5%, quantiles within about 1.9% of an SE; both four
+         * times over. */
         near(by_index.boot_se / by_class.boot_se, 1, 0.03);
         near(by_index.boot_low, by_class.boot_low, 0.1 * by_class.boot_se);
         near(by_index.boot_high, by_class.boot_high, 0.1 * by_class.boot_se);

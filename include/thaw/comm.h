@@ -39,6 +39,9 @@ int thaw_comm_node_rank(const thaw_comm *comm);  /* among this communicator's ra
 int thaw_comm_node_size(const thaw_comm *comm);
 int thaw_comm_node_count(const thaw_comm *comm); /* nodes; the same on every rank */
 
+/* First line of what the MPI library says it is. Local; MPI must run. */
+const char *thaw_comm_library(void);
+
 /* ---- Agreement -------------------------------------------------------------------------------------------- */
 
 /* Collective. THAW_OK when every rank brings THAW_OK. Otherwise the error record of the lowest failing rank becomes

@@ -37,6 +37,7 @@ typedef struct thaw_rates {
     double adapter; /* negative: as head */
     double
         layer_decay; /* in (0, 1]: a backbone tensor's rate is backbone * layer_decay ^ (blocks above it) */
+    char *reason; /* why these rates, for the transfer note; owned; "": no reason given */
 } thaw_rates;
 
 typedef struct thaw_schedule {

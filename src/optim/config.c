@@ -149,6 +149,11 @@ const thaw_field thaw_rates_fields[] = {
      .least = 1e-3,
      .most = 1,
      .doc = "Factor on the backbone's rate for each block further down."},
+    {.name = "reason",
+     .type = THAW_FIELD_STRING,
+     .offset = FIELD(reason, char *),
+     .preset = "",
+     .doc = "Why these rates: the transfer note quotes it, or says that none was given."},
     {.name = NULL                   }
 };
 #undef FIELD

@@ -133,15 +133,26 @@ done:
     return status;
 }
 
+/* A complete run is what the config asks for, or it is an error: never a result of other settings under this name. */
+static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options)
+{
+    thaw_str path = {0};
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(comm) == 0)
+        status = thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config);
+    thaw_str_clear(&path);
+    status = thaw_agree(comm, status);
+    if (status == THAW_OK && !options->quiet)
+        THAW_LOG(THAW_INFO, "%s is complete already", config->output);
+    return status;
+}
+
 thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options)
 {
     int64_t found = thaw_comm_rank(comm) == 0 ? look(config->output) : RUN_NEW;
     thaw_bcast(comm, 0, &found, sizeof found);
-    if (found == RUN_COMPLETE && options->resume) {
-        if (!options->quiet)
-            THAW_LOG(THAW_INFO, "%s is complete already", config->output);
-        return THAW_OK;
-    }
+    if (found == RUN_COMPLETE && options->resume)
+        return keep_complete(comm, config, options);
     THAW_CHECK(found == RUN_NEW || options->resume || options->overwrite, THAW_ERR_USAGE, /* uniform */
                "%s already holds a run; continue it with --resume, replace it with --overwrite, or choose another output",
                config->output);

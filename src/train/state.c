@@ -184,6 +184,22 @@ static thaw_status compare_configs(const char *before, const char *now)
     return THAW_OK;
 }
 
+thaw_status thaw_config_compare_file(const char *path, const thaw_config *now)
+{
+    thaw_str before = {0};
+    thaw_str text = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_file_read(path, &before));
+    thaw_conf_write(thaw_config_fields, now, &text);
+    status = compare_configs(thaw_str_c(&before), thaw_str_c(&text));
+    if (status != THAW_OK)
+        status = thaw_fail_context(status, "%s: ", path);
+done:
+    thaw_str_clear(&text);
+    thaw_str_clear(&before);
+    return status;
+}
+
 static thaw_status compare_text(const thaw_state *attributes, const thaw_state *mine, const char *name, const char *what)
 {
     thaw_str before = {0};

@@ -1,0 +1,96 @@
+#include <string.h>
+
+#include "cli/cli_impl.h"
+
+static void add_row(thaw_table *table, const char *rung, const thaw_cost *c)
+{
+    thaw_table_cell(table, rung);
+    thaw_table_printf(table, "%lld", (long long)c->parameters_trainable);
+    thaw_table_value(table, c->forward_flops, THAW_UNIT_COUNT);
+    thaw_table_value(table, c->backward_flops, THAW_UNIT_COUNT);
+    thaw_table_value(table, (double)c->arena_bytes, THAW_UNIT_BYTES);
+    thaw_table_value(table, (double)c->state_bytes, THAW_UNIT_BYTES);
+    thaw_table_value(table, (double)c->allreduce_bytes, THAW_UNIT_BYTES);
+    thaw_table_cell(table, c->boundary);
+}
+
+static void add_json(thaw_json *list, const char *rung, const thaw_cost *c)
+{
+    thaw_json *row = thaw_json_add_object(list);
+    thaw_json_set_string(row, "rung", rung);
+    thaw_json_set_int(row, "parameters.total", c->parameters_total);
+    thaw_json_set_int(row, "parameters.trainable", c->parameters_trainable);
+    thaw_json_set_double(row, "forward_flops_per_sample", c->forward_flops);
+    thaw_json_set_double(row, "backward_flops_per_sample", c->backward_flops);
+    thaw_json_set_int(row, "arena_bytes_per_rank", (int64_t)c->arena_bytes);
+    thaw_json_set_int(row, "state_bytes_per_rank", (int64_t)c->state_bytes);
+    thaw_json_set_int(row, "allreduce_bytes_per_step", (int64_t)c->allreduce_bytes);
+    thaw_json_set_int(row, "steps_per_epoch", c->steps_per_epoch);
+    thaw_json_set_int(row, "smallest_shard", c->smallest_shard);
+    thaw_json_set_bool(row, "cacheable", c->cacheable);
+    thaw_json_set_string(row, "boundary", c->boundary);
+}
+
+/* Batch statistics over fewer samples than this are noise (Wu & He 2018 show the loss growing below 8). */
+#define LEAST_NORM_SAMPLES 8
+
+static void warn(const thaw_config *config, const char *rung, const thaw_cost *c)
+{
+    const int64_t full = config->train.batch / config->train.shards;
+    if (c->trains_norm && (full < LEAST_NORM_SAMPLES || c->smallest_shard < LEAST_NORM_SAMPLES))
+        THAW_LOG(THAW_WARN,
+                 "rung %s trains batch norm on shards of %lld samples (%lld in the last batch); below %d its statistics are "
+                 "noise: lower train.shards or raise train.batch",
+                 rung, (long long)full, (long long)c->smallest_shard, LEAST_NORM_SAMPLES);
+}
+
+static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const cli_args *args)
+{
+    static const char *const titles[] = {"rung", "trainable", "FLOPs forward", "FLOPs backward", "activations a rank",
+                                         "state a rank", "all-reduce a step", "frozen up to"};
+    thaw_table table = {0};
+    thaw_json *list = thaw_json_new_array();
+    thaw_status status = THAW_OK;
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
+        thaw_table_column(&table, titles[i], i == 0 || i == 7 ? THAW_LEFT : THAW_RIGHT);
+    const char *own[] = {config->rung};
+    const bool backbone = config->model.backbone[0] != '\0';
+    const char *const *rungs = backbone ? (const char *const *)config->ladder.rungs.items : own;
+    const int64_t count = backbone ? config->ladder.rungs.count : 1;
+    for (int64_t i = 0; i < count && status == THAW_OK; i++) {
+        thaw_cost cost;
+        status = thaw_cost_of(comm, config, rungs[i], &cost);
+        if (status != THAW_OK)
+            break;
+        add_row(&table, rungs[i], &cost);
+        add_json(list, rungs[i], &cost);
+        warn(config, rungs[i], &cost);
+    }
+    if (status == THAW_OK && thaw_comm_rank(comm) == 0 && args->json)
+        cli_print_json(list);
+    else if (status == THAW_OK && thaw_comm_rank(comm) == 0)
+        cli_print_table(&table);
+    thaw_json_free(&list);
+    thaw_table_clear(&table);
+    return status;
+}
+
+static thaw_status run(thaw_comm *comm, const cli_args *args)
+{
+    thaw_config config;
+    THAW_TRY(cli_load_config(comm, args, &config));
+    const thaw_status status = check_rungs(comm, &config, args);
+    thaw_config_clear(&config);
+    return status;
+}
+
+const cli_command cli_check = {
+    .usage = "CONFIG [--set KEY=VALUE ...]",
+    .doc = "validates a config and shows what each rung would train, compute, store and send",
+    .help = "Opens the data and the backbone and plans memory for real; trains nothing. FLOPs are per sample, a multiply-add is 2.",
+    .least_words = 1,
+    .most_words = 1,
+    .parallel = true,
+    .config_keys = true,
+    .run = run,
+};

@@ -1,0 +1,59 @@
+/* cli_impl.h - commands of `thaw`: one file and one line in kinds.def each. A command declares its options in a table, from which
+ * parsing and help come. Errors are returned; main prints them once, from one rank, and turns them into the exit code. */
+#ifndef THAW_CLI_IMPL_H
+#define THAW_CLI_IMPL_H
+
+#include "thaw/train.h"
+
+/* An option of one command. Common ones (--set, --quiet, --json, --help) are known to main. */
+typedef struct cli_option {
+    const char *name;  /* without the dashes; a row with NULL ends the table */
+    char letter;       /* 0: none */
+    const char *value; /* what it takes, for help ("FILE"); NULL: nothing, it is a flag */
+    const char *doc;
+} cli_option;
+
+typedef struct cli_given {
+    const char *name, *value;
+} cli_given;
+
+#define CLI_MOST_WORDS 16
+#define CLI_MOST_GIVEN 256
+typedef struct cli_args {
+    const char *words[CLI_MOST_WORDS]; /* what is no option, after the command's name */
+    int word_count;
+    cli_given given[CLI_MOST_GIVEN]; /* in order */
+    int given_count;
+    thaw_strings sets; /* values of --set, borrowed from argv */
+    char *set_items[CLI_MOST_GIVEN];
+    bool quiet, json, help;
+} cli_args;
+
+typedef struct cli_command {
+    const char *usage; /* after "thaw data import": "--images FILE ... -o FILE" */
+    const char *doc;   /* one line */
+    const char *help;  /* paragraphs below the usage; NULL: none */
+    const cli_option *options;
+    int least_words, most_words;
+    bool parallel; /* runs on all ranks; otherwise on rank 0 alone, and comm is NULL */
+    bool config_keys; /* help ends with the keys of a config */
+    thaw_status (*run)(thaw_comm *comm, const cli_args *args);
+} cli_command;
+
+#define THAW_KIND(name, words) extern const cli_command cli_##name;
+#include "cli/kinds.def"
+#undef THAW_KIND
+
+/* The last value given for an option, or NULL. */
+const char *cli_value(const cli_args *args, const char *name);
+bool cli_flag(const cli_args *args, const char *name);
+/* Reads the config on rank 0, broadcasts its text, parses it with the --set overrides on all. Collective. */
+THAW_NODISCARD thaw_status cli_load_config(thaw_comm *comm, const cli_args *args, thaw_config *out);
+/* A line of the answer, to stdout. */
+void cli_print(const char *format, ...) THAW_PRINTF(1, 2);
+/* The whole answer as JSON, to stdout. */
+void cli_print_json(const thaw_json *json);
+/* A table, to stdout. */
+void cli_print_table(const thaw_table *table);
+
+#endif

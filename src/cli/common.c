@@ -1,0 +1,59 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli_impl.h"
+
+void cli_print(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
+
+void cli_print_json(const thaw_json *json)
+{
+    thaw_str text = {0};
+    thaw_json_pretty(json, &text);
+    printf("%s\n", thaw_str_c(&text));
+    thaw_str_clear(&text);
+}
+
+/* Bytes of a text file on every rank; read once, by rank 0. */
+static thaw_status share_file(thaw_comm *comm, const char *path, thaw_str *out)
+{
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(comm) == 0 && thaw_file_read(path, out) != THAW_OK)
+        status = THAW_FAIL(THAW_ERR_CONFIG, "%s: cannot read the config: %s", path,
+                           thaw_path_exists(path) ? "it is not a readable file" : "no such file");
+    THAW_TRY(thaw_agree(comm, status));
+    int64_t bytes = (int64_t)out->length;
+    thaw_bcast(comm, 0, &bytes, sizeof bytes);
+    for (int64_t i = (int64_t)out->length; i < bytes; i++)
+        thaw_str_add_bytes(out, "", 1);
+    thaw_bcast(comm, 0, out->data, bytes);
+    return THAW_OK;
+}
+
+thaw_status cli_load_config(thaw_comm *comm, const cli_args *args, thaw_config *out)
+{
+    thaw_str text = {0};
+    const char *path = args->words[0];
+    memset(out, 0, sizeof *out);
+    thaw_status status;
+    THAW_TRY_TO(share_file(comm, path, &text));
+    status = thaw_agree(comm, thaw_config_parse(path, text.data, text.length, &args->sets, out));
+done:
+    thaw_str_clear(&text);
+    return status;
+}
+
+void cli_print_table(const thaw_table *table)
+{
+    thaw_str text = {0};
+    thaw_table_text(table, &text);
+    printf("%s", thaw_str_c(&text));
+    thaw_str_clear(&text);
+}

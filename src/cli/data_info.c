@@ -1,0 +1,97 @@
+#include "cli/cli_impl.h"
+
+static const cli_option options[] = {{"verify", 0, NULL, "reads everything and compares with the digest recorded at import"}, {0}};
+
+static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
+{
+    thaw_table table = {0};
+    thaw_table_column(&table, "split", THAW_LEFT);
+    thaw_table_column(&table, "samples", THAW_RIGHT);
+    for (int64_t k = 0; k < info->classes && k < 12; k++)
+        thaw_table_column(&table, info->class_names[k], THAW_RIGHT);
+    for (int64_t s = 0; s < info->split_count; s++) {
+        thaw_table_cell(&table, info->splits[s].name);
+        thaw_table_printf(&table, "%lld", (long long)info->splits[s].count);
+        for (int64_t k = 0; k < info->classes && k < 12; k++)
+            thaw_table_printf(&table, "%lld", (long long)info->splits[s].class_counts[k]);
+    }
+    cli_print_table(&table);
+    thaw_table_clear(&table);
+    for (int64_t i = 0; i < info->slice_count; i++) {
+        thaw_str line = {0};
+        for (int64_t s = 0; s < info->split_count; s++)
+            thaw_str_printf(&line, "  %s %lld", info->splits[s].name, (long long)info->splits[s].slice_counts[i]);
+        cli_print("slice %-20s%s", thaw_dataset_slice_name(ds, i), thaw_str_c(&line));
+        thaw_str_clear(&line);
+    }
+}
+
+static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
+{
+    thaw_json *out = thaw_json_new_object();
+    thaw_json_set_string(out, "file", thaw_dataset_path(ds));
+    thaw_json_set_string(out, "digest", info->digest);
+    thaw_json_set_ints(out, "shape", info->shape.dim, info->shape.ndim);
+    thaw_json_set_string(out, "dtype", thaw_dtype_name(info->dtype));
+    thaw_json_set_strings(out, "classes", info->class_names, info->classes);
+    thaw_json_set_doubles(out, "mean", info->mean, info->shape.dim[0]);
+    thaw_json_set_doubles(out, "std", info->std, info->shape.dim[0]);
+    thaw_json *splits = thaw_json_set_object(out, "splits");
+    for (int64_t s = 0; s < info->split_count; s++) {
+        thaw_json *split = thaw_json_set_object(splits, info->splits[s].name);
+        thaw_json_set_int(split, "samples", info->splits[s].count);
+        thaw_json_set_ints(split, "per_class", info->splits[s].class_counts, info->classes);
+        thaw_json *slices = thaw_json_set_object(split, "slices");
+        for (int64_t i = 0; i < info->slice_count; i++)
+            thaw_json_set_int(slices, thaw_dataset_slice_name(ds, i), info->splits[s].slice_counts[i]);
+    }
+    cli_print_json(out);
+    thaw_json_free(&out);
+}
+
+static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
+{
+    char shape[64];
+    thaw_shape_format(&info->shape, shape, sizeof shape);
+    cli_print("%s: samples %s %s, %lld classes, digest %s%s", thaw_dataset_path(ds), shape, thaw_dtype_name(info->dtype),
+              (long long)info->classes, info->digest, info->digest_recorded ? "" : " (not recorded in the file)");
+    if (info->origin[0] != '\0')
+        cli_print("origin: %s", info->origin);
+    if (info->licence[0] != '\0')
+        cli_print("licence: %s", info->licence);
+    for (int64_t c = 0; c < info->shape.dim[0] && c < 4; c++)
+        cli_print("channel %lld: mean %.6g, std %.6g", (long long)c, info->mean[c], info->std[c]);
+    print_splits(ds, info);
+}
+
+static thaw_status run(thaw_comm *comm, const cli_args *args)
+{
+    thaw_dataset *ds = NULL;
+    thaw_dataset_info info = {0};
+    bool recorded = false;
+    thaw_status status;
+    (void)comm;
+    THAW_TRY_TO(thaw_dataset_open(args->words[0], NULL, &ds));
+    if (cli_flag(args, "verify"))
+        THAW_TRY_TO(thaw_dataset_verify(ds, &recorded));
+    THAW_TRY_TO(thaw_dataset_inspect(ds, &info));
+    if (args->json)
+        print_json(ds, &info);
+    else
+        print(ds, &info);
+    if (cli_flag(args, "verify") && !args->json)
+        cli_print("verified: %s", recorded ? "content matches the digest recorded at import" : "no digest recorded");
+done:
+    thaw_dataset_info_clear(&info);
+    thaw_dataset_free(&ds);
+    return status;
+}
+
+const cli_command cli_data_info = {
+    .usage = "FILE [--verify]",
+    .doc = "shows splits, classes, slices and the digest of a dataset file",
+    .options = options,
+    .least_words = 1,
+    .most_words = 1,
+    .run = run,
+};

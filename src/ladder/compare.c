@@ -1,0 +1,103 @@
+#include "ladder/ladder_impl.h"
+
+#include <string.h>
+
+/* One paired comparison as a row that the note, the report and other programs read. */
+
+static void add_reasons(uint32_t reasons, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "reasons");
+    for (uint32_t bit = 1; bit != 0 && bit <= reasons; bit <<= 1) {
+        if ((reasons & bit) != 0 && thaw_reason_name((thaw_reason)bit) != NULL)
+            thaw_json_add_string(list, thaw_reason_name((thaw_reason)bit));
+    }
+}
+
+static void add_paired(const thaw_paired *p, thaw_json *out)
+{
+    thaw_str text = {0};
+    thaw_json_set_int(out, "samples", p->N);
+    thaw_json_set_int(out, "clusters", p->units);
+    thaw_json_set_int(out, "seeds", p->seeds);
+    thaw_json_set_int(out, "resamples", p->resamples);
+    thaw_json_set_double(out, "level", p->level);
+    thaw_json_set_double(out, "mean_a", p->mean_a);
+    thaw_json_set_double(out, "mean_b", p->mean_b);
+    thaw_json_set_double(out, "delta", p->delta);
+    thaw_json_set_double(out, "low", p->low);
+    thaw_json_set_double(out, "high", p->high);
+    thaw_json_set_double(out, "se", p->se);
+    thaw_json_set_double(out, "p", p->p_greater);
+    thaw_json_set_double(out, "p_two_sided", p->p_two_sided);
+    thaw_json_set_double(out, "discordance", p->discordance);
+    thaw_json_set_doubles(out, "seed_deltas", p->seed_delta, p->seeds);
+    thaw_paired_format(p, &text);
+    thaw_json_set_string(out, "text", thaw_str_c(&text));
+    thaw_str_clear(&text);
+}
+
+/* McNemar is for one seed: seeds share the samples, so their counts must not be pooled. */
+static void add_mcnemar(const ladder_pair *pair, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "mcnemar");
+    for (int64_t s = 0; s < pair->seeds; s++) {
+        const thaw_mcnemar m = thaw_mcnemar_scores(pair->a + s * pair->N, pair->b + s * pair->N, pair->N, NULL);
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_int(row, "a_only", m.a_only);
+        thaw_json_set_int(row, "b_only", m.b_only);
+        thaw_json_set_double(row, "p_exact", m.p_exact);
+    }
+}
+
+static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap *how, const thaw_rule *rule,
+                                  thaw_paired *slices, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "slices");
+    for (int64_t i = 0; i < thaw_dataset_slice_count(pair->dataset); i++) {
+        const thaw_scores scores = {.a = pair->a,
+                                    .b = pair->b,
+                                    .seeds = pair->seeds,
+                                    .N = pair->N,
+                                    .cluster = pair->cluster,
+                                    .mask = thaw_dataset_slice_mask(pair->dataset, pair->split, i)};
+        THAW_TRY(thaw_paired_compare(&scores, how, &slices[i]));
+        const thaw_decision d = thaw_decide_slice(&slices[i], rule);
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_string(row, "name", thaw_dataset_slice_name(pair->dataset, i));
+        add_paired(&slices[i], row);
+        thaw_json_set_string(row, "verdict", thaw_depth_verdict_name(d.verdict));
+        add_reasons(d.reasons, row);
+    }
+    return THAW_OK;
+}
+
+thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how, const thaw_rule *rule,
+                           double (*adjust)(void *context, double p), void *context, thaw_decision *decision, thaw_json *out)
+{
+    const thaw_scores scores = {.a = pair->a, .b = pair->b, .seeds = pair->seeds, .N = pair->N, .cluster = pair->cluster};
+    const int64_t slice_count = thaw_dataset_slice_count(pair->dataset);
+    thaw_paired overall;
+    thaw_paired *slices = NULL;
+    thaw_str text = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&slices, slice_count, sizeof *slices));
+    THAW_TRY_TO(thaw_paired_compare(&scores, how, &overall));
+    thaw_json_set_string(out, "a", pair->name_a);
+    thaw_json_set_string(out, "b", pair->name_b);
+    add_paired(&overall, out);
+    add_mcnemar(pair, out);
+    THAW_TRY_TO(compare_slices(pair, how, rule, slices, out));
+    const double p = adjust == NULL ? overall.p_greater : adjust(context, overall.p_greater);
+    *decision = thaw_decide_depth(&overall, p, slices, slice_count, rule);
+    thaw_json_set_double(out, "p_adjusted", p);
+    thaw_json_set_string(out, "verdict", thaw_depth_verdict_name(decision->verdict));
+    add_reasons(decision->reasons, out);
+    const char *worst = decision->worst_slice < 0 ? NULL : thaw_dataset_slice_name(pair->dataset, decision->worst_slice);
+    thaw_decision_explain(decision, worst, &text);
+    thaw_json_set_string(out, "explanation", thaw_str_c(&text));
+    thaw_json_set_string(out, "worst_slice", worst);
+done:
+    thaw_str_clear(&text);
+    thaw_free(&slices);
+    return status;
+}

@@ -1,0 +1,215 @@
+#include "ladder/ladder_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Decisions on the gate split: each deeper rung against the best simpler one, and all against scratch. */
+
+thaw_rule ladder_rule(const thaw_config *config)
+{
+    thaw_rule rule = thaw_rule_default();
+    rule.min_effect = config->ladder.min_effect;
+    rule.margin = config->ladder.margin;
+    rule.alpha = config->ladder.alpha;
+    rule.slice_tolerance = config->ladder.slice_tolerance;
+    return rule;
+}
+
+thaw_bootstrap ladder_bootstrap(const thaw_config *config)
+{
+    thaw_bootstrap how = thaw_bootstrap_default((uint64_t)config->seed);
+    how.resamples = config->ladder.resamples;
+    how.level = config->ladder.confidence;
+    return how;
+}
+
+static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed, const thaw_predictions *p)
+{
+    if (l->labels == NULL) {
+        THAW_TRY(thaw_alloc(&l->labels, p->N, sizeof *l->labels));
+        memcpy(l->labels, p->labels, (size_t)p->N * sizeof *l->labels);
+        if (p->cluster != NULL) {
+            THAW_TRY(thaw_alloc(&l->cluster, p->N, sizeof *l->cluster));
+            memcpy(l->cluster, p->cluster, (size_t)p->N * sizeof *l->cluster);
+        }
+    }
+    THAW_CHECK(p->N == l->N && p->K == l->K, THAW_ERR_INPUT, "%s: predictions of %lld samples and %lld classes; gate has %lld and %lld",
+               r->seeds[seed].directory, (long long)p->N, (long long)p->K, (long long)l->N, (long long)l->K);
+    THAW_CHECK(memcmp(p->labels, l->labels, (size_t)l->N * sizeof *l->labels) == 0, THAW_ERR_INPUT,
+               "%s was judged on other gate samples than the trials before it", r->seeds[seed].directory);
+    thaw_scores_from_predictions(p->labels, p->predicted, p->N, r->right + seed * l->N);
+    return thaw_confusion_add(p->labels, p->predicted, p->N, NULL, l->K, r->confusion);
+}
+
+/* The interval of a rung's own accuracy: the comparison with a model that is always wrong. */
+static thaw_status rate_rung(ladder *l, ladder_rung *r)
+{
+    float *nothing = NULL;
+    thaw_paired own;
+    const thaw_bootstrap how = ladder_bootstrap(l->config);
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&nothing, l->S * l->N, sizeof *nothing));
+    const thaw_scores scores = {.a = nothing, .b = r->right, .seeds = l->S, .N = l->N, .cluster = l->cluster};
+    THAW_TRY_TO(thaw_paired_compare(&scores, &how, &own));
+    r->gate_accuracy = own.delta;
+    r->gate_low = own.low < 0 ? 0 : own.low;
+    r->gate_high = own.high > 1 ? 1 : own.high;
+    double val = 0;
+    for (int64_t s = 0; s < l->S; s++)
+        val += thaw_json_double_or(r->seeds[s].summary, "val.accuracy", NAN);
+    r->val_accuracy = val / (double)l->S;
+done:
+    thaw_free(&nothing);
+    return status;
+}
+
+thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index)
+{
+    ladder_rung *r = &l->rungs[index];
+    thaw_status status = thaw_alloc(&r->right, l->S * l->N, sizeof *r->right);
+    if (status == THAW_OK)
+        status = thaw_alloc(&r->confusion, l->K * l->K, sizeof *r->confusion);
+    THAW_TRY(thaw_agree(world, status));
+    for (int64_t s = 0; s < l->S; s++) {
+        thaw_predictions p;
+        THAW_TRY(thaw_predictions_read(world, r->seeds[s].directory, "gate", &p));
+        status = take_predictions(l, r, s, &p);
+        thaw_predictions_clear(&p);
+        THAW_TRY(thaw_agree(world, status));
+    }
+    return thaw_agree(world, rate_rung(l, r));
+}
+
+/* Holm over the planned family, rungs not judged yet counting as p = 1: a rung's adjusted p can only fall as others are judged, so a
+ * decision taken now stays valid. */
+typedef struct family {
+    const ladder *l;
+    int64_t index;
+    thaw_status status;
+} family;
+
+static double adjust(void *context, double p)
+{
+    family *f = context;
+    double *all = NULL;
+    double adjusted = 1;
+    f->l->p[f->index] = p;
+    f->status = thaw_alloc(&all, f->l->planned, sizeof *all);
+    if (f->status != THAW_OK)
+        return 1;
+    int64_t n = 0;
+    int64_t mine = 0;
+    for (int64_t i = 0; i < f->l->count && n < f->l->planned; i++) {
+        if (f->l->rungs[i].rung.kind == THAW_RUNG_SCRATCH || f->l->rungs[i].rung.kind == THAW_RUNG_FROZEN)
+            continue;
+        mine = i == f->index ? n : mine;
+        all[n++] = f->l->p[i];
+    }
+    f->status = thaw_holm(all, n, all);
+    if (f->status == THAW_OK)
+        adjusted = all[mine];
+    thaw_free(&all);
+    return adjusted;
+}
+
+static ladder_pair pair_of(const ladder *l, int64_t a, int64_t b)
+{
+    return (ladder_pair){.name_a = l->rungs[a].name,
+                         .name_b = l->rungs[b].name,
+                         .a = l->rungs[a].right,
+                         .b = l->rungs[b].right,
+                         .seeds = l->S,
+                         .N = l->N,
+                         .cluster = l->cluster,
+                         .dataset = l->dataset,
+                         .split = l->gate};
+}
+
+static void add_confusion_changes(const ladder *l, int64_t a, int64_t b, thaw_json *out)
+{
+    thaw_cell_change cells[10];
+    const int64_t count = thaw_confusion_changes(l->rungs[a].confusion, l->rungs[b].confusion, l->K, cells, 10);
+    thaw_json *list = thaw_json_set_array(out, "confusion_changes");
+    for (int64_t i = 0; i < count; i++) {
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_string(row, "label", thaw_dataset_class_names(l->dataset)[cells[i].label]);
+        thaw_json_set_string(row, "predicted", thaw_dataset_class_names(l->dataset)[cells[i].prediction]);
+        thaw_json_set_int(row, "before", cells[i].before);
+        thaw_json_set_int(row, "after", cells[i].after);
+    }
+}
+
+thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verdict)
+{
+    const thaw_rule rule = ladder_rule(l->config);
+    const thaw_bootstrap how = ladder_bootstrap(l->config);
+    const ladder_pair pair = pair_of(l, l->best, index);
+    family f = {.l = l, .index = index};
+    thaw_decision decision;
+    thaw_json *row = thaw_json_add_object(l->comparisons);
+    thaw_json_set_string(row, "purpose", "depth");
+    THAW_TRY(ladder_compare(&pair, &how, &rule, adjust, &f, &decision, row));
+    THAW_TRY(f.status);
+    add_confusion_changes(l, l->best, index, row);
+    *verdict = decision.verdict;
+    return THAW_OK;
+}
+
+static thaw_status transfer_row(ladder *l, int64_t scratch, int64_t index, thaw_json *list)
+{
+    const thaw_rule rule = ladder_rule(l->config);
+    const thaw_bootstrap how = ladder_bootstrap(l->config);
+    const ladder_pair pair = pair_of(l, scratch, index);
+    thaw_decision decision;
+    uint32_t reasons = 0;
+    thaw_str text = {0};
+    thaw_json *row = thaw_json_add_object(list);
+    thaw_json_set_string(row, "purpose", "transfer");
+    THAW_TRY(ladder_compare(&pair, &how, &rule, NULL, NULL, &decision, row));
+    const thaw_transfer_verdict verdict = thaw_decide_transfer(&decision.evidence, &rule, &reasons);
+    thaw_json_set_string(row, "transfer_verdict", thaw_transfer_verdict_name(verdict));
+    thaw_transfer_explain(&decision.evidence, &rule, &text);
+    thaw_json_set_string(row, "transfer_explanation", thaw_str_c(&text));
+    thaw_str_clear(&text);
+    return THAW_OK;
+}
+
+thaw_status ladder_judge_transfer(ladder *l)
+{
+    int64_t scratch = -1;
+    for (int64_t i = 0; i < l->count; i++) {
+        if (l->rungs[i].rung.kind == THAW_RUNG_SCRATCH && l->rungs[i].done)
+            scratch = i;
+    }
+    thaw_json *list = thaw_json_set_array(l->summary, "transfer_comparisons");
+    for (int64_t i = 0; i < l->count && scratch >= 0; i++) {
+        if (i != scratch && l->rungs[i].done)
+            THAW_TRY(transfer_row(l, scratch, i, list));
+    }
+    return THAW_OK;
+}
+
+static bool slice_fails(const ladder *l, const ladder_rung *r, int64_t slice)
+{
+    const uint8_t *mask = thaw_dataset_slice_mask(l->dataset, l->gate, slice);
+    double right = 0;
+    int64_t n = 0;
+    for (int64_t i = 0; i < l->N; i++) {
+        if (mask[i] == 0)
+            continue;
+        n++;
+        for (int64_t s = 0; s < l->S; s++)
+            right += (double)r->right[s * l->N + i] / (double)l->S;
+    }
+    const thaw_interval interval = thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
+    return n > 0 && interval.high < l->config->ladder.slice_floor;
+}
+
+bool ladder_has_failing_slice(const ladder *l, int64_t index)
+{
+    for (int64_t s = 0; s < thaw_dataset_slice_count(l->dataset); s++) {
+        if (slice_fails(l, &l->rungs[index], s))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,238 @@
+#include "thaw/ladder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ladder/ladder_impl.h"
+
+/* The climb: which rungs, in which order, when to stop, and what is written. */
+
+static int by_depth(const void *a, const void *b)
+{
+    return thaw_rung_compare(&((const ladder_rung *)a)->rung, &((const ladder_rung *)b)->rung);
+}
+
+/* Rungs of the config from simple to deep; scratch and frozen are added when they are not named. */
+static thaw_status plan_rungs(ladder *l)
+{
+    const thaw_strings *names = &l->config->ladder.rungs;
+    static const thaw_rung_kind always[] = {THAW_RUNG_SCRATCH, THAW_RUNG_FROZEN};
+    THAW_TRY(thaw_alloc(&l->rungs, names->count + 2, sizeof *l->rungs));
+    for (int64_t i = 0; i < names->count; i++)
+        THAW_TRY(thaw_rung_parse(names->items[i], &l->rungs[l->count++].rung));
+    for (size_t k = 0; k < sizeof always / sizeof *always; k++) {
+        bool there = false;
+        for (int64_t i = 0; i < l->count; i++)
+            there = there || l->rungs[i].rung.kind == always[k];
+        if (!there)
+            l->rungs[l->count++].rung = (thaw_rung){.kind = always[k]};
+    }
+    qsort(l->rungs, (size_t)l->count, sizeof *l->rungs, by_depth);
+    THAW_TRY(thaw_alloc(&l->p, l->count, sizeof *l->p));
+    for (int64_t i = 0; i < l->count; i++) {
+        const thaw_rung_kind kind = l->rungs[i].rung.kind;
+        thaw_rung_format(&l->rungs[i].rung, l->rungs[i].name);
+        l->p[i] = 1;
+        l->planned += kind != THAW_RUNG_SCRATCH && kind != THAW_RUNG_FROZEN;
+    }
+    return THAW_OK;
+}
+
+static thaw_status open_ladder(ladder *l)
+{
+    const thaw_data_config *d = &l->config->data;
+    const thaw_dataset_options options = {.memory_limit_bytes = -1, .no_class_slices = !d->class_slices};
+    l->S = l->config->ladder.seeds;
+    THAW_CHECK(d->gate[0] != '\0', THAW_ERR_CONFIG,
+               "data.gate is empty, but a ladder needs a split for its decisions; name one that no choice is made on");
+    THAW_CHECK(strcmp(d->gate, d->val) != 0, THAW_ERR_CONFIG,
+               "data.gate and data.val are both '%s'; learning rates are chosen on val, so decisions need another split",
+               d->val);
+    THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
+               "model.backbone is empty; a ladder compares ways to reuse one");
+    THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
+    THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
+    l->N = thaw_dataset_count(l->dataset, l->gate);
+    l->K = thaw_dataset_classes(l->dataset);
+    THAW_TRY(plan_rungs(l));
+    l->summary = thaw_json_new_object();
+    return ladder_describe_task(l);
+}
+
+static void close_rung(const ladder *l, ladder_rung *r)
+{
+    for (int64_t i = 0; r->search != NULL && i < r->candidates; i++)
+        thaw_json_free(&r->search[i].summary);
+    for (int64_t s = 0; r->seeds != NULL && s < l->S; s++)
+        thaw_json_free(&r->seeds[s].summary);
+    thaw_free(&r->search);
+    thaw_free(&r->seeds);
+    thaw_free(&r->right);
+    thaw_free(&r->confusion);
+}
+
+static void close_ladder(ladder *l)
+{
+    for (int64_t i = 0; i < l->count; i++)
+        close_rung(l, &l->rungs[i]);
+    thaw_free(&l->rungs);
+    thaw_free(&l->p);
+    thaw_free(&l->labels);
+    thaw_free(&l->cluster);
+    thaw_json_free(&l->summary);
+    thaw_dataset_free(&l->dataset);
+}
+
+static void say(const ladder *l, const ladder_rung *r, const char *verdict)
+{
+    if (l->options->quiet)
+        return;
+    THAW_LOG(THAW_INFO, "%-12s gate accuracy %.1f%% [%.1f, %.1f]  %s", r->name, 100 * r->gate_accuracy, 100 * r->gate_low,
+             100 * r->gate_high, verdict);
+}
+
+/* What is inspected before a deeper rung is tried is printed here, so that the reader can stop the climb with reason. */
+static void inspect(const ladder *l)
+{
+    const ladder_rung *frozen = &l->rungs[l->best];
+    if (l->options->quiet)
+        return;
+    for (int64_t i = 0; i < l->count; i++) {
+        if (l->rungs[i].rung.kind == THAW_RUNG_SCRATCH && l->rungs[i].done)
+            THAW_LOG(THAW_INFO, "  frozen against scratch: %+.1f points on gate; train-val gap of frozen %+.1f points",
+                     100 * (frozen->gate_accuracy - l->rungs[i].gate_accuracy),
+                     100 * (thaw_json_double_or(frozen->seeds[0].summary, "train.accuracy", 0) - frozen->val_accuracy));
+    }
+}
+
+static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index, bool *stop)
+{
+    ladder_rung *r = &l->rungs[index];
+    const bool baseline = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN;
+    thaw_depth_verdict verdict = THAW_DEPTH_INCONCLUSIVE;
+    THAW_TRY(ladder_run_rung(l, world, group, index));
+    thaw_status status = ladder_describe_rung(l, index);
+    if (status == THAW_OK && !baseline)
+        status = ladder_judge_step(l, index, &verdict);
+    THAW_TRY(thaw_agree(world, status));
+    say(l, r, baseline ? "baseline" : thaw_depth_verdict_name(verdict));
+    if (r->rung.kind == THAW_RUNG_FROZEN) {
+        l->best = index;
+        inspect(l);
+    }
+    if (verdict == THAW_DEPTH_CLEAR_GAIN)
+        l->best = index;
+    *stop = !baseline && verdict != THAW_DEPTH_CLEAR_GAIN && l->config->ladder.mode == 0 &&
+            !ladder_has_failing_slice(l, l->best);
+    return THAW_OK;
+}
+
+static thaw_status climb(ladder *l, thaw_comm *world, thaw_comm *group)
+{
+    bool stop = false;
+    for (int64_t i = 0; i < l->count && !stop; i++)
+        THAW_TRY(climb_one(l, world, group, i, &stop));
+    thaw_status status = ladder_judge_transfer(l);
+    if (status == THAW_OK)
+        status = ladder_describe_choice(l);
+    THAW_TRY(thaw_agree(world, status));
+    return ladder_open_test(l, world);
+}
+
+static thaw_status write_files(ladder *l)
+{
+    thaw_str path = {0};
+    thaw_json_set_bool(l->summary, "complete", true);
+    thaw_path_join(&path, l->config->output, "summary.json");
+    thaw_status status = thaw_json_write(thaw_str_c(&path), l->summary);
+    if (status == THAW_OK)
+        status = thaw_ladder_render(l->config->output);
+    thaw_str_clear(&path);
+    return status;
+}
+
+thaw_status thaw_ladder_render(const char *directory)
+{
+    thaw_str path = {0};
+    thaw_str note = {0};
+    thaw_json *summary = NULL;
+    thaw_json *facts = NULL;
+    thaw_status status;
+    thaw_path_join(&path, directory, "summary.json");
+    THAW_TRY_TO(thaw_json_read(thaw_str_c(&path), &summary));
+    THAW_CHECK_TO(strcmp(thaw_json_string_or(summary, "kind", ""), "ladder") == 0, THAW_ERR_INPUT,
+                  "%s is not of a ladder; notes are written for ladders", thaw_str_c(&path));
+    THAW_TRY_TO(ladder_note_markdown(summary, &note));
+    thaw_path_join(&path, directory, "note.md");
+    THAW_TRY_TO(thaw_file_write(thaw_str_c(&path), note.data, note.length));
+    THAW_TRY_TO(ladder_note_json(summary, &facts));
+    thaw_path_join(&path, directory, "note.json");
+    THAW_TRY_TO(thaw_json_write(thaw_str_c(&path), facts));
+    thaw_path_join(&path, directory, "report.html");
+    status = ladder_write_html(summary, directory, thaw_str_c(&path));
+done:
+    thaw_json_free(&facts);
+    thaw_json_free(&summary);
+    thaw_str_clear(&note);
+    thaw_str_clear(&path);
+    return status;
+}
+
+/* ---- The run directory of a ladder ---------------------------------------------------------------------------------- */
+
+static bool file_in(const char *directory, const char *name)
+{
+    thaw_str path = {0};
+    thaw_path_join(&path, directory, name);
+    const bool there = thaw_path_exists(thaw_str_c(&path));
+    thaw_str_clear(&path);
+    return there;
+}
+
+static thaw_status prepare(const thaw_config *config, const thaw_ladder_options *options)
+{
+    static const char *const leftovers[] = {"summary.json", "note.md", "note.json", "report.html", "trials", NULL};
+    thaw_str path = {0};
+    thaw_str text = {0};
+    thaw_status status;
+    THAW_CHECK_TO(options->resume || options->overwrite || !file_in(config->output, "config.yaml"), THAW_ERR_USAGE,
+                  "%s already holds a run; continue it with --resume, replace it with --overwrite, or choose another output",
+                  config->output);
+    THAW_TRY_TO(thaw_mkdirs(config->output));
+    for (const char *const *name = leftovers; !options->resume && *name != NULL; name++) {
+        thaw_path_join(&path, config->output, *name);
+        if (thaw_path_exists(thaw_str_c(&path)))
+            THAW_TRY_TO(thaw_remove_tree(thaw_str_c(&path)));
+    }
+    thaw_conf_write(thaw_config_fields, config, &text);
+    thaw_path_join(&path, config->output, "config.yaml");
+    status = thaw_file_write(thaw_str_c(&path), text.data, text.length);
+done:
+    thaw_str_clear(&text);
+    thaw_str_clear(&path);
+    return status;
+}
+
+thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config, const thaw_ladder_options *options)
+{
+    const int64_t width = config->ladder.ranks_per_trial;
+    thaw_comm *group = NULL;
+    ladder l = {.config = config, .options = options};
+    THAW_CHECK(thaw_comm_size(comm) % width == 0, THAW_ERR_CONFIG, /* uniform */
+               "ladder.ranks_per_trial %lld does not divide the %d ranks", (long long)width, thaw_comm_size(comm));
+    THAW_CHECK(config->train.shards % width == 0, THAW_ERR_CONFIG, /* uniform */
+               "train.shards %lld is not divisible by ladder.ranks_per_trial %lld", (long long)config->train.shards,
+               (long long)width);
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, open_ladder(&l)));
+    status = thaw_comm_rank(comm) == 0 ? prepare(config, options) : THAW_OK;
+    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_comm_split(comm, (int)(thaw_comm_rank(comm) / width), 0, &group));
+    THAW_TRY_TO(climb(&l, comm, group));
+    status = thaw_comm_rank(comm) == 0 ? write_files(&l) : THAW_OK;
+    status = thaw_agree(comm, status);
+done:
+    thaw_comm_free(&group);
+    close_ladder(&l);
+    return status;
+}

@@ -1,0 +1,83 @@
+/* ladder_impl.h - what the files of module ladder share: the state of a climb, filled from what trials left on disk. */
+#ifndef THAW_LADDER_IMPL_H
+#define THAW_LADDER_IMPL_H
+
+#include "thaw/evidence.h"
+#include "thaw/ladder.h"
+
+#define LADDER_PATH 4200
+
+/* One run of one rung. */
+typedef struct ladder_trial {
+    int64_t candidate, seed; /* index of the rate; 0.. */
+    char directory[LADDER_PATH];
+    bool diverged;       /* loss or gradients were not finite: an answer, not an accident */
+    thaw_json *summary;  /* of the finished run; NULL when diverged */
+} ladder_trial;
+
+typedef struct ladder_rung {
+    thaw_rung rung;
+    char name[THAW_RUNG_TEXT];
+    ladder_trial *search; /* one a candidate, all with the first seed */
+    int64_t candidates;
+    int64_t chosen;        /* candidate */
+    ladder_trial *seeds;   /* one a seed; the first is search[chosen] */
+    float *right;          /* (seeds, N gate): 1 where the prediction is right */
+    int64_t *confusion;    /* (K, K) on gate, summed over seeds */
+    double gate_accuracy, gate_low, gate_high, val_accuracy;
+    thaw_rates rates;      /* reason borrowed from reason_text */
+    char reason_text[400];
+    bool done;
+} ladder_rung;
+
+typedef struct ladder {
+    const thaw_config *config;
+    const thaw_ladder_options *options;
+    thaw_dataset *dataset; /* for slices and names */
+    int64_t gate;          /* split */
+    int64_t N, K, S;       /* gate samples, classes, seeds */
+    int32_t *labels;       /* (N) of gate, from the first predictions read */
+    int32_t *cluster;      /* (N) or NULL */
+    ladder_rung *rungs;
+    int64_t count;
+    int64_t planned;       /* deeper rungs that will be judged: Holm's family */
+    double *p;             /* (count) p_greater of each rung's step up; 1 while untested */
+    int64_t best;          /* the incumbent: simplest rung that nothing deeper clearly beat */
+    thaw_json *summary;
+    thaw_json *rung_rows, *comparisons; /* arrays in summary, borrowed */
+} ladder;
+
+/* trials.c */
+THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index);
+/* judge.c */
+thaw_rule ladder_rule(const thaw_config *config);
+thaw_bootstrap ladder_bootstrap(const thaw_config *config);
+THAW_NODISCARD thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index);
+THAW_NODISCARD thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verdict);
+THAW_NODISCARD thaw_status ladder_judge_transfer(ladder *l);
+bool ladder_has_failing_slice(const ladder *l, int64_t index);
+/* compare.c: one comparison as JSON, overall and per slice, for ladders and for two runs. */
+typedef struct ladder_pair {
+    const char *name_a, *name_b;
+    const float *a, *b; /* (S, N) */
+    int64_t seeds, N;
+    const int32_t *cluster;
+    const thaw_dataset *dataset;
+    int64_t split;
+} ladder_pair;
+THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how, const thaw_rule *rule,
+                                          double (*adjust)(void *context, double p), void *context,
+                                          thaw_decision *decision, thaw_json *out);
+/* summary.c */
+THAW_NODISCARD thaw_status ladder_describe_rung(ladder *l, int64_t index);
+THAW_NODISCARD thaw_status ladder_describe_task(ladder *l);
+THAW_NODISCARD thaw_status ladder_describe_choice(ladder *l);
+/* test.c */
+THAW_NODISCARD thaw_status ladder_open_test(ladder *l, thaw_comm *world);
+
+/* note.c, html.c: from summary.json alone (and metrics.jsonl of the trials for curves). */
+THAW_NODISCARD thaw_status ladder_note_markdown(const thaw_json *summary, thaw_str *out);
+THAW_NODISCARD thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out);
+THAW_NODISCARD thaw_status ladder_write_html(const thaw_json *summary, const char *directory, const char *path);
+
+#endif

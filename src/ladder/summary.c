@@ -1,0 +1,292 @@
+#include "ladder/ladder_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* summary.json of a ladder: every figure that the note and the report may speak of, and nothing else. */
+
+/* ---- The task and what the gate can show, before training --------------------------------------------------------- */
+
+static void describe_split(const ladder *l, const char *name, thaw_json *out)
+{
+    const int64_t split = name[0] == '\0' ? -1 : thaw_dataset_split_find(l->dataset, name);
+    if (split >= 0)
+        thaw_json_set_int(out, name, thaw_dataset_count(l->dataset, split));
+}
+
+/* The differences that this gate can show, for the discordance that a comparison may turn out to have. */
+static void describe_design(const ladder *l, thaw_json *out)
+{
+    static const double discordances[] = {0.05, 0.1, 0.2};
+    const thaw_ladder_config *c = &l->config->ladder;
+    thaw_json_set_int(out, "gate_samples", l->N);
+    thaw_json_set_double(out, "alpha", c->alpha);
+    thaw_json_set_double(out, "power", c->power);
+    thaw_json_set_double(out, "min_effect", c->min_effect);
+    thaw_json_set_int(out, "comparisons", l->planned);
+    thaw_json *list = thaw_json_set_array(out, "detectable");
+    for (size_t i = 0; i < sizeof discordances / sizeof *discordances; i++) {
+        thaw_design design = thaw_design_default(l->N, discordances[i]);
+        design.seeds = l->S;
+        design.alpha = c->alpha;
+        design.power = c->power;
+        design.comparisons = l->planned > 0 ? l->planned : 1;
+        design.min_effect = c->min_effect;
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_double(row, "discordance", discordances[i]);
+        thaw_json_set_double(row, "difference", thaw_design_detectable(&design));
+        if (!l->options->quiet)
+            THAW_LOG(THAW_INFO, "  smallest detectable gain on %lld gate samples, %lld seeds: %.1f points if %2.0f%% of predictions change",
+                     (long long)l->N, (long long)l->S, 100 * thaw_design_detectable(&design), 100 * discordances[i]);
+    }
+}
+
+thaw_status ladder_describe_task(ladder *l)
+{
+    const thaw_data_config *d = &l->config->data;
+    thaw_json *s = l->summary;
+    thaw_json_set_string(s, "kind", "ladder");
+    thaw_json_set_string(s, "name", l->config->name);
+    thaw_json_set_string(s, "output", l->config->output);
+    thaw_json_set_string(s, "version", thaw_version());
+    thaw_json_set_string(s, "mode", l->config->ladder.mode == 0 ? "sequential" : "exhaustive");
+    thaw_json_set_int(s, "seed", l->config->seed);
+    thaw_json_set_int(s, "seeds", l->S);
+    thaw_json_set_int(s, "shards", l->config->train.shards);
+    thaw_json_set_int(s, "epochs", l->config->train.epochs);
+    thaw_json_set_int(s, "batch", l->config->train.batch);
+    thaw_json_set_bool(s, "head_from_frozen", l->config->ladder.head_from_frozen);
+    thaw_json_set_bool(s, "augmented", !thaw_augment_none(&d->augment));
+    thaw_json_set_double(s, "slice_floor", l->config->ladder.slice_floor);
+    thaw_json_set_string(s, "dataset", d->file);
+    thaw_json_set_digest(s, "dataset_digest", thaw_dataset_digest(l->dataset));
+    thaw_json_set_string(s, "backbone", l->config->model.backbone);
+    thaw_json_set_strings(s, "classes", thaw_dataset_class_names(l->dataset), l->K);
+    thaw_json *splits = thaw_json_set_object(s, "splits");
+    describe_split(l, d->train, splits);
+    describe_split(l, d->val, splits);
+    describe_split(l, d->gate, splits);
+    describe_split(l, d->test, splits);
+    describe_design(l, thaw_json_set_object(s, "design"));
+    l->rung_rows = thaw_json_set_array(s, "rungs");
+    l->comparisons = thaw_json_set_array(s, "comparisons");
+    return THAW_OK;
+}
+
+/* ---- A rung that is done ------------------------------------------------------------------------------------------ */
+
+static double mean_of(const ladder *l, const ladder_rung *r, const char *path)
+{
+    double sum = 0;
+    for (int64_t s = 0; s < l->S; s++)
+        sum += thaw_json_double_or(r->seeds[s].summary, path, NAN);
+    return sum / (double)l->S;
+}
+
+static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "candidates");
+    for (int64_t i = 0; i < r->candidates; i++) {
+        const ladder_trial *t = &r->search[i];
+        thaw_json *row = thaw_json_add_object(list);
+        const char *rate = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN ? "rates.head"
+                           : r->rung.kind == THAW_RUNG_PEFT                                      ? "rates.adapter"
+                                                                                                 : "rates.backbone";
+        thaw_json_set_bool(row, "diverged", t->diverged);
+        thaw_json_set_double(row, "rate", thaw_json_double_or(t->summary, rate, NAN));
+        thaw_json_set_double(row, "val.accuracy", thaw_json_double_or(t->summary, "val.accuracy", NAN));
+        thaw_json_set_double(row, "val.loss", thaw_json_double_or(t->summary, "val.loss", NAN));
+        thaw_json_set_string(row, "directory", t->directory);
+    }
+    thaw_json_set_int(out, "chosen_candidate", r->chosen);
+    thaw_json_set_bool(out, "at_edge", r->candidates > 1 && (r->chosen == 0 || r->chosen == r->candidates - 1));
+    thaw_json *rates = thaw_json_set_object(out, "rates");
+    thaw_json_set_double(rates, "head", r->rates.head);
+    thaw_json_set_double(rates, "backbone", r->rates.backbone);
+    thaw_json_set_double(rates, "adapter", r->rates.adapter < 0 ? r->rates.head : r->rates.adapter);
+    thaw_json_set_double(rates, "layer_decay", r->rates.layer_decay);
+    thaw_json_set_string(rates, "reason", r->reason_text);
+    (void)l;
+}
+
+static void describe_seeds(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "seeds");
+    for (int64_t s = 0; s < l->S; s++) {
+        const thaw_json *run = r->seeds[s].summary;
+        double right = 0;
+        for (int64_t i = 0; i < l->N; i++)
+            right += (double)r->right[s * l->N + i];
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_int(row, "seed", l->config->seed + s);
+        thaw_json_set_string(row, "directory", r->seeds[s].directory);
+        thaw_json_set_double(row, "train_accuracy", thaw_json_double_or(run, "train.accuracy", NAN));
+        thaw_json_set_double(row, "val_accuracy", thaw_json_double_or(run, "val.accuracy", NAN));
+        thaw_json_set_double(row, "gate_accuracy", right / (double)l->N);
+        thaw_json_set_int(row, "selected_epoch", thaw_json_int_or(run, "selected_epoch", -1));
+        thaw_json_set_string(row, "state_digest", thaw_json_string_or(run, "state_digest", ""));
+    }
+}
+
+static void describe_slices(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "slices");
+    for (int64_t slice = 0; slice < thaw_dataset_slice_count(l->dataset); slice++) {
+        const uint8_t *mask = thaw_dataset_slice_mask(l->dataset, l->gate, slice);
+        int64_t n = 0;
+        double right = 0;
+        for (int64_t i = 0; i < l->N; i++) {
+            n += mask[i] != 0;
+            for (int64_t s = 0; mask[i] != 0 && s < l->S; s++)
+                right += (double)r->right[s * l->N + i] / (double)l->S;
+        }
+        /* Seeds share the samples, so the interval is that of one seed's worth of samples. */
+        const thaw_interval interval = thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_string(row, "name", thaw_dataset_slice_name(l->dataset, slice));
+        thaw_json_set_string(row, "description", thaw_dataset_slice_description(l->dataset, slice));
+        thaw_json_set_int(row, "samples", n);
+        thaw_json_set_double(row, "accuracy", n > 0 ? right / (double)n : NAN);
+        thaw_json_set_double(row, "low", interval.low);
+        thaw_json_set_double(row, "high", interval.high);
+        thaw_json_set_bool(row, "failing", n > 0 && interval.high < l->config->ladder.slice_floor);
+    }
+}
+
+/* Over all trials of the rung, search included: what the answer cost. */
+static void describe_cost(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    double core_seconds = 0;
+    int64_t trials = 0;
+    for (int64_t i = 0; i < r->candidates; i++) {
+        core_seconds += thaw_json_double_or(r->search[i].summary, "core_seconds", 0);
+        trials++;
+    }
+    for (int64_t s = 1; s < l->S; s++) {
+        core_seconds += thaw_json_double_or(r->seeds[s].summary, "core_seconds", 0);
+        trials++;
+    }
+    const thaw_json *first = r->seeds[0].summary;
+    thaw_json *cost = thaw_json_set_object(out, "cost");
+    thaw_json_set_int(cost, "trials", trials);
+    thaw_json_set_double(cost, "core_seconds", core_seconds);
+    thaw_json_set_double(cost, "core_seconds_per_run", mean_of(l, r, "core_seconds"));
+    thaw_json_set_double(cost, "samples_per_second", mean_of(l, r, "samples_per_second"));
+    thaw_json_set_int(cost, "allreduce_bytes_per_step", thaw_json_int_or(first, "allreduce_bytes_per_step", 0));
+    thaw_json_set_int(cost, "peak_rss_bytes_per_rank", thaw_json_int_or(first, "peak_rss_bytes_per_rank", 0));
+    thaw_json_set_bool(cost, "cached_features", thaw_json_bool_or(first, "cached_features", false));
+}
+
+static void describe_drift(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    thaw_json *drift = thaw_json_set_object(out, "drift");
+    thaw_json_set_double(drift, "cka", mean_of(l, r, "drift.cka"));
+    thaw_json_set_double(drift, "cosine", mean_of(l, r, "drift.cosine"));
+    thaw_json *blocks = thaw_json_set_object(drift, "blocks");
+    const thaw_json *first = thaw_json_find(r->seeds[0].summary, "drift.blocks");
+    for (const thaw_json *b = thaw_json_first(first); b != NULL; b = thaw_json_next(b)) {
+        thaw_str path = {0};
+        thaw_str_printf(&path, "drift.blocks.%s", thaw_json_key(b));
+        thaw_json_set_double(blocks, thaw_json_key(b), mean_of(l, r, thaw_str_c(&path)));
+        thaw_str_clear(&path);
+    }
+}
+
+thaw_status ladder_describe_rung(ladder *l, int64_t index)
+{
+    const ladder_rung *r = &l->rungs[index];
+    const thaw_json *first = r->seeds[0].summary;
+    thaw_json *out = thaw_json_add_object(l->rung_rows);
+    thaw_json_set_string(out, "name", r->name);
+    thaw_json_set_string(out, "trains", thaw_json_string_or(first, "trains", ""));
+    thaw_json *parameters = thaw_json_set_object(out, "parameters");
+    thaw_json_set_int(parameters, "total", thaw_json_int_or(first, "parameters.total", 0));
+    thaw_json_set_int(parameters, "trainable", thaw_json_int_or(first, "parameters.trainable", 0));
+    thaw_json *gate = thaw_json_set_object(out, "gate");
+    thaw_json_set_double(gate, "accuracy", r->gate_accuracy);
+    thaw_json_set_double(gate, "low", r->gate_low);
+    thaw_json_set_double(gate, "high", r->gate_high);
+    thaw_json *val = thaw_json_set_object(out, "val");
+    thaw_json_set_double(val, "accuracy", r->val_accuracy);
+    thaw_json_set_double(out, "train_val_gap", mean_of(l, r, "train.accuracy") - r->val_accuracy);
+    describe_search(l, r, out);
+    describe_seeds(l, r, out);
+    describe_slices(l, r, out);
+    describe_cost(l, r, out);
+    describe_drift(l, r, out);
+    thaw_json_set_ints(out, "confusion", r->confusion, l->K * l->K);
+    return THAW_OK;
+}
+
+/* ---- The choice --------------------------------------------------------------------------------------------------- */
+
+/* The one-standard-error rule beside our verdicts: a second opinion, quoted as such. */
+static thaw_status second_opinion(ladder *l)
+{
+    double *mean = NULL;
+    double *se = NULL;
+    int64_t *index = NULL;
+    int64_t n = 0;
+    const thaw_bootstrap how = ladder_bootstrap(l->config);
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&mean, l->count, sizeof *mean));
+    THAW_TRY_TO(thaw_alloc(&se, l->count, sizeof *se));
+    THAW_TRY_TO(thaw_alloc(&index, l->count, sizeof *index));
+    for (int64_t i = 0; i < l->count; i++) {
+        if (l->rungs[i].done && l->rungs[i].rung.kind != THAW_RUNG_SCRATCH) {
+            index[n] = i;
+            mean[n++] = l->rungs[i].gate_accuracy;
+        }
+    }
+    const int64_t best = thaw_best_rung(mean, n);
+    for (int64_t i = 0; i < n; i++) {
+        const thaw_scores scores = {.a = l->rungs[index[i]].right,
+                                    .b = l->rungs[index[best]].right,
+                                    .seeds = l->S,
+                                    .N = l->N,
+                                    .cluster = l->cluster};
+        thaw_paired pair;
+        THAW_TRY_TO(thaw_paired_compare(&scores, &how, &pair));
+        se[i] = pair.se;
+    }
+    const int64_t pick = thaw_one_se_rule(mean, se, n);
+    thaw_json_set_string(l->summary, "one_se_rung", l->rungs[index[pick]].name);
+    thaw_json_set_string(l->summary, "best_mean_rung", l->rungs[index[best]].name);
+    status = THAW_OK;
+done:
+    thaw_free(&index);
+    thaw_free(&se);
+    thaw_free(&mean);
+    return status;
+}
+
+/* Transfer of the chosen rung against scratch, taken up to the top level. */
+static void describe_transfer(ladder *l)
+{
+    thaw_json *out = thaw_json_set_object(l->summary, "transfer");
+    const thaw_json *list = thaw_json_find(l->summary, "transfer_comparisons");
+    thaw_json_set_string(out, "against", "scratch");
+    thaw_json_set_string(out, "rung", l->rungs[l->best].name);
+    for (const thaw_json *row = thaw_json_first(list); row != NULL; row = thaw_json_next(row)) {
+        if (strcmp(thaw_json_string_or(row, "b", ""), l->rungs[l->best].name) != 0)
+            continue;
+        thaw_json_set_string(out, "verdict", thaw_json_string_or(row, "transfer_verdict", ""));
+        thaw_json_set_double(out, "delta", thaw_json_double_or(row, "delta", NAN));
+        thaw_json_set_double(out, "low", thaw_json_double_or(row, "low", NAN));
+        thaw_json_set_double(out, "high", thaw_json_double_or(row, "high", NAN));
+        thaw_json_set_string(out, "explanation", thaw_json_string_or(row, "transfer_explanation", ""));
+    }
+}
+
+thaw_status ladder_describe_choice(ladder *l)
+{
+    thaw_json *not_run = thaw_json_set_array(l->summary, "not_run");
+    for (int64_t i = 0; i < l->count; i++) {
+        if (!l->rungs[i].done)
+            thaw_json_add_string(not_run, l->rungs[i].name);
+    }
+    thaw_json_set_string(l->summary, "chosen", l->rungs[l->best].name);
+    thaw_json_set_string(l->summary, "chosen_directory", l->rungs[l->best].seeds[0].directory);
+    describe_transfer(l);
+    return second_opinion(l);
+}

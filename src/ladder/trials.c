@@ -1,0 +1,232 @@
+#include "ladder/ladder_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Trials: their configs, their directories, where they run, what came out. */
+
+static const thaw_doubles *candidates_of(const thaw_config *config, thaw_rung_kind kind)
+{
+    const thaw_ladder_config *l = &config->ladder;
+    switch (kind) {
+    case THAW_RUNG_SCRATCH:
+        return &l->search_scratch;
+    case THAW_RUNG_FROZEN:
+        return &l->search_head;
+    case THAW_RUNG_PEFT:
+        return &l->search_adapter;
+    case THAW_RUNG_PARTIAL:
+    case THAW_RUNG_FULL:
+        break;
+    }
+    return &l->search_backbone;
+}
+
+/* Directory names: a rung's text may hold what a path should not. */
+static void name_directory(const ladder *l, const ladder_rung *r, int64_t candidate, int64_t seed, char *out)
+{
+    char name[THAW_RUNG_TEXT];
+    thaw_copy(name, sizeof name, r->name);
+    for (char *c = name; *c != '\0'; c++) {
+        if (strchr(":/*,?", *c) != NULL)
+            *c = '_';
+    }
+    thaw_format(out, LADDER_PATH, "%s/trials/%s-lr%lld-seed%lld", l->config->output, name, (long long)candidate,
+                (long long)(l->config->seed + seed));
+}
+
+/* The rung whose head rate and head others build on. */
+static const ladder_rung *frozen_rung(const ladder *l)
+{
+    for (int64_t i = 0; i < l->count; i++) {
+        if (l->rungs[i].rung.kind == THAW_RUNG_FROZEN && l->rungs[i].done)
+            return &l->rungs[i];
+    }
+    return NULL;
+}
+
+static thaw_rates rates_of(const ladder *l, ladder_rung *r, int64_t candidate)
+{
+    const double rate = candidates_of(l->config, r->rung.kind)->items[candidate];
+    const ladder_rung *frozen = frozen_rung(l);
+    thaw_rates rates = l->config->rates;
+    const char *what = "head";
+    if (frozen != NULL)
+        rates.head = frozen->rates.head;
+    if (r->rung.kind == THAW_RUNG_SCRATCH) {
+        rates.head = rates.backbone = rate;
+        rates.layer_decay = 1;
+        what = "one rate for the whole network";
+    } else if (r->rung.kind == THAW_RUNG_FROZEN) {
+        rates.head = rate;
+    } else if (r->rung.kind == THAW_RUNG_PEFT) {
+        rates.adapter = rate;
+        what = "adapter";
+    } else {
+        rates.backbone = rate;
+        what = "backbone";
+    }
+    thaw_format(r->reason_text, sizeof r->reason_text, "%s: searched over %lld candidates on val with the first seed%s", what,
+                (long long)r->candidates,
+                frozen == NULL || r->rung.kind == THAW_RUNG_SCRATCH ? "" : "; head: the frozen rung's choice");
+    rates.reason = r->reason_text;
+    return rates;
+}
+
+/* The ladder's config with what this trial changes; everything else is the same for all rungs. */
+static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_trial *trial, thaw_config *out)
+{
+    const ladder_rung *frozen = frozen_rung(l);
+    const bool warm_head = l->config->ladder.head_from_frozen && frozen != NULL &&
+                           (r->rung.kind == THAW_RUNG_PARTIAL || r->rung.kind == THAW_RUNG_FULL);
+    thaw_str head = {0};
+    thaw_config changed = *l->config;
+    if (warm_head)
+        thaw_path_join(&head, frozen->seeds[trial->seed].directory, "adaptation.h5");
+    changed.output = (char *)trial->directory;
+    changed.rung = r->name;
+    changed.seed = l->config->seed + trial->seed;
+    changed.rates = rates_of(l, r, trial->candidate);
+    changed.train.head_from = warm_head ? head.data : l->config->train.head_from;
+    changed.train.save_backbone = (char *)"";
+    const thaw_status status = thaw_config_copy(&changed, out);
+    thaw_str_clear(&head);
+    return status;
+}
+
+/* A trial whose numbers blew up is over: the marker keeps --resume from trying it again. */
+static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *trial)
+{
+    if (thaw_comm_rank(group) != 0)
+        return THAW_OK;
+    thaw_json *row = thaw_json_new_object();
+    thaw_str path = {0};
+    thaw_json_set_bool(row, "complete", true);
+    thaw_json_set_bool(row, "diverged", true);
+    thaw_json_set_string(row, "message", thaw_error_last()->message);
+    thaw_path_join(&path, trial->directory, "summary.json");
+    const thaw_status status = thaw_json_write(thaw_str_c(&path), row);
+    thaw_str_clear(&path);
+    thaw_json_free(&row);
+    return status;
+}
+
+static thaw_status run_trial(const ladder *l, thaw_comm *group, ladder_rung *r, const ladder_trial *trial)
+{
+    const thaw_run_options options = {
+        .resume = true, .quiet = true, .predict_gate = true};
+    thaw_config config = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
+    status = thaw_train_run(group, &config, &options);
+    if (status == THAW_ERR_NUMERIC)
+        status = thaw_agree(group, mark_diverged(group, trial));
+done:
+    thaw_config_clear(&config);
+    return status;
+}
+
+/* Trials go to the groups in turn; every group works through its share, then all agree. */
+static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *group, ladder_rung *r,
+                              const ladder_trial *trials, int64_t count)
+{
+    const int64_t width = l->config->ladder.ranks_per_trial;
+    const int64_t groups = thaw_comm_size(world) / width;
+    const int64_t mine = thaw_comm_rank(world) / width;
+    thaw_status status = THAW_OK;
+    for (int64_t i = mine; i < count && status == THAW_OK; i += groups)
+        status = run_trial(l, group, r, &trials[i]);
+    return thaw_agree(world, status);
+}
+
+static thaw_status load_summary(ladder_trial *trial)
+{
+    thaw_str path = {0};
+    thaw_path_join(&path, trial->directory, "summary.json");
+    thaw_json_free(&trial->summary);
+    thaw_status status = thaw_json_read(thaw_str_c(&path), &trial->summary);
+    if (status == THAW_OK && thaw_json_bool_or(trial->summary, "diverged", false)) {
+        trial->diverged = true;
+        thaw_json_free(&trial->summary);
+    }
+    thaw_str_clear(&path);
+    return status;
+}
+
+/* Small files, read by every rank after all have written theirs. */
+static thaw_status load_summaries(thaw_comm *world, ladder_trial *trials, int64_t count)
+{
+    thaw_status status = THAW_OK;
+    for (int64_t i = 0; i < count && status == THAW_OK; i++)
+        status = load_summary(&trials[i]);
+    return thaw_agree(world, status);
+}
+
+/* Best val accuracy; then lower val loss; then the smaller rate, which comes first in a sensible list. -1: all diverged. */
+static int64_t choose(const ladder_trial *trials, int64_t count)
+{
+    int64_t best = -1;
+    double best_accuracy = 0;
+    double best_loss = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (trials[i].diverged)
+            continue;
+        const double accuracy = thaw_json_double_or(trials[i].summary, "val.accuracy", NAN);
+        const double loss = thaw_json_double_or(trials[i].summary, "val.loss", NAN);
+        if (best < 0 || accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss)) {
+            best = i;
+            best_accuracy = accuracy;
+            best_loss = loss;
+        }
+    }
+    return best;
+}
+
+static thaw_status allocate(ladder *l, ladder_rung *r)
+{
+    r->candidates = candidates_of(l->config, r->rung.kind)->count;
+    THAW_TRY(thaw_alloc(&r->search, r->candidates, sizeof *r->search));
+    THAW_TRY(thaw_alloc(&r->seeds, l->S, sizeof *r->seeds));
+    for (int64_t i = 0; i < r->candidates; i++) {
+        r->search[i].candidate = i;
+        name_directory(l, r, i, 0, r->search[i].directory);
+    }
+    return THAW_OK;
+}
+
+static thaw_status plan_seeds(ladder *l, ladder_rung *r)
+{
+    r->chosen = choose(r->search, r->candidates);
+    THAW_CHECK(r->chosen >= 0, THAW_ERR_NUMERIC, "rung %s: training diverged at every candidate rate; lower the rates of the search",
+               r->name);
+    for (int64_t s = 0; s < l->S; s++) {
+        r->seeds[s].candidate = r->chosen;
+        r->seeds[s].seed = s;
+        name_directory(l, r, r->chosen, s, r->seeds[s].directory);
+    }
+    r->rates = rates_of(l, r, r->chosen);
+    return THAW_OK;
+}
+
+static thaw_status check_seeds(const ladder *l, const ladder_rung *r)
+{
+    for (int64_t s = 0; s < l->S; s++)
+        THAW_CHECK(!r->seeds[s].diverged, THAW_ERR_NUMERIC,
+                   "rung %s: seed %lld diverged at the rate chosen with the first seed (%s); lower the rates of the search",
+                   r->name, (long long)(l->config->seed + s), r->seeds[s].directory);
+    return THAW_OK;
+}
+
+thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index)
+{
+    ladder_rung *r = &l->rungs[index];
+    THAW_TRY(thaw_agree(world, allocate(l, r)));
+    THAW_TRY(run_trials(l, world, group, r, r->search, r->candidates));
+    THAW_TRY(load_summaries(world, r->search, r->candidates));
+    THAW_TRY(thaw_agree(world, plan_seeds(l, r)));
+    THAW_TRY(run_trials(l, world, group, r, r->seeds + 1, l->S - 1));
+    THAW_TRY(load_summaries(world, r->seeds, l->S));
+    THAW_TRY(thaw_agree(world, check_seeds(l, r)));
+    r->done = true;
+    return ladder_load_gate(l, world, index);
+}

@@ -93,6 +93,17 @@ thaw_status thaw_sum(thaw_comm *comm, int a)
     return THAW_OK;
 }
 C
+with src/base/a.c 'the site disk of thaw_fault is not listed' <<'C'
+#include "thaw/base.h"
+
+bool full(void)
+{
+    return thaw_fault("disk");
+}
+C
+with src/base/faults.def 'no thaw_fault("disk") in src' <<'C'
+THAW_FAULT_SITE(disk)
+C
 yes 'int x;' | head -601 | with src/base/a.c 'a.c:600: the file has 601 lines'
 with tools/a 'tools/a:' <<'C'
 #!/bin/sh

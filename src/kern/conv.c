@@ -3,14 +3,29 @@
 
 #include "kern/kern_impl.h"
 
+static size_t gather(const kern_isa *isa, const conv_gather *g, const float *in, const float *w,
+                     const float *bias, float *out, bool accumulate, void *workspace)
+{
+    return conv_winograd_fits(g)
+               ? conv_winograd_gather(isa, g, in, w, bias, out, accumulate, workspace)
+               : conv_gather_run(isa, g, in, w, bias, out, accumulate, workspace);
+}
+
+static size_t gather_weights(const kern_isa *isa, const conv_gather *g, const float *x,
+                             const float *dy, float *dw, void *workspace)
+{
+    return conv_winograd_fits(g) ? conv_winograd_weights(isa, g, x, dy, dw, workspace)
+                                 : conv_weights_run(isa, g, x, dy, dw, workspace);
+}
+
 static size_t tiled_workspace(const thaw_kern *k, const thaw_conv2d *shape)
 {
     const kern_isa *isa = kern_isa_of(k);
     conv_gather forward = conv_forward_gather(shape);
     conv_gather backward = conv_backward_gather(shape);
-    size_t most = conv_gather_run(isa, &forward, NULL, NULL, NULL, NULL, false, NULL);
-    size_t data = conv_gather_run(isa, &backward, NULL, NULL, NULL, NULL, false, NULL);
-    size_t weights = conv_weights_run(isa, &forward, NULL, NULL, NULL, NULL);
+    size_t most = gather(isa, &forward, NULL, NULL, NULL, NULL, false, NULL);
+    size_t data = gather(isa, &backward, NULL, NULL, NULL, NULL, false, NULL);
+    size_t weights = gather_weights(isa, &forward, NULL, NULL, NULL, NULL);
     most = data > most ? data : most;
     return weights > most ? weights : most;
 }
@@ -23,21 +38,21 @@ static int64_t group_weights(const thaw_conv2d *s)
 static void tiled_forward(const thaw_kern *k, const thaw_conv2d *s, const float *x, const float *w,
                           const float *bias, float *y, void *workspace)
 {
-    conv_gather gather = conv_forward_gather(s);
+    conv_gather problem = conv_forward_gather(s);
     for (int64_t g = 0; g < s->groups; g++)
-        conv_gather_run(kern_isa_of(k), &gather, x + g * gather.in_channels * s->H * s->W,
-                        w + g * group_weights(s), bias ? bias + g * gather.out_channels : NULL,
-                        y + g * gather.out_channels * s->OH * s->OW, false, workspace);
+        gather(kern_isa_of(k), &problem, x + g * problem.in_channels * s->H * s->W,
+               w + g * group_weights(s), bias ? bias + g * problem.out_channels : NULL,
+               y + g * problem.out_channels * s->OH * s->OW, false, workspace);
 }
 
 static void tiled_backward_data(const thaw_kern *k, const thaw_conv2d *s, const float *w,
                                 const float *dy, float *dx, bool accumulate, void *workspace)
 {
-    conv_gather gather = conv_backward_gather(s);
+    conv_gather problem = conv_backward_gather(s);
     for (int64_t g = 0; g < s->groups; g++)
-        conv_gather_run(kern_isa_of(k), &gather, dy + g * gather.in_channels * s->OH * s->OW,
-                        w + g * group_weights(s), NULL, dx + g * gather.out_channels * s->H * s->W,
-                        accumulate, workspace);
+        gather(kern_isa_of(k), &problem, dy + g * problem.in_channels * s->OH * s->OW,
+               w + g * group_weights(s), NULL, dx + g * problem.out_channels * s->H * s->W,
+               accumulate, workspace);
 }
 
 static void add_bias_gradient(const thaw_conv2d *s, const float *dy, float *dbias)
@@ -54,11 +69,11 @@ static void add_bias_gradient(const thaw_conv2d *s, const float *dy, float *dbia
 static void tiled_backward_weights(const thaw_kern *k, const thaw_conv2d *s, const float *x,
                                    const float *dy, float *dw, float *dbias, void *workspace)
 {
-    conv_gather gather = conv_forward_gather(s);
+    conv_gather problem = conv_forward_gather(s);
     for (int64_t g = 0; g < s->groups; g++)
-        conv_weights_run(kern_isa_of(k), &gather, x + g * gather.in_channels * s->H * s->W,
-                         dy + g * gather.out_channels * s->OH * s->OW, dw + g * group_weights(s),
-                         workspace);
+        gather_weights(kern_isa_of(k), &problem, x + g * problem.in_channels * s->H * s->W,
+                       dy + g * problem.out_channels * s->OH * s->OW, dw + g * group_weights(s),
+                       workspace);
     if (dbias)
         add_bias_gradient(s, dy, dbias);
 }

@@ -78,6 +78,14 @@ size_t conv_gather_run(const kern_isa *isa, const conv_gather *g, const float *i
 size_t conv_weights_run(const kern_isa *isa, const conv_gather *g, const float *x, const float *dy,
                         float *dw, void *workspace);
 
+/* The same by minimal filtering, for the gathers that it fits. */
+bool conv_winograd_fits(const conv_gather *g);
+size_t conv_winograd_gather(const kern_isa *isa, const conv_gather *g, const float *in,
+                            const float *w, const float *bias, float *out, bool accumulate,
+                            void *workspace);
+size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const float *x,
+                             const float *dy, float *dw, void *workspace);
+
 /* Weights of output channels [first, first + width) as [kh][slot][in channel][width], zero beyond out_channels; kw_of_slot
  * gives the order of the columns. Taps that no output uses are left out (their place stays as it is). */
 void conv_pack_weights(const conv_gather *g, const int64_t *kw_of_slot, int64_t first,

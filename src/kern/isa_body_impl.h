@@ -90,8 +90,9 @@ INLINE void tile(const int rows, const int vectors, const bool unit, const kern_
 TILE(1, 1)
 TILE(2, 1)
 TILE(3, 1)
-TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1)
-    TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+TILE(4, 1)
+TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1)
+    TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 #if MANY_REGISTERS
         TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2)
             TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
@@ -200,6 +201,8 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
     }
 }
 
+#include "kern/isa_winograd_impl.h"
+
 /* clang-format off */
 #define TILES_12(kind) NULL, kind##_1_1, kind##_2_1, kind##_3_1, kind##_4_1, kind##_5_1, kind##_6_1, kind##_7_1, \
                        kind##_8_1, kind##_9_1, kind##_10_1, kind##_11_1, kind##_12_1
@@ -218,6 +221,8 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
     {                                                                                              \
         .name = title, .lanes = LANES, .most_rows = MOST_ROWS,                                     \
         .strided = {{ONE(strided)}, {TWO(strided)}}, .unit = {{ONE(unit)}, {TWO(unit)}},           \
-        .transpose = transpose, .transpose_out = transpose_out                                     \
+        .transpose = transpose, .transpose_out = transpose_out, .winograd_input = winograd_input,  \
+        .winograd_output = winograd_output, .winograd_gradient = winograd_gradient,                \
+        .winograd_weight = winograd_weight, .winograd_weight_gradient = winograd_weight_gradient   \
     }
 /* clang-format on */

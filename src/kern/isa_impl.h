@@ -23,6 +23,9 @@ typedef struct kern_tile_run {
 
 typedef void kern_tile(const kern_tile_run *run, const float *a, const float *b, float *c);
 
+typedef void kern_transform(int64_t channels, const float *in, int64_t in_row, int64_t in_column,
+                            float *out, int64_t out_row, int64_t out_column);
+
 enum { KERN_MOST_LANES = 16, KERN_MOST_ROWS = 16 };
 
 typedef struct kern_isa {
@@ -37,6 +40,9 @@ typedef struct kern_isa {
     /* out[j][i] = or += (add) in[i][j] + bias[j] (NULL: none). */
     void (*transpose_out)(int64_t rows, int64_t columns, const float *in, int64_t in_stride,
                           float *out, int64_t out_stride, const float *bias, bool add);
+    /* Winograd's transforms: squares of pixels (or taps, or points) to squares, `channels` (a multiple of lanes) floats each. */
+    kern_transform *winograd_input, *winograd_output, *winograd_gradient, *winograd_weight,
+        *winograd_weight_gradient;
 } kern_isa;
 
 extern const kern_isa kern_isa_portable;

@@ -1,0 +1,340 @@
+/* conv_winograd.c - 3x3 convolutions of stride 1 by minimal filtering F(4x4, 3x3): 36 products of matrices instead of a sum
+ * over nine taps, a quarter of the multiplications. Lavin & Gray 2016, arXiv:1509.09308.
+ *
+ * All 36 planes of a piece of work stay in the second-level cache: pixels -> points (tiles x channels) -> products with
+ * the transformed weights -> pixels. */
+#include "kern/conv_impl.h"
+
+#include <string.h>
+
+enum { POINTS = 36, SIDE = 6, STEP = 4, POINT_BYTES = 288 * 1024, PLANE_GAP = 16 };
+
+typedef struct winograd {
+    const kern_isa *isa;
+    const conv_gather *g;
+    int64_t shift_h, shift_w;    /* of the first tile's first pixel; not positive */
+    int64_t tiles_h, tiles_w;    /* of one image */
+    int64_t images, tile_rows;   /* one piece of work */
+    int64_t width, rows;         /* of one image's part in pixel scratch, with borders */
+    int64_t in_pitch, out_pitch; /* channels rounded up to vectors */
+    int64_t most_tiles;
+    int64_t in_plane,
+        out_plane; /* floats from one point's plane to the next; never a multiple of 4 KiB */
+    float *pixels, *points; /* of the input */
+    float *weights; /* gather: block after block (36, in_channels, block); else gradient sums */
+    float *out_points, *out_pixels; /* of the output; of dy for weight gradients */
+    float *taps;                    /* one block of weights, (9, in_channels, block) */
+} winograd;
+
+bool conv_winograd_fits(const conv_gather *g)
+{
+    const conv_axis *axes[2] = {&g->h, &g->w};
+    int64_t work = POINTS;
+    for (int i = 0; i < 2; i++) {
+        const conv_axis *a = axes[i];
+        int64_t shift = a->step < 0 ? a->shift - 2 : a->shift;
+        if (a->taps != 3 || a->scale != 1 || a->divisor != 1 || (a->step != 1 && a->step != -1) ||
+            shift > 0)
+            return false;
+        work *= conv_parts(a->count, STEP);
+    }
+    /* The transforms cost about as much again as the products with few channels, and edge tiles compute for nothing. */
+    return g->in_channels >= 16 && g->out_channels >= 16 &&
+           work * 9 <= 5 * g->h.count * g->w.count * 9;
+}
+
+static int64_t clamp(int64_t value, int64_t most)
+{
+    value = value < most ? value : most;
+    return value < 1 ? 1 : value;
+}
+
+static winograd describe(const kern_isa *isa, const conv_gather *g)
+{
+    winograd p = {.isa = isa, .g = g};
+    p.shift_h = g->h.step < 0 ? g->h.shift - 2 : g->h.shift;
+    p.shift_w = g->w.step < 0 ? g->w.shift - 2 : g->w.shift;
+    p.tiles_h = conv_parts(g->h.count, STEP);
+    p.tiles_w = conv_parts(g->w.count, STEP);
+    p.in_pitch = conv_round(g->in_channels, isa->lanes);
+    p.out_pitch = conv_round(g->out_channels, isa->lanes);
+    int64_t least = STEP * p.tiles_w + 2;
+    p.width = g->w.size - p.shift_w > least ? g->w.size - p.shift_w : least;
+    /* Weights that do not fit the cache are read once a piece: then larger pieces pay. */
+    int64_t bytes = g->in_channels * g->out_channels * POINTS * (int64_t)sizeof(float) / 2;
+    bytes = bytes > POINT_BYTES ? bytes : POINT_BYTES;
+    int64_t tiles =
+        clamp(bytes / (POINTS * p.in_pitch * (int64_t)sizeof(float)), g->B * p.tiles_h * p.tiles_w);
+    int64_t whole = p.tiles_h * p.tiles_w;
+    p.images = tiles < 2 * whole ? 1 : conv_parts(g->B, conv_parts(g->B, tiles / whole));
+    p.tile_rows = tiles >= whole ? p.tiles_h : clamp(tiles / p.tiles_w, p.tiles_h);
+    p.tile_rows = conv_parts(p.tiles_h, conv_parts(p.tiles_h, p.tile_rows));
+    p.rows = STEP * p.tile_rows + 2;
+    p.most_tiles = p.images * p.tile_rows * p.tiles_w;
+    p.in_plane = p.most_tiles * p.in_pitch + PLANE_GAP;
+    return p;
+}
+
+typedef struct piece {
+    int64_t first_image, images, first_row, rows; /* rows of tiles */
+} piece;
+
+/* The pixels of one array, (images, rows, width, pitch), zero outside the image; `top` and `left`: the image's place
+ * relative to the scratch. */
+typedef struct pixel_box {
+    int64_t rows, width, top, left, pitch;
+} pixel_box;
+
+static void fill_pixels(const kern_isa *isa, const pixel_box *box, int64_t images, int64_t channels,
+                        int64_t H, int64_t W, const float *in, int64_t in_image, float *out)
+{
+    memset(out, 0, (size_t)(images * box->rows * box->width * box->pitch) * sizeof(float));
+    int64_t first = box->top < 0 ? -box->top : 0;
+    int64_t last = H < box->rows - box->top ? H : box->rows - box->top;
+    if (last <= first)
+        return;
+    for (int64_t n = 0; n < images; n++)
+        isa->transpose(channels, (last - first) * W, in + n * in_image + first * W, H * W,
+                       out + ((n * box->rows + first + box->top) * box->width + box->left) *
+                                 box->pitch,
+                       box->pitch, W, box->width - W);
+}
+
+/* Pixels of every tile, `side` apart by STEP, to its row in each of the 36 planes. */
+static void to_points(const winograd *p, const piece *part, kern_transform *transform,
+                      const pixel_box *box, const float *pixels, float *points, int64_t plane)
+{
+    int64_t tile = 0;
+    for (int64_t n = 0; n < part->images; n++)
+        for (int64_t i = 0; i < part->rows; i++)
+            for (int64_t j = 0; j < p->tiles_w; j++, tile++)
+                transform(box->pitch,
+                          pixels +
+                              ((n * box->rows + STEP * i) * box->width + STEP * j) * box->pitch,
+                          box->width * box->pitch, box->pitch, points + tile * box->pitch,
+                          SIDE * plane, plane);
+}
+
+static void input_points(const winograd *p, const piece *part, const float *in)
+{
+    const conv_gather *g = p->g;
+    pixel_box box = {STEP * part->rows + 2, p->width, -p->shift_h - STEP * part->first_row,
+                     -p->shift_w, p->in_pitch};
+    fill_pixels(p->isa, &box, part->images, g->in_channels, g->h.size, g->w.size,
+                in + part->first_image * g->in_image, g->in_image, p->pixels);
+    to_points(p, part, p->isa->winograd_input, &box, p->pixels, p->points, p->in_plane);
+}
+
+static void transform_weights(const winograd *p, const float *w)
+{
+    const conv_gather *g = p->g;
+    int64_t order[3] = {0, 1, 2};
+    int64_t C = g->in_channels;
+    int64_t block = 0;
+    for (int64_t channel = 0; channel < g->out_channels; channel += block) {
+        block = conv_block_vectors(p->isa, g->out_channels - channel) * p->isa->lanes;
+        conv_pack_weights(g, order, channel, block, w, p->taps);
+        float *to = p->weights + channel * POINTS * C;
+        /* Backward data reads its window backwards: start at the last tap and walk back. */
+        int64_t row = (g->h.step < 0 ? -3 : 3) * C * block;
+        int64_t column = (g->w.step < 0 ? -1 : 1) * C * block;
+        const float *from =
+            p->taps + (g->h.step < 0 ? 6 : 0) * C * block + (g->w.step < 0 ? 2 : 0) * C * block;
+        p->isa->winograd_weight(C * block, from, row, column, to, SIDE * C * block, C * block);
+    }
+}
+
+/* Products of all planes for one block of output channels. */
+static void multiply(const winograd *p, int64_t tiles, int64_t channel, int vectors)
+{
+    static const int64_t start = 0;
+    int64_t C = p->g->in_channels;
+    int64_t block = vectors * p->isa->lanes;
+    kern_tile_run run = {.row_stride = p->in_pitch,
+                         .step_b = block,
+                         .steps = C,
+                         .segments = 1,
+                         .a_offset = &start,
+                         .b_offset = &start,
+                         .c_stride = block};
+    int64_t parts = conv_parts(tiles, p->isa->most_rows[vectors - 1]);
+    for (int64_t point = 0; point < POINTS; point++)
+        for (int64_t t = 0; t < parts; t++) {
+            int64_t first = conv_part(tiles, parts, t);
+            int64_t rows = conv_part(tiles, parts, t + 1) - first;
+            p->isa->strided[vectors - 1][rows](
+                &run, p->points + point * p->in_plane + first * p->in_pitch,
+                p->weights + (channel * POINTS + point * block) * C,
+                p->out_points + point * p->out_plane + first * block);
+        }
+}
+
+/* Output pixels of one tile, dropping those beyond the image. */
+static void output_tile(const winograd *p, const float *points, int64_t block, int64_t rows,
+                        int64_t columns, float *pixels)
+{
+    int64_t W = p->g->w.count;
+    if (rows == STEP && columns == STEP) {
+        p->isa->winograd_output(block, points, SIDE * p->out_plane, p->out_plane, pixels, W * block,
+                                block);
+        return;
+    }
+    float square[STEP * STEP * 2 * KERN_MOST_LANES];
+    p->isa->winograd_output(block, points, SIDE * p->out_plane, p->out_plane, square, STEP * block,
+                            block);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(pixels + i * W * block, square + i * STEP * block,
+               (size_t)(columns * block) * sizeof(float));
+}
+
+static void output_block(const winograd *p, const piece *part, int64_t channel, int64_t block,
+                         const float *bias, float *out, bool accumulate)
+{
+    const conv_gather *g = p->g;
+    int64_t W = g->w.count;
+    int64_t known = g->out_channels - channel < block ? g->out_channels - channel : block;
+    int64_t first = STEP * part->first_row;
+    int64_t rows = g->h.count - first < STEP * part->rows ? g->h.count - first : STEP * part->rows;
+    const float *points = p->out_points;
+    for (int64_t n = 0; n < part->images; n++) {
+        for (int64_t i = 0; i < part->rows; i++)
+            for (int64_t j = 0; j < p->tiles_w; j++, points += block)
+                output_tile(p, points, block, rows - STEP * i < STEP ? rows - STEP * i : STEP,
+                            W - STEP * j < STEP ? W - STEP * j : STEP,
+                            p->out_pixels + (STEP * i * W + STEP * j) * block);
+        p->isa->transpose_out(rows * W, known, p->out_pixels, block,
+                              out + (part->first_image + n) * g->out_image +
+                                  (channel * g->h.count + first) * W,
+                              g->h.count * W, bias ? bias + channel : NULL, accumulate);
+    }
+}
+
+/* Calls `run` for every piece of work. */
+typedef struct gather_call {
+    const float *in, *bias;
+    float *out;
+    bool accumulate;
+} gather_call;
+
+static void gather_piece(const winograd *p, const piece *part, const gather_call *call)
+{
+    const conv_gather *g = p->g;
+    input_points(p, part, call->in);
+    int64_t block = 0;
+    for (int64_t channel = 0; channel < g->out_channels; channel += block) {
+        int vectors = conv_block_vectors(p->isa, g->out_channels - channel);
+        block = vectors * p->isa->lanes;
+        multiply(p, part->images * part->rows * p->tiles_w, channel, vectors);
+        output_block(p, part, channel, block, call->bias, call->out, call->accumulate);
+    }
+}
+
+size_t conv_winograd_gather(const kern_isa *isa, const conv_gather *g, const float *in,
+                            const float *w, const float *bias, float *out, bool accumulate,
+                            void *workspace)
+{
+    winograd p = describe(isa, g);
+    conv_scratch scratch = conv_scratch_on(workspace);
+    int64_t block = 2 * isa->lanes;
+    p.out_plane = p.most_tiles * block + PLANE_GAP;
+    p.pixels = conv_take_floats(&scratch, p.images * p.rows * p.width * p.in_pitch);
+    p.points = conv_take_floats(&scratch, POINTS * p.in_plane);
+    p.out_points = conv_take_floats(&scratch, POINTS * p.out_plane);
+    p.out_pixels = conv_take_floats(&scratch, STEP * p.tile_rows * g->w.count * block);
+    p.weights = conv_take_floats(&scratch, POINTS * g->in_channels * p.out_pitch);
+    p.taps = conv_take_floats(&scratch, 9 * g->in_channels * block);
+    if (workspace == NULL)
+        return scratch.used;
+    transform_weights(&p, w);
+    gather_call call = {in, bias, out, accumulate};
+    for (int64_t n = 0; n < g->B; n += p.images)
+        for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
+            piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
+                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows};
+            gather_piece(&p, &part, &call);
+        }
+    return scratch.used;
+}
+
+/* ---- weight gradients ---- */
+
+static void gradient_points(const winograd *p, const piece *part, const float *dy)
+{
+    const conv_gather *g = p->g;
+    pixel_box box = {STEP * part->rows, STEP * p->tiles_w, -STEP * part->first_row, 0,
+                     p->out_pitch};
+    fill_pixels(p->isa, &box, part->images, g->out_channels, g->h.count, g->w.count,
+                dy + part->first_image * g->out_image, g->out_image, p->out_pixels);
+    to_points(p, part, p->isa->winograd_gradient, &box, p->out_pixels, p->out_points, p->out_plane);
+}
+
+static void add_products(const winograd *p, int64_t tiles)
+{
+    static const int64_t start = 0;
+    const conv_gather *g = p->g;
+    kern_tile_run run = {.step_a = p->in_pitch,
+                         .step_b = p->out_pitch,
+                         .steps = tiles,
+                         .segments = 1,
+                         .a_offset = &start,
+                         .b_offset = &start,
+                         .c_stride = p->out_pitch,
+                         .add = true};
+    for (int64_t point = 0; point < POINTS; point++)
+        for (int64_t channel = 0; channel < p->out_pitch;) {
+            int vectors = conv_block_vectors(p->isa, p->out_pitch - channel);
+            int64_t parts = conv_parts(g->in_channels, p->isa->most_rows[vectors - 1]);
+            for (int64_t t = 0; t < parts; t++) {
+                int64_t first = conv_part(g->in_channels, parts, t);
+                int64_t rows = conv_part(g->in_channels, parts, t + 1) - first;
+                p->isa->unit[vectors - 1][rows](
+                    &run, p->points + point * p->in_plane + first,
+                    p->out_points + point * p->out_plane + channel,
+                    p->weights + (point * g->in_channels + first) * p->out_pitch + channel);
+            }
+            channel += vectors * p->isa->lanes;
+        }
+}
+
+static void add_to_gradient(const winograd *p, float *dw)
+{
+    const conv_gather *g = p->g;
+    int64_t pitch = p->out_pitch;
+    int64_t plane = g->in_channels * pitch;
+    for (int64_t c = 0; c < g->in_channels; c++) {
+        p->isa->winograd_weight_gradient(pitch, p->weights + c * pitch, SIDE * plane, plane,
+                                         p->taps, 3 * pitch, pitch);
+        for (int64_t o = 0; o < g->out_channels; o++)
+            for (int64_t tap = 0; tap < 9; tap++)
+                dw[o * g->weight_out + c * g->weight_in + tap] += p->taps[tap * pitch + o];
+    }
+}
+
+size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const float *x,
+                             const float *dy, float *dw, void *workspace)
+{
+    winograd p = describe(isa, g);
+    conv_scratch scratch = conv_scratch_on(workspace);
+    int64_t sums = POINTS * g->in_channels * p.out_pitch;
+    p.out_plane = p.most_tiles * p.out_pitch + PLANE_GAP;
+    p.pixels = conv_take_floats(&scratch, p.images * p.rows * p.width * p.in_pitch);
+    p.points = conv_take_floats(&scratch, POINTS * p.in_plane);
+    p.out_points = conv_take_floats(&scratch, POINTS * p.out_plane);
+    p.out_pixels =
+        conv_take_floats(&scratch, p.images * STEP * p.tile_rows * STEP * p.tiles_w * p.out_pitch);
+    p.weights = conv_take_floats(&scratch, sums);
+    p.taps = conv_take_floats(&scratch, 9 * p.out_pitch);
+    if (workspace == NULL)
+        return scratch.used;
+    memset(p.weights, 0, (size_t)sums * sizeof(float));
+    for (int64_t n = 0; n < g->B; n += p.images)
+        for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
+            piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
+                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows};
+            input_points(&p, &part, x);
+            gradient_points(&p, &part, dy);
+            add_products(&p, part.images * part.rows * p.tiles_w);
+        }
+    add_to_gradient(&p, dw);
+    return scratch.used;
+}

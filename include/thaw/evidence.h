@@ -333,7 +333,7 @@ void thaw_moments(const float *x, int64_t n, int64_t D, double *mean, double *va
  * covariance. */
 double thaw_frechet_diagonal(const double *mean1, const double *var1, const double *mean2,
                              const double *var2, int64_t D);
-#define THAW_FRECHET_MAX_D 512
+#define THAW_FRECHET_MAX_D 1024
 /* With full covariances (D, D), by own symmetric eigenvalues: about 10 D^3 operations.
  * THAW_ERR_FAIL for D above THAW_FRECHET_MAX_D, THAW_ERR_RESOURCE.  Source: Dowson & Landau
  * 1982. */
@@ -359,8 +359,8 @@ THAW_NODISCARD thaw_status thaw_proxy_a_features(const float *x1, int64_t n1, co
                                                  thaw_proxy_a *out);
 
 /* Eigenvalues (D) ascending and, unless NULL, eigenvectors as columns of (D, D) of a symmetric
- * matrix (D, D), which is overwritten. Cyclic Jacobi, fixed order.  Source: Golub & Van Loan,
- * Matrix Computations, 8.5. */
+ * matrix (D, D), which is overwritten. Householder and implicit QL in fixed order.
+ *   Source: Golub & Van Loan, Matrix Computations, 8.3. */
 void thaw_symmetric_eigen(double *matrix, int64_t D, double *values, double *vectors);
 
 /* ---- Transferability and calibration ---- */

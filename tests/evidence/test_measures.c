@@ -203,31 +203,59 @@ static void confusion(void **state)
     assert_true(isnan(thaw_confusion_summary(none, 2, NULL, NULL, NULL).accuracy));
 }
 
+/* A v = lambda v and V'V = 1, with `kept` the matrix before. */
+static void check_eigen(double *matrix, int64_t D)
+{
+    double kept[17 * 17];
+    double values[17];
+    double plain[17];
+    double vectors[17 * 17];
+    memcpy(kept, matrix, (size_t)(D * D) * sizeof *kept);
+    thaw_symmetric_eigen(matrix, D, values, vectors);
+    memcpy(matrix, kept, (size_t)(D * D) * sizeof *kept);
+    thaw_symmetric_eigen(matrix, D, plain, NULL);
+    for (int64_t k = 0; k < D; k++) {
+        for (int64_t i = 0; i < D; i++) {
+            double sum = 0;
+            double product = 0;
+            for (int64_t j = 0; j < D; j++) {
+                sum += kept[i * D + j] * vectors[j * D + k];
+                product += vectors[j * D + i] * vectors[j * D + k];
+            }
+            near(sum, values[k] * vectors[i * D + k], 1e-12);
+            near(product, i == k, 1e-13);
+        }
+        assert_true(plain[k] == values[k]);
+        assert_true(k == 0 || values[k] >= values[k - 1]);
+    }
+}
+
 static void eigen(void **state)
 {
     (void)state;
     enum { D = 17 };
     float x[D * D];
     double matrix[D * D];
-    double kept[D * D];
-    double values[D];
-    double vectors[D * D];
     fill_normal(x, D * D, 5);
-    for (int i = 0; i < D; i++) {
-        for (int j = 0; j < D; j++)
-            matrix[i * D + j] = (double)x[i * D + j] + (double)x[j * D + i];
-    }
-    memcpy(kept, matrix, sizeof kept);
-    thaw_symmetric_eigen(matrix, D, values, vectors);
-    for (int k = 0; k < D; k++) {
-        for (int i = 0; i < D; i++) {
-            double sum = 0;
-            for (int j = 0; j < D; j++)
-                sum += kept[i * D + j] * vectors[j * D + k];
-            near(sum, values[k] * vectors[i * D + k], 1e-12);
-        }
-        assert_true(k == 0 || values[k] >= values[k - 1]);
-    }
+    for (int i = 0; i < D * D; i++)
+        matrix[i] = (double)x[i] + (double)x[i % D * D + i / D];
+    check_eigen(matrix, D);
+    /* Rank one, a repeated value, already diagonal, block diagonal, sizes 1 and 2, zero. */
+    for (int i = 0; i < D * D; i++)
+        matrix[i] = (double)x[i / D] * (double)x[i % D];
+    check_eigen(matrix, D);
+    for (int i = 0; i < D * D; i++)
+        matrix[i] = i / D == i % D ? 3 - (i % 2) : 0;
+    check_eigen(matrix, D);
+    for (int i = 0; i < D * D; i++)
+        matrix[i] = i / D / 2 == i % D / 2 ? 1 + (i / D == i % D) : 0;
+    check_eigen(matrix, D);
+    double two[] = {0, 1, 1, 0};
+    check_eigen(two, 2);
+    double one[] = {-4};
+    check_eigen(one, 1);
+    memset(matrix, 0, sizeof matrix);
+    check_eigen(matrix, D);
 }
 
 static void frechet(void **state)

@@ -53,27 +53,24 @@ thaw_json *thaw_json_new_array(void);
 thaw_json *thaw_json_copy(const thaw_json *json); /* deep; a root */
 void thaw_json_free(thaw_json **json);
 
-/* Setters: `key` is one literal key (it may contain dots); an existing value of that key is replaced in place. */
+/* Setters: `key` is one literal key (it may contain dots); an existing value of that key is replaced in place.
+ * Integers beyond +-2^53 are stored as strings, digests as 32 hex digits; NaN, infinities and NULL strings as null.
+ * What set_object, set_array and child return is borrowed; child is the object of that key, made when absent. */
 void thaw_json_set_null(thaw_json *object, const char *key);
 void thaw_json_set_bool(thaw_json *object, const char *key, bool value);
-void thaw_json_set_int(thaw_json *object, const char *key,
-                       int64_t value); /* beyond +-2^53: as a string */
-void thaw_json_set_double(thaw_json *object, const char *key,
-                          double value); /* NaN, infinity: null */
-void thaw_json_set_string(thaw_json *object, const char *key, const char *text); /* NULL: null */
-void thaw_json_set_digest(thaw_json *object, const char *key,
-                          thaw_digest digest); /* 32 hex digits */
+void thaw_json_set_int(thaw_json *object, const char *key, int64_t value);
+void thaw_json_set_double(thaw_json *object, const char *key, double value);
+void thaw_json_set_string(thaw_json *object, const char *key, const char *text);
+void thaw_json_set_digest(thaw_json *object, const char *key, thaw_digest digest);
 void thaw_json_set_doubles(thaw_json *object, const char *key, const double *values, int64_t count);
 void thaw_json_set_ints(thaw_json *object, const char *key, const int64_t *values, int64_t count);
 void thaw_json_set_strings(thaw_json *object, const char *key, const char *const *values,
                            int64_t count);
-thaw_json *thaw_json_set_object(thaw_json *object,
-                                const char *key); /* a new empty object, borrowed */
-thaw_json *thaw_json_set_array(thaw_json *object,
-                               const char *key); /* a new empty array, borrowed */
-thaw_json *thaw_json_child(thaw_json *object,
-                           const char *key); /* the object of that key, made when absent */
-void thaw_json_set_take(thaw_json *object, const char *key, thaw_json *value); /* takes a root */
+thaw_json *thaw_json_set_object(thaw_json *object, const char *key);
+thaw_json *thaw_json_set_array(thaw_json *object, const char *key);
+thaw_json *thaw_json_child(thaw_json *object, const char *key);
+/* Takes a root. */
+void thaw_json_set_take(thaw_json *object, const char *key, thaw_json *value);
 
 void thaw_json_add_null(thaw_json *array);
 void thaw_json_add_bool(thaw_json *array, bool value);
@@ -114,18 +111,17 @@ int64_t thaw_json_count(const thaw_json *json); /* 0 for what has no items */
 const thaw_json *thaw_json_first(const thaw_json *json);
 const thaw_json *thaw_json_next(const thaw_json *item);
 const char *thaw_json_key(const thaw_json *item); /* NULL in an array */
-const thaw_json *thaw_json_at(const thaw_json *array,
-                              int64_t index); /* walks; NULL when out of range */
+/* Walks; NULL when out of range. */
+const thaw_json *thaw_json_at(const thaw_json *array, int64_t index);
 
-/* Text. `name` is for messages: "name:line:column (byte N): ...". Anything after the value is an error. */
+/* Text. `name` is for messages: "name:line:column (byte N): ...". Anything after the value is an error. Pretty: two
+ * spaces, arrays of plain values on one line; it is what thaw_json_write writes, atomically. */
 THAW_NODISCARD thaw_status thaw_json_parse(const char *text, size_t bytes, const char *name,
                                            thaw_json **out);
 THAW_NODISCARD thaw_status thaw_json_read(const char *path, thaw_json **out);
 void thaw_json_compact(const thaw_json *json, thaw_str *out); /* appends one line without its end */
-void thaw_json_pretty(const thaw_json *json,
-                      thaw_str *out); /* two spaces; arrays of plain values on one line */
-THAW_NODISCARD thaw_status thaw_json_write(const char *path,
-                                           const thaw_json *json); /* pretty, atomic */
+void thaw_json_pretty(const thaw_json *json, thaw_str *out);
+THAW_NODISCARD thaw_status thaw_json_write(const char *path, const thaw_json *json);
 
 /* ---- Rows: JSON Lines ------------------------------------------------------------------------------------- */
 
@@ -153,7 +149,7 @@ typedef enum thaw_tone {
 
 #define THAW_TABLE_COLUMNS 32
 /* `thaw_table table = {0};`, then columns, then cells row by row (a row is full when it has as many cells as there are
- * columns; thaw_table_render fills up the last one). */
+ * columns; the writers fill up the last one). */
 typedef struct thaw_table {
     thaw_str headers, cells; /* each text ended by 0; a cell starts with its tone */
     thaw_align align[THAW_TABLE_COLUMNS];
@@ -165,12 +161,12 @@ void thaw_table_column(thaw_table *table, const char *header, thaw_align align);
 void thaw_table_cell(thaw_table *table, const char *text);
 void thaw_table_printf(thaw_table *table, const char *format, ...) THAW_PRINTF(2, 3);
 void thaw_table_value(thaw_table *table, double value, thaw_unit unit);
-void thaw_table_badge(thaw_table *table, thaw_tone tone,
-                      const char *text); /* plain text outside HTML */
-void thaw_table_markdown(const thaw_table *table,
-                         thaw_str *out);                      /* columns padded, readable as text */
-void thaw_table_text(const thaw_table *table, thaw_str *out); /* for a terminal */
-void thaw_table_csv(const thaw_table *table, thaw_str *out); /* RFC 4180 quoting, lines end in LF */
+/* A cell with a mark; plain text outside HTML. */
+void thaw_table_badge(thaw_table *table, thaw_tone tone, const char *text);
+/* Markdown with padded columns, readable as it is; text for a terminal; CSV with the quoting of RFC 4180 and LF. */
+void thaw_table_markdown(const thaw_table *table, thaw_str *out);
+void thaw_table_text(const thaw_table *table, thaw_str *out);
+void thaw_table_csv(const thaw_table *table, thaw_str *out);
 void thaw_table_clear(thaw_table *table);
 
 /* Fields of a CSV line, for files too long for a table: out is the file so far, first starts a line. */
@@ -204,8 +200,8 @@ uint32_t thaw_crc32c(const void *data, size_t bytes);
 
 /* Every chart function appends one <svg> that scales with its viewBox `width` (0: THAW_CHART_WIDE). Colours are the CSS
  * custom properties of thaw_chart_css, so that light, dark and print differ by the style alone; an SVG for a file of its
- * own comes from thaw_chart_standalone. Text is at least 12 units high: THAW_CHART_NARROW is laid out for a phone,
- * and thaw_html_chart puts both layouts into the page and shows the one that fits. Arrays are borrowed for the call.
+ * own comes from thaw_chart_standalone. Text is 14 units high: THAW_CHART_NARROW is laid out for a phone,
+ * and thaw_html_interval and its like put both layouts into the page, which shows the one that fits. Arrays are borrowed for the call.
  * NaN marks "not there". `colour` is an index into a palette that stays apart for colour-blind readers; give a rung
  * the same index in every chart (thaw_chart_colour). */
 #define THAW_CHART_WIDE    940
@@ -303,15 +299,15 @@ typedef struct thaw_html {
     bool in_section, in_tiles, in_facts;
 } thaw_html;
 
-void thaw_html_section(
-    thaw_html *html,
-    const char *title); /* ends the section before; listed at the top of the page */
+/* Ends the section before; listed at the top of the page. */
+void thaw_html_section(thaw_html *html, const char *title);
 void thaw_html_heading(thaw_html *html, const char *text); /* inside a section */
-void thaw_html_paragraph(thaw_html *html,
-                         const char *text); /* **bold** and `code` are read, all else is text */
+/* Paragraphs, list items, callouts and the captions of charts read **bold**, *emphasis* and `code`; a value that may
+ * hold such signs goes through thaw_markdown_escape. */
+void thaw_html_paragraph(thaw_html *html, const char *text);
 void thaw_html_preformatted(thaw_html *html, const char *text);
-void thaw_html_table(thaw_html *html, const thaw_table *table,
-                     const char *caption); /* caption may be NULL */
+/* Cells are plain text. caption may be NULL. */
+void thaw_html_table(thaw_html *html, const thaw_table *table, const char *caption);
 void thaw_html_list(thaw_html *html, const char *const *items, int64_t count);
 /* A sentence that must not be missed, with its badge: (good, "clear gain", "peft beats frozen by ..."). */
 void thaw_html_callout(thaw_html *html, thaw_tone tone, const char *badge, const char *text);

@@ -32,7 +32,7 @@ static const char *const css[] = {
      "padding:.9rem 1rem;overflow-x:auto;line-height:1.5}pre code{background:none;padding:0}\n"),
     "blockquote{border-left:3px solid var(--rule);padding-left:1rem;color:var(--muted)}\n",
     "hr{border:0;border-top:1px solid var(--rule);margin:2rem 0}\n",
-    (".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.9rem;"
+    (".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10rem,1fr));gap:.9rem;"
      "margin:1.25rem 0}\n"),
     (".tile{background:var(--card);border:1px solid var(--rule);border-radius:10px;"
      "padding:.85rem 1rem;border-top:3px solid var(--rule)}\n"),
@@ -86,13 +86,13 @@ static const char *const css[] = {
     ("footer{margin-top:3.5rem;padding-top:1rem;border-top:1px solid var(--rule);"
      "color:var(--muted);font-size:.875rem}\n"),
     ("@media screen and (max-width:900px){figure .wide{display:none}"
-     "figure .narrow{display:block;max-width:460px;margin:0 auto}}\n"),
+     "figure .narrow{display:block;max-width:420px;margin:0 auto}}\n"),
     ("@media screen and (max-width:520px){main{padding:1.4rem .9rem 3rem}h1{font-size:1.6rem}"
      "h2{font-size:1.25rem;margin-top:2.25rem}figure{padding:.85rem .65rem .75rem}"
      "figure .title,figcaption{padding:0 .25rem}"
      ".tiles{grid-template-columns:1fr 1fr;gap:.6rem}.tile{padding:.65rem .75rem}"
      ".tile .value{font-size:1.3rem}th,td{padding:.5rem .65rem}.lead{font-size:1.05rem}}\n"),
-    ("@media print{@page{margin:16mm}body{background:none;font-size:10.5pt}"
+    ("@media print{@page{margin:16mm}html{font-size:10pt}body{background:none}"
      "main{padding:0;max-width:none}nav{display:none}h2,h3{break-after:avoid}"
      "figure,.tile,.callout,tr{break-inside:avoid}.scroll{overflow:visible}"
      "th,td{white-space:normal}details::details-content{content-visibility:visible;"

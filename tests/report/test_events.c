@@ -209,8 +209,27 @@ static void test_directory_that_cannot_be(void **state)
     thaw_error_clear();
 }
 
-int main(void)
+/* For test_tensorboard.sh: a run that was killed after step 3 and resumed from step 2. */
+static int write_sample(const char *folder)
 {
+    for (int64_t run = 0; run < 2; run++) {
+        thaw_events *events = NULL;
+        if (thaw_events_open(folder, run * 2, &events) != THAW_OK)
+            return 1;
+        for (int64_t step = run * 2; step < (run ? 6 : 4); step++)
+            if (thaw_events_scalar(events, "train/loss", step, (double)(step + run * 100)) !=
+                THAW_OK)
+                return 1;
+        if (thaw_events_close(&events) != THAW_OK)
+            return 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2)
+        return write_sample(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc_known_answers),
         cmocka_unit_test(test_scalars_come_back),

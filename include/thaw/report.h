@@ -198,12 +198,12 @@ uint32_t thaw_crc32c(const void *data, size_t bytes);
 
 /* ---- Charts: SVG ------------------------------------------------------------------------------------------ */
 
-/* Every chart function appends one <svg> that scales with its viewBox `width` (0: THAW_CHART_WIDE). Colours are the CSS
- * custom properties of thaw_chart_css, so that light, dark and print differ by the style alone; an SVG for a file of its
- * own comes from thaw_chart_standalone. Text is 14 units high: THAW_CHART_NARROW is laid out for a phone,
- * and thaw_html_interval and its like put both layouts into the page, which shows the one that fits. Arrays are borrowed for the call.
- * NaN marks "not there". `colour` is an index into a palette that stays apart for colour-blind readers; give a rung
- * the same index in every chart (thaw_chart_colour). */
+/* Every chart function appends one <svg> that scales with its viewBox `width` (0: THAW_CHART_WIDE). Colours are the
+ * CSS custom properties of thaw_chart_css, so that light, dark and print differ by the style alone; an SVG for a
+ * file of its own comes from thaw_chart_standalone. Text is 14 units high: THAW_CHART_NARROW is laid out for a
+ * phone, and thaw_html_interval and its like put both layouts into the page, which shows the one that fits. Arrays
+ * are borrowed for the call. NaN marks "not there". `colour` is an index into a palette that stays apart for colour-
+ * blind readers; give a rung the same index in every chart (thaw_chart_colour). */
 #define THAW_CHART_WIDE    940
 #define THAW_CHART_NARROW  350
 #define THAW_CHART_COLOURS 8

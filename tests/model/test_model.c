@@ -1,0 +1,279 @@
+/* Architectures: parameter counts, names, blocks, any input size, the stored description.
+ * thaw-test: timeout=60 modules=kern */
+#include "thaw/model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void ok(thaw_status status)
+{
+    if (status != THAW_OK)
+        fail_msg("%s", thaw_error_last()->message);
+}
+
+static thaw_model *make(const char *arch, int64_t C, int64_t H, int64_t W, int64_t K, int64_t width)
+{
+    thaw_model_spec spec = {.C = C, .H = H, .W = W, .K = K, .width = width};
+    thaw_model *model = NULL;
+    ok(thaw_strdup(&spec.arch, arch));
+    ok(thaw_model_new(&spec, &model));
+    thaw_model_spec_clear(&spec);
+    return model;
+}
+
+static int64_t params_of(const char *arch)
+{
+    const thaw_model_arch *row = NULL;
+    int64_t count = 0;
+    ok(thaw_model_arch_find(arch, &row));
+    ok(thaw_model_arch_params(row, &count));
+    return count;
+}
+
+/* torchvision's documented counts; He et al. 2015, table 6, gives 0.27M, 0.46M, 0.66M and 0.85M for the CIFAR ones. */
+static void test_parameter_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(params_of("resnet18"), 11689512);
+    assert_int_equal(params_of("resnet34"), 21797672);
+    assert_int_equal(params_of("resnet50"), 25557032);
+    assert_int_equal(params_of("resnet20"), 269722);
+    assert_int_equal(params_of("resnet32"), 464154);
+    assert_int_equal(params_of("resnet44"), 658586);
+    assert_int_equal(params_of("resnet56"), 853018);
+    assert_int_equal(params_of("mlp"), 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
+}
+
+static void test_every_arch_is_in_the_table(void **state)
+{
+    (void)state;
+    assert_true(thaw_model_arch_count() >= 8);
+    assert_null(thaw_model_arch_at(-1));
+    assert_null(thaw_model_arch_at(thaw_model_arch_count()));
+    for (int32_t i = 0; i < thaw_model_arch_count(); i++) {
+        const thaw_model_arch *arch = thaw_model_arch_at(i);
+        const thaw_model_arch *found = NULL;
+        ok(thaw_model_arch_find(arch->name, &found));
+        assert_ptr_equal(arch, found);
+        assert_true(strlen(arch->doc) > 10);
+        thaw_model *model = make(arch->name, 1, 28, 28, 5, 0);
+        assert_int_equal(model->blocks, arch->blocks);
+        assert_int_equal(thaw_graph_block_count(model->graph), arch->blocks + 1);
+        thaw_model_free(&model);
+    }
+}
+
+static void test_names_and_blocks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int32_t block;
+    } expected[] = {
+        {"conv1.weight", 0},
+        {"bn1.running_var", 0},
+        {"layer1.0.conv1.weight", 1},
+        {"layer2.0.downsample.0.weight", 3},
+        {"layer2.0.downsample.1.running_mean", 3},
+        {"layer4.1.bn2.bias", 8},
+        {"fc.weight", -1},
+        {"fc.bias", -1},
+    };
+    thaw_model *model = make("resnet18", 3, 32, 32, 10, 8);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        int32_t index = thaw_graph_find_param(model->graph, expected[i].name);
+        if (index < 0)
+            fail_msg("no parameter %s", expected[i].name);
+        assert_int_equal(thaw_graph_param(model->graph, index)->block, expected[i].block);
+    }
+    int32_t first = -7;
+    assert_int_equal(thaw_model_find_blocks(model, "layer3", &first), 2);
+    assert_int_equal(first, 5);
+    assert_int_equal(thaw_model_find_blocks(model, "layer3.1", &first), 1);
+    assert_int_equal(first, 6);
+    assert_int_equal(thaw_model_find_blocks(model, "stem", &first), 1);
+    assert_int_equal(first, 0);
+    assert_int_equal(thaw_model_find_blocks(model, "head", &first), 1);
+    assert_int_equal(first, -1);
+    assert_int_equal(thaw_model_find_blocks(model, "layer", &first), 0);
+    assert_int_equal(model->D, 64);
+    thaw_model_free(&model);
+}
+
+/* A forward pass on odd inputs: shapes settle and logits are finite. */
+static void test_any_input_size(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch;
+        int64_t C, H, W, width;
+    } inputs[] = {
+        {"resnet20", 1, 28, 28, 0}, {"resnet20", 5, 7, 3, 4},   {"resnet18", 1, 28, 28, 8},
+        {"resnet18", 2, 1, 1, 4},   {"resnet50", 3, 31, 17, 2}, {"mlp", 2, 3, 5, 0},
+    };
+    thaw_kern *kern = NULL;
+    ok(thaw_kern_open("auto", &kern));
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        thaw_model *model =
+            make(inputs[i].arch, inputs[i].C, inputs[i].H, inputs[i].W, 4, inputs[i].width);
+        thaw_plan_options options = {.batch = 2, .from = -1, .to = -1, .keep = -1};
+        thaw_plan *plan = NULL;
+        float *input = NULL;
+        int64_t ids[] = {0, 1};
+        int64_t count = 2 * inputs[i].C * inputs[i].H * inputs[i].W;
+        thaw_model_initialize(model, 3);
+        ok(thaw_plan_new(model->graph, kern, &options, &plan));
+        ok(thaw_alloc(&input, count, sizeof *input));
+        thaw_kern_fill(count, 0.5f, input);
+        thaw_run run = {.B = 2, .input = input, .sample_ids = ids};
+        thaw_plan_forward(plan, &run);
+        const float *logits = thaw_plan_value(plan, thaw_graph_logits(model->graph));
+        assert_true(thaw_kern_all_finite(8, logits) && thaw_kern_sum_squares(8, logits) > 0);
+        assert_memory_equal(logits, logits + 4, 4 * sizeof *logits);
+        thaw_free(&input);
+        thaw_plan_free(&plan);
+        thaw_model_free(&model);
+    }
+    thaw_kern_close(&kern);
+}
+
+static void test_same_seed_same_weights(void **state)
+{
+    (void)state;
+    thaw_digest digests[3];
+    for (int i = 0; i < 3; i++) {
+        thaw_model *model = make("resnet20", 3, 32, 32, 10, 4);
+        thaw_state all = {0};
+        thaw_model_initialize(model, i == 2 ? 8 : 7);
+        ok(thaw_graph_state(model->graph, THAW_ALL, &all));
+        ok(thaw_state_digest(&all, &digests[i]));
+        thaw_state_clear(&all);
+        thaw_model_free(&model);
+    }
+    assert_true(thaw_digest_equal(digests[0], digests[1]));
+    assert_false(thaw_digest_equal(digests[0], digests[2]));
+}
+
+static void test_initialize_head_leaves_the_rest(void **state)
+{
+    (void)state;
+    thaw_model *model = make("resnet20", 3, 32, 32, 10, 4);
+    thaw_digest digests[2];
+    float weight = 0;
+    for (int i = 0; i < 2; i++) {
+        thaw_state backbone = {0};
+        if (i == 0)
+            thaw_model_initialize(model, 1);
+        else
+            thaw_model_initialize_head(model, 2);
+        ok(thaw_graph_state(model->graph, THAW_BACKBONE, &backbone));
+        ok(thaw_state_digest(&backbone, &digests[i]));
+        thaw_state_clear(&backbone);
+        int32_t fc = thaw_graph_find_param(model->graph, "fc.weight");
+        assert_true(thaw_graph_param(model->graph, fc)->data[0] != weight);
+        weight = thaw_graph_param(model->graph, fc)->data[0];
+    }
+    assert_true(thaw_digest_equal(digests[0], digests[1]));
+    thaw_model_free(&model);
+}
+
+/* ---- Descriptions ---- */
+
+static void test_spec_survives_a_state(void **state)
+{
+    (void)state;
+    const char *const archs[] = {"mlp", "resnet20"};
+    for (int i = 0; i < 2; i++) {
+        thaw_state stored = {0};
+        thaw_model_spec loaded = {0};
+        thaw_str why = {0};
+        thaw_model *rebuilt = NULL;
+        thaw_model *model = make(archs[i], 1, 6, 5, 3, 0);
+        model->spec.head_dropout = 0.25;
+        ok(thaw_model_spec_save(&model->spec, &stored));
+        ok(thaw_model_spec_load(&stored, &loaded));
+        assert_true(thaw_model_spec_same_backbone(&model->spec, &loaded, &why));
+        assert_int_equal(loaded.K, 3);
+        assert_true(loaded.head_dropout == 0.25 && loaded.H == 6 && loaded.W == 5);
+        ok(thaw_model_new(&loaded, &rebuilt));
+        assert_int_equal(thaw_graph_param_count(rebuilt->graph),
+                         thaw_graph_param_count(model->graph));
+        thaw_model_spec_clear(&loaded);
+        thaw_state_clear(&stored);
+        thaw_model_free(&model);
+        thaw_model_free(&rebuilt);
+        thaw_str_clear(&why);
+    }
+}
+
+static void test_what_differs_is_named(void **state)
+{
+    (void)state;
+    thaw_str why = {0};
+    thaw_model *a = make("resnet20", 1, 28, 28, 5, 0);
+    thaw_model *b = make("resnet20", 1, 32, 32, 7, 16); /* the usual width, written out */
+    thaw_model *c = make("resnet20", 3, 28, 28, 5, 0);
+    thaw_model *d = make("mlp", 1, 28, 28, 5, 0);
+    assert_true(thaw_model_spec_same_backbone(&a->spec, &b->spec, &why));
+    assert_false(thaw_model_spec_same_backbone(&a->spec, &c->spec, &why));
+    assert_non_null(strstr(thaw_str_c(&why), "channels"));
+    thaw_str_reset(&why);
+    assert_false(thaw_model_spec_same_backbone(&a->spec, &d->spec, &why));
+    assert_non_null(strstr(thaw_str_c(&why), "mlp"));
+    thaw_str_clear(&why);
+    thaw_model_free(&a);
+    thaw_model_free(&b);
+    thaw_model_free(&c);
+    thaw_model_free(&d);
+}
+
+static void refuse(thaw_model_spec spec, const char *word)
+{
+    thaw_model *model = NULL;
+    int64_t live = thaw_alloc_live();
+    assert_int_equal(thaw_model_new(&spec, &model), THAW_ERR_CONFIG);
+    assert_null(model);
+    assert_int_equal(thaw_alloc_live(), live);
+    if (!strstr(thaw_error_last()->message, word))
+        fail_msg("\"%s\" does not say %s", thaw_error_last()->message, word);
+}
+
+static void test_bad_descriptions(void **state)
+{
+    (void)state;
+    char resnet[] = "resnet20";
+    char typo[] = "resnet81";
+    char mlp[] = "mlp";
+    int64_t hidden[] = {8, 0};
+    thaw_ints sizes = {.items = hidden, .count = 2};
+    refuse((thaw_model_spec){.arch = typo, .C = 1, .H = 8, .W = 8, .K = 2}, "did you mean");
+    refuse((thaw_model_spec){.arch = NULL, .C = 1, .H = 8, .W = 8, .K = 2}, "arch");
+    refuse((thaw_model_spec){.arch = resnet, .C = 0, .H = 8, .W = 8, .K = 2}, "channels");
+    refuse((thaw_model_spec){.arch = resnet, .C = 1, .H = 8, .W = 8, .K = 0}, "classes");
+    refuse((thaw_model_spec){.arch = resnet, .C = 1, .H = 8, .W = 8, .K = 2, .hidden = sizes},
+           "hidden");
+    refuse((thaw_model_spec){.arch = mlp, .C = 1, .H = 8, .W = 8, .K = 2, .hidden = sizes},
+           "hidden");
+    refuse((thaw_model_spec){.arch = mlp, .C = 1, .H = 8, .W = 8, .K = 2, .width = 4}, "width");
+    refuse((thaw_model_spec){.arch = resnet, .C = 1, .H = 8, .W = 8, .K = 2, .head_dropout = 1},
+           "head_dropout");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parameter_counts),
+        cmocka_unit_test(test_every_arch_is_in_the_table),
+        cmocka_unit_test(test_names_and_blocks),
+        cmocka_unit_test(test_any_input_size),
+        cmocka_unit_test(test_same_seed_same_weights),
+        cmocka_unit_test(test_initialize_head_leaves_the_rest),
+        cmocka_unit_test(test_spec_survives_a_state),
+        cmocka_unit_test(test_what_differs_is_named),
+        cmocka_unit_test(test_bad_descriptions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

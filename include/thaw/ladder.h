@@ -28,14 +28,16 @@ typedef struct thaw_ladder_options {
 
 /* Runs the ladder and writes its files. Collective; config must be equal on all ranks. THAW_ERR_CONFIG when ranks_per_trial does not
  * divide the rank count; THAW_ERR_STOPPED as thaw_train_run. */
-THAW_NODISCARD thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config, const thaw_ladder_options *options);
+THAW_NODISCARD thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
+                                           const thaw_ladder_options *options);
 
 /* Writes note.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
 THAW_NODISCARD thaw_status thaw_ladder_render(const char *directory);
 
 /* Compares two finished runs on the predictions of one split both have ("gate", else "val"); *out gets B - A overall and per slice
  * with verdicts. Collective. THAW_ERR_INPUT when they were not judged on the same samples. */
-THAW_NODISCARD thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a, const char *run_b, const char *split,
+THAW_NODISCARD thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a,
+                                                    const char *run_b, const char *split,
                                                     thaw_json **out);
 
 #ifdef __cplusplus

@@ -25,47 +25,50 @@ extern "C" {
 /* ---- Config ----------------------------------------------------------------------------------------------- */
 
 typedef struct thaw_data_config {
-    char *file;             /* dataset file (thaw data import) */
-    char *train, *val, *gate, *test; /* names of the splits; gate and test may be empty for `thaw train` */
-    thaw_strings slices;    /* slice names to report; empty: all that the file has */
-    bool class_slices;      /* one slice per class as well */
+    char *file; /* dataset file (thaw data import) */
+    char *train, *val, *gate,
+        *test;           /* names of the splits; gate and test may be empty for `thaw train` */
+    thaw_strings slices; /* slice names to report; empty: all that the file has */
+    bool class_slices;   /* one slice per class as well */
     thaw_augment augment;
     double memory_limit_gib; /* splits above it are read by rows */
 } thaw_data_config;
 
 typedef struct thaw_model_config {
-    char *arch;             /* "" : the backbone file's */
-    int64_t base_width;     /* 0: the architecture's own */
-    thaw_ints hidden;       /* mlp */
+    char *arch;         /* "" : the backbone file's */
+    int64_t base_width; /* 0: the architecture's own */
+    thaw_ints hidden;   /* mlp */
     double head_dropout;
-    char *backbone;         /* backbone file; "" only for rung scratch */
+    char *backbone; /* backbone file; "" only for rung scratch */
 } thaw_model_config;
 
 typedef struct thaw_train_config {
     int64_t epochs, batch, shards, eval_batch;
-    int reduce;             /* thaw_reduce_mode */
+    int reduce; /* thaw_reduce_mode */
     double label_smoothing;
     int class_weights;      /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */
-    int select;             /* which epoch's weights are kept: 0 best val accuracy (ties: val loss), 1 best val loss, 2 last */
-    int cache;              /* frozen features: 0 auto, 1 off */
+    int select; /* which epoch's weights are kept: 0 best val accuracy (ties: val loss), 1 best val loss, 2 last */
+    int cache; /* frozen features: 0 auto, 1 off */
     double cache_limit_gib;
-    int64_t log_every;      /* steps between rows in metrics.jsonl */
+    int64_t log_every;        /* steps between rows in metrics.jsonl */
     int64_t checkpoint_every; /* steps between checkpoints; 0: each epoch */
     int64_t checkpoint_keep;
-    char *save_backbone;    /* write the trained backbone to this file, with its source feature statistics */
-    char *head_from;        /* adaptation.h5 whose head is the starting head (LP-FT); "" fresh */
+    char *
+        save_backbone; /* write the trained backbone to this file, with its source feature statistics */
+    char *head_from; /* adaptation.h5 whose head is the starting head (LP-FT); "" fresh */
 } thaw_train_config;
 
 typedef struct thaw_ladder_config {
-    thaw_strings rungs;     /* in order of depth */
+    thaw_strings rungs; /* in order of depth */
     int64_t seeds;
-    int mode;               /* 0 sequential, 1 exhaustive */
+    int mode; /* 0 sequential, 1 exhaustive */
     int64_t ranks_per_trial;
-    thaw_doubles search_scratch, search_head, search_adapter, search_backbone; /* learning-rate candidates; equal lengths */
-    bool head_from_frozen;  /* LP-FT: partial and full start from the frozen rung's head */
-    double min_effect;      /* smallest gain worth a deeper rung (accuracy, 0.01 = one point) */
-    double margin;          /* equivalence margin */
+    thaw_doubles search_scratch, search_head, search_adapter,
+        search_backbone;   /* learning-rate candidates; equal lengths */
+    bool head_from_frozen; /* LP-FT: partial and full start from the frozen rung's head */
+    double min_effect;     /* smallest gain worth a deeper rung (accuracy, 0.01 = one point) */
+    double margin;         /* equivalence margin */
     double alpha, confidence, power;
     double slice_tolerance; /* a slice may not fall by more */
     double slice_floor;     /* a slice below this accuracy counts as failing; 0: none */
@@ -74,11 +77,11 @@ typedef struct thaw_ladder_config {
 
 typedef struct thaw_config {
     char *name;
-    char *output;           /* run directory */
+    char *output; /* run directory */
     int64_t seed;
-    char *backend;          /* as thaw_kern_open takes it */
-    char *rung;             /* `thaw train` */
-    double log_seconds;     /* seconds between progress lines in a log file */
+    char *backend;      /* as thaw_kern_open takes it */
+    char *rung;         /* `thaw train` */
+    double log_seconds; /* seconds between progress lines in a log file */
     thaw_data_config data;
     thaw_model_config model;
     thaw_peft peft;
@@ -93,9 +96,10 @@ extern const thaw_field thaw_config_fields[];
 
 /* Reads, fills and cross-checks (batch and shards, search lists of one length, rung and architecture names). Local: read on one
  * rank, broadcast the text and parse it on all. THAW_ERR_CONFIG with file:line:column. Cleared with thaw_config_clear. */
-THAW_NODISCARD thaw_status thaw_config_parse(const char *name, const char *text, size_t bytes, const thaw_strings *overrides,
-                                             thaw_config *out);
-THAW_NODISCARD thaw_status thaw_config_load(const char *path, const thaw_strings *overrides, thaw_config *out);
+THAW_NODISCARD thaw_status thaw_config_parse(const char *name, const char *text, size_t bytes,
+                                             const thaw_strings *overrides, thaw_config *out);
+THAW_NODISCARD thaw_status thaw_config_load(const char *path, const thaw_strings *overrides,
+                                            thaw_config *out);
 void thaw_config_clear(thaw_config *config);
 /* Deep copy. */
 THAW_NODISCARD thaw_status thaw_config_copy(const thaw_config *from, thaw_config *to);
@@ -103,15 +107,17 @@ THAW_NODISCARD thaw_status thaw_config_copy(const thaw_config *from, thaw_config
 /* ---- One run ---------------------------------------------------------------------------------------------- */
 
 typedef struct thaw_run_options {
-    bool resume;            /* continue from the newest valid checkpoint; a complete run returns at once */
-    bool overwrite;         /* without resume: an existing run directory is an error unless this is set */
+    bool resume;    /* continue from the newest valid checkpoint; a complete run returns at once */
+    bool overwrite; /* without resume: an existing run directory is an error unless this is set */
     bool quiet;
-    bool predict_gate;      /* write predictions of val and gate (the ladder); test is never opened here */
+    bool
+        predict_gate; /* write predictions of val and gate (the ladder); test is never opened here */
 } thaw_run_options;
 
 /* Trains one rung as `config` says and writes the run directory. Collective; config must be equal on all ranks.
  * THAW_ERR_STOPPED: a stop was requested (SIGTERM, SIGUSR1), state saved. */
-THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options);
+THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
+                                          const thaw_run_options *options);
 
 /* Installs handlers that only set a flag: SIGTERM, SIGINT, SIGUSR1 ask for a stop. */
 void thaw_stop_on_signals(void);
@@ -130,34 +136,37 @@ typedef struct thaw_predictions {
 } thaw_predictions;
 
 void thaw_predictions_clear(thaw_predictions *p);
-double thaw_predictions_accuracy(const thaw_predictions *p, const uint8_t *mask); /* mask NULL: all; NaN when empty */
+double thaw_predictions_accuracy(const thaw_predictions *p,
+                                 const uint8_t *mask); /* mask NULL: all; NaN when empty */
 double thaw_predictions_loss(const thaw_predictions *p, const uint8_t *mask);
 /* predictions-<split>.h5 of a run directory. Collective: rank 0 reads or writes, everybody has the result. */
-THAW_NODISCARD thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory, const char *split,
-                                                 thaw_predictions *out);
-THAW_NODISCARD thaw_status thaw_predictions_write(thaw_comm *comm, const char *run_directory, const char *split,
-                                                  const thaw_predictions *p);
+THAW_NODISCARD thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory,
+                                                 const char *split, thaw_predictions *out);
+THAW_NODISCARD thaw_status thaw_predictions_write(thaw_comm *comm, const char *run_directory,
+                                                  const char *split, const thaw_predictions *p);
 
 /* Rebuilds the model of a finished run from its files and evaluates it on one split of `dataset_file` (NULL: the run's own).
  * Collective. THAW_ERR_INPUT when the run is not complete, or dataset and model do not fit. */
-THAW_NODISCARD thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file, const char *split,
+THAW_NODISCARD thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory,
+                                         const char *dataset_file, const char *split,
                                          thaw_predictions *out);
 
 /* ---- What a config costs, without training ------------------------------------------------------------------ */
 
 typedef struct thaw_cost {
     int64_t parameters_total, parameters_trainable;
-    double forward_flops, backward_flops;    /* per sample */
+    double forward_flops, backward_flops;             /* per sample */
     size_t arena_bytes, state_bytes, allreduce_bytes; /* per rank; all-reduce payload per step */
     int64_t steps_per_epoch;
-    int64_t smallest_shard;                  /* samples a shard sees in the smallest batch */
-    bool trains_norm;                        /* batch statistics in use */
-    bool cacheable;                          /* frozen features can be computed once */
-    char boundary[128];                      /* the cut, by name */
+    int64_t smallest_shard; /* samples a shard sees in the smallest batch */
+    bool trains_norm;       /* batch statistics in use */
+    bool cacheable;         /* frozen features can be computed once */
+    char boundary[128];     /* the cut, by name */
 } thaw_cost;
 
 /* Collective. `rung` NULL: config->rung. */
-THAW_NODISCARD thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char *rung, thaw_cost *out);
+THAW_NODISCARD thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config,
+                                        const char *rung, thaw_cost *out);
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,8 @@ static void print_json(const char *path, const thaw_backbone *b)
     thaw_json_set_int(out, "tensors", b->tensors.count);
     thaw_json_set_int(out, "values", count_values(&b->tensors));
     thaw_json_set_strings(out, "blocks", (const char *const *)b->blocks.items, b->blocks.count);
-    thaw_json_set_strings(out, "source_classes", (const char *const *)b->classes.items, b->classes.count);
+    thaw_json_set_strings(out, "source_classes", (const char *const *)b->classes.items,
+                          b->classes.count);
     thaw_json_set_int(out, "features", b->D);
     thaw_json_set_int(out, "feature_samples", b->feature_samples);
     thaw_json_set_string(out, "origin", b->origin);
@@ -47,12 +48,15 @@ static void print(const char *path, const thaw_backbone *b)
     char hex[THAW_DIGEST_HEX];
     thaw_digest_hex(b->digest, hex);
     cli_print("%s: %s, digest %s", path, b->arch, hex);
-    cli_print("%-16s%lld x %lld x %lld", "input", (long long)b->C, (long long)b->H, (long long)b->W);
-    cli_print("%-16s%lld tensors, %lld values", "weights", (long long)b->tensors.count, (long long)count_values(&b->tensors));
+    cli_print("%-16s%lld x %lld x %lld", "input", (long long)b->C, (long long)b->H,
+              (long long)b->W);
+    cli_print("%-16s%lld tensors, %lld values", "weights", (long long)b->tensors.count,
+              (long long)count_values(&b->tensors));
     print_names("blocks", &b->blocks);
     print_names("source classes", &b->classes);
     if (b->D > 0)
-        cli_print("%-16s%lld, with source statistics of %lld samples", "features", (long long)b->D, (long long)b->feature_samples);
+        cli_print("%-16s%lld, with source statistics of %lld samples", "features", (long long)b->D,
+                  (long long)b->feature_samples);
     cli_print("%-16s%s", "origin", b->origin == NULL ? "unknown" : b->origin);
     cli_print("%-16s%s", "licence", b->license == NULL ? "unknown" : b->license);
 }

@@ -39,15 +39,22 @@ static void warn(const thaw_config *config, const char *rung, const thaw_cost *c
     const int64_t full = config->train.batch / config->train.shards;
     if (c->trains_norm && (full < LEAST_NORM_SAMPLES || c->smallest_shard < LEAST_NORM_SAMPLES))
         THAW_LOG(THAW_WARN,
-                 "rung %s trains batch norm on shards of %lld samples (%lld in the last batch); below %d its statistics are "
+                 "rung %s trains batch norm on shards of %lld samples (%lld in the last batch); "
+                 "below %d its statistics are "
                  "noise: lower train.shards or raise train.batch",
                  rung, (long long)full, (long long)c->smallest_shard, LEAST_NORM_SAMPLES);
 }
 
 static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const cli_args *args)
 {
-    static const char *const titles[] = {"rung", "trainable", "FLOPs forward", "FLOPs backward", "activations a rank",
-                                         "state a rank", "all-reduce a step", "frozen up to"};
+    static const char *const titles[] = {"rung",
+                                         "trainable",
+                                         "FLOPs forward",
+                                         "FLOPs backward",
+                                         "activations a rank",
+                                         "state a rank",
+                                         "all-reduce a step",
+                                         "frozen up to"};
     thaw_table table = {0};
     thaw_json *list = thaw_json_new_array();
     thaw_status status = THAW_OK;
@@ -87,7 +94,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 const cli_command cli_check = {
     .usage = "CONFIG [--set KEY=VALUE ...]",
     .doc = "validates a config and shows what each rung would train, compute, store and send",
-    .help = "Opens the data and the backbone and plans memory for real; trains nothing. FLOPs are per sample, a multiply-add is 2.",
+    .help = "Opens the data and the backbone and plans memory for real; trains nothing. FLOPs are "
+            "per sample, a multiply-add is 2.",
     .least_words = 1,
     .most_words = 1,
     .parallel = true,

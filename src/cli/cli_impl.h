@@ -35,7 +35,7 @@ typedef struct cli_command {
     const char *help;  /* paragraphs below the usage; NULL: none */
     const cli_option *options;
     int least_words, most_words;
-    bool parallel; /* runs on all ranks; otherwise on rank 0 alone, and comm is NULL */
+    bool parallel;    /* runs on all ranks; otherwise on rank 0 alone, and comm is NULL */
     bool config_keys; /* help ends with the keys of a config */
     thaw_status (*run)(thaw_comm *comm, const cli_args *args);
 } cli_command;

@@ -5,7 +5,9 @@
 #include "cli/cli_impl.h"
 
 static const cli_option options[] = {
-    {"split", 0, "NAME", "predictions to compare: gate, val or test; default: gate if both runs have it, else val"}, {0}};
+    {"split", 0, "NAME",
+     "predictions to compare: gate, val or test; default: gate if both runs have it, else val"},
+    {0}};
 
 static void print_slices(const thaw_json *comparison)
 {
@@ -28,13 +30,15 @@ static void print_slices(const thaw_json *comparison)
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_json *comparison = NULL;
-    THAW_TRY(thaw_ladder_compare_runs(comm, args->words[0], args->words[1], cli_value(args, "split"), &comparison));
+    THAW_TRY(thaw_ladder_compare_runs(comm, args->words[0], args->words[1],
+                                      cli_value(args, "split"), &comparison));
     if (thaw_comm_rank(comm) == 0 && args->json)
         cli_print_json(comparison);
     else if (thaw_comm_rank(comm) == 0) {
         cli_print("A: %s\nB: %s", args->words[0], args->words[1]);
         cli_print("B - A on %s: %s: %s", thaw_json_string_or(comparison, "split", ""),
-                  thaw_json_string_or(comparison, "text", ""), thaw_json_string_or(comparison, "verdict", ""));
+                  thaw_json_string_or(comparison, "text", ""),
+                  thaw_json_string_or(comparison, "verdict", ""));
         cli_print("%s\n", thaw_json_string_or(comparison, "explanation", ""));
         print_slices(comparison);
     }

@@ -6,10 +6,12 @@ static const cli_option options[] = {
     {"format", 'f', "NAME", "idx, hdf5 or npy; default: by the first bytes of the first file"},
     {"images", 0, "FILE[,FILE]", "samples; hdf5: FILE:DATASET; may be repeated"},
     {"labels", 0, "FILE[,FILE]", "labels, one file for each of --images"},
-    {"clusters", 0, "FILE[,FILE]", "ids of samples that belong together (patient, site), resampled together"},
+    {"clusters", 0, "FILE[,FILE]",
+     "ids of samples that belong together (patient, site), resampled together"},
     {"select", 0, "CLASS[,CLASS]", "source classes to keep, in the order of their new labels"},
     {"names", 0, "NAME[,NAME]", "names of the kept classes, or of all source classes"},
-    {"splits", 0, "NAME=AMOUNT[@SOURCE]", "AMOUNT: N a class, N%, Ntotal or rest; drawn in order, disjoint"},
+    {"splits", 0, "NAME=AMOUNT[@SOURCE]",
+     "AMOUNT: N a class, N%, Ntotal or rest; drawn in order, disjoint"},
     {"slices", 0, "NAME=CLASS[+CLASS]", "named subset; or NAME=source:N, NAME=mask:FILE"},
     {"mean", 0, "X[,X]", "normalisation of each channel; default: measured on train"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},
@@ -44,8 +46,10 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 const cli_command cli_data_import = {
     .usage = "--images FILE --labels FILE --splits NAME=AMOUNT,... -o FILE [option ...]",
     .doc = "makes a dataset file from IDX, HDF5 or NumPy files: splits, slices, class names",
-    .help = "Splits are drawn without replacement, so they are disjoint; the same options give the same file. Example:\n"
-            "  thaw data import --images train-images.gz --labels train-labels.gz --select 5=Sandal,7=Sneaker \\\n"
+    .help = "Splits are drawn without replacement, so they are disjoint; the same options give the "
+            "same file. Example:\n"
+            "  thaw data import --images train-images.gz --labels train-labels.gz --select "
+            "5=Sandal,7=Sneaker \\\n"
             "      --splits train=50,val=40,gate=200,test=rest --slices sandals=Sandal -o shoes.h5",
     .options = options,
     .run = run,

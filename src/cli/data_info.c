@@ -1,6 +1,7 @@
 #include "cli/cli_impl.h"
 
-static const cli_option options[] = {{"verify", 0, NULL, "reads everything and compares with the digest recorded at import"}, {0}};
+static const cli_option options[] = {
+    {"verify", 0, NULL, "reads everything and compares with the digest recorded at import"}, {0}};
 
 static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
@@ -20,7 +21,8 @@ static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
     for (int64_t i = 0; i < info->slice_count; i++) {
         thaw_str line = {0};
         for (int64_t s = 0; s < info->split_count; s++)
-            thaw_str_printf(&line, "  %s %lld", info->splits[s].name, (long long)info->splits[s].slice_counts[i]);
+            thaw_str_printf(&line, "  %s %lld", info->splits[s].name,
+                            (long long)info->splits[s].slice_counts[i]);
         cli_print("slice %-20s%s", thaw_dataset_slice_name(ds, i), thaw_str_c(&line));
         thaw_str_clear(&line);
     }
@@ -43,7 +45,8 @@ static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
         thaw_json_set_ints(split, "per_class", info->splits[s].class_counts, info->classes);
         thaw_json *slices = thaw_json_set_object(split, "slices");
         for (int64_t i = 0; i < info->slice_count; i++)
-            thaw_json_set_int(slices, thaw_dataset_slice_name(ds, i), info->splits[s].slice_counts[i]);
+            thaw_json_set_int(slices, thaw_dataset_slice_name(ds, i),
+                              info->splits[s].slice_counts[i]);
     }
     cli_print_json(out);
     thaw_json_free(&out);
@@ -53,8 +56,9 @@ static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
     char shape[64];
     thaw_shape_format(&info->shape, shape, sizeof shape);
-    cli_print("%s: samples %s %s, %lld classes, digest %s%s", thaw_dataset_path(ds), shape, thaw_dtype_name(info->dtype),
-              (long long)info->classes, info->digest, info->digest_recorded ? "" : " (not recorded in the file)");
+    cli_print("%s: samples %s %s, %lld classes, digest %s%s", thaw_dataset_path(ds), shape,
+              thaw_dtype_name(info->dtype), (long long)info->classes, info->digest,
+              info->digest_recorded ? "" : " (not recorded in the file)");
     if (info->origin[0] != '\0')
         cli_print("origin: %s", info->origin);
     if (info->licence[0] != '\0')
@@ -80,7 +84,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     else
         print(ds, &info);
     if (cli_flag(args, "verify") && !args->json)
-        cli_print("verified: %s", recorded ? "content matches the digest recorded at import" : "no digest recorded");
+        cli_print("verified: %s", recorded ? "content matches the digest recorded at import"
+                                           : "no digest recorded");
 done:
     thaw_dataset_info_clear(&info);
     thaw_dataset_free(&ds);

@@ -5,11 +5,13 @@
 
 #include "cli/cli_impl.h"
 
-static const cli_option options[] = {{"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
-                                     {"split", 's', "NAME", "split to evaluate (default: val)"},
-                                     {0}};
+static const cli_option options[] = {
+    {"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
+    {"split", 's', "NAME", "split to evaluate (default: val)"},
+    {0}};
 
-static void add_row(thaw_table *table, const char *name, const thaw_predictions *p, const uint8_t *mask)
+static void add_row(thaw_table *table, const char *name, const thaw_predictions *p,
+                    const uint8_t *mask)
 {
     int64_t n = 0;
     int64_t right = 0;

@@ -37,9 +37,9 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     const struct {
         const char *title;
         const char *const *names;
-    } kinds[] = {{"backends", thaw_kern_names()},         {"architectures", arch_names(archs)},
-                 {"operators", thaw_op_names()},          {"peft", thaw_peft_names()},
-                 {"optimizers", thaw_optimizer_names()},  {"schedules", thaw_schedule_names()},
+    } kinds[] = {{"backends", thaw_kern_names()},        {"architectures", arch_names(archs)},
+                 {"operators", thaw_op_names()},         {"peft", thaw_peft_names()},
+                 {"optimizers", thaw_optimizer_names()}, {"schedules", thaw_schedule_names()},
                  {"importers", thaw_import_formats()}};
     const size_t count = sizeof kinds / sizeof *kinds;
     if (args->json && thaw_comm_rank(comm) == 0) {

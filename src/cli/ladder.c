@@ -39,7 +39,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 const cli_command cli_ladder = {
     .usage = "CONFIG [--resume] [--set KEY=VALUE ...]",
     .doc = "runs the whole ladder and writes the transfer note and report.html",
-    .help = "Trials run side by side on sub-groups of ladder.ranks_per_trial ranks; the result does not depend on how many.",
+    .help = "Trials run side by side on sub-groups of ladder.ranks_per_trial ranks; the result "
+            "does not depend on how many.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

@@ -19,7 +19,8 @@ static const cli_row rows[] = {
 static const size_t row_count = sizeof rows / sizeof *rows;
 
 static const cli_option common[] = {
-    {"set", 0, "KEY=VALUE", "overrides one key of the config, as in --set train.epochs=3; may be repeated"},
+    {"set", 0, "KEY=VALUE",
+     "overrides one key of the config, as in --set train.epochs=3; may be repeated"},
     {"quiet", 'q', NULL, "prints results, warnings and errors only"},
     {"json", 0, NULL, "prints the answer as JSON"},
     {"help", 'h', NULL, "shows this help"},
@@ -31,8 +32,9 @@ static void print_options(const cli_option *options)
 {
     for (const cli_option *o = options; o->name != NULL; o++) {
         char left[64];
-        thaw_format(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : "", o->letter ? o->letter : ' ',
-                    o->letter ? ", " : "   ", o->name, o->value ? " " : "", o->value ? o->value : "");
+        thaw_format(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : "",
+                    o->letter ? o->letter : ' ', o->letter ? ", " : "   ", o->name,
+                    o->value ? " " : "", o->value ? o->value : "");
         printf("  %-28s %s\n", left, o->doc);
     }
 }
@@ -57,18 +59,21 @@ static void print_command_help(const cli_row *row)
 
 static void print_help(void)
 {
-    printf("thaw: adapts a pretrained backbone over MPI and says, with evidence, how deep the adaptation has to go\n\n"
+    printf("thaw: adapts a pretrained backbone over MPI and says, with evidence, how deep the "
+           "adaptation has to go\n\n"
            "Commands:\n");
     for (size_t i = 0; i < row_count; i++) {
         char left[96];
         thaw_format(left, sizeof left, "thaw %s", rows[i].name);
         printf("  %-22s %s\n", left, rows[i].command->doc);
     }
-    printf("\n`thaw COMMAND --help` explains a command; `mpirun -n 4 thaw ladder CONFIG` runs one on four ranks.\n"
+    printf("\n`thaw COMMAND --help` explains a command; `mpirun -n 4 thaw ladder CONFIG` runs one "
+           "on four ranks.\n"
            "Everywhere:\n");
     print_options(common);
     printf("      --version                prints the version\n\n"
-           "Exit codes: 0 done; 1 other failure; 2 bad usage or config; 3 bad input file; 4 memory or disk;\n"
+           "Exit codes: 0 done; 1 other failure; 2 bad usage or config; 3 bad input file; 4 memory "
+           "or disk;\n"
            "5 not finite; 75 stopped on request, state saved, run again with --resume.\n");
 }
 
@@ -96,7 +101,8 @@ bool cli_flag(const cli_args *args, const char *name)
 static const cli_option *find_in(const cli_option *options, const char *word, size_t length)
 {
     for (const cli_option *o = options; o != NULL && o->name != NULL; o++) {
-        const bool by_letter = word[0] == '-' && word[1] != '-' && length == 2 && o->letter == word[1];
+        const bool by_letter =
+            word[0] == '-' && word[1] != '-' && length == 2 && o->letter == word[1];
         const bool by_name = length > 2 && word[1] == '-' && strlen(o->name) == length - 2 &&
                              strncmp(o->name, word + 2, length - 2) == 0;
         if (by_letter || by_name)
@@ -109,18 +115,22 @@ static thaw_status unknown_option(const cli_row *row, const char *word)
 {
     const char *names[64];
     size_t count = 0;
-    for (const cli_option *o = row->command->options; o != NULL && o->name != NULL && count < 60; o++)
+    for (const cli_option *o = row->command->options; o != NULL && o->name != NULL && count < 60;
+         o++)
         names[count++] = o->name;
     for (const cli_option *o = common; o->name != NULL; o++)
         names[count++] = o->name;
     const char *near = thaw_did_you_mean(word + strspn(word, "-"), names, count);
-    return THAW_FAIL(THAW_ERR_USAGE, "thaw %s: unknown option %s%s%s%s; see thaw %s --help", row->name, word,
-                     near != NULL ? "; did you mean --" : "", near != NULL ? near : "", near != NULL ? "?" : "", row->name);
+    return THAW_FAIL(THAW_ERR_USAGE, "thaw %s: unknown option %s%s%s%s; see thaw %s --help",
+                     row->name, word, near != NULL ? "; did you mean --" : "",
+                     near != NULL ? near : "", near != NULL ? "?" : "", row->name);
 }
 
-static thaw_status take(cli_args *args, const cli_row *row, const cli_option *option, const char *value)
+static thaw_status take(cli_args *args, const cli_row *row, const cli_option *option,
+                        const char *value)
 {
-    THAW_CHECK(args->given_count < CLI_MOST_GIVEN, THAW_ERR_USAGE, "thaw %s: more than %d options", row->name, CLI_MOST_GIVEN);
+    THAW_CHECK(args->given_count < CLI_MOST_GIVEN, THAW_ERR_USAGE, "thaw %s: more than %d options",
+               row->name, CLI_MOST_GIVEN);
     if (strcmp(option->name, "set") == 0)
         args->set_items[args->sets.count++] = (char *)value;
     args->quiet = args->quiet || strcmp(option->name, "quiet") == 0;
@@ -141,12 +151,14 @@ static thaw_status parse_option(cli_args *args, const cli_row *row, int argc, ch
     if (option == NULL)
         return unknown_option(row, word);
     if (option->value == NULL) {
-        THAW_CHECK(equals == NULL, THAW_ERR_USAGE, "thaw %s: --%s takes no value", row->name, option->name);
+        THAW_CHECK(equals == NULL, THAW_ERR_USAGE, "thaw %s: --%s takes no value", row->name,
+                   option->name);
         return take(args, row, option, NULL);
     }
     if (equals != NULL)
         return take(args, row, option, equals + 1);
-    THAW_CHECK(*at + 1 < argc, THAW_ERR_USAGE, "thaw %s: --%s needs %s", row->name, option->name, option->value);
+    THAW_CHECK(*at + 1 < argc, THAW_ERR_USAGE, "thaw %s: --%s needs %s", row->name, option->name,
+               option->value);
     *at += 1;
     return take(args, row, option, argv[*at]);
 }
@@ -159,13 +171,14 @@ static thaw_status parse(const cli_row *row, int argc, char **argv, int first, c
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
             THAW_TRY(parse_option(args, row, argc, argv, &i));
         } else {
-            THAW_CHECK(args->word_count < c->most_words, THAW_ERR_USAGE, "thaw %s: unexpected '%s'; usage: thaw %s %s", row->name,
-                       argv[i], row->name, c->usage);
+            THAW_CHECK(args->word_count < c->most_words, THAW_ERR_USAGE,
+                       "thaw %s: unexpected '%s'; usage: thaw %s %s", row->name, argv[i], row->name,
+                       c->usage);
             args->words[args->word_count++] = argv[i];
         }
     }
-    THAW_CHECK(args->help || args->word_count >= c->least_words, THAW_ERR_USAGE, "thaw %s: too few arguments; usage: thaw %s %s",
-               row->name, row->name, c->usage);
+    THAW_CHECK(args->help || args->word_count >= c->least_words, THAW_ERR_USAGE,
+               "thaw %s: too few arguments; usage: thaw %s %s", row->name, row->name, c->usage);
     return THAW_OK;
 }
 
@@ -193,8 +206,8 @@ static thaw_status unknown_command(int argc, char **argv)
     const char *near = thaw_did_you_mean(words, names, row_count);
     if (near == NULL)
         near = thaw_did_you_mean(argv[1], names, row_count);
-    return THAW_FAIL(THAW_ERR_USAGE, "unknown command '%s'%s%s%s; see thaw --help", words, near ? "; did you mean '" : "",
-                     near ? near : "", near ? "'?" : "");
+    return THAW_FAIL(THAW_ERR_USAGE, "unknown command '%s'%s%s%s; see thaw --help", words,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* ---- Running ----------------------------------------------------------------------------------------------- */
@@ -202,7 +215,8 @@ static thaw_status unknown_command(int argc, char **argv)
 /* A local command needs MPI only to know that it is not the only one. */
 static bool under_launcher(void)
 {
-    return getenv("OMPI_COMM_WORLD_SIZE") != NULL || getenv("PMI_RANK") != NULL || getenv("PMIX_RANK") != NULL;
+    return getenv("OMPI_COMM_WORLD_SIZE") != NULL || getenv("PMI_RANK") != NULL ||
+           getenv("PMIX_RANK") != NULL;
 }
 
 static thaw_status run_everywhere(const cli_row *row, const cli_args *args, int *argc, char ***argv)
@@ -213,7 +227,8 @@ static thaw_status run_everywhere(const cli_row *row, const cli_args *args, int 
     if (row->command->parallel)
         status = row->command->run(comm, args);
     else
-        status = thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run(NULL, args) : THAW_OK);
+        status =
+            thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run(NULL, args) : THAW_OK);
     if (status != THAW_OK)
         THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
     thaw_comm_stop(&comm);
@@ -244,7 +259,8 @@ static int run(const cli_row *row, int argc, char **argv, int used)
 int main(int argc, char **argv)
 {
     int used = 0;
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_help();
         return argc < 2 ? thaw_status_exit_code(THAW_ERR_USAGE) : 0;
     }

@@ -2,10 +2,11 @@
 
 #include "cli/cli_impl.h"
 
-static const cli_option options[] = {{"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
-                                     {"split", 's', "NAME", "split to predict (default: test)"},
-                                     {"output", 'o', "FILE", "CSV file to write"},
-                                     {0}};
+static const cli_option options[] = {
+    {"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
+    {"split", 's', "NAME", "split to predict (default: test)"},
+    {"output", 'o', "FILE", "CSV file to write"},
+    {0}};
 
 /* One line a sample: its row, the label where there is one, the predicted class, its probability, and all probabilities. */
 static void write_csv(const thaw_predictions *p, const char *const *names, thaw_str *out)
@@ -54,7 +55,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_predictions p;
     const char *split = cli_value(args, "split") == NULL ? "test" : cli_value(args, "split");
-    THAW_CHECK(cli_value(args, "output") != NULL, THAW_ERR_USAGE, "thaw predict: -o FILE is needed"); /* uniform */
+    THAW_CHECK(cli_value(args, "output") != NULL, THAW_ERR_USAGE,
+               "thaw predict: -o FILE is needed"); /* uniform */
     THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
     const thaw_status status = thaw_comm_rank(comm) == 0 ? write_file(args, &p) : THAW_OK;
     thaw_predictions_clear(&p);

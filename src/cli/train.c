@@ -1,7 +1,8 @@
 #include "cli/cli_impl.h"
 
 static const cli_option options[] = {
-    {"resume", 'r', NULL, "continues from the newest valid checkpoint; a complete run is left as it is"},
+    {"resume", 'r', NULL,
+     "continues from the newest valid checkpoint; a complete run is left as it is"},
     {"overwrite", 0, NULL, "replaces a run that the output directory already holds"},
     {0}};
 
@@ -22,10 +23,14 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
         if (status == THAW_OK && args->json)
             cli_print_json(summary);
         else if (status == THAW_OK)
-            cli_print("%s: val accuracy %.4f, val loss %.4f, %lld steps, %.1f samples/s, %lld bytes all-reduced a step -> %s",
-                      config.rung, thaw_json_double_or(summary, "val.accuracy", 0), thaw_json_double_or(summary, "val.loss", 0),
-                      (long long)thaw_json_int_or(summary, "steps", 0), thaw_json_double_or(summary, "samples_per_second", 0),
-                      (long long)thaw_json_int_or(summary, "allreduce_bytes_per_step", 0), config.output);
+            cli_print("%s: val accuracy %.4f, val loss %.4f, %lld steps, %.1f samples/s, %lld "
+                      "bytes all-reduced a step -> %s",
+                      config.rung, thaw_json_double_or(summary, "val.accuracy", 0),
+                      thaw_json_double_or(summary, "val.loss", 0),
+                      (long long)thaw_json_int_or(summary, "steps", 0),
+                      thaw_json_double_or(summary, "samples_per_second", 0),
+                      (long long)thaw_json_int_or(summary, "allreduce_bytes_per_step", 0),
+                      config.output);
         thaw_json_free(&summary);
         thaw_str_clear(&path);
     }
@@ -37,8 +42,10 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 const cli_command cli_train = {
     .usage = "CONFIG [--resume] [--set KEY=VALUE ...]",
     .doc = "trains one rung and writes its run directory",
-    .help = "Under srun or mpirun every rank takes part; the result does not depend on how many there are.\n"
-            "SIGTERM, SIGINT and SIGUSR1 save the state and end with exit code 75; --resume goes on from there.",
+    .help = "Under srun or mpirun every rank takes part; the result does not depend on how many "
+            "there are.\n"
+            "SIGTERM, SIGINT and SIGUSR1 save the state and end with exit code 75; --resume goes "
+            "on from there.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

@@ -41,7 +41,8 @@ static void add_mcnemar(const ladder_pair *pair, thaw_json *out)
 {
     thaw_json *list = thaw_json_set_array(out, "mcnemar");
     for (int64_t s = 0; s < pair->seeds; s++) {
-        const thaw_mcnemar m = thaw_mcnemar_scores(pair->a + s * pair->N, pair->b + s * pair->N, pair->N, NULL);
+        const thaw_mcnemar m =
+            thaw_mcnemar_scores(pair->a + s * pair->N, pair->b + s * pair->N, pair->N, NULL);
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_int(row, "a_only", m.a_only);
         thaw_json_set_int(row, "b_only", m.b_only);
@@ -49,8 +50,8 @@ static void add_mcnemar(const ladder_pair *pair, thaw_json *out)
     }
 }
 
-static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap *how, const thaw_rule *rule,
-                                  thaw_paired *slices, thaw_json *out)
+static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap *how,
+                                  const thaw_rule *rule, thaw_paired *slices, thaw_json *out)
 {
     thaw_json *list = thaw_json_set_array(out, "slices");
     for (int64_t i = 0; i < thaw_dataset_slice_count(pair->dataset); i++) {
@@ -71,10 +72,12 @@ static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap 
     return THAW_OK;
 }
 
-thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how, const thaw_rule *rule,
-                           double (*adjust)(void *context, double p), void *context, thaw_decision *decision, thaw_json *out)
+thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
+                           const thaw_rule *rule, double (*adjust)(void *context, double p),
+                           void *context, thaw_decision *decision, thaw_json *out)
 {
-    const thaw_scores scores = {.a = pair->a, .b = pair->b, .seeds = pair->seeds, .N = pair->N, .cluster = pair->cluster};
+    const thaw_scores scores = {
+        .a = pair->a, .b = pair->b, .seeds = pair->seeds, .N = pair->N, .cluster = pair->cluster};
     const int64_t slice_count = thaw_dataset_slice_count(pair->dataset);
     thaw_paired overall;
     thaw_paired *slices = NULL;
@@ -92,7 +95,9 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how, c
     thaw_json_set_double(out, "p_adjusted", p);
     thaw_json_set_string(out, "verdict", thaw_depth_verdict_name(decision->verdict));
     add_reasons(decision->reasons, out);
-    const char *worst = decision->worst_slice < 0 ? NULL : thaw_dataset_slice_name(pair->dataset, decision->worst_slice);
+    const char *worst = decision->worst_slice < 0
+                            ? NULL
+                            : thaw_dataset_slice_name(pair->dataset, decision->worst_slice);
     thaw_decision_explain(decision, worst, &text);
     thaw_json_set_string(out, "explanation", thaw_str_c(&text));
     thaw_json_set_string(out, "worst_slice", worst);

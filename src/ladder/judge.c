@@ -23,7 +23,8 @@ thaw_bootstrap ladder_bootstrap(const thaw_config *config)
     return how;
 }
 
-static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed, const thaw_predictions *p)
+static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed,
+                                    const thaw_predictions *p)
 {
     if (l->labels == NULL) {
         THAW_TRY(thaw_alloc(&l->labels, p->N, sizeof *l->labels));
@@ -33,10 +34,13 @@ static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed, con
             memcpy(l->cluster, p->cluster, (size_t)p->N * sizeof *l->cluster);
         }
     }
-    THAW_CHECK(p->N == l->N && p->K == l->K, THAW_ERR_INPUT, "%s: predictions of %lld samples and %lld classes; gate has %lld and %lld",
-               r->seeds[seed].directory, (long long)p->N, (long long)p->K, (long long)l->N, (long long)l->K);
+    THAW_CHECK(p->N == l->N && p->K == l->K, THAW_ERR_INPUT,
+               "%s: predictions of %lld samples and %lld classes; gate has %lld and %lld",
+               r->seeds[seed].directory, (long long)p->N, (long long)p->K, (long long)l->N,
+               (long long)l->K);
     THAW_CHECK(memcmp(p->labels, l->labels, (size_t)l->N * sizeof *l->labels) == 0, THAW_ERR_INPUT,
-               "%s was judged on other gate samples than the trials before it", r->seeds[seed].directory);
+               "%s was judged on other gate samples than the trials before it",
+               r->seeds[seed].directory);
     thaw_scores_from_predictions(p->labels, p->predicted, p->N, r->right + seed * l->N);
     return thaw_confusion_add(p->labels, p->predicted, p->N, NULL, l->K, r->confusion);
 }
@@ -49,7 +53,8 @@ static thaw_status rate_rung(ladder *l, ladder_rung *r)
     const thaw_bootstrap how = ladder_bootstrap(l->config);
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&nothing, l->S * l->N, sizeof *nothing));
-    const thaw_scores scores = {.a = nothing, .b = r->right, .seeds = l->S, .N = l->N, .cluster = l->cluster};
+    const thaw_scores scores = {
+        .a = nothing, .b = r->right, .seeds = l->S, .N = l->N, .cluster = l->cluster};
     THAW_TRY_TO(thaw_paired_compare(&scores, &how, &own));
     r->gate_accuracy = own.delta;
     r->gate_low = own.low < 0 ? 0 : own.low;
@@ -100,7 +105,8 @@ static double adjust(void *context, double p)
     int64_t n = 0;
     int64_t mine = 0;
     for (int64_t i = 0; i < f->l->count && n < f->l->planned; i++) {
-        if (f->l->rungs[i].rung.kind == THAW_RUNG_SCRATCH || f->l->rungs[i].rung.kind == THAW_RUNG_FROZEN)
+        if (f->l->rungs[i].rung.kind == THAW_RUNG_SCRATCH ||
+            f->l->rungs[i].rung.kind == THAW_RUNG_FROZEN)
             continue;
         mine = i == f->index ? n : mine;
         all[n++] = f->l->p[i];
@@ -128,12 +134,14 @@ static ladder_pair pair_of(const ladder *l, int64_t a, int64_t b)
 static void add_confusion_changes(const ladder *l, int64_t a, int64_t b, thaw_json *out)
 {
     thaw_cell_change cells[10];
-    const int64_t count = thaw_confusion_changes(l->rungs[a].confusion, l->rungs[b].confusion, l->K, cells, 10);
+    const int64_t count =
+        thaw_confusion_changes(l->rungs[a].confusion, l->rungs[b].confusion, l->K, cells, 10);
     thaw_json *list = thaw_json_set_array(out, "confusion_changes");
     for (int64_t i = 0; i < count; i++) {
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_string(row, "label", thaw_dataset_class_names(l->dataset)[cells[i].label]);
-        thaw_json_set_string(row, "predicted", thaw_dataset_class_names(l->dataset)[cells[i].prediction]);
+        thaw_json_set_string(row, "predicted",
+                             thaw_dataset_class_names(l->dataset)[cells[i].prediction]);
         thaw_json_set_int(row, "before", cells[i].before);
         thaw_json_set_int(row, "after", cells[i].after);
     }
@@ -201,7 +209,8 @@ static bool slice_fails(const ladder *l, const ladder_rung *r, int64_t slice)
         for (int64_t s = 0; s < l->S; s++)
             right += (double)r->right[s * l->N + i] / (double)l->S;
     }
-    const thaw_interval interval = thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
+    const thaw_interval interval =
+        thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
     return n > 0 && interval.high < l->config->ladder.slice_floor;
 }
 

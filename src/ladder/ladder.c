@@ -41,12 +41,15 @@ static thaw_status plan_rungs(ladder *l)
 static thaw_status open_ladder(ladder *l)
 {
     const thaw_data_config *d = &l->config->data;
-    const thaw_dataset_options options = {.memory_limit_bytes = -1, .no_class_slices = !d->class_slices};
+    const thaw_dataset_options options = {.memory_limit_bytes = -1,
+                                          .no_class_slices = !d->class_slices};
     l->S = l->config->ladder.seeds;
     THAW_CHECK(d->gate[0] != '\0', THAW_ERR_CONFIG,
-               "data.gate is empty, but a ladder needs a split for its decisions; name one that no choice is made on");
+               "data.gate is empty, but a ladder needs a split for its decisions; name one that no "
+               "choice is made on");
     THAW_CHECK(strcmp(d->gate, d->val) != 0, THAW_ERR_CONFIG,
-               "data.gate and data.val are both '%s'; learning rates are chosen on val, so decisions need another split",
+               "data.gate and data.val are both '%s'; learning rates are chosen on val, so "
+               "decisions need another split",
                d->val);
     THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty; a ladder compares ways to reuse one");
@@ -87,8 +90,8 @@ static void say(const ladder *l, const ladder_rung *r, const char *verdict)
 {
     if (l->options->quiet)
         return;
-    THAW_LOG(THAW_INFO, "%-12s gate accuracy %.1f%% [%.1f, %.1f]  %s", r->name, 100 * r->gate_accuracy, 100 * r->gate_low,
-             100 * r->gate_high, verdict);
+    THAW_LOG(THAW_INFO, "%-12s gate accuracy %.1f%% [%.1f, %.1f]  %s", r->name,
+             100 * r->gate_accuracy, 100 * r->gate_low, 100 * r->gate_high, verdict);
 }
 
 /* What is inspected before a deeper rung is tried is printed here, so that the reader can stop the climb with reason. */
@@ -99,13 +102,17 @@ static void inspect(const ladder *l)
         return;
     for (int64_t i = 0; i < l->count; i++) {
         if (l->rungs[i].rung.kind == THAW_RUNG_SCRATCH && l->rungs[i].done)
-            THAW_LOG(THAW_INFO, "  frozen against scratch: %+.1f points on gate; train-val gap of frozen %+.1f points",
+            THAW_LOG(THAW_INFO,
+                     "  frozen against scratch: %+.1f points on gate; train-val gap of frozen "
+                     "%+.1f points",
                      100 * (frozen->gate_accuracy - l->rungs[i].gate_accuracy),
-                     100 * (thaw_json_double_or(frozen->seeds[0].summary, "train.accuracy", 0) - frozen->val_accuracy));
+                     100 * (thaw_json_double_or(frozen->seeds[0].summary, "train.accuracy", 0) -
+                            frozen->val_accuracy));
     }
 }
 
-static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index, bool *stop)
+static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index,
+                             bool *stop)
 {
     ladder_rung *r = &l->rungs[index];
     const bool baseline = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN;
@@ -191,12 +198,15 @@ static bool file_in(const char *directory, const char *name)
 
 static thaw_status prepare(const thaw_config *config, const thaw_ladder_options *options)
 {
-    static const char *const leftovers[] = {"summary.json", "note.md", "note.json", "report.html", "trials", NULL};
+    static const char *const leftovers[] = {"summary.json", "note.md", "note.json",
+                                            "report.html",  "trials",  NULL};
     thaw_str path = {0};
     thaw_str text = {0};
     thaw_status status;
-    THAW_CHECK_TO(options->resume || options->overwrite || !file_in(config->output, "config.yaml"), THAW_ERR_USAGE,
-                  "%s already holds a run; continue it with --resume, replace it with --overwrite, or choose another output",
+    THAW_CHECK_TO(options->resume || options->overwrite || !file_in(config->output, "config.yaml"),
+                  THAW_ERR_USAGE,
+                  "%s already holds a run; continue it with --resume, replace it with --overwrite, "
+                  "or choose another output",
                   config->output);
     THAW_TRY_TO(thaw_mkdirs(config->output));
     for (const char *const *name = leftovers; !options->resume && *name != NULL; name++) {
@@ -213,16 +223,18 @@ done:
     return status;
 }
 
-thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config, const thaw_ladder_options *options)
+thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
+                            const thaw_ladder_options *options)
 {
     const int64_t width = config->ladder.ranks_per_trial;
     thaw_comm *group = NULL;
     ladder l = {.config = config, .options = options};
     THAW_CHECK(thaw_comm_size(comm) % width == 0, THAW_ERR_CONFIG, /* uniform */
-               "ladder.ranks_per_trial %lld does not divide the %d ranks", (long long)width, thaw_comm_size(comm));
+               "ladder.ranks_per_trial %lld does not divide the %d ranks", (long long)width,
+               thaw_comm_size(comm));
     THAW_CHECK(config->train.shards % width == 0, THAW_ERR_CONFIG, /* uniform */
-               "train.shards %lld is not divisible by ladder.ranks_per_trial %lld", (long long)config->train.shards,
-               (long long)width);
+               "train.shards %lld is not divisible by ladder.ranks_per_trial %lld",
+               (long long)config->train.shards, (long long)width);
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, open_ladder(&l)));
     status = thaw_comm_rank(comm) == 0 ? prepare(config, options) : THAW_OK;

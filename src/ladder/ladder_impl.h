@@ -11,8 +11,8 @@
 typedef struct ladder_trial {
     int64_t candidate, seed; /* index of the rate; 0.. */
     char directory[LADDER_PATH];
-    bool diverged;       /* loss or gradients were not finite: an answer, not an accident */
-    thaw_json *summary;  /* of the finished run; NULL when diverged */
+    bool diverged;      /* loss or gradients were not finite: an answer, not an accident */
+    thaw_json *summary; /* of the finished run; NULL when diverged */
 } ladder_trial;
 
 typedef struct ladder_rung {
@@ -20,12 +20,12 @@ typedef struct ladder_rung {
     char name[THAW_RUNG_TEXT];
     ladder_trial *search; /* one a candidate, all with the first seed */
     int64_t candidates;
-    int64_t chosen;        /* candidate */
-    ladder_trial *seeds;   /* one a seed; the first is search[chosen] */
-    float *right;          /* (seeds, N gate): 1 where the prediction is right */
-    int64_t *confusion;    /* (K, K) on gate, summed over seeds */
+    int64_t chosen;      /* candidate */
+    ladder_trial *seeds; /* one a seed; the first is search[chosen] */
+    float *right;        /* (seeds, N gate): 1 where the prediction is right */
+    int64_t *confusion;  /* (K, K) on gate, summed over seeds */
     double gate_accuracy, gate_low, gate_high, val_accuracy;
-    thaw_rates rates;      /* reason borrowed from reason_text */
+    thaw_rates rates; /* reason borrowed from reason_text */
     char reason_text[400];
     bool done;
 } ladder_rung;
@@ -40,15 +40,16 @@ typedef struct ladder {
     int32_t *cluster;      /* (N) or NULL */
     ladder_rung *rungs;
     int64_t count;
-    int64_t planned;       /* deeper rungs that will be judged: Holm's family */
-    double *p;             /* (count) p_greater of each rung's step up; 1 while untested */
-    int64_t best;          /* the incumbent: simplest rung that nothing deeper clearly beat */
+    int64_t planned; /* deeper rungs that will be judged: Holm's family */
+    double *p;       /* (count) p_greater of each rung's step up; 1 while untested */
+    int64_t best;    /* the incumbent: simplest rung that nothing deeper clearly beat */
     thaw_json *summary;
     thaw_json *rung_rows, *comparisons; /* arrays in summary, borrowed */
 } ladder;
 
 /* trials.c */
-THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index);
+THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group,
+                                           int64_t index);
 /* judge.c */
 thaw_rule ladder_rule(const thaw_config *config);
 thaw_bootstrap ladder_bootstrap(const thaw_config *config);
@@ -65,7 +66,8 @@ typedef struct ladder_pair {
     const thaw_dataset *dataset;
     int64_t split;
 } ladder_pair;
-THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how, const thaw_rule *rule,
+THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
+                                          const thaw_rule *rule,
                                           double (*adjust)(void *context, double p), void *context,
                                           thaw_decision *decision, thaw_json *out);
 /* summary.c */
@@ -78,6 +80,7 @@ THAW_NODISCARD thaw_status ladder_open_test(ladder *l, thaw_comm *world);
 /* note.c, html.c: from summary.json alone (and metrics.jsonl of the trials for curves). */
 THAW_NODISCARD thaw_status ladder_note_markdown(const thaw_json *summary, thaw_str *out);
 THAW_NODISCARD thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out);
-THAW_NODISCARD thaw_status ladder_write_html(const thaw_json *summary, const char *directory, const char *path);
+THAW_NODISCARD thaw_status ladder_write_html(const thaw_json *summary, const char *directory,
+                                             const char *path);
 
 #endif

@@ -36,8 +36,11 @@ static void describe_design(const ladder *l, thaw_json *out)
         thaw_json_set_double(row, "discordance", discordances[i]);
         thaw_json_set_double(row, "difference", thaw_design_detectable(&design));
         if (!l->options->quiet)
-            THAW_LOG(THAW_INFO, "  smallest detectable gain on %lld gate samples, %lld seeds: %.1f points if %2.0f%% of predictions change",
-                     (long long)l->N, (long long)l->S, 100 * thaw_design_detectable(&design), 100 * discordances[i]);
+            THAW_LOG(THAW_INFO,
+                     "  smallest detectable gain on %lld gate samples, %lld seeds: %.1f points if "
+                     "%2.0f%% of predictions change",
+                     (long long)l->N, (long long)l->S, 100 * thaw_design_detectable(&design),
+                     100 * discordances[i]);
     }
 }
 
@@ -89,17 +92,20 @@ static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *ou
     for (int64_t i = 0; i < r->candidates; i++) {
         const ladder_trial *t = &r->search[i];
         thaw_json *row = thaw_json_add_object(list);
-        const char *rate = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN ? "rates.head"
-                           : r->rung.kind == THAW_RUNG_PEFT                                      ? "rates.adapter"
-                                                                                                 : "rates.backbone";
+        const char *rate = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN
+                               ? "rates.head"
+                           : r->rung.kind == THAW_RUNG_PEFT ? "rates.adapter"
+                                                            : "rates.backbone";
         thaw_json_set_bool(row, "diverged", t->diverged);
         thaw_json_set_double(row, "rate", thaw_json_double_or(t->summary, rate, NAN));
-        thaw_json_set_double(row, "val.accuracy", thaw_json_double_or(t->summary, "val.accuracy", NAN));
+        thaw_json_set_double(row, "val.accuracy",
+                             thaw_json_double_or(t->summary, "val.accuracy", NAN));
         thaw_json_set_double(row, "val.loss", thaw_json_double_or(t->summary, "val.loss", NAN));
         thaw_json_set_string(row, "directory", t->directory);
     }
     thaw_json_set_int(out, "chosen_candidate", r->chosen);
-    thaw_json_set_bool(out, "at_edge", r->candidates > 1 && (r->chosen == 0 || r->chosen == r->candidates - 1));
+    thaw_json_set_bool(out, "at_edge",
+                       r->candidates > 1 && (r->chosen == 0 || r->chosen == r->candidates - 1));
     thaw_json *rates = thaw_json_set_object(out, "rates");
     thaw_json_set_double(rates, "head", r->rates.head);
     thaw_json_set_double(rates, "backbone", r->rates.backbone);
@@ -120,7 +126,8 @@ static void describe_seeds(const ladder *l, const ladder_rung *r, thaw_json *out
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_int(row, "seed", l->config->seed + s);
         thaw_json_set_string(row, "directory", r->seeds[s].directory);
-        thaw_json_set_double(row, "train_accuracy", thaw_json_double_or(run, "train.accuracy", NAN));
+        thaw_json_set_double(row, "train_accuracy",
+                             thaw_json_double_or(run, "train.accuracy", NAN));
         thaw_json_set_double(row, "val_accuracy", thaw_json_double_or(run, "val.accuracy", NAN));
         thaw_json_set_double(row, "gate_accuracy", right / (double)l->N);
         thaw_json_set_int(row, "selected_epoch", thaw_json_int_or(run, "selected_epoch", -1));
@@ -141,7 +148,8 @@ static void describe_slices(const ladder *l, const ladder_rung *r, thaw_json *ou
                 right += (double)r->right[s * l->N + i] / (double)l->S;
         }
         /* Seeds share the samples, so the interval is that of one seed's worth of samples. */
-        const thaw_interval interval = thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
+        const thaw_interval interval =
+            thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_string(row, "name", thaw_dataset_slice_name(l->dataset, slice));
         thaw_json_set_string(row, "description", thaw_dataset_slice_description(l->dataset, slice));
@@ -172,8 +180,10 @@ static void describe_cost(const ladder *l, const ladder_rung *r, thaw_json *out)
     thaw_json_set_double(cost, "core_seconds", core_seconds);
     thaw_json_set_double(cost, "core_seconds_per_run", mean_of(l, r, "core_seconds"));
     thaw_json_set_double(cost, "samples_per_second", mean_of(l, r, "samples_per_second"));
-    thaw_json_set_int(cost, "allreduce_bytes_per_step", thaw_json_int_or(first, "allreduce_bytes_per_step", 0));
-    thaw_json_set_int(cost, "peak_rss_bytes_per_rank", thaw_json_int_or(first, "peak_rss_bytes_per_rank", 0));
+    thaw_json_set_int(cost, "allreduce_bytes_per_step",
+                      thaw_json_int_or(first, "allreduce_bytes_per_step", 0));
+    thaw_json_set_int(cost, "peak_rss_bytes_per_rank",
+                      thaw_json_int_or(first, "peak_rss_bytes_per_rank", 0));
     thaw_json_set_bool(cost, "cached_features", thaw_json_bool_or(first, "cached_features", false));
 }
 
@@ -274,7 +284,8 @@ static void describe_transfer(ladder *l)
         thaw_json_set_double(out, "delta", thaw_json_double_or(row, "delta", NAN));
         thaw_json_set_double(out, "low", thaw_json_double_or(row, "low", NAN));
         thaw_json_set_double(out, "high", thaw_json_double_or(row, "high", NAN));
-        thaw_json_set_string(out, "explanation", thaw_json_string_or(row, "transfer_explanation", ""));
+        thaw_json_set_string(out, "explanation",
+                             thaw_json_string_or(row, "transfer_explanation", ""));
     }
 }
 

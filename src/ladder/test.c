@@ -25,11 +25,12 @@ static thaw_status score(ladder *l, thaw_comm *world, test_rung *t, int64_t N)
     return THAW_OK;
 }
 
-static thaw_status describe(ladder *l, const test_rung *t, int64_t N, const int32_t *cluster, const float *nothing,
-                            thaw_json *rungs)
+static thaw_status describe(ladder *l, const test_rung *t, int64_t N, const int32_t *cluster,
+                            const float *nothing, thaw_json *rungs)
 {
     const thaw_bootstrap how = ladder_bootstrap(l->config);
-    const thaw_scores scores = {.a = nothing, .b = t->right, .seeds = l->S, .N = N, .cluster = cluster};
+    const thaw_scores scores = {
+        .a = nothing, .b = t->right, .seeds = l->S, .N = N, .cluster = cluster};
     thaw_paired own;
     THAW_TRY(thaw_paired_compare(&scores, &how, &own));
     thaw_json *row = thaw_json_add_object(rungs);
@@ -42,7 +43,8 @@ static thaw_status describe(ladder *l, const test_rung *t, int64_t N, const int3
 }
 
 /* The chosen rung against each baseline: a report, no decision is taken on it. */
-static thaw_status compare(ladder *l, const test_rung *a, const test_rung *chosen, int64_t split, thaw_json *list)
+static thaw_status compare(ladder *l, const test_rung *a, const test_rung *chosen, int64_t split,
+                           thaw_json *list)
 {
     const thaw_rule rule = ladder_rule(l->config);
     const thaw_bootstrap how = ladder_bootstrap(l->config);
@@ -91,7 +93,8 @@ thaw_status ladder_open_test(ladder *l, thaw_comm *world)
     int64_t count = 1;
     for (int64_t i = 0; i < l->count && count < 3; i++) {
         const thaw_rung_kind kind = l->rungs[i].rung.kind;
-        if (i != l->best && l->rungs[i].done && (kind == THAW_RUNG_SCRATCH || kind == THAW_RUNG_FROZEN))
+        if (i != l->best && l->rungs[i].done &&
+            (kind == THAW_RUNG_SCRATCH || kind == THAW_RUNG_FROZEN))
             tests[count++].index = i;
     }
     thaw_status status = THAW_OK;

@@ -23,7 +23,8 @@ static const thaw_doubles *candidates_of(const thaw_config *config, thaw_rung_ki
 }
 
 /* Directory names: a rung's text may hold what a path should not. */
-static void name_directory(const ladder *l, const ladder_rung *r, int64_t candidate, int64_t seed, char *out)
+static void name_directory(const ladder *l, const ladder_rung *r, int64_t candidate, int64_t seed,
+                           char *out)
 {
     char name[THAW_RUNG_TEXT];
     thaw_copy(name, sizeof name, r->name);
@@ -31,8 +32,8 @@ static void name_directory(const ladder *l, const ladder_rung *r, int64_t candid
         if (strchr(":/*,?", *c) != NULL)
             *c = '_';
     }
-    thaw_format(out, LADDER_PATH, "%s/trials/%s-lr%lld-seed%lld", l->config->output, name, (long long)candidate,
-                (long long)(l->config->seed + seed));
+    thaw_format(out, LADDER_PATH, "%s/trials/%s-lr%lld-seed%lld", l->config->output, name,
+                (long long)candidate, (long long)(l->config->seed + seed));
 }
 
 /* The rung whose head rate and head others build on. */
@@ -66,15 +67,19 @@ static thaw_rates rates_of(const ladder *l, ladder_rung *r, int64_t candidate)
         rates.backbone = rate;
         what = "backbone";
     }
-    thaw_format(r->reason_text, sizeof r->reason_text, "%s: searched over %lld candidates on val with the first seed%s", what,
+    thaw_format(r->reason_text, sizeof r->reason_text,
+                "%s: searched over %lld candidates on val with the first seed%s", what,
                 (long long)r->candidates,
-                frozen == NULL || r->rung.kind == THAW_RUNG_SCRATCH ? "" : "; head: the frozen rung's choice");
+                frozen == NULL || r->rung.kind == THAW_RUNG_SCRATCH
+                    ? ""
+                    : "; head: the frozen rung's choice");
     rates.reason = r->reason_text;
     return rates;
 }
 
 /* The ladder's config with what this trial changes; everything else is the same for all rungs. */
-static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_trial *trial, thaw_config *out)
+static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_trial *trial,
+                                thaw_config *out)
 {
     const ladder_rung *frozen = frozen_rung(l);
     const bool warm_head = l->config->ladder.head_from_frozen && frozen != NULL &&
@@ -111,10 +116,10 @@ static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *tri
     return status;
 }
 
-static thaw_status run_trial(const ladder *l, thaw_comm *group, ladder_rung *r, const ladder_trial *trial)
+static thaw_status run_trial(const ladder *l, thaw_comm *group, ladder_rung *r,
+                             const ladder_trial *trial)
 {
-    const thaw_run_options options = {
-        .resume = true, .quiet = true, .predict_gate = true};
+    const thaw_run_options options = {.resume = true, .quiet = true, .predict_gate = true};
     thaw_config config = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
@@ -173,7 +178,8 @@ static int64_t choose(const ladder_trial *trials, int64_t count)
             continue;
         const double accuracy = thaw_json_double_or(trials[i].summary, "val.accuracy", NAN);
         const double loss = thaw_json_double_or(trials[i].summary, "val.loss", NAN);
-        if (best < 0 || accuracy > best_accuracy || (accuracy == best_accuracy && loss < best_loss)) {
+        if (best < 0 || accuracy > best_accuracy ||
+            (accuracy == best_accuracy && loss < best_loss)) {
             best = i;
             best_accuracy = accuracy;
             best_loss = loss;
@@ -197,7 +203,8 @@ static thaw_status allocate(ladder *l, ladder_rung *r)
 static thaw_status plan_seeds(ladder *l, ladder_rung *r)
 {
     r->chosen = choose(r->search, r->candidates);
-    THAW_CHECK(r->chosen >= 0, THAW_ERR_NUMERIC, "rung %s: training diverged at every candidate rate; lower the rates of the search",
+    THAW_CHECK(r->chosen >= 0, THAW_ERR_NUMERIC,
+               "rung %s: training diverged at every candidate rate; lower the rates of the search",
                r->name);
     for (int64_t s = 0; s < l->S; s++) {
         r->seeds[s].candidate = r->chosen;
@@ -212,7 +219,8 @@ static thaw_status check_seeds(const ladder *l, const ladder_rung *r)
 {
     for (int64_t s = 0; s < l->S; s++)
         THAW_CHECK(!r->seeds[s].diverged, THAW_ERR_NUMERIC,
-                   "rung %s: seed %lld diverged at the rate chosen with the first seed (%s); lower the rates of the search",
+                   "rung %s: seed %lld diverged at the rate chosen with the first seed (%s); lower "
+                   "the rates of the search",
                    r->name, (long long)(l->config->seed + s), r->seeds[s].directory);
     return THAW_OK;
 }

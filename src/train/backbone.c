@@ -30,15 +30,16 @@ static thaw_status write_file(thaw_trainer *t, const float *features)
     const thaw_setup *s = t->setup;
     const thaw_dataset *ds = s->dataset;
     thaw_str origin = {0};
-    thaw_backbone b = {.arch = s->model->spec.arch,
-                       .C = s->model->spec.C,
-                       .H = s->model->spec.H,
-                       .W = s->model->spec.W,
-                       .mean = (double *)thaw_dataset_mean(ds),
-                       .std = (double *)thaw_dataset_std(ds),
-                       .classes = {(char **)thaw_dataset_class_names(ds), thaw_dataset_classes(ds)}};
-    thaw_str_printf(&origin, "trained by thaw %s: %s, %lld samples, seed %lld", thaw_version(), t->config->name,
-                    (long long)t->train.N, (long long)t->config->seed);
+    thaw_backbone b = {
+        .arch = s->model->spec.arch,
+        .C = s->model->spec.C,
+        .H = s->model->spec.H,
+        .W = s->model->spec.W,
+        .mean = (double *)thaw_dataset_mean(ds),
+        .std = (double *)thaw_dataset_std(ds),
+        .classes = {(char **)thaw_dataset_class_names(ds), thaw_dataset_classes(ds)}};
+    thaw_str_printf(&origin, "trained by thaw %s: %s, %lld samples, seed %lld", thaw_version(),
+                    t->config->name, (long long)t->train.N, (long long)t->config->seed);
     b.origin = origin.data;
     thaw_status status;
     THAW_TRY_TO(thaw_model_spec_save(&s->model->spec, &b.spec));
@@ -64,9 +65,9 @@ thaw_status thaw_trainer_save_backbone(thaw_trainer *trainer, thaw_comm *comm)
     float *features = NULL;
     const thaw_augment *augment = trainer->train.augment;
     trainer->train.augment = NULL;
-    thaw_status status = thaw_sweep(comm, &trainer->train, trainer->eval_plan, trainer->config->train.eval_batch,
-                                    thaw_graph_features(trainer->setup->model->graph), trainer->setup->model->D,
-                                    &features);
+    thaw_status status = thaw_sweep(
+        comm, &trainer->train, trainer->eval_plan, trainer->config->train.eval_batch,
+        thaw_graph_features(trainer->setup->model->graph), trainer->setup->model->D, &features);
     trainer->train.augment = augment;
     if (status == THAW_OK && thaw_comm_rank(comm) == 0)
         status = write_file(trainer, features);

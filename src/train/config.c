@@ -88,8 +88,7 @@ static const thaw_field train_fields[] = {
         "steps between rows of metrics.jsonl"),
     INT(thaw_train_config, "checkpoint_every", checkpoint_every, "0", 0, 1e9,
         "steps between checkpoints; 0: one each epoch"),
-    INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000,
-        "checkpoints kept"),
+    INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000, "checkpoints kept"),
     TEXT(thaw_train_config, "save_backbone", save_backbone, "",
          "also write the trained backbone to this file, with statistics of its features"),
     TEXT(thaw_train_config, "head_from", head_from, "",
@@ -138,8 +137,9 @@ const thaw_field thaw_config_fields[] = {
     TEXT(thaw_config, "output", output, NULL, "directory for everything that is written"),
     INT(thaw_config, "seed", seed, "1", 0, 9e15, "fixes every random choice"),
     TEXT(thaw_config, "backend", backend, "auto", "kernels: auto, openblas or ref"),
-    TEXT(thaw_config, "rung", rung, "frozen",
-         "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, full"),
+    TEXT(
+        thaw_config, "rung", rung, "frozen",
+        "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, full"),
     REAL(thaw_config, "log_seconds", log_seconds, "10", 0.1, 1e6,
          "seconds between progress lines when the output is not a terminal"),
     TABLE(thaw_config, "data", data, thaw_data_config, data_fields, "dataset and its splits"),
@@ -149,7 +149,8 @@ const thaw_field thaw_config_fields[] = {
     TABLE(thaw_config, "optimizer", optimizer, thaw_optim_config, thaw_optim_fields, "optimizer"),
     TABLE(thaw_config, "schedule", schedule, thaw_schedule, thaw_schedule_fields,
           "learning-rate schedule"),
-    TABLE(thaw_config, "rates", rates, thaw_rates, thaw_rates_fields, "learning rates of the groups"),
+    TABLE(thaw_config, "rates", rates, thaw_rates, thaw_rates_fields,
+          "learning rates of the groups"),
     TABLE(thaw_config, "ladder", ladder, thaw_ladder_config, ladder_fields, "thaw ladder"),
     END};
 
@@ -176,11 +177,11 @@ static thaw_status check_search(const thaw_conf *conf, const thaw_ladder_config 
         if (lists[i].list->count < 1)
             return thaw_conf_error_at(conf, lists[i].path, "is empty; give at least one rate");
         if (lists[i].list->count != l->search_head.count)
-            return thaw_conf_error_at(conf, lists[i].path,
-                                      "has %lld rates but search_head has %lld; every rung gets the same "
-                                      "search budget, so the lists must be equally long",
-                                      (long long)lists[i].list->count,
-                                      (long long)l->search_head.count);
+            return thaw_conf_error_at(
+                conf, lists[i].path,
+                "has %lld rates but search_head has %lld; every rung gets the same "
+                "search budget, so the lists must be equally long",
+                (long long)lists[i].list->count, (long long)l->search_head.count);
     }
     return THAW_OK;
 }
@@ -197,7 +198,8 @@ static thaw_status check_rungs(const thaw_conf *conf, const thaw_config *c)
         THAW_TRY(at(conf, path, thaw_rung_parse(c->ladder.rungs.items[i], &rung)));
         for (int64_t j = 0; j < i; j++) {
             if (strcmp(c->ladder.rungs.items[i], c->ladder.rungs.items[j]) == 0)
-                return thaw_conf_error_at(conf, path, "'%s' is named twice", c->ladder.rungs.items[i]);
+                return thaw_conf_error_at(conf, path, "'%s' is named twice",
+                                          c->ladder.rungs.items[i]);
         }
     }
     return THAW_OK;
@@ -208,9 +210,10 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     if (c->output[0] == '\0')
         return thaw_conf_error_at(conf, "output", "is empty; name a directory");
     if (c->train.shards > c->train.batch)
-        return thaw_conf_error_at(conf, "train.shards",
-                                  "%lld shards cannot share a batch of %lld; choose shards <= batch",
-                                  (long long)c->train.shards, (long long)c->train.batch);
+        return thaw_conf_error_at(
+            conf, "train.shards",
+            "%lld shards cannot share a batch of %lld; choose shards <= batch",
+            (long long)c->train.shards, (long long)c->train.batch);
     if (c->train.batch % c->train.shards != 0)
         return thaw_conf_error_at(conf, "train.batch", "%lld is not divisible by train.shards %lld",
                                   (long long)c->train.batch, (long long)c->train.shards);
@@ -224,7 +227,8 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     for (const char *const *name = thaw_kern_names(); *name != NULL; name++)
         backend_known = backend_known || strcmp(*name, c->backend) == 0;
     if (!backend_known)
-        return thaw_conf_error_at(conf, "backend", "unknown backend '%s'; see `thaw info`", c->backend);
+        return thaw_conf_error_at(conf, "backend", "unknown backend '%s'; see `thaw info`",
+                                  c->backend);
     THAW_TRY(check_rungs(conf, c));
     return check_search(conf, &c->ladder);
 }
@@ -251,7 +255,8 @@ thaw_status thaw_config_load(const char *path, const thaw_strings *overrides, th
     memset(out, 0, sizeof *out);
     thaw_status status = thaw_file_read(path, &text);
     if (status != THAW_OK)
-        status = THAW_FAIL(THAW_ERR_CONFIG, "%s: cannot read the config: no such file, or not readable", path);
+        status = THAW_FAIL(THAW_ERR_CONFIG,
+                           "%s: cannot read the config: no such file, or not readable", path);
     else
         status = thaw_config_parse(path, thaw_str_c(&text), text.length, overrides, out);
     thaw_str_clear(&text);

@@ -62,7 +62,8 @@ static void name_boundary(const thaw_graph *graph, thaw_cost *out)
         const thaw_node *node = thaw_graph_node(graph, i);
         if (node->output == boundary && boundary != 0)
             thaw_format(out->boundary, sizeof out->boundary, "%s after %s", thaw_node_kind(node),
-                        node->name[0] != '\0' ? node->name : thaw_graph_block_name(graph, node->block));
+                        node->name[0] != '\0' ? node->name
+                                              : thaw_graph_block_name(graph, node->block));
     }
 }
 
@@ -73,8 +74,11 @@ static thaw_status measure(thaw_setup *s, thaw_cost *out)
     const thaw_sampler sampler = {.count = thaw_dataset_count(s->dataset, s->train),
                                   .batch = train->batch,
                                   .shards = train->shards};
-    const thaw_plan_options options = {
-        .batch = thaw_sampler_shard_most(&sampler), .training = true, .from = -1, .to = -1, .keep = -1};
+    const thaw_plan_options options = {.batch = thaw_sampler_shard_most(&sampler),
+                                       .training = true,
+                                       .from = -1,
+                                       .to = -1,
+                                       .keep = -1};
     thaw_plan *plan = NULL;
     THAW_TRY(thaw_plan_new(graph, s->kern, &options, &plan));
     out->arena_bytes = thaw_plan_arena_bytes(plan);
@@ -86,7 +90,8 @@ static thaw_status measure(thaw_setup *s, thaw_cost *out)
     out->backward_flops = thaw_graph_backward_flops(graph);
     /* Weights, then per trained value: its sum, the optimizer's one or two moments, and the selected epoch's copy. */
     const int64_t moments = s->config->optimizer.kind == 0 ? 1 : 2;
-    out->state_bytes = (size_t)(out->parameters_total * (int64_t)sizeof(float) + trained_bytes(graph) * (2 + moments));
+    out->state_bytes = (size_t)(out->parameters_total * (int64_t)sizeof(float) +
+                                trained_bytes(graph) * (2 + moments));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);
     out->smallest_shard = smallest_shard(&sampler);
     out->cacheable = thaw_graph_boundary(graph) != 0 && thaw_augment_none(&s->config->data.augment);
@@ -94,7 +99,8 @@ static thaw_status measure(thaw_setup *s, thaw_cost *out)
     return status;
 }
 
-thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char *rung, thaw_cost *out)
+thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char *rung,
+                         thaw_cost *out)
 {
     thaw_setup setup;
     memset(out, 0, sizeof *out);

@@ -19,10 +19,12 @@ thaw_status thaw_drift_motion(const thaw_trainer *trainer, thaw_json *out)
             if (now->block != block)
                 continue;
             trained = true;
-            thaw_motion_add(&motion, now->data, before->tensor.data, thaw_tensor_count(&before->tensor));
+            thaw_motion_add(&motion, now->data, before->tensor.data,
+                            thaw_tensor_count(&before->tensor));
         }
         if (trained)
-            thaw_json_set_double(out, thaw_graph_block_name(graph, block), thaw_motion_relative(&motion));
+            thaw_json_set_double(out, thaw_graph_block_name(graph, block),
+                                 thaw_motion_relative(&motion));
     }
     return THAW_OK;
 }
@@ -36,7 +38,8 @@ static bool features_can_move(const thaw_trainer *t)
 static thaw_status val_features(thaw_trainer *t, thaw_comm *comm, float **out)
 {
     const thaw_value features = thaw_graph_features(t->setup->model->graph);
-    return thaw_sweep(comm, &t->val, t->eval_plan, t->config->train.eval_batch, features, t->setup->model->D, out);
+    return thaw_sweep(comm, &t->val, t->eval_plan, t->config->train.eval_batch, features,
+                      t->setup->model->D, out);
 }
 
 thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm)

@@ -11,13 +11,14 @@ static thaw_status check_format(const char *path, const thaw_state *attributes)
     thaw_str format = {0};
     thaw_status status = thaw_state_get_text(attributes, "format", &format);
     if (status == THAW_OK && strcmp(thaw_str_c(&format), "thaw-adaptation") != 0)
-        status = THAW_FAIL(THAW_ERR_INPUT, "%s is a %s file, not the adaptation.h5 of a run", path, thaw_str_c(&format));
+        status = THAW_FAIL(THAW_ERR_INPUT, "%s is a %s file, not the adaptation.h5 of a run", path,
+                           thaw_str_c(&format));
     thaw_str_clear(&format);
     return status;
 }
 
-static thaw_status read_config(const char *path, const thaw_state *attributes, const char *dataset_file,
-                               const char *split, thaw_config *config)
+static thaw_status read_config(const char *path, const thaw_state *attributes,
+                               const char *dataset_file, const char *split, thaw_config *config)
 {
     thaw_str text = {0};
     char file_override[4200];
@@ -50,8 +51,8 @@ static thaw_status load_trained(const thaw_setup *setup, const char *path, const
     for (int64_t i = 0; i < state->count; i++) {
         const thaw_entry *e = &state->entries[i];
         if (thaw_starts_with(e->name, "model/"))
-            THAW_TRY_TO(thaw_state_add(&trained, e->name + strlen("model/"), e->tensor.dtype, e->tensor.shape,
-                                       e->tensor.data));
+            THAW_TRY_TO(thaw_state_add(&trained, e->name + strlen("model/"), e->tensor.dtype,
+                                       e->tensor.shape, e->tensor.data));
     }
     status = thaw_state_copy(&into, &trained);
     if (status != THAW_OK)
@@ -62,15 +63,16 @@ done:
     return status;
 }
 
-static thaw_status check_backbone(const thaw_setup *setup, const char *path, const thaw_state *attributes)
+static thaw_status check_backbone(const thaw_setup *setup, const char *path,
+                                  const thaw_state *attributes)
 {
     char hex[THAW_DIGEST_HEX];
     thaw_str made_with = {0};
     thaw_digest_hex(setup->backbone_digest, hex);
     thaw_status status = thaw_state_get_text(attributes, "backbone_digest", &made_with);
     if (status == THAW_OK && strcmp(hex, thaw_str_c(&made_with)) != 0)
-        status = THAW_FAIL(THAW_ERR_INPUT, "%s was trained on the backbone %s, but %s is now %s", path,
-                           thaw_str_c(&made_with), setup->config->model.backbone, hex);
+        status = THAW_FAIL(THAW_ERR_INPUT, "%s was trained on the backbone %s, but %s is now %s",
+                           path, thaw_str_c(&made_with), setup->config->model.backbone, hex);
     thaw_str_clear(&made_with);
     return status;
 }
@@ -82,14 +84,16 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
     thaw_plan *plan = NULL;
     float *logits = NULL;
     const thaw_graph *graph = setup->model->graph;
-    const thaw_plan_options options = {.batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
+    const thaw_plan_options options = {
+        .batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
     thaw_status status = thaw_feed_open(&feed, setup->dataset, setup->val);
     if (status == THAW_OK)
         status = thaw_plan_new(setup->model->graph, setup->kern, &options, &plan);
     THAW_TRY_TO(thaw_agree(comm, status));
-    THAW_TRY_TO(thaw_sweep(comm, &feed, plan, setup->config->train.eval_batch, thaw_graph_logits(graph),
-                           setup->model->spec.K, &logits));
-    status = thaw_agree(comm, thaw_predictions_from_logits(setup->dataset, setup->val, logits, out));
+    THAW_TRY_TO(thaw_sweep(comm, &feed, plan, setup->config->train.eval_batch,
+                           thaw_graph_logits(graph), setup->model->spec.K, &logits));
+    status =
+        thaw_agree(comm, thaw_predictions_from_logits(setup->dataset, setup->val, logits, out));
 done:
     thaw_free(&logits);
     thaw_plan_free(&plan);
@@ -97,8 +101,8 @@ done:
     return status;
 }
 
-thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file, const char *split,
-                          thaw_predictions *out)
+thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file,
+                          const char *split, thaw_predictions *out)
 {
     thaw_str path = {0};
     thaw_state state = {0};

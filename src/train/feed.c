@@ -19,7 +19,8 @@ void thaw_feed_close(thaw_feed *feed)
     thaw_free(&feed->features);
 }
 
-thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices, float *out)
+thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
+                           float *out)
 {
     if (feed->features != NULL) {
         const size_t bytes = (size_t)feed->width * sizeof *out;
@@ -27,20 +28,21 @@ thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, con
             memcpy(out + i * feed->width, feed->features + indices[i] * feed->width, bytes);
         return THAW_OK;
     }
-    THAW_CHECK(!thaw_fault("data_read"), THAW_ERR_INPUT, "%s: reading samples failed (injected fault)",
-               thaw_dataset_path(feed->dataset));
+    THAW_CHECK(!thaw_fault("data_read"), THAW_ERR_INPUT,
+               "%s: reading samples failed (injected fault)", thaw_dataset_path(feed->dataset));
     THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, n, indices, out));
     if (feed->augment != NULL) {
         const thaw_shape shape = thaw_dataset_shape(feed->dataset);
-        thaw_augment_batch(feed->augment, feed->seed, epoch, n, indices, &shape, thaw_dataset_black(feed->dataset),
-                           out, feed->scratch);
+        thaw_augment_batch(feed->augment, feed->seed, epoch, n, indices, &shape,
+                           thaw_dataset_black(feed->dataset), out, feed->scratch);
     }
     return THAW_OK;
 }
 
 /* This rank's chunks [first, last), whose rows go to `mine`. */
-static thaw_status sweep_local(const thaw_feed *feed, thaw_plan *plan, int64_t chunk, thaw_value value, int64_t width,
-                               int64_t begin, int64_t end, float *mine)
+static thaw_status sweep_local(const thaw_feed *feed, thaw_plan *plan, int64_t chunk,
+                               thaw_value value, int64_t width, int64_t begin, int64_t end,
+                               float *mine)
 {
     float *input = NULL;
     int64_t *indices = NULL;
@@ -54,7 +56,8 @@ static thaw_status sweep_local(const thaw_feed *feed, thaw_plan *plan, int64_t c
         THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
         const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
         thaw_plan_forward(plan, &run);
-        memcpy(mine + (at - begin) * width, thaw_plan_value(plan, value), (size_t)(n * width) * sizeof *mine);
+        memcpy(mine + (at - begin) * width, thaw_plan_value(plan, value),
+               (size_t)(n * width) * sizeof *mine);
     }
     status = THAW_OK;
 done:
@@ -63,8 +66,8 @@ done:
     return status;
 }
 
-thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, int64_t chunk, thaw_value value,
-                       int64_t width, float **rows)
+thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, int64_t chunk,
+                       thaw_value value, int64_t width, float **rows)
 {
     const int64_t chunks = (feed->N + chunk - 1) / chunk;
     const int64_t rank = thaw_comm_rank(comm);
@@ -79,7 +82,8 @@ thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, 
     if (status == THAW_OK)
         status = sweep_local(feed, plan, chunk, value, width, begin, end, mine);
     THAW_TRY_TO(thaw_agree(comm, status));
-    THAW_TRY_TO(thaw_allgatherv(comm, mine, (end - begin) * width * (int64_t)sizeof *mine, &all, &total, NULL));
+    THAW_TRY_TO(thaw_allgatherv(comm, mine, (end - begin) * width * (int64_t)sizeof *mine, &all,
+                                &total, NULL));
     THAW_ASSERT(total == feed->N * width * (int64_t)sizeof *mine);
     *rows = all;
 done:

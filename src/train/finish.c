@@ -5,8 +5,8 @@
 
 /* What a finished run leaves: the selected weights, predictions, drift, and summary.json as the very last file. */
 
-static void add_metrics(const thaw_predictions *p, const thaw_dataset *dataset, int64_t split, thaw_json *out,
-                        const char *name, thaw_json *slices)
+static void add_metrics(const thaw_predictions *p, const thaw_dataset *dataset, int64_t split,
+                        thaw_json *out, const char *name, thaw_json *slices)
 {
     thaw_json *metrics = thaw_json_set_object(out, name);
     thaw_json_set_double(metrics, "loss", thaw_predictions_loss(p, NULL));
@@ -14,7 +14,8 @@ static void add_metrics(const thaw_predictions *p, const thaw_dataset *dataset, 
     thaw_json_set_int(metrics, "samples", p->N);
     for (int64_t s = 0; s < thaw_dataset_slice_count(dataset); s++) {
         const uint8_t *mask = thaw_dataset_slice_mask(dataset, split, s);
-        thaw_json *slice = thaw_json_set_object(thaw_json_child(slices, thaw_dataset_slice_name(dataset, s)), name);
+        thaw_json *slice = thaw_json_set_object(
+            thaw_json_child(slices, thaw_dataset_slice_name(dataset, s)), name);
         thaw_json_set_double(slice, "accuracy", thaw_predictions_accuracy(p, mask));
         thaw_json_set_double(slice, "loss", thaw_predictions_loss(p, mask));
         thaw_json_set_int(slice, "samples", thaw_dataset_slice_members(dataset, split, s));
@@ -22,8 +23,8 @@ static void add_metrics(const thaw_predictions *p, const thaw_dataset *dataset, 
 }
 
 /* Predicts one feed, records its metrics, writes its predictions. */
-static thaw_status judge(thaw_trainer *t, thaw_comm *comm, const thaw_feed *feed, const char *name, thaw_json *out,
-                         thaw_json *slices)
+static thaw_status judge(thaw_trainer *t, thaw_comm *comm, const thaw_feed *feed, const char *name,
+                         thaw_json *out, thaw_json *slices)
 {
     thaw_predictions p;
     thaw_status status;
@@ -129,12 +130,14 @@ static thaw_status judge_all(thaw_trainer *t, thaw_comm *comm, thaw_json *out)
     return thaw_drift_after(t, comm, thaw_json_set_object(out, "drift"));
 }
 
-static thaw_status write_summary(const thaw_trainer *t, const thaw_comm *comm, const thaw_json *summary)
+static thaw_status write_summary(const thaw_trainer *t, const thaw_comm *comm,
+                                 const thaw_json *summary)
 {
     if (thaw_comm_rank(comm) != 0)
         return THAW_OK;
     thaw_str path = {0};
-    const thaw_status status = thaw_json_write(thaw_run_path(t->directory, "summary.json", &path), summary);
+    const thaw_status status =
+        thaw_json_write(thaw_run_path(t->directory, "summary.json", &path), summary);
     thaw_str_clear(&path);
     return status;
 }

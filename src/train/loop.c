@@ -5,14 +5,16 @@
 
 /* Epochs, evaluation on val, selection, early stopping, checkpoints, stops. All decisions use reduced values only. */
 
-thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const thaw_feed *feed, thaw_predictions *out)
+thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const thaw_feed *feed,
+                                 thaw_predictions *out)
 {
     float *logits = NULL;
     const thaw_dataset *dataset = trainer->setup->dataset;
     thaw_status status;
     memset(out, 0, sizeof *out);
     THAW_TRY_TO(thaw_sweep(comm, feed, trainer->eval_plan, trainer->config->train.eval_batch,
-                           thaw_graph_logits(trainer->setup->model->graph), thaw_dataset_classes(dataset), &logits));
+                           thaw_graph_logits(trainer->setup->model->graph),
+                           thaw_dataset_classes(dataset), &logits));
     status = thaw_agree(comm, thaw_predictions_from_logits(dataset, feed->split, logits, out));
 done:
     thaw_free(&logits);
@@ -27,7 +29,8 @@ static bool is_writer(const thaw_comm *comm)
 static thaw_status write_row(const thaw_trainer *t, const thaw_json *row)
 {
     thaw_str path = {0};
-    const thaw_status status = thaw_rows_append(thaw_run_path(t->directory, "metrics.jsonl", &path), row);
+    const thaw_status status =
+        thaw_rows_append(thaw_run_path(t->directory, "metrics.jsonl", &path), row);
     thaw_str_clear(&path);
     return status;
 }
@@ -49,7 +52,8 @@ static thaw_status step_row(const thaw_trainer *t, double seconds)
     return status;
 }
 
-static thaw_status add_scalars(thaw_trainer *t, double train_loss, double val_loss, double val_accuracy)
+static thaw_status add_scalars(thaw_trainer *t, double train_loss, double val_loss,
+                               double val_accuracy)
 {
     if (t->events == NULL)
         return THAW_OK;
@@ -136,7 +140,8 @@ static thaw_status end_epoch(thaw_trainer *t, thaw_comm *comm)
 static bool is_finished(const thaw_trainer *t)
 {
     const int64_t patience = t->config->train.early_stopping;
-    return t->position.epoch >= t->config->train.epochs || (patience > 0 && t->state.stale_epochs >= patience);
+    return t->position.epoch >= t->config->train.epochs ||
+           (patience > 0 && t->state.stale_epochs >= patience);
 }
 
 static bool checkpoint_due(const thaw_trainer *t, bool epoch_ended)
@@ -183,7 +188,8 @@ thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm)
         trainer->state.seconds = before + (thaw_seconds() - start);
         if (status == THAW_OK && trainer->stop && !is_finished(trainer))
             status = THAW_FAIL(THAW_ERR_STOPPED,
-                               "stopped on request after step %lld; the state is saved in %s: continue with --resume",
+                               "stopped on request after step %lld; the state is saved in %s: "
+                               "continue with --resume",
                                (long long)trainer->position.step, trainer->directory);
     }
     thaw_progress_finish(&trainer->progress);

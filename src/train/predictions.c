@@ -40,8 +40,8 @@ static int32_t largest(int64_t K, const float *logits)
     return best;
 }
 
-thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t split, const float *logits,
-                                         thaw_predictions *out)
+thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t split,
+                                         const float *logits, thaw_predictions *out)
 {
     const int64_t N = thaw_dataset_count(dataset, split);
     const int64_t K = thaw_dataset_classes(dataset);
@@ -55,7 +55,8 @@ thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t sp
     if (cluster != NULL)
         memcpy(out->cluster, cluster, (size_t)N * sizeof *cluster);
     double weight_sum = 0;
-    thaw_kern_softmax_cross_entropy(N, K, logits, out->labels, 0, NULL, out->loss, out->probs, &weight_sum);
+    thaw_kern_softmax_cross_entropy(N, K, logits, out->labels, 0, NULL, out->loss, out->probs,
+                                    &weight_sum);
     for (int64_t i = 0; i < N; i++) {
         out->predicted[i] = largest(K, logits + i * K);
         if (labels == NULL) {
@@ -134,7 +135,8 @@ static thaw_status from_state(const char *path, const thaw_state *state, thaw_pr
     const thaw_tensor *probs = thaw_state_find(state, "probability");
     THAW_CHECK(probs != NULL && probs->shape.ndim == 2, THAW_ERR_INPUT,
                "%s: no (N, K) dataset 'probability'; this is no predictions file", path);
-    THAW_TRY(allocate(out, probs->shape.dim[0], probs->shape.dim[1], thaw_state_find(state, "cluster") != NULL));
+    THAW_TRY(allocate(out, probs->shape.dim[0], probs->shape.dim[1],
+                      thaw_state_find(state, "cluster") != NULL));
     thaw_state into = {0};
     thaw_status status = as_state(out, &into);
     if (status == THAW_OK)

@@ -21,7 +21,8 @@ static run_found look(const char *directory)
     if (thaw_path_exists(thaw_run_path(directory, "config.yaml", &path)))
         found = RUN_PARTIAL;
     if (thaw_path_exists(thaw_run_path(directory, "summary.json", &path)) &&
-        thaw_json_read(thaw_str_c(&path), &summary) == THAW_OK && thaw_json_bool_or(summary, "complete", false))
+        thaw_json_read(thaw_str_c(&path), &summary) == THAW_OK &&
+        thaw_json_bool_or(summary, "complete", false))
         found = RUN_COMPLETE;
     thaw_json_free(&summary);
     thaw_str_clear(&path);
@@ -34,17 +35,19 @@ static thaw_status write_config(const thaw_config *config)
     thaw_str text = {0};
     thaw_str path = {0};
     thaw_conf_write(thaw_config_fields, config, &text);
-    const thaw_status status =
-        thaw_file_write(thaw_run_path(config->output, "config.yaml", &path), text.data, text.length);
+    const thaw_status status = thaw_file_write(thaw_run_path(config->output, "config.yaml", &path),
+                                               text.data, text.length);
     thaw_str_clear(&path);
     thaw_str_clear(&text);
     return status;
 }
 
 /* Rank 0 makes the directory ready: a fresh run starts with none of the old one's files. */
-static thaw_status prepare(const thaw_config *config, const thaw_run_options *options, run_found found)
+static thaw_status prepare(const thaw_config *config, const thaw_run_options *options,
+                           run_found found)
 {
-    static const char *const leftovers[] = {"metrics.jsonl", "summary.json", "adaptation.h5", "checkpoints", "tb", NULL};
+    static const char *const leftovers[] = {"metrics.jsonl", "summary.json", "adaptation.h5",
+                                            "checkpoints",   "tb",           NULL};
     thaw_str path = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_mkdirs(config->output));
@@ -64,7 +67,8 @@ static thaw_status open_records(thaw_trainer *t, bool resumed)
     thaw_status status;
     THAW_TRY_TO(thaw_rows_truncate(thaw_run_path(t->directory, "metrics.jsonl", &path), "step",
                                    resumed ? t->position.step : -1, NULL));
-    status = thaw_events_open(thaw_run_path(t->directory, "tb", &path), resumed ? t->position.step + 1 : 0, &t->events);
+    status = thaw_events_open(thaw_run_path(t->directory, "tb", &path),
+                              resumed ? t->position.step + 1 : 0, &t->events);
 done:
     thaw_str_clear(&path);
     return status;
@@ -76,7 +80,8 @@ static thaw_status begin(thaw_trainer *t, thaw_comm *comm, run_found found)
     bool resumed = false;
     thaw_str directory = {0};
     thaw_run_path(t->directory, "checkpoints", &directory);
-    thaw_status status = thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options, found) : THAW_OK;
+    thaw_status status =
+        thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options, found) : THAW_OK;
     THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_ckpt_prepare(comm, thaw_str_c(&directory)));
     THAW_TRY_TO(thaw_drift_before(t, comm)); /* before a checkpoint's weights are loaded */
@@ -103,14 +108,17 @@ static void announce(const thaw_trainer *t, const thaw_comm *comm)
     thaw_adapt_count(t->setup->model, &counts);
     thaw_reducer_plan(t->reducer, &bytes, &calls);
     thaw_format_bytes((double)bytes, rss, sizeof rss);
-    THAW_LOG(THAW_INFO, "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s, %lld shards, %s (%s)%s",
-             t->config->name, rung, (long long)counts.trainable, (long long)counts.total, rss, thaw_comm_size(comm),
-             thaw_comm_size(comm) == 1 ? "" : "s", (long long)t->config->train.shards, t->setup->kern->name,
-             t->setup->kern->cpu_kernels, t->cached ? ", frozen features computed once" : "");
+    THAW_LOG(THAW_INFO,
+             "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s, %lld "
+             "shards, %s (%s)%s",
+             t->config->name, rung, (long long)counts.trainable, (long long)counts.total, rss,
+             thaw_comm_size(comm), thaw_comm_size(comm) == 1 ? "" : "s",
+             (long long)t->config->train.shards, t->setup->kern->name, t->setup->kern->cpu_kernels,
+             t->cached ? ", frozen features computed once" : "");
 }
 
-static thaw_status train(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options,
-                         run_found found)
+static thaw_status train(thaw_comm *comm, const thaw_config *config,
+                         const thaw_run_options *options, run_found found)
 {
     thaw_setup setup;
     thaw_trainer trainer = {0};
@@ -134,12 +142,14 @@ done:
 }
 
 /* A complete run is what the config asks for, or it is an error: never a result of other settings under this name. */
-static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options)
+static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config,
+                                 const thaw_run_options *options)
 {
     thaw_str path = {0};
     thaw_status status = THAW_OK;
     if (thaw_comm_rank(comm) == 0)
-        status = thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config);
+        status =
+            thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config);
     thaw_str_clear(&path);
     status = thaw_agree(comm, status);
     if (status == THAW_OK && !options->quiet)
@@ -147,14 +157,17 @@ static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config, con
     return status;
 }
 
-thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config, const thaw_run_options *options)
+thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
+                           const thaw_run_options *options)
 {
     int64_t found = thaw_comm_rank(comm) == 0 ? look(config->output) : RUN_NEW;
     thaw_bcast(comm, 0, &found, sizeof found);
     if (found == RUN_COMPLETE && options->resume)
         return keep_complete(comm, config, options);
-    THAW_CHECK(found == RUN_NEW || options->resume || options->overwrite, THAW_ERR_USAGE, /* uniform */
-               "%s already holds a run; continue it with --resume, replace it with --overwrite, or choose another output",
+    THAW_CHECK(found == RUN_NEW || options->resume || options->overwrite,
+               THAW_ERR_USAGE, /* uniform */
+               "%s already holds a run; continue it with --resume, replace it with --overwrite, or "
+               "choose another output",
                config->output);
     return train(comm, config, options, (run_found)found);
 }

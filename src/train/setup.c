@@ -31,20 +31,24 @@ static thaw_status open_backbone(thaw_setup *s)
     s->has_backbone = path[0] != '\0';
     if (!s->has_backbone) {
         THAW_CHECK(s->rung.kind == THAW_RUNG_SCRATCH, THAW_ERR_CONFIG,
-                   "model.backbone is empty, but rung '%s' starts from a backbone; name a file, or use rung scratch",
+                   "model.backbone is empty, but rung '%s' starts from a backbone; name a file, or "
+                   "use rung scratch",
                    s->config->rung);
         THAW_CHECK(s->config->model.arch[0] != '\0', THAW_ERR_CONFIG,
-                   "model.arch is empty and there is no model.backbone to take it from; name an architecture "
+                   "model.arch is empty and there is no model.backbone to take it from; name an "
+                   "architecture "
                    "(thaw backbone list)");
         return THAW_OK;
     }
     THAW_TRY(thaw_backbone_read(path, &s->backbone));
     const thaw_shape shape = thaw_dataset_shape(s->dataset);
-    THAW_CHECK(s->backbone.C == shape.dim[0], THAW_ERR_INPUT,
-               "%s takes inputs of %lld channels, but %s has %lld; import the data with as many channels", path,
-               (long long)s->backbone.C, s->config->data.file, (long long)shape.dim[0]);
+    THAW_CHECK(
+        s->backbone.C == shape.dim[0], THAW_ERR_INPUT,
+        "%s takes inputs of %lld channels, but %s has %lld; import the data with as many channels",
+        path, (long long)s->backbone.C, s->config->data.file, (long long)shape.dim[0]);
     /* Every rung of a comparison sees the same inputs: those the backbone was trained on. */
-    return thaw_dataset_set_normalisation(s->dataset, shape.dim[0], s->backbone.mean, s->backbone.std);
+    return thaw_dataset_set_normalisation(s->dataset, shape.dim[0], s->backbone.mean,
+                                          s->backbone.std);
 }
 
 /* The config's words, completed by the backbone file; sizes of input and head come from the data. */
@@ -56,12 +60,13 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
     thaw_status status = THAW_OK;
     if (s->has_backbone) {
         THAW_TRY_TO(thaw_model_spec_load(&s->backbone.spec, &source));
-        THAW_CHECK_TO(m->arch[0] == '\0' || strcmp(m->arch, source.arch) == 0, THAW_ERR_INPUT,
-                      "%s holds a %s, but the config says model.arch: %s; leave arch out to use the file's",
-                      m->backbone, source.arch, m->arch);
+        THAW_CHECK_TO(
+            m->arch[0] == '\0' || strcmp(m->arch, source.arch) == 0, THAW_ERR_INPUT,
+            "%s holds a %s, but the config says model.arch: %s; leave arch out to use the file's",
+            m->backbone, source.arch, m->arch);
         THAW_CHECK_TO(m->base_width == 0 || m->base_width == source.width, THAW_ERR_INPUT,
-                      "%s holds a %s of width %lld, but the config says model.width: %lld", m->backbone,
-                      source.arch, (long long)source.width, (long long)m->base_width);
+                      "%s holds a %s of width %lld, but the config says model.width: %lld",
+                      m->backbone, source.arch, (long long)source.width, (long long)m->base_width);
         wanted.arch = source.arch;
         wanted.width = source.width;
         wanted.hidden = source.hidden;
@@ -75,7 +80,8 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
     if (s->has_backbone) {
         thaw_str why = {0};
         if (!thaw_model_spec_same_backbone(&source, &wanted, &why))
-            status = THAW_FAIL(THAW_ERR_INPUT, "%s does not fit the data: %s", m->backbone, thaw_str_c(&why));
+            status = THAW_FAIL(THAW_ERR_INPUT, "%s does not fit the data: %s", m->backbone,
+                               thaw_str_c(&why));
         thaw_str_clear(&why);
         if (status != THAW_OK)
             goto done;
@@ -121,8 +127,8 @@ static thaw_status take_head(thaw_setup *s, const thaw_state *trained)
     for (int64_t i = 0; i < trained->count; i++) {
         const thaw_entry *e = &trained->entries[i];
         if (thaw_starts_with(e->name, "model/"))
-            THAW_TRY_TO(thaw_state_add(&source, e->name + strlen("model/"), e->tensor.dtype, e->tensor.shape,
-                                       e->tensor.data));
+            THAW_TRY_TO(thaw_state_add(&source, e->name + strlen("model/"), e->tensor.dtype,
+                                       e->tensor.shape, e->tensor.data));
     }
     status = thaw_state_copy(&head, &source);
     if (status != THAW_OK)
@@ -162,7 +168,8 @@ done:
     return status;
 }
 
-thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung, thaw_setup *out)
+thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung,
+                            thaw_setup *out)
 {
     memset(out, 0, sizeof *out);
     out->config = config;

@@ -15,7 +15,8 @@ static thaw_status add_prefixed(thaw_state *out, const char *prefix, const thaw_
         const thaw_entry *e = &from->entries[i];
         thaw_str_reset(&name);
         thaw_str_printf(&name, "%s/%s", prefix, e->name);
-        status = thaw_state_add(out, thaw_str_c(&name), e->tensor.dtype, e->tensor.shape, e->tensor.data);
+        status = thaw_state_add(out, thaw_str_c(&name), e->tensor.dtype, e->tensor.shape,
+                                e->tensor.data);
     }
     thaw_str_clear(&name);
     return status;
@@ -93,11 +94,13 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
     thaw_state state = {0};
     thaw_state attributes = {0};
     thaw_str directory = {0};
-    const thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep, .best = best};
+    const thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep,
+                                       .best = best};
     thaw_run_path(trainer->directory, "checkpoints", &directory);
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
-    status = thaw_ckpt_save(comm, thaw_str_c(&directory), trainer->position.step, &state, &attributes, &options);
+    status = thaw_ckpt_save(comm, thaw_str_c(&directory), trainer->position.step, &state,
+                            &attributes, &options);
 done:
     thaw_str_clear(&directory);
     thaw_state_clear(&attributes);
@@ -124,10 +127,23 @@ done:
 /* ---- Resuming ---------------------------------------------------------------------------------------------- */
 
 /* Settings that may differ between the checkpoint and now without changing the result. Files are compared by digest. */
-static const char *const free_to_change[] = {
-    "name", "output", "log_seconds", "data.file", "data.memory_limit_gib", "data.slices*", "data.class_slices", "data.gate",
-    "data.test", "model.backbone", "train.log_every", "train.checkpoint_every", "train.checkpoint_keep",
-    "train.save_backbone", "rates.reason", "ladder*", NULL};
+static const char *const free_to_change[] = {"name",
+                                             "output",
+                                             "log_seconds",
+                                             "data.file",
+                                             "data.memory_limit_gib",
+                                             "data.slices*",
+                                             "data.class_slices",
+                                             "data.gate",
+                                             "data.test",
+                                             "model.backbone",
+                                             "train.log_every",
+                                             "train.checkpoint_every",
+                                             "train.checkpoint_keep",
+                                             "train.save_backbone",
+                                             "rates.reason",
+                                             "ladder*",
+                                             NULL};
 
 static bool may_change(const char *path)
 {
@@ -177,7 +193,8 @@ static thaw_status compare_configs(const char *before, const char *now)
     while (next_line(&before, section_before, &a) && next_line(&now, section_now, &b)) {
         const bool equal = a.length == b.length && strncmp(a.text, b.text, (size_t)a.length) == 0;
         THAW_CHECK(equal || may_change(b.path), THAW_ERR_INPUT,
-                   "%s differs: the checkpoint has \"%.*s\", the config now has \"%.*s\"; resume with the old value or "
+                   "%s differs: the checkpoint has \"%.*s\", the config now has \"%.*s\"; resume "
+                   "with the old value or "
                    "start in another output directory",
                    b.path, a.length, a.text, b.length, b.text);
     }
@@ -200,7 +217,8 @@ done:
     return status;
 }
 
-static thaw_status compare_text(const thaw_state *attributes, const thaw_state *mine, const char *name, const char *what)
+static thaw_status compare_text(const thaw_state *attributes, const thaw_state *mine,
+                                const char *name, const char *what)
 {
     thaw_str before = {0};
     thaw_str now = {0};
@@ -211,8 +229,8 @@ static thaw_status compare_text(const thaw_state *attributes, const thaw_state *
         status = compare_configs(thaw_str_c(&before), thaw_str_c(&now));
     else
         THAW_CHECK_TO(strcmp(thaw_str_c(&before), thaw_str_c(&now)) == 0, THAW_ERR_INPUT,
-                      "%s differs: the checkpoint was made with %s, now it is %s", what, thaw_str_c(&before),
-                      thaw_str_c(&now));
+                      "%s differs: the checkpoint was made with %s, now it is %s", what,
+                      thaw_str_c(&before), thaw_str_c(&now));
 done:
     thaw_str_clear(&now);
     thaw_str_clear(&before);

@@ -44,12 +44,14 @@ static void shard_loss(thaw_trainer *t, int64_t B)
     const float smoothing = (float)t->config->train.label_smoothing;
     const float *logits = thaw_plan_value(t->train_plan, thaw_graph_logits(t->setup->model->graph));
     double ignored = 0;
-    thaw_kern_softmax_cross_entropy(B, K, logits, t->labels, smoothing, t->class_weights, t->loss, t->probs, &ignored);
+    thaw_kern_softmax_cross_entropy(B, K, logits, t->labels, smoothing, t->class_weights, t->loss,
+                                    t->probs, &ignored);
     thaw_kern_softmax_cross_entropy_backward(B, K, t->probs, t->labels, smoothing, t->class_weights,
                                              thaw_plan_output_gradient(t->train_plan));
     int64_t correct = 0;
     for (int64_t i = 0; i < B; i++) {
-        const double weight = t->class_weights == NULL ? 1.0 : (double)t->class_weights[t->labels[i]];
+        const double weight =
+            t->class_weights == NULL ? 1.0 : (double)t->class_weights[t->labels[i]];
         thaw_reducer_add_sum(t->reducer, THAW_SUM_LOSS, (double)t->loss[i]);
         thaw_reducer_add_sum(t->reducer, THAW_SUM_WEIGHT, weight);
         correct += is_right(K, logits + i * K, t->labels[i]);
@@ -93,7 +95,8 @@ static thaw_status run_shards(thaw_trainer *t, thaw_comm *comm, thaw_reduce_outc
         thaw_reducer_add_count(t->reducer, THAW_WORD_STOP, 1);
     thaw_status status = t->pending;
     if (status == THAW_OK && thaw_fault("step"))
-        status = THAW_FAIL(THAW_ERR_FAIL, "training step %lld failed (injected fault)", (long long)t->position.step);
+        status = THAW_FAIL(THAW_ERR_FAIL, "training step %lld failed (injected fault)",
+                           (long long)t->position.step);
     for (int64_t shard = first; shard < last && status == THAW_OK; shard++) {
         context.last_shard = shard == last - 1;
         status = run_shard(t, &run, shard, &context);
@@ -107,12 +110,16 @@ static thaw_status not_finite(const thaw_trainer *t)
     const int32_t culprit = thaw_reducer_culprit(t->reducer);
     const char *what = "the loss";
     if (culprit >= 0)
-        what = thaw_graph_param(t->setup->model->graph, thaw_plan_reduced(t->train_plan, culprit)->param)->name;
+        what = thaw_graph_param(t->setup->model->graph,
+                                thaw_plan_reduced(t->train_plan, culprit)->param)
+                   ->name;
     return THAW_FAIL(THAW_ERR_NUMERIC,
-                     "step %lld (epoch %lld): %s%s is not finite; lower the learning rates (rates.head %g, rates.backbone "
+                     "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
+                     "(rates.head %g, rates.backbone "
                      "%g) or set optimizer.clip_norm",
-                     (long long)t->position.step, (long long)t->position.epoch, culprit >= 0 ? "the gradient of " : "",
-                     what, t->config->rates.head, t->config->rates.backbone);
+                     (long long)t->position.step, (long long)t->position.epoch,
+                     culprit >= 0 ? "the gradient of " : "", what, t->config->rates.head,
+                     t->config->rates.backbone);
 }
 
 /* running = (1 - m) * running + m * sum(B * statistic) / N, once for the whole batch. */
@@ -150,7 +157,8 @@ static thaw_status apply(thaw_trainer *t)
     const double loss = thaw_reducer_sum(t->reducer, THAW_SUM_LOSS);
     for (int32_t i = 0; i < t->reduced_count; i++)
         thaw_reducer_get(t->reducer, i, 1.0, t->sums[i]);
-    t->factor = thaw_schedule_factor(&t->config->schedule, t->position.step, thaw_trainer_total_steps(t));
+    t->factor =
+        thaw_schedule_factor(&t->config->schedule, t->position.step, thaw_trainer_total_steps(t));
     thaw_step_report report = {0};
     THAW_TRY(thaw_optimizer_step(t->optimizer, t->gradients, 1.0 / weight, t->factor, &report));
     t->last_norm = report.gradient_norm;
@@ -165,7 +173,8 @@ thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm)
         (void)raise(SIGKILL);
     thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
     for (int tries = 0; outcome == THAW_REDUCE_REDO; tries++) {
-        THAW_ASSERT(tries < 8); /* quanta fit after one redo; more would mean that they never will */
+        THAW_ASSERT(tries <
+                    8); /* quanta fit after one redo; more would mean that they never will */
         const int64_t before = thaw_comm_count(comm).gradient_bytes;
         THAW_TRY(run_shards(trainer, comm, &outcome));
         trainer->bytes_per_step = thaw_comm_count(comm).gradient_bytes - before;

@@ -22,8 +22,8 @@ typedef struct thaw_setup {
 } thaw_setup;
 
 /* Opens the data, builds the model, loads or draws weights, applies the rung. Collective. */
-THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung,
-                                           thaw_setup *out);
+THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config,
+                                           const char *rung, thaw_setup *out);
 void thaw_setup_close(thaw_setup *setup);
 /* Views on the head's own parameters ("fc.weight", ...). */
 THAW_NODISCARD thaw_status thaw_head_state(const thaw_model *model, thaw_state *out);
@@ -40,7 +40,8 @@ typedef struct thaw_feed {
     float *scratch; /* (H * W), for augment */
 } thaw_feed;
 
-THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset, int64_t split);
+THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset,
+                                          int64_t split);
 void thaw_feed_close(thaw_feed *feed);
 /* out (n, width); epoch is for augmentation. */
 THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n,
@@ -48,8 +49,8 @@ THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch,
 
 /* Runs the plan over every sample of a feed in chunks of `chunk`, whose cut does not depend on the rank count; *rows (N, width of
  * value), owned by the caller and equal on all ranks. Collective. */
-THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, int64_t chunk,
-                                      thaw_value value, int64_t width, float **rows);
+THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan,
+                                      int64_t chunk, thaw_value value, int64_t width, float **rows);
 
 /* Labels, predictions, losses and probabilities from logits (N, K). Local. */
 THAW_NODISCARD thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t split,
@@ -92,37 +93,38 @@ typedef struct thaw_trainer {
     thaw_reducer *reducer;
     thaw_optimizer *optimizer;
     thaw_sampler sampler;
-    float *class_weights; /* (K) or NULL */
-    float *input;         /* (most, width) */
-    int64_t *indices;     /* (most) */
-    int32_t *labels;      /* (most) */
-    float *loss, *probs;  /* (most), (most, K) */
-    float **sums;         /* reduced tensor i: its sum over the global batch */
+    float *class_weights;    /* (K) or NULL */
+    float *input;            /* (most, width) */
+    int64_t *indices;        /* (most) */
+    int32_t *labels;         /* (most) */
+    float *loss, *probs;     /* (most), (most, K) */
+    float **sums;            /* reduced tensor i: its sum over the global batch */
     const float **gradients; /* in the optimizer's order: pointers into sums */
     int32_t reduced_count;
-    thaw_state trained;  /* views on what trains, by parameter name */
-    thaw_state best;     /* copies of the selected epoch's values, same names; empty for select: last */
-    thaw_state initial;  /* copies of the trained backbone tensors before training */
+    thaw_state trained; /* views on what trains, by parameter name */
+    thaw_state best; /* copies of the selected epoch's values, same names; empty for select: last */
+    thaw_state initial;     /* copies of the trained backbone tensors before training */
     float *features_before; /* (N val, D) or NULL: for drift */
     thaw_position position;
     thaw_progress_state state;
-    int64_t bytes_per_step; /* gradient payload of the last plain step, counted where MPI is called */
+    int64_t
+        bytes_per_step; /* gradient payload of the last plain step, counted where MPI is called */
     double last_loss, last_norm;
-    double factor; /* of the schedule, last step */
-    bool stop;     /* agreed: somebody asked for a stop */
+    double factor;       /* of the schedule, last step */
+    bool stop;           /* agreed: somebody asked for a stop */
     thaw_status pending; /* a failure of this rank that the others have yet to hear of */
     thaw_progress progress;
     thaw_events *events;
 } thaw_trainer;
 
-THAW_NODISCARD thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run_options *options,
-                                             thaw_trainer *out);
+THAW_NODISCARD thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup,
+                                             const thaw_run_options *options, thaw_trainer *out);
 void thaw_trainer_close(thaw_trainer *trainer);
 /* One optimizer step over one global batch; moves the position. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm);
 /* Predictions of a feed with the present weights. Collective. */
-THAW_NODISCARD thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const thaw_feed *feed,
-                                                thaw_predictions *out);
+THAW_NODISCARD thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm,
+                                                const thaw_feed *feed, thaw_predictions *out);
 
 /* Checkpoints: everything a run needs to go on, and nothing frozen. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best);

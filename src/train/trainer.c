@@ -32,7 +32,8 @@ static thaw_status open_sampler(thaw_trainer *t)
 /* Frozen features are worth keeping when the same input always gives them and they fit. */
 static bool worth_caching(const thaw_trainer *t, int64_t width)
 {
-    const double bytes = (double)(t->train.N + t->val.N + t->gate.N) * (double)width * sizeof(float);
+    const double bytes =
+        (double)(t->train.N + t->val.N + t->gate.N) * (double)width * sizeof(float);
     const double limit = t->config->train.cache_limit_gib * 1073741824.0;
     if (t->config->train.cache != 0 || thaw_graph_boundary(t->setup->model->graph) == 0)
         return false;
@@ -48,14 +49,16 @@ static bool worth_caching(const thaw_trainer *t, int64_t width)
     return true;
 }
 
-static thaw_status fill_cache(thaw_trainer *t, thaw_comm *comm, thaw_plan *prefix, thaw_value boundary, int64_t width)
+static thaw_status fill_cache(thaw_trainer *t, thaw_comm *comm, thaw_plan *prefix,
+                              thaw_value boundary, int64_t width)
 {
     thaw_feed *feeds[] = {&t->train, &t->val, &t->gate};
     for (size_t i = 0; i < sizeof feeds / sizeof *feeds; i++) {
         if (feeds[i]->dataset == NULL)
             continue;
         float *rows = NULL;
-        THAW_TRY(thaw_sweep(comm, feeds[i], prefix, t->config->train.eval_batch, boundary, width, &rows));
+        THAW_TRY(thaw_sweep(comm, feeds[i], prefix, t->config->train.eval_batch, boundary, width,
+                            &rows));
         feeds[i]->features = rows;
         feeds[i]->width = width;
     }
@@ -129,7 +132,9 @@ static thaw_optim_tensor describe(const thaw_model *model, const thaw_param *p)
         .name = p->name,
         .data = p->data,
         .shape = p->shape,
-        .part = p->adapter ? THAW_PART_ADAPTER : p->block < 0 ? THAW_PART_HEAD : THAW_PART_BACKBONE,
+        .part = p->adapter     ? THAW_PART_ADAPTER
+                : p->block < 0 ? THAW_PART_HEAD
+                               : THAW_PART_BACKBONE,
         .blocks_above = p->block < 0 ? 0 : model->blocks - p->block,
         .is_weight = p->role == THAW_ROLE_WEIGHT,
     };
@@ -157,7 +162,8 @@ static thaw_status open_optimizer(thaw_trainer *t)
         THAW_ASSERT(t->gradients[count] != NULL);
         tensors[count++] = describe(model, p);
     }
-    status = thaw_optimizer_new(&t->config->optimizer, &t->config->rates, tensors, count, &t->optimizer);
+    status =
+        thaw_optimizer_new(&t->config->optimizer, &t->config->rates, tensors, count, &t->optimizer);
 done:
     thaw_free(&tensors);
     return status;
@@ -233,13 +239,15 @@ static thaw_status open_local(thaw_trainer *t)
 static thaw_status check_ranks(const thaw_trainer *t, int size)
 {
     THAW_CHECK(t->config->train.shards % size == 0, THAW_ERR_CONFIG,
-               "train.shards %lld is not divisible by the %d ranks; start a number of ranks that divides it, or change "
+               "train.shards %lld is not divisible by the %d ranks; start a number of ranks that "
+               "divides it, or change "
                "train.shards (which changes the result)",
                (long long)t->config->train.shards, size);
     return THAW_OK;
 }
 
-thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run_options *options, thaw_trainer *out)
+thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run_options *options,
+                              thaw_trainer *out)
 {
     memset(out, 0, sizeof *out);
     out->setup = setup;

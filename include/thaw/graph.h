@@ -17,25 +17,26 @@ extern "C" {
 #endif
 
 typedef struct thaw_graph thaw_graph;
-typedef int32_t thaw_value; /* index of an activation; negative: the builder has failed (see thaw_graph_finish) */
+typedef int32_t
+    thaw_value; /* index of an activation; negative: the builder has failed (see thaw_graph_finish) */
 
 /* ---- Parameters ------------------------------------------------------------------------------------------- */
 
 typedef enum thaw_role {
-    THAW_ROLE_WEIGHT,      /* conv or linear weight: decayed, LARS-scaled */
+    THAW_ROLE_WEIGHT, /* conv or linear weight: decayed, LARS-scaled */
     THAW_ROLE_BIAS,
     THAW_ROLE_NORM_WEIGHT, /* gamma */
     THAW_ROLE_NORM_BIAS,   /* beta */
     THAW_ROLE_BUFFER_MEAN, /* running_mean: no gradient; updated from batch statistics when its norm trains */
-    THAW_ROLE_BUFFER_VAR   /* running_var */
+    THAW_ROLE_BUFFER_VAR /* running_var */
 } thaw_role;
 
 typedef enum thaw_init {
     THAW_INIT_ZERO,
     THAW_INIT_ONE,
     THAW_INIT_KAIMING_NORMAL_FAN_OUT, /* He et al. 2015; torchvision's convolutions: std = sqrt(2 / fan_out) */
-    THAW_INIT_KAIMING_UNIFORM,        /* PyTorch's default for linear: bound = sqrt(1 / fan_in) */
-    THAW_INIT_BIAS_UNIFORM            /* PyTorch's default bias: bound = sqrt(1 / fan_in) */
+    THAW_INIT_KAIMING_UNIFORM, /* PyTorch's default for linear: bound = sqrt(1 / fan_in) */
+    THAW_INIT_BIAS_UNIFORM     /* PyTorch's default bias: bound = sqrt(1 / fan_in) */
 } thaw_init;
 
 typedef struct thaw_param {
@@ -44,13 +45,14 @@ typedef struct thaw_param {
     thaw_role role;
     thaw_init init;
     int64_t fan_in, fan_out;
-    int32_t block;     /* 0 = stem, 1.. = blocks in forward order, -1 = head; set by thaw_graph_set_block */
-    bool adapter;      /* added by a PEFT method, not part of the backbone */
-    bool trainable;    /* set by adapt; for buffers: follows the norm's weight */
-    bool need_grad;    /* = trainable, not a buffer, and on a path to the logits, after analysis */
-    float *data;       /* owned by the graph unless set_data was used */
+    int32_t
+        block; /* 0 = stem, 1.. = blocks in forward order, -1 = head; set by thaw_graph_set_block */
+    bool adapter;   /* added by a PEFT method, not part of the backbone */
+    bool trainable; /* set by adapt; for buffers: follows the norm's weight */
+    bool need_grad; /* = trainable, not a buffer, and on a path to the logits, after analysis */
+    float *data;    /* owned by the graph unless set_data was used */
     bool borrowed;
-    int32_t node;      /* the node that uses it */
+    int32_t node; /* the node that uses it */
 } thaw_param;
 
 int32_t thaw_graph_param_count(const thaw_graph *g);
@@ -66,31 +68,38 @@ THAW_NODISCARD thaw_status thaw_graph_new(thaw_graph **out);
 void thaw_graph_free(thaw_graph **g);
 /* All parameters and nodes added from now on belong to this block ("layer2.0"; index as in thaw_param.block). */
 void thaw_graph_set_block(thaw_graph *g, int32_t block, const char *name);
-int32_t thaw_graph_block_count(const thaw_graph *g); /* highest block index + 1 */
+int32_t thaw_graph_block_count(const thaw_graph *g);                   /* highest block index + 1 */
 const char *thaw_graph_block_name(const thaw_graph *g, int32_t block); /* block -1: "head" */
 
 /* The network's input, shape without batch. Once. */
 thaw_value thaw_graph_input(thaw_graph *g, thaw_shape shape);
 
 typedef struct thaw_conv2d_attr {
-    int64_t out_channels, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+    int64_t out_channels, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h,
+        dilation_w, groups;
     bool bias;
     thaw_init init;
 } thaw_conv2d_attr;
 /* Each adds the parameters `name`.weight, `name`.bias, ... and returns the output value. Errors are kept in the graph. */
-thaw_value thaw_graph_conv2d(thaw_graph *g, const char *name, thaw_value x, const thaw_conv2d_attr *attr);
-thaw_value thaw_graph_linear(thaw_graph *g, const char *name, thaw_value x, int64_t out_features, bool bias); /* (.., D) -> (.., out) */
-thaw_value thaw_graph_batch_norm(thaw_graph *g, const char *name, thaw_value x, float epsilon, float momentum);
+thaw_value thaw_graph_conv2d(thaw_graph *g, const char *name, thaw_value x,
+                             const thaw_conv2d_attr *attr);
+thaw_value thaw_graph_linear(thaw_graph *g, const char *name, thaw_value x, int64_t out_features,
+                             bool bias); /* (.., D) -> (.., out) */
+thaw_value thaw_graph_batch_norm(thaw_graph *g, const char *name, thaw_value x, float epsilon,
+                                 float momentum);
 thaw_value thaw_graph_relu(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_add(thaw_graph *g, thaw_value a, thaw_value b, float alpha); /* a + alpha b */
-thaw_value thaw_graph_max_pool(thaw_graph *g, thaw_value x, int64_t kernel, int64_t stride, int64_t pad);
-thaw_value thaw_graph_avg_pool(thaw_graph *g, thaw_value x, int64_t kernel, int64_t stride, int64_t pad);
+thaw_value thaw_graph_max_pool(thaw_graph *g, thaw_value x, int64_t kernel, int64_t stride,
+                               int64_t pad);
+thaw_value thaw_graph_avg_pool(thaw_graph *g, thaw_value x, int64_t kernel, int64_t stride,
+                               int64_t pad);
 thaw_value thaw_graph_global_avg_pool(thaw_graph *g, thaw_value x); /* (C, H, W) -> (C) */
 thaw_value thaw_graph_flatten(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_dropout(thaw_graph *g, thaw_value x, float probability);
 /* Channel subsampling as in CIFAR ResNet's option A shortcut: every `stride`-th pixel, channels zero-padded to out_channels,
  * (out_channels - C) / 2 of them in front. */
-thaw_value thaw_graph_shortcut_pad(thaw_graph *g, thaw_value x, int64_t out_channels, int64_t stride);
+thaw_value thaw_graph_shortcut_pad(thaw_graph *g, thaw_value x, int64_t out_channels,
+                                   int64_t stride);
 /* Marks the value whose features are compared, cached and measured (input of the head), and the logits. */
 void thaw_graph_set_features(thaw_graph *g, thaw_value v);
 void thaw_graph_set_logits(thaw_graph *g, thaw_value v);
@@ -104,7 +113,8 @@ THAW_NODISCARD thaw_status thaw_graph_finish(thaw_graph *g);
 /* Sets one parameter (by its init rule) or all with fresh values; the same seed gives the same values for a name whatever
  * else the graph holds (stream = hash of the name). `only` NULL: all; else a filter. */
 typedef bool thaw_param_filter(const thaw_param *p, const void *context);
-void thaw_graph_initialize(thaw_graph *g, uint64_t seed, thaw_param_filter *only, const void *context);
+void thaw_graph_initialize(thaw_graph *g, uint64_t seed, thaw_param_filter *only,
+                           const void *context);
 
 /* ---- Nodes, for passes and rewrites (adapt) ------------------------------------------------------------------ */
 
@@ -123,17 +133,30 @@ typedef struct thaw_node {
     thaw_value output;
     union {
         thaw_conv2d_attr conv2d;
-        struct { int64_t out_features; bool bias; } linear;
-        struct { float epsilon, momentum; } batch_norm;
-        struct { float alpha; } add;
-        struct { int64_t kernel, stride, pad; } pool;
-        struct { float probability; } dropout;
-        struct { int64_t out_channels, stride; } shortcut;
+        struct {
+            int64_t out_features;
+            bool bias;
+        } linear;
+        struct {
+            float epsilon, momentum;
+        } batch_norm;
+        struct {
+            float alpha;
+        } add;
+        struct {
+            int64_t kernel, stride, pad;
+        } pool;
+        struct {
+            float probability;
+        } dropout;
+        struct {
+            int64_t out_channels, stride;
+        } shortcut;
     } attr;
     /* set by the passes */
-    bool frozen_stats; /* batch norm uses running statistics also in training */
+    bool frozen_stats;    /* batch norm uses running statistics also in training */
     bool need_input_grad; /* some parameter at or below one of its inputs trains */
-    bool active;       /* takes part in backward */
+    bool active;          /* takes part in backward */
 } thaw_node;
 
 int32_t thaw_graph_node_count(const thaw_graph *g);
@@ -142,7 +165,8 @@ const char *thaw_node_kind(const thaw_node *node); /* "conv2d", "linear", ... */
 /* Rewrite: all users of `old` except node `except_node` (-1: none), and the features/logits marks, use `new_value` instead. Nodes
  * added by builder calls go to the end; thaw_graph_sort puts the list in topological order again and renumbers nodes, never
  * values. Another shape is an error that thaw_graph_finish reports. */
-void thaw_graph_replace_uses(thaw_graph *g, thaw_value old, thaw_value new_value, int32_t except_node);
+void thaw_graph_replace_uses(thaw_graph *g, thaw_value old, thaw_value new_value,
+                             int32_t except_node);
 THAW_NODISCARD thaw_status thaw_graph_sort(thaw_graph *g);
 
 /* ---- Analysis --------------------------------------------------------------------------------------------- */
@@ -156,9 +180,15 @@ thaw_value thaw_graph_boundary(const thaw_graph *g);
 /* Multiply-add counted as 2, for one sample: forward, and backward of what is active. */
 double thaw_graph_forward_flops(const thaw_graph *g);
 double thaw_graph_backward_flops(const thaw_graph *g);
-int64_t thaw_graph_count_params(const thaw_graph *g, bool trainable_only); /* without buffers, as PyTorch counts */
+int64_t thaw_graph_count_params(const thaw_graph *g,
+                                bool trainable_only); /* without buffers, as PyTorch counts */
 
-typedef enum thaw_which { THAW_ALL, THAW_TRAINABLE, THAW_FROZEN, THAW_BACKBONE /* neither head nor adapter */ } thaw_which;
+typedef enum thaw_which {
+    THAW_ALL,
+    THAW_TRAINABLE,
+    THAW_FROZEN,
+    THAW_BACKBONE /* neither head nor adapter */
+} thaw_which;
 /* Views on parameters and buffers (buffers of a training norm are trainable state). Appends to *out. */
 THAW_NODISCARD thaw_status thaw_graph_state(const thaw_graph *g, thaw_which which, thaw_state *out);
 
@@ -167,18 +197,23 @@ THAW_NODISCARD thaw_status thaw_graph_state(const thaw_graph *g, thaw_which whic
 typedef struct thaw_plan thaw_plan;
 
 typedef struct thaw_plan_options {
-    int64_t batch;     /* most samples in one run */
-    bool training;     /* keeps what backward needs; gradient buffers for what trains */
-    thaw_value from;   /* run starts with this value given (graph input, or the boundary); -1: the input */
-    thaw_value to;     /* last value computed; -1: logits */
-    thaw_value keep;   /* one more value whose contents stay readable after forward (features); -1: none */
+    int64_t batch; /* most samples in one run */
+    bool training; /* keeps what backward needs; gradient buffers for what trains */
+    thaw_value
+        from; /* run starts with this value given (graph input, or the boundary); -1: the input */
+    thaw_value to; /* last value computed; -1: logits */
+    thaw_value
+        keep; /* one more value whose contents stay readable after forward (features); -1: none */
 } thaw_plan_options;
 
 /* Plans memory: liveness, one arena. The graph must outlive the plan and not change. THAW_ERR_RESOURCE. */
-THAW_NODISCARD thaw_status thaw_plan_new(thaw_graph *g, const thaw_kern *kern, const thaw_plan_options *options, thaw_plan **out);
+THAW_NODISCARD thaw_status thaw_plan_new(thaw_graph *g, const thaw_kern *kern,
+                                         const thaw_plan_options *options, thaw_plan **out);
 void thaw_plan_free(thaw_plan **plan);
-size_t thaw_plan_arena_bytes(const thaw_plan *plan);   /* activations, their gradients, what backward keeps, workspace */
-size_t thaw_plan_reduced_bytes(const thaw_plan *plan); /* gradients and statistics, beside the arena */
+size_t thaw_plan_arena_bytes(
+    const thaw_plan *plan); /* activations, their gradients, what backward keeps, workspace */
+size_t
+thaw_plan_reduced_bytes(const thaw_plan *plan); /* gradients and statistics, beside the arena */
 
 /* One run's input. Randomness (dropout) is keyed by seed, step and the sample's index in its dataset, never by rank. */
 typedef struct thaw_run {
@@ -187,7 +222,8 @@ typedef struct thaw_run {
     const int64_t *sample_ids; /* (B) */
     uint64_t seed;
     uint32_t step;
-    bool training;             /* dropout on; batch statistics where a norm trains, if the plan is one for training */
+    bool
+        training; /* dropout on; batch statistics where a norm trains, if the plan is one for training */
 } thaw_run;
 
 void thaw_plan_forward(thaw_plan *plan, const thaw_run *run);
@@ -199,9 +235,10 @@ float *thaw_plan_output_gradient(thaw_plan *plan);
 /* What has to be summed over shards: gradients of trainable parameters and statistics of training norms, in the order in which
  * backward produces them (statistics first: they are ready after forward). */
 typedef struct thaw_reduced {
-    int32_t param;  /* index in the graph */
-    int64_t count;  /* elements */
-    float *data;    /* this run's contribution: gradient of the *sum* of losses, or B * statistic (mean; unbiased variance,
+    int32_t param; /* index in the graph */
+    int64_t count; /* elements */
+    float *
+        data; /* this run's contribution: gradient of the *sum* of losses, or B * statistic (mean; unbiased variance,
                      * taken as the biased one, 0, where a channel has a single value). 0 when B is 0. */
     bool statistic;
 } thaw_reduced;
@@ -212,12 +249,14 @@ const thaw_reduced *thaw_plan_reduced(const thaw_plan *plan, int32_t index);
  * indices come in order, and all of them also when B is 0. Once after each forward, with the same run. progress, called between operators, lets messages travel. Either may be NULL. */
 typedef void thaw_ready(void *context, int32_t reduced_index);
 typedef void thaw_progress_hook(void *context);
-void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready, thaw_progress_hook *progress, void *context);
+void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready,
+                        thaw_progress_hook *progress, void *context);
 
 /* Compares analytic gradients (trainable parameters, input) with central differences in double-rounded steps on a random input, in
  * training mode; of a large tensor some elements are drawn. Parameters keep their values, which should not be all zero. *worst gets
  * the largest error relative to its tensor's largest gradient. For tests and `thaw check`. THAW_ERR_NUMERIC above `tolerance`. */
-THAW_NODISCARD thaw_status thaw_graph_check_gradients(thaw_graph *g, const thaw_kern *kern, int64_t batch, uint64_t seed,
+THAW_NODISCARD thaw_status thaw_graph_check_gradients(thaw_graph *g, const thaw_kern *kern,
+                                                      int64_t batch, uint64_t seed,
                                                       double tolerance, double *worst);
 
 /* Names of all operator kinds, NULL-ended, and the one line that src/graph/kinds.def says of each (NULL: no such kind). */

@@ -27,17 +27,14 @@ static void forward(const thaw_call *call)
                   call->need->node->attr.add.alpha, call->x[1], call->y);
 }
 
-/* da = dy, db = alpha dy. The one that takes over the memory of dy goes last: it may scale it. */
+/* da = dy, db = alpha dy; in this order, because db may take over the memory of dy and scale it there. */
 static void backward(const thaw_call *call)
 {
     int64_t n = call->run->B * thaw_shape_count(&call->need->out);
     const float factor[2] = {1.0f, call->need->node->attr.add.alpha};
-    int32_t last = call->dx[0] == call->dy ? 0 : 1;
-    for (int32_t turn = 0; turn < 2; turn++) {
-        int32_t i = turn == 0 ? 1 - last : last;
+    for (int32_t i = 0; i < 2; i++)
         if (call->dx[i] != NULL)
             thaw_pass_gradient(n, factor[i], call->dy, call->dx[i], call->accumulate[i]);
-    }
 }
 
 const thaw_op thaw_op_add = {

@@ -29,8 +29,10 @@ struct thaw_graph {
 /* Keeps the error that was just recorded, if it is the first; returns -1. */
 thaw_value thaw_graph_broken(thaw_graph *g, thaw_status status);
 /* Makes room for one more element in a growing array. */
-THAW_NODISCARD thaw_status thaw_graph_grow(void *array, int32_t count, int32_t *capacity, size_t size);
-THAW_NODISCARD thaw_status thaw_graph_add_value(thaw_graph *g, thaw_shape shape, int32_t producer, thaw_value *out);
+THAW_NODISCARD thaw_status thaw_graph_grow(void *array, int32_t count, int32_t *capacity,
+                                           size_t size);
+THAW_NODISCARD thaw_status thaw_graph_add_value(thaw_graph *g, thaw_shape shape, int32_t producer,
+                                                thaw_value *out);
 bool thaw_graph_has_value(const thaw_graph *g, thaw_value v);
 bool thaw_is_buffer(const thaw_param *p);
 /* For messages: conv2d "layer1.0.conv1", relu (node 3); "the input", "the output of conv2d ...". */
@@ -44,11 +46,12 @@ bool thaw_graph_valid(const thaw_graph *g);
 /* Norms of frozen weights use stored statistics; buffers follow their norm's weight. */
 void thaw_freeze(thaw_graph *g);
 /* Which nodes `to` depends on, going back to `from`: needed[node]. THAW_ERR_FAIL when a path leads around `from`. */
-THAW_NODISCARD thaw_status thaw_needed_nodes(const thaw_graph *g, thaw_value from, thaw_value to, bool *needed);
+THAW_NODISCARD thaw_status thaw_needed_nodes(const thaw_graph *g, thaw_value from, thaw_value to,
+                                             bool *needed);
 /* What backward from `to` must reach. Fills active[node] and wanted[value] (its gradient is needed). With input_gradient
  * also the gradient of `from` is wanted. needed[node] as from thaw_needed_nodes. */
-void thaw_need_grad(const thaw_graph *g, const bool *needed, thaw_value from, bool input_gradient, bool *active,
-                    bool *wanted);
+void thaw_need_grad(const thaw_graph *g, const bool *needed, thaw_value from, bool input_gradient,
+                    bool *active, bool *wanted);
 /* The cut, see thaw_graph_boundary. */
 THAW_NODISCARD thaw_status thaw_find_boundary(const thaw_graph *g, thaw_value *out);
 

@@ -15,7 +15,8 @@ typedef struct thaw_span {
 
 /* Finds an offset for every span, first-fit by offset; *bytes: size of the arena. Without reuse every span gets memory of
  * its own: the plan that tests compare with. */
-THAW_NODISCARD thaw_status thaw_memory_assign(thaw_span *spans, int32_t count, bool reuse, size_t *bytes);
+THAW_NODISCARD thaw_status thaw_memory_assign(thaw_span *spans, int32_t count, bool reuse,
+                                              size_t *bytes);
 /* No two spans overlap while both are live, and all lie inside. */
 bool thaw_memory_valid(const thaw_span *spans, int32_t count, size_t bytes);
 

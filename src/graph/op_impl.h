@@ -41,9 +41,11 @@ typedef struct thaw_call {
     const float *x[THAW_MAX_INPUTS]; /* (B, in); in backward only where keep said so */
     float *y;                        /* (B, out); may be x[0] where the kind says in_place */
     const float *param[THAW_MAX_PARAMS];
-    float *dparam[THAW_MAX_PARAMS]; /* +=; a buffer's: forward writes B * statistic; NULL: not wanted */
-    const float *dy;                /* (B, out) */
-    float *dx[THAW_MAX_INPUTS];     /* (B, in); NULL: not wanted; one of them may be dy where the kind says in_place */
+    float *dparam
+        [THAW_MAX_PARAMS]; /* +=; a buffer's: forward writes B * statistic; NULL: not wanted */
+    const float *dy;       /* (B, out) */
+    float *dx
+        [THAW_MAX_INPUTS]; /* (B, in); NULL: not wanted; one of them may be dy where the kind says in_place */
     bool accumulate[THAW_MAX_INPUTS]; /* dx += instead of dx = */
     void *saved, *workspace;
 } thaw_call;
@@ -51,15 +53,17 @@ typedef struct thaw_call {
 struct thaw_op {
     const char *kind;
     int32_t input_count;
-    bool in_place; /* y may take x's memory, and dx that of dy (a norm: not with batch statistics) */
-    bool view;     /* y is x under another shape: forward is not called */
+    bool
+        in_place; /* y may take x's memory, and dx that of dy (a norm: not with batch statistics) */
+    bool view;    /* y is x under another shape: forward is not called */
     /* Checks attributes and inputs; *out gets the output's shape. The caller puts the node's name in front of the message. */
     thaw_status (*shape)(const thaw_node *node, const thaw_shape *in, thaw_shape *out);
     /* Fills specs and returns how many; NULL: none. Called after shape has agreed. */
-    int32_t (*params)(const thaw_node *node, const thaw_shape *in, thaw_param_spec specs[THAW_MAX_PARAMS]);
+    int32_t (*params)(const thaw_node *node, const thaw_shape *in,
+                      thaw_param_spec specs[THAW_MAX_PARAMS]);
     /* Forward, one sample, multiply-add counted as 2. */
     double (*flops)(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
-    thaw_keep (*keep)(const thaw_need *need); /* NULL: nothing */
+    thaw_keep (*keep)(const thaw_need *need);                          /* NULL: nothing */
     size_t (*workspace)(const thaw_kern *kern, const thaw_need *need); /* bytes; NULL: none */
     bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
     void (*forward)(const thaw_call *call);
@@ -86,7 +90,7 @@ double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const
 THAW_NODISCARD thaw_status thaw_check_image(const thaw_shape *in);
 
 /* Adds a node of this kind; `attributes` carries attr only. -1 after an error, which the graph keeps. */
-thaw_value thaw_build(thaw_graph *g, const thaw_op *op, const char *name, const thaw_node *attributes,
-                      const thaw_value *inputs);
+thaw_value thaw_build(thaw_graph *g, const thaw_op *op, const char *name,
+                      const thaw_node *attributes, const thaw_value *inputs);
 
 #endif

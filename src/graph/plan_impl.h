@@ -10,7 +10,7 @@
 #include "graph/op_impl.h"
 
 #define THAW_NO_SPAN (-1)
-#define THAW_GIVEN (-2) /* the run's input, or a view of it */
+#define THAW_GIVEN   (-2) /* the run's input, or a view of it */
 
 /* For gradient checks and tests. */
 typedef struct thaw_plan_extra {

@@ -76,6 +76,11 @@ static thaw_graph *mixture(void)
     v = thaw_graph_add(g, conv_norm(g, "two", 1, v, 4, 3, 1), v, 1.0f);
     v = thaw_graph_add(g, conv(g, "three", v, 4, 1, 1, true), v, -0.5f);
     v = thaw_graph_add(g, v, v, 0.25f);
+    /* Values that are read again after an operator which could work in place: a pre-activation block. */
+    thaw_value w = conv(g, "four", thaw_graph_relu(g, v), 4, 3, 1, true);
+    w = thaw_graph_add(g, thaw_graph_batch_norm(g, "norm", w, 1e-5f, 0.1f), w, 0.5f);
+    v = thaw_graph_add(g, v, w, 1.0f);
+    v = thaw_graph_add(g, v, thaw_graph_dropout(g, v, 0.3f), 1.0f);
     v = thaw_graph_dropout(g, thaw_graph_relu(g, v), 0.2f);
     v = thaw_graph_add(g, thaw_graph_avg_pool(g, v, 2, 2, 0), thaw_graph_max_pool(g, v, 2, 2, 0),
                        0.5f);
@@ -138,6 +143,31 @@ static void reuse_changes_no_bit(void **state)
         thaw_graph_free(&g);
     }
     thaw_free(&x);
+    thaw_kern_close(&kern);
+}
+
+/* What the caller wrote stays, also where the last operator's backward works in place. */
+static void output_gradient_is_the_callers(void **state)
+{
+    (void)state;
+    thaw_kern *kern = open_kern();
+    thaw_graph *g = new_graph();
+    thaw_value x = thaw_graph_input(g, thaw_shape1(6));
+    x = thaw_graph_relu(g, thaw_graph_linear(g, "fc", x, 6, true));
+    thaw_graph_set_features(g, x);
+    thaw_graph_set_logits(g, thaw_graph_relu(g, x));
+    assert_ok(thaw_graph_finish(g));
+    randomize(g, 2);
+    train_all(g);
+    thaw_plan *plan = new_plan(g, kern, 2, true, false);
+    float *input = random_floats(12, 3);
+    thaw_run run = make_run(2, input, true);
+    run_both(plan, &run, 6);
+    for (int i = 0; i < 12; i++)
+        assert_true(thaw_plan_output_gradient(plan)[i] == (float)(i % 7) - 2.5f);
+    thaw_free(&input);
+    thaw_plan_free(&plan);
+    thaw_graph_free(&g);
     thaw_kern_close(&kern);
 }
 
@@ -262,6 +292,7 @@ int main(void)
         cmocka_unit_test(random_spans_never_overlap),
         cmocka_unit_test(validity_sees_an_overlap),
         cmocka_unit_test(reuse_changes_no_bit),
+        cmocka_unit_test(output_gradient_is_the_callers),
         cmocka_unit_test(runs_allocate_nothing_and_repeat),
         cmocka_unit_test(chain_needs_its_two_largest),
         cmocka_unit_test(freezing_saves_memory),

@@ -60,6 +60,7 @@ static void dead_branches_are_inactive(void **state)
     assert_ok(thaw_graph_finish(g));
     train_all(g);
     assert_false(node_of(g, "dead.weight")->active);
+    assert_false(node_of(g, "dead.weight")->need_input_grad);
     assert_false(find_param(g, "dead.weight")->need_grad);
     thaw_plan *plan = NULL;
     thaw_plan_options options = plan_options(2, true);

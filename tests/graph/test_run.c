@@ -215,7 +215,12 @@ static void shared_parameters_are_summed(void **state)
     c->params[0] = thaw_graph_find_param(g, "a.weight");
     thaw_plan *tied = new_plan(g, kern, B, true);
     run_both(tied, &run, D);
+    journal j = {.plan = tied};
+    thaw_plan_forward(tied, &run);
+    thaw_plan_backward(tied, &run, note_ready, NULL, &j);
     assert_int_equal(thaw_plan_reduced_count(tied), 2);
+    for (int32_t i = 0; i < 2; i++)
+        assert_true(j.first[i] == thaw_plan_reduced(tied, i)->data[0]);
     assert_string_equal(thaw_graph_param(g, thaw_plan_reduced(tied, 0)->param)->name, "b.weight");
     for (int i = 0; i < D * D; i++) {
         float sum =

@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+/* "1.10.8": of the library that runs. */
+const char *thaw_h5_library(void);
+
 /* ---- A whole state ---------------------------------------------------------------------------------------- */
 
 /* Writes every entry of `state` as a dataset (chunked with Fletcher32; scalars and empty ones contiguous), each with its

@@ -65,7 +65,7 @@ static thaw_status open_records(thaw_trainer *t, bool resumed)
 {
     thaw_str path = {0};
     thaw_status status;
-    THAW_TRY_TO(thaw_rows_truncate(thaw_run_path(t->directory, "metrics.jsonl", &path), "step",
+    THAW_TRY_TO(thaw_rows_truncate(t->rows_path.data, "step",
                                    resumed ? t->position.step : -1, NULL));
     status = thaw_events_open(thaw_run_path(t->directory, "tb", &path),
                               resumed ? t->position.step + 1 : 0, &t->events);

@@ -86,6 +86,7 @@ typedef struct thaw_trainer {
     const thaw_config *config;
     const thaw_run_options *options;
     const char *directory;
+    thaw_str rows_path; /* metrics.jsonl */
     thaw_feed train, val, gate;
     thaw_value from; /* first value of the plans: input or boundary */
     bool cached;

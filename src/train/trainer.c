@@ -254,6 +254,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     out->config = setup->config;
     out->options = options;
     out->directory = setup->config->output;
+    thaw_path_join(&out->rows_path, out->directory, "metrics.jsonl");
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, check_ranks(out, thaw_comm_size(comm))));
     THAW_TRY_TO(thaw_agree(comm, open_feeds(out)));
@@ -271,6 +272,7 @@ done:
 
 void thaw_trainer_close(thaw_trainer *t)
 {
+    thaw_str_clear(&t->rows_path);
     thaw_free(&t->features_before);
     thaw_free(&t->probs);
     thaw_free(&t->loss);

@@ -6,25 +6,26 @@
 static const char *const crop_fills[] = {"black", "reflect", NULL};
 
 const thaw_field thaw_augment_fields[] = {
-    {"crop_padding",                                                                            THAW_FIELD_INT, THAW_FIELD(thaw_augment, crop_padding, int64_t), "0", 0, 1024,
+    {"crop_padding", THAW_FIELD_INT, THAW_FIELD(thaw_augment, crop_padding, int64_t), "0", 0, 1024,
      NULL, NULL,
      "Pixels added on each side before a random crop of the original size; 0 switches it off."},
-    {"crop_fill",                                                                  THAW_FIELD_ENUM, THAW_FIELD(thaw_augment, crop_fill, int), "black", 0, 0,
+    {"crop_fill", THAW_FIELD_ENUM, THAW_FIELD(thaw_augment, crop_fill, int), "black", 0, 0,
      crop_fills, NULL, "What the added pixels are: black (a stored 0) or the picture reflected."},
-    {"flip",                                                                                 THAW_FIELD_BOOL, THAW_FIELD(thaw_augment, flip, bool), "false", 0, 0, NULL, NULL,
+    {"flip", THAW_FIELD_BOOL, THAW_FIELD(thaw_augment, flip, bool), "false", 0, 0, NULL, NULL,
      "Mirror left to right with probability 1/2."},
-    {"brightness",                                                                                        THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, brightness, double), "0", 0, 1, NULL,
+    {"brightness", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, brightness, double), "0", 0, 1, NULL,
      NULL, "Multiply values by a factor drawn from [1 - b, 1 + b]."},
-    {"contrast",                                                                                      THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, contrast, double), "0", 0, 1, NULL,
-     NULL, "Multiply the distance from the picture's channel mean by a factor drawn from [1 - c, 1 + "
+    {"contrast", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, contrast, double), "0", 0, 1, NULL,
+     NULL,
+     "Multiply the distance from the picture's channel mean by a factor drawn from [1 - c, 1 + "
      "c]."},
     {"erase_probability", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, erase_probability, double),
      "0", 0, 1, NULL, NULL, "Probability that one rectangle is replaced by the mean colour."},
-    {"erase_area_least",                                                                               THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, erase_area_least, double),
+    {"erase_area_least", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, erase_area_least, double),
      "0.02", 0, 1, NULL, NULL, "Smallest erased share of the picture."},
-    {"erase_area_most",                                                                  THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, erase_area_most, double),
+    {"erase_area_most", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, erase_area_most, double),
      "0.33", 0, 1, NULL, NULL, "Largest erased share of the picture."},
-    {0                                                                                    },
+    {0},
 };
 
 /* Aspect ratio of an erased rectangle: [0.3, 1/0.3], uniform in the logarithm. Source: Zhong et al. 2017,

@@ -9,9 +9,7 @@ thaw_shape thaw_dataset_shape_of(const thaw_shape *stored)
 {
     if (stored->ndim == 3)
         return *stored;
-    return (thaw_shape){
-        .ndim = 3, .dim = {stored->dim[0], 1, 1}
-    };
+    return (thaw_shape){.ndim = 3, .dim = {stored->dim[0], 1, 1}};
 }
 
 void thaw_dataset_name(char out[THAW_NAME_BYTES], const thaw_split *split, const char *part)
@@ -118,6 +116,7 @@ thaw_status thaw_dataset_open(const char *path, const thaw_dataset_options *opti
     THAW_TRY_TO(thaw_h5_open(path, &ds->file));
     THAW_TRY_TO(thaw_dataset_read_root(ds));
     THAW_TRY_TO(open_splits(ds));
+    THAW_TRY_TO(thaw_dataset_read_normalisation(ds));
     THAW_TRY_TO(thaw_dataset_read_slices(ds));
     THAW_TRY_TO(thaw_dataset_check(ds));
     THAW_TRY_TO(thaw_dataset_check_digest(ds));

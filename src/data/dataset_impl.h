@@ -59,6 +59,8 @@ void thaw_dataset_name(char out[THAW_NAME_BYTES], const thaw_split *split, const
 /* Steps of opening; each leaves ds good for thaw_dataset_free. */
 THAW_NODISCARD thaw_status thaw_dataset_read_root(thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_read_split(thaw_dataset *ds, thaw_split *split);
+/* After the splits: they tell the number of channels. */
+THAW_NODISCARD thaw_status thaw_dataset_read_normalisation(thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_read_slices(thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_check(const thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_check_digest(thaw_dataset *ds);

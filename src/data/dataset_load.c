@@ -81,8 +81,7 @@ thaw_status thaw_dataset_read_root(thaw_dataset *ds)
     return read_classes(ds);
 }
 
-/* Mean and std wait for the number of channels: the first split tells it. */
-static thaw_status read_normalisation(thaw_dataset *ds)
+thaw_status thaw_dataset_read_normalisation(thaw_dataset *ds)
 {
     int64_t C = ds->shape.dim[0], count[2] = {0, 0};
     THAW_TRY(read_numbers(ds, "mean", &ds->file_mean, &count[0]));
@@ -117,7 +116,7 @@ static thaw_status check_x(thaw_dataset *ds, const char *name, const thaw_h5_inf
         ds->dtype = info->dtype;
         ds->shape = thaw_dataset_shape_of(&stored);
         ds->values = thaw_shape_count(&stored);
-        return read_normalisation(ds);
+        return THAW_OK;
     }
     char first[64];
     thaw_shape_format(&ds->stored, first, sizeof first);

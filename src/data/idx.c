@@ -17,12 +17,8 @@ typedef struct idx_type {
     bool is_signed;
 } idx_type;
 static const idx_type idx_types[] = {
-    {0x08, THAW_U8,  1, false},
-    {0x09, THAW_I32, 1, true },
-    {0x0b, THAW_I32, 2, true },
-    {0x0c, THAW_I32, 4, true },
-    {0x0d, THAW_F32, 4, false},
-    {0x0e, THAW_F64, 8, false},
+    {0x08, THAW_U8, 1, false}, {0x09, THAW_I32, 1, true},  {0x0b, THAW_I32, 2, true},
+    {0x0c, THAW_I32, 4, true}, {0x0d, THAW_F32, 4, false}, {0x0e, THAW_F64, 8, false},
 };
 
 /* The whole array, decoded: IDX is a format of small sets, and a gzip stream has no rows to jump to. */

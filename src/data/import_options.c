@@ -11,7 +11,7 @@ static const char *const layouts[] = {"chw", "hwc", NULL};
     }
 
 const thaw_field thaw_import_fields[] = {
-    {"format",                                                       THAW_FIELD_ENUM, THAW_FIELD(thaw_import, format, int), "auto", 0, 0,
+    {"format", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, format, int), "auto", 0, 0,
      thaw_import_format_names, NULL,
      "Format of the source files; auto looks at their first bytes."},
     LIST(images, "Files with the samples; for hdf5 FILE:DATASET."),
@@ -22,21 +22,21 @@ const thaw_field thaw_import_fields[] = {
     LIST(splits, "Disjoint splits, NAME=AMOUNT[@SOURCE]; amounts: 50 (of every class), 10%, "
                  "500total, rest."),
     LIST(slices, "Named subsets, NAME=CLASS[+CLASS], NAME=source:N or NAME=mask:FILE."),
-    {"layout",                                        THAW_FIELD_ENUM, THAW_FIELD(thaw_import, layout, int), "chw", 0, 0, layouts, NULL,
+    {"layout", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, layout, int), "chw", 0, 0, layouts, NULL,
      "Order of channels, height and width in the source files."},
-    {"mean",                                                          THAW_FIELD_DOUBLES, THAW_FIELD(thaw_import, mean, thaw_doubles), "", 0, 0, NULL, NULL,
+    {"mean", THAW_FIELD_DOUBLES, THAW_FIELD(thaw_import, mean, thaw_doubles), "", 0, 0, NULL, NULL,
      "Mean per channel for normalisation; empty: measured on train."},
-    {"std",                                                             THAW_FIELD_DOUBLES, THAW_FIELD(thaw_import, std, thaw_doubles), "", 1e-12, 1e12, NULL,
+    {"std", THAW_FIELD_DOUBLES, THAW_FIELD(thaw_import, std, thaw_doubles), "", 1e-12, 1e12, NULL,
      NULL, "Standard deviation per channel for normalisation; empty: measured on train."},
-    {"origin",                                       THAW_FIELD_STRING, THAW_FIELD(thaw_import, origin, char *), "", 0, 0, NULL, NULL,
+    {"origin", THAW_FIELD_STRING, THAW_FIELD(thaw_import, origin, char *), "", 0, 0, NULL, NULL,
      "Where the data are from; kept in the file."},
     {"licence", THAW_FIELD_STRING, THAW_FIELD(thaw_import, licence, char *), "", 0, 0, NULL, NULL,
      "Licence of the data; kept in the file."},
-    {"seed",                                                       THAW_FIELD_INT, THAW_FIELD(thaw_import, seed, int64_t), "1", 0, 9e18, NULL, NULL,
+    {"seed", THAW_FIELD_INT, THAW_FIELD(thaw_import, seed, int64_t), "1", 0, 9e18, NULL, NULL,
      "Seed of the draw of splits."},
-    {"output",                                        THAW_FIELD_STRING, THAW_FIELD(thaw_import, output, char *), NULL, 0, 0, NULL, NULL,
+    {"output", THAW_FIELD_STRING, THAW_FIELD(thaw_import, output, char *), NULL, 0, 0, NULL, NULL,
      "Dataset file to write."},
-    {0                                                         },
+    {0},
 };
 
 void thaw_import_init(thaw_import *import)

@@ -14,12 +14,8 @@ static const struct {
     const char *descr;
     thaw_dtype dtype;
 } npy_types[] = {
-    {"|u1", THAW_U8 },
-    {"|b1", THAW_U8 },
-    {"<f4", THAW_F32},
-    {"<f8", THAW_F64},
-    {"<i4", THAW_I32},
-    {"<i8", THAW_I64},
+    {"|u1", THAW_U8},  {"|b1", THAW_U8},  {"<f4", THAW_F32},
+    {"<f8", THAW_F64}, {"<i4", THAW_I32}, {"<i8", THAW_I64},
 };
 
 typedef struct npy_state {

@@ -62,8 +62,7 @@ const thaw_field thaw_peft_fields[] = {
      .offset = FIELD(targets, thaw_strings),
      .preset = "",
      .doc = "Where lora goes: conv, linear, or patterns of module names; none takes both."},
-    {.name = NULL                                      }
-};
+    {.name = NULL}};
 #undef FIELD
 
 void thaw_peft_defaults(thaw_peft *out)

@@ -19,11 +19,7 @@ static const thaw_model_arch arches[] = {ARCH(18, 8), ARCH(34, 16), ARCH(50, 16)
 static const struct {
     int32_t blocks[STAGES];
     bool bottleneck;
-} shapes[] = {
-    {{2, 2, 2, 2}, false},
-    {{3, 4, 6, 3}, false},
-    {{3, 4, 6, 3}, true }
-};
+} shapes[] = {{{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false}, {{3, 4, 6, 3}, true}};
 
 static thaw_value residual_block(thaw_graph *g, const char *name, thaw_value x, int64_t channels,
                                  int64_t stride, bool bottleneck)

@@ -30,8 +30,7 @@ const thaw_field thaw_model_fields[] = {
      .least = 0,
      .most = 0.99,
      .doc = "Probability of dropout before the head."},
-    {.name = NULL}
-};
+    {.name = NULL}};
 #undef FIELD
 
 static thaw_status copy_ints(const thaw_ints *from, thaw_ints *out)

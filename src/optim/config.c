@@ -115,8 +115,7 @@ const thaw_field thaw_optim_fields[] = {
      .least = 0,
      .most = 1e6,
      .doc = "Pull of trained backbone weights to their start: a of a/2 |w - w0|^2; 0 for none."},
-    {.name = NULL               }
-};
+    {.name = NULL}};
 #undef FIELD
 
 #define FIELD(member, ctype) THAW_FIELD(thaw_rates, member, ctype)
@@ -154,8 +153,7 @@ const thaw_field thaw_rates_fields[] = {
      .offset = FIELD(reason, char *),
      .preset = "",
      .doc = "Why these rates: the transfer note quotes it, or says that none was given."},
-    {.name = NULL                   }
-};
+    {.name = NULL}};
 #undef FIELD
 
 #define FIELD(member, ctype) THAW_FIELD(thaw_schedule, member, ctype)
@@ -194,8 +192,7 @@ const thaw_field thaw_schedule_fields[] = {
      .least = 0,
      .most = 1,
      .doc = "Factor on the rate at each milestone."},
-    {.name = NULL               }
-};
+    {.name = NULL}};
 #undef FIELD
 
 void thaw_optim_defaults(thaw_optim_config *out)

@@ -64,6 +64,7 @@ static void add_cost(const thaw_trainer *t, const thaw_comm *comm, int64_t peak_
     const thaw_progress_state *s = &t->state;
     thaw_json_set_int(out, "steps", t->position.step);
     thaw_json_set_int(out, "epochs", t->position.epoch);
+    thaw_json_set_double(out, "startup_seconds", t->startup_seconds);
     thaw_json_set_double(out, "seconds", s->seconds);
     thaw_json_set_double(out, "train_seconds", s->train_seconds);
     thaw_json_set_double(out, "core_seconds", s->seconds * thaw_comm_size(comm));

@@ -172,6 +172,7 @@ thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm)
     const double start = thaw_seconds();
     const double before = trainer->state.seconds;
     double last_time = start;
+    trainer->startup_seconds = start - trainer->opened;
     if (is_writer(comm) && !trainer->options->quiet)
         thaw_progress_start(&trainer->progress, trainer->config->name, trainer->position.step,
                             thaw_trainer_total_steps(trainer), trainer->config->log_seconds);

@@ -122,9 +122,11 @@ static thaw_status train(thaw_comm *comm, const thaw_config *config,
 {
     thaw_setup setup;
     thaw_trainer trainer = {0};
+    const double opened = thaw_seconds();
     THAW_TRY(thaw_setup_open(comm, config, config->rung, &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_trainer_open(comm, &setup, options, &trainer));
+    trainer.opened = opened;
     if (!options->quiet)
         announce(&trainer, comm);
     THAW_TRY_TO(begin(&trainer, comm, found));

@@ -114,6 +114,8 @@ typedef struct thaw_trainer {
     double factor;       /* of the schedule, last step */
     bool stop;           /* agreed: somebody asked for a stop */
     thaw_status pending; /* a failure of this rank that the others have yet to hear of */
+    double opened;          /* thaw_seconds() when the run began to set up */
+    double startup_seconds; /* from there to the first step */
     thaw_progress progress;
     thaw_events *events;
 } thaw_trainer;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { POINTS = 36, SIDE = 6, STEP = 4, POINT_BYTES = 288 * 1024, PLANE_GAP = 16 };
+enum { POINTS = 36, SIDE = 6, STEP = 4, POINT_BYTES = 144 * 1024, PLANE_GAP = 16 };
 
 typedef struct winograd {
     const kern_isa *isa;

@@ -91,8 +91,11 @@ TILE(1, 1)
 TILE(2, 1)
 TILE(3, 1)
 TILE(4, 1)
-TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1)
-    TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+TILE(5, 1)
+TILE(6, 1)
+TILE(7, 1)
+TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2)
+    TILE(4, 2) TILE(5, 2) TILE(6, 2)
 #if MANY_REGISTERS
         TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2)
             TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
@@ -146,11 +149,19 @@ TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) T
 static void transpose(int64_t rows, int64_t columns, const float *in, int64_t in_stride, float *out,
                       int64_t out_stride, int64_t run, int64_t gap)
 {
+    float *next = out;
+    int64_t left = run;
     for (int64_t j = 0; j < columns; j += LANES) {
         int64_t width = columns - j < LANES ? columns - j : LANES;
         float *to[LANES];
-        for (int64_t q = 0; q < width; q++)
-            to[q] = out + (j + q + gap * ((j + q) / run)) * out_stride;
+        for (int64_t q = 0; q < width; q++) {
+            to[q] = next;
+            next += out_stride;
+            if (--left == 0) {
+                next += gap * out_stride;
+                left = run;
+            }
+        }
         int64_t i = 0;
         for (; width == LANES && i + LANES <= rows; i += LANES) {
             lanes row[LANES];
@@ -201,6 +212,7 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
     }
 }
 
+#include "kern/isa_norm_impl.h"
 #include "kern/isa_winograd_impl.h"
 
 /* clang-format off */
@@ -223,6 +235,9 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
         .strided = {{ONE(strided)}, {TWO(strided)}}, .unit = {{ONE(unit)}, {TWO(unit)}},           \
         .transpose = transpose, .transpose_out = transpose_out, .winograd_input = winograd_input,  \
         .winograd_output = winograd_output, .winograd_gradient = winograd_gradient,                \
-        .winograd_weight = winograd_weight, .winograd_weight_gradient = winograd_weight_gradient   \
+        .winograd_weight = winograd_weight, .winograd_weight_gradient = winograd_weight_gradient,  \
+        .channel_sum = channel_sum, .channel_squares = channel_squares,                            \
+        .channel_gradient_sums = channel_gradient_sums, .channel_affine = channel_affine,          \
+        .channel_combine = channel_combine, .relu_backward = relu_backward                         \
     }
 /* clang-format on */

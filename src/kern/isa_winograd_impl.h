@@ -73,7 +73,7 @@ INLINE void weight_gradient_line(lanes u[6], lanes g[3])
 }
 
 #define TRANSFORM_LINES(name, from, to)                                                            \
-    INLINE void name##_square(lanes in[from][from], lanes out[to][to])                       \
+    INLINE void name##_square(lanes in[from][from], lanes out[to][to])                             \
     {                                                                                              \
         lanes half[from][to];                                                                      \
         UNROLL                                                                                     \

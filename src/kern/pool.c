@@ -1,8 +1,6 @@
 /* pool.c - max, average and global average pooling. */
 #include "thaw/kern.h"
 
-#include <math.h>
-
 /* The part of a window that lies inside the input. */
 typedef struct window {
     int64_t top, bottom, left, right; /* half-open */
@@ -19,29 +17,44 @@ static window window_at(const thaw_pool2d *s, int64_t oh, int64_t ow)
     return v;
 }
 
-static void max_pool_plane(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
+/* Largest element of rows [top, bottom) and `columns` columns from `left`, the first of equal ones. NaN wins, so that it
+ * is seen: the comparison is written the way round that lets it through. */
+static inline __attribute__((always_inline)) int32_t
+largest(const float *x, int64_t W, int64_t top, int64_t bottom, int64_t left, const int64_t columns)
 {
-    for (int64_t oh = 0; oh < s->OH; oh++)
-        for (int64_t ow = 0; ow < s->OW; ow++) {
-            window v = window_at(s, oh, ow);
-            int64_t best = v.top * s->W + v.left;
-            for (int64_t ih = v.top; ih < v.bottom; ih++)
-                for (int64_t iw = v.left; iw < v.right; iw++) {
-                    float value = x[ih * s->W + iw];
-                    /* NaN wins, so that it is seen. */
-                    if (value > x[best] || isnan(value))
-                        best = ih * s->W + iw;
-                }
-            y[oh * s->OW + ow] = x[best];
-            argmax[oh * s->OW + ow] = (int32_t)best;
+    int32_t best = (int32_t)(top * W + left);
+    float most = x[best];
+    for (int64_t row = top; row < bottom; row++)
+        for (int64_t j = 0; j < columns; j++) {
+            int32_t at = (int32_t)(row * W + left + j);
+            bool keep = x[at] <= most || most != most;
+            best = keep ? best : at;
+            most = keep ? most : x[at];
         }
+    return best;
+}
+
+static int32_t largest_in(const float *x, int64_t W, window v)
+{
+    int64_t columns = v.right - v.left;
+    if (columns == 3)
+        return largest(x, W, v.top, v.bottom, v.left, 3);
+    if (columns == 2)
+        return largest(x, W, v.top, v.bottom, v.left, 2);
+    return largest(x, W, v.top, v.bottom, v.left, columns);
 }
 
 void thaw_kern_max_pool(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
 {
-    for (int64_t plane = 0; plane < s->B * s->C; plane++)
-        max_pool_plane(s, x + plane * s->H * s->W, y + plane * s->OH * s->OW,
-                       argmax + plane * s->OH * s->OW);
+    int64_t at = 0;
+    for (int64_t plane = 0; plane < s->B * s->C; plane++) {
+        const float *from = x + plane * s->H * s->W;
+        for (int64_t oh = 0; oh < s->OH; oh++)
+            for (int64_t ow = 0; ow < s->OW; ow++, at++) {
+                argmax[at] = largest_in(from, s->W, window_at(s, oh, ow));
+                y[at] = from[argmax[at]];
+            }
+    }
 }
 
 void thaw_kern_max_pool_backward(const thaw_pool2d *s, const int32_t *argmax, const float *dy,

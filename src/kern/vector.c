@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "kern/clones_impl.h"
+#include "kern/isa_impl.h"
 
 enum { LANES = 16 };
 
@@ -148,22 +149,7 @@ KERN_CLONES void thaw_kern_relu(int64_t n, const float *x, float *y)
         y[i] = x[i] <= 0.0f ? 0.0f : x[i];
 }
 
-KERN_CLONES static void relu_backward_set(int64_t n, const float *y, const float *dy, float *dx)
-{
-    for (int64_t i = 0; i < n; i++)
-        dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
-}
-
-KERN_CLONES static void relu_backward_add(int64_t n, const float *y, const float *dy, float *dx)
-{
-    for (int64_t i = 0; i < n; i++)
-        dx[i] += y[i] > 0.0f ? dy[i] : 0.0f;
-}
-
 void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx, bool accumulate)
 {
-    if (accumulate)
-        relu_backward_add(n, y, dy, dx);
-    else
-        relu_backward_set(n, y, dy, dx);
+    kern_isa_choose()->relu_backward(n, y, dy, dx, accumulate);
 }

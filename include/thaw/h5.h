@@ -4,7 +4,8 @@
  * module and its importers). One writer a file; nothing here communicates.
  *
  * Names are stored verbatim; '/' in a name means groups, so "optim/momentum/fc.weight" is h5py's f["optim/momentum/fc.weight"].
- * Element types are little-endian in the file. HDF5's own error printing is turned off in the process by the first call here;
+ * Files are in the format of HDF5 1.10 (2016), whose metadata have checksums. Element types are little-endian, texts UTF-8 of
+ * fixed length (h5py gives bytes). HDF5's own error printing is turned off in the process by the first call here;
  * its innermost message becomes part of ours. Failing reads are THAW_ERR_INPUT, failing writes THAW_ERR_RESOURCE. */
 #ifndef THAW_H5_H
 #define THAW_H5_H
@@ -81,7 +82,7 @@ THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, in
 THAW_NODISCARD thaw_status thaw_h5_read_strings(thaw_h5 *file, const char *name, thaw_strings *out);
 void thaw_h5_strings_free(thaw_strings *strings);
 
-/* Attributes of a dataset or group ("/": root). */
+/* Attributes of a dataset or group ("/": root). get_text replaces *out. */
 bool thaw_h5_has_attribute(const thaw_h5 *file, const char *object, const char *name);
 THAW_NODISCARD thaw_status thaw_h5_get_text(const thaw_h5 *file, const char *object, const char *name, thaw_str *out);
 THAW_NODISCARD thaw_status thaw_h5_get_int(const thaw_h5 *file, const char *object, const char *name, int64_t *out);
@@ -100,7 +101,7 @@ THAW_NODISCARD thaw_status thaw_h5_make_group(thaw_h5 *file, const char *name);
 /* data: n rows of `dtype`, converted to the stored type. */
 THAW_NODISCARD thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n, thaw_dtype dtype,
                                               const void *data);
-/* Makes and fills a 1-D dataset of variable-length UTF-8 strings. */
+/* Makes and fills a 1-D dataset of fixed-length UTF-8 strings. */
 THAW_NODISCARD thaw_status thaw_h5_put_strings(thaw_h5 *file, const char *name, const thaw_strings *strings);
 THAW_NODISCARD thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name, const char *value);
 THAW_NODISCARD thaw_status thaw_h5_set_int(thaw_h5 *file, const char *object, const char *name, int64_t value);

@@ -26,8 +26,9 @@ const char *thaw_h5_library(void);
  * XXH3-128 as attribute "xxh3", and every entry of `attributes` (NULL: none) as an attribute of the root: numbers as they
  * are, 1-D uint8 entries as text. The root also gets "digest" = thaw_state_digest(state) and "attributes_digest".
  * Order: path.tmp, flush, close, reopen and verify every dataset, fsync, rename. After an error the old file is
- * untouched and path.tmp is gone. *digest may be NULL. `each` (may be NULL) is called after each dataset. */
-typedef void thaw_h5_each(void *context, int64_t done, int64_t total);
+ * untouched and path.tmp is gone. *digest may be NULL. `each` (may be NULL) is called after each dataset, and when it
+ * fails the file is given up. */
+typedef thaw_status thaw_h5_each(void *context, int64_t done, int64_t total);
 typedef struct thaw_h5_write {
     const thaw_state *state;
     const thaw_state *attributes;

@@ -44,7 +44,7 @@ static thaw_status write_all(thaw_h5 *file, const thaw_h5_write *what, const tha
     for (int64_t i = 0; i < state->count; i++) {
         THAW_TRY(write_entry(file, &state->entries[i], digests[i]));
         if (what->each != NULL)
-            what->each(what->context, i + 1, state->count);
+            THAW_TRY(what->each(what->context, i + 1, state->count));
     }
     THAW_TRY(put_digest(file, file->id, THAW_H5_DIGEST, whole));
     if (what->attributes == NULL)

@@ -157,11 +157,12 @@ static void places_that_cannot_be_written_are_named(void **state)
                    "cannot create /proc/x.h5.tmp");
 }
 
-static void count_up(void *context, int64_t done, int64_t total)
+static thaw_status count_up(void *context, int64_t done, int64_t total)
 {
     int64_t *calls = context;
     (*calls)++;
-    assert_true(done == *calls && total == 8);
+    assert_true(done == (*calls - 1) % 8 + 1 && total == 8);
+    return *calls < 16 ? THAW_OK : THAW_FAIL(THAW_ERR_FAIL, "enough");
 }
 
 static void the_caller_sees_each_dataset(void **state)
@@ -173,6 +174,10 @@ static void the_caller_sees_each_dataset(void **state)
     thaw_h5_write what = {.state = &s, .each = count_up, .context = &calls};
     assert_ok(thaw_h5_save(in_folder("c.h5"), &what, NULL));
     assert_int_equal(calls, 8);
+    /* Its error gives the file up; the one that was there stays. */
+    thaw_h5_write again = {.state = &s, .each = count_up, .context = &calls};
+    assert_refused(thaw_h5_save(in_folder("c.h5"), &again, NULL), THAW_ERR_FAIL, "enough");
+    assert_true(thaw_path_exists(in_folder("c.h5")) && !thaw_path_exists(in_folder("c.h5.tmp")));
     thaw_state_clear(&s);
 }
 

@@ -21,19 +21,15 @@ static thaw_status read_config(const char *path, const thaw_state *attributes,
                                const char *dataset_file, const char *split, thaw_config *config)
 {
     thaw_str text = {0};
-    char file_override[4200];
-    char split_override[300];
-    char *items[] = {file_override, split_override};
+    char lines[2][4200];
+    char *items[] = {lines[0], lines[1]};
     thaw_strings overrides = {items, 0};
+    (void)thaw_format(lines[overrides.count++], sizeof *lines, "data.val=%s", split);
+    if (dataset_file != NULL)
+        (void)thaw_format(lines[overrides.count++], sizeof *lines, "data.file=%s", dataset_file);
     thaw_status status;
     THAW_TRY_TO(check_format(path, attributes));
     THAW_TRY_TO(thaw_state_get_text(attributes, "config", &text));
-    if (dataset_file != NULL)
-        thaw_format(items[overrides.count++], sizeof file_override, "data.file=%s", dataset_file);
-    thaw_format(items[overrides.count], sizeof split_override, "data.val=%s", split);
-    if (overrides.count == 0)
-        items[0] = split_override;
-    overrides.count++;
     status = thaw_config_parse(path, text.data, text.length, &overrides, config);
     if (status == THAW_ERR_CONFIG)
         status = thaw_fail_context(THAW_ERR_INPUT, "the config kept in it: ");

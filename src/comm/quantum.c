@@ -17,10 +17,11 @@
 /* How far a quantum may shrink in one step, in bits. */
 #define MOST_FALL 8
 
-/* Converting between double and int64 has vector instructions from AVX-512 on only; all variants round alike. */
+/* Converting between double and int64 has vector instructions from AVX-512 on only; all variants round alike.
+ * By feature, not by CPU name: a name means that exact model, and newer ones would get the default. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) &&                             \
     !defined(__SANITIZE_ADDRESS__)
-#define VARIANTS __attribute__((target_clones("arch=skylake-avx512", "default")))
+#define VARIANTS __attribute__((target_clones("arch=x86-64-v4", "default")))
 #else
 #define VARIANTS
 #endif

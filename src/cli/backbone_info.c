@@ -61,10 +61,9 @@ static void print(const char *path, const thaw_backbone *b)
     cli_print("%-16s%s", "licence", b->license == NULL ? "unknown" : b->license);
 }
 
-static thaw_status run(thaw_comm *comm, const cli_args *args)
+static thaw_status run(const cli_args *args)
 {
     thaw_backbone b = {0};
-    (void)comm;
     THAW_TRY(thaw_backbone_read_info(args->words[0], &b));
     if (args->json)
         print_json(args->words[0], &b);
@@ -79,5 +78,5 @@ const cli_command cli_backbone_info = {
     .doc = "shows what a backbone file holds",
     .least_words = 1,
     .most_words = 1,
-    .run = run,
+    .run_local = run,
 };

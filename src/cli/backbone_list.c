@@ -19,12 +19,11 @@ static thaw_status add_row(const thaw_model_arch *arch, thaw_table *table, thaw_
     return THAW_OK;
 }
 
-static thaw_status run(thaw_comm *comm, const cli_args *args)
+static thaw_status run(const cli_args *args)
 {
     thaw_table table = {0};
     thaw_json *list = thaw_json_new_array();
     thaw_status status = THAW_OK;
-    (void)comm;
     thaw_table_column(&table, "architecture", THAW_LEFT);
     thaw_table_column(&table, "parameters", THAW_RIGHT);
     thaw_table_column(&table, "blocks", THAW_RIGHT);
@@ -44,5 +43,5 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 const cli_command cli_backbone_list = {
     .usage = "",
     .doc = "lists the architectures",
-    .run = run,
+    .run_local = run,
 };

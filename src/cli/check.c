@@ -98,7 +98,6 @@ const cli_command cli_check = {
             "per sample, a multiply-add is 2.",
     .least_words = 1,
     .most_words = 1,
-    .parallel = true,
     .config_keys = true,
     .run = run,
 };

@@ -35,9 +35,10 @@ typedef struct cli_command {
     const char *help;  /* paragraphs below the usage; NULL: none */
     const cli_option *options;
     int least_words, most_words;
-    bool parallel;    /* runs on all ranks; otherwise on rank 0 alone, and comm is NULL */
     bool config_keys; /* help ends with the keys of a config */
+    /* One of the two: on all ranks, or on rank 0 alone. */
     thaw_status (*run)(thaw_comm *comm, const cli_args *args);
+    thaw_status (*run_local)(const cli_args *args);
 } cli_command;
 
 #define THAW_KIND(name, words) extern const cli_command cli_##name;

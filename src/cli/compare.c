@@ -52,6 +52,5 @@ const cli_command cli_compare = {
     .options = options,
     .least_words = 2,
     .most_words = 2,
-    .parallel = true,
     .run = run,
 };

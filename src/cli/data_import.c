@@ -21,11 +21,10 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "dataset file to write"},
     {0}};
 
-static thaw_status run(thaw_comm *comm, const cli_args *args)
+static thaw_status run(const cli_args *args)
 {
     thaw_import import;
     thaw_status status = THAW_OK;
-    (void)comm;
     thaw_import_init(&import);
     for (int i = 0; i < args->given_count && status == THAW_OK; i++) {
         for (const cli_option *o = options; o->name != NULL; o++) {
@@ -52,5 +51,5 @@ const cli_command cli_data_import = {
             "5=Sandal,7=Sneaker \\\n"
             "      --splits train=50,val=40,gate=200,test=rest --slices sandals=Sandal -o shoes.h5",
     .options = options,
-    .run = run,
+    .run_local = run,
 };

@@ -68,13 +68,12 @@ static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
     print_splits(ds, info);
 }
 
-static thaw_status run(thaw_comm *comm, const cli_args *args)
+static thaw_status run(const cli_args *args)
 {
     thaw_dataset *ds = NULL;
     thaw_dataset_info info = {0};
     bool recorded = false;
     thaw_status status;
-    (void)comm;
     THAW_TRY_TO(thaw_dataset_open(args->words[0], NULL, &ds));
     if (cli_flag(args, "verify"))
         THAW_TRY_TO(thaw_dataset_verify(ds, &recorded));
@@ -98,5 +97,5 @@ const cli_command cli_data_info = {
     .options = options,
     .least_words = 1,
     .most_words = 1,
-    .run = run,
+    .run_local = run,
 };

@@ -106,6 +106,5 @@ const cli_command cli_eval = {
     .options = options,
     .least_words = 1,
     .most_words = 1,
-    .parallel = true,
     .run = run,
 };

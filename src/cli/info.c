@@ -73,6 +73,5 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 const cli_command cli_info = {
     .usage = "",
     .doc = "shows versions, ranks, the backend and CPU kernels in use, and all registered kinds",
-    .parallel = true,
     .run = run,
 };

@@ -44,7 +44,6 @@ const cli_command cli_ladder = {
     .options = options,
     .least_words = 1,
     .most_words = 1,
-    .parallel = true,
     .config_keys = true,
     .run = run,
 };

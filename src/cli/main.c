@@ -67,14 +67,31 @@ static void print_help(void)
         thaw_format(left, sizeof left, "thaw %s", rows[i].name);
         printf("  %-22s %s\n", left, rows[i].command->doc);
     }
-    printf("\n`thaw COMMAND --help` explains a command; `mpirun -n 4 thaw ladder CONFIG` runs one "
-           "on four ranks.\n"
+    printf("\n`thaw COMMAND --help` explains a command; `thaw help config` lists every key of a "
+           "config (Markdown).\n"
+           "`mpirun -n 4 thaw ladder CONFIG` runs a command on four ranks.\n"
            "Everywhere:\n");
     print_options(common);
     printf("      --version                prints the version\n\n"
            "Exit codes: 0 done; 1 other failure; 2 bad usage or config; 3 bad input file; 4 memory "
            "or disk;\n"
            "5 not finite; 75 stopped on request, state saved, run again with --resume.\n");
+}
+
+/* docs/config.md is this text: the field tables say it, so that it cannot lag behind them. */
+static void print_config_doc(void)
+{
+    thaw_str keys = {0};
+    thaw_conf_doc_markdown(thaw_config_fields, &keys);
+    printf("# Configuration keys\n\n"
+           "<!-- Written by `thaw help config` (make docs); do not edit. -->\n\n"
+           "A config is one YAML file for `thaw check`, `thaw train` and `thaw ladder`.\n"
+           "A key that is not in this table is an error, with its line and a suggestion.\n"
+           "On the command line `--set train.epochs=3` overrides a key; the value is YAML.\n"
+           "The resolved config, with every key and its value, is written as `config.yaml` beside "
+           "each result.\n\n%s",
+           thaw_str_c(&keys));
+    thaw_str_clear(&keys);
 }
 
 /* ---- Words ------------------------------------------------------------------------------------------------- */
@@ -224,11 +241,11 @@ static thaw_status run_everywhere(const cli_row *row, const cli_args *args, int 
     thaw_comm *comm = NULL;
     THAW_TRY(thaw_comm_start(argc, argv, &comm));
     thaw_status status = THAW_OK;
-    if (row->command->parallel)
+    if (row->command->run != NULL)
         status = row->command->run(comm, args);
     else
         status =
-            thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run(NULL, args) : THAW_OK);
+            thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run_local(args) : THAW_OK);
     if (status != THAW_OK)
         THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
     thaw_comm_stop(&comm);
@@ -247,9 +264,9 @@ static int run(const cli_row *row, int argc, char **argv, int used)
     if (status == THAW_OK) {
         if (args.quiet || args.json)
             thaw_log_set_level(THAW_RESULT);
-        if (row->command->parallel || under_launcher())
+        if (row->command->run != NULL || under_launcher())
             return thaw_status_exit_code(run_everywhere(row, &args, &argc, &argv));
-        status = row->command->run(NULL, &args);
+        status = row->command->run_local(&args);
     }
     if (status != THAW_OK)
         THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
@@ -259,6 +276,10 @@ static int run(const cli_row *row, int argc, char **argv, int used)
 int main(int argc, char **argv)
 {
     int used = 0;
+    if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "config") == 0) {
+        print_config_doc();
+        return 0;
+    }
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help();

@@ -2,9 +2,8 @@
 
 #include "cli/cli_impl.h"
 
-static thaw_status run(thaw_comm *comm, const cli_args *args)
+static thaw_status run(const cli_args *args)
 {
-    (void)comm;
     THAW_TRY(thaw_ladder_render(args->words[0]));
     thaw_str path = {0};
     thaw_str note = {0};
@@ -22,5 +21,5 @@ const cli_command cli_note = {
     .doc = "writes a ladder's note.md, note.json and report.html again and prints the note",
     .least_words = 1,
     .most_words = 1,
-    .run = run,
+    .run_local = run,
 };

@@ -69,6 +69,5 @@ const cli_command cli_predict = {
     .options = options,
     .least_words = 1,
     .most_words = 1,
-    .parallel = true,
     .run = run,
 };

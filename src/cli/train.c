@@ -49,7 +49,6 @@ const cli_command cli_train = {
     .options = options,
     .least_words = 1,
     .most_words = 1,
-    .parallel = true,
     .config_keys = true,
     .run = run,
 };

@@ -18,9 +18,10 @@ static thaw_status score(ladder *l, thaw_comm *world, test_rung *t, int64_t N)
         thaw_predictions p;
         THAW_TRY(thaw_eval_run(world, r->seeds[s].directory, NULL, l->config->data.test, &p));
         thaw_scores_from_predictions(p.labels, p.predicted, N, t->right + s * N);
-        const thaw_status status = thaw_predictions_write(world, r->seeds[s].directory, "test", &p);
+        const thaw_status written =
+            thaw_predictions_write(world, r->seeds[s].directory, "test", &p);
         thaw_predictions_clear(&p);
-        THAW_TRY(status);
+        THAW_TRY(thaw_agree(world, written));
     }
     return THAW_OK;
 }

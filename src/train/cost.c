@@ -104,7 +104,8 @@ thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char 
 {
     thaw_setup setup;
     memset(out, 0, sizeof *out);
-    THAW_TRY(thaw_setup_open(comm, config, rung == NULL ? config->rung : rung, &setup));
+    THAW_TRY(thaw_setup_open(comm, config, rung == NULL ? config->rung : rung, THAW_SETUP_TRAIN,
+                             &setup));
     const thaw_status status = thaw_agree(comm, measure(&setup, out));
     thaw_setup_close(&setup);
     return status;

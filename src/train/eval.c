@@ -21,12 +21,14 @@ static thaw_status read_config(const char *path, const thaw_state *attributes,
                                const char *dataset_file, const char *split, thaw_config *config)
 {
     thaw_str text = {0};
-    char lines[2][4200];
-    char *items[] = {lines[0], lines[1]};
-    thaw_strings overrides = {items, 0};
-    (void)thaw_format(lines[overrides.count++], sizeof *lines, "data.val=%s", split);
+    char lines[3][4200];
+    /* The trained tensors replace any head that training began with. */
+    char *items[] = {lines[0], lines[1], (char *)"train.head_from=", lines[2]};
+    thaw_strings overrides = {items, 3};
+    (void)thaw_format(lines[0], sizeof *lines, "data.train=%s", split);
+    (void)thaw_format(lines[1], sizeof *lines, "data.val=%s", split);
     if (dataset_file != NULL)
-        (void)thaw_format(lines[overrides.count++], sizeof *lines, "data.file=%s", dataset_file);
+        (void)thaw_format(items[overrides.count++], sizeof *lines, "data.file=%s", dataset_file);
     thaw_status status;
     THAW_TRY_TO(check_format(path, attributes));
     THAW_TRY_TO(thaw_state_get_text(attributes, "config", &text));
@@ -110,7 +112,7 @@ thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char
     thaw_status status;
     THAW_TRY_TO(thaw_ckpt_read(comm, file, &state, &attributes));
     THAW_TRY_TO(thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &config)));
-    THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, &setup));
+    THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, THAW_SETUP_PREDICT, &setup));
     status = check_backbone(&setup, file, &attributes);
     if (status == THAW_OK)
         status = load_trained(&setup, file, &state);

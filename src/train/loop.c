@@ -43,7 +43,8 @@ static thaw_status step_row(const thaw_trainer *t, double seconds)
     thaw_format(row, sizeof row,
                 "{\"kind\":\"step\",\"step\":%lld,\"epoch\":%lld,\"loss\":%s,\"gradient_norm\":%s,"
                 "\"lr_factor\":%s,\"seconds\":%s}\n",
-                (long long)t->position.step, (long long)t->position.epoch, loss, norm, factor, time);
+                (long long)t->position.step, (long long)t->position.epoch, loss, norm, factor,
+                time);
     return thaw_file_append(t->rows_path.data, row, strlen(row));
 }
 

@@ -65,8 +65,8 @@ static thaw_status open_records(thaw_trainer *t, bool resumed)
 {
     thaw_str path = {0};
     thaw_status status;
-    THAW_TRY_TO(thaw_rows_truncate(t->rows_path.data, "step",
-                                   resumed ? t->position.step : -1, NULL));
+    THAW_TRY_TO(
+        thaw_rows_truncate(t->rows_path.data, "step", resumed ? t->position.step : -1, NULL));
     status = thaw_events_open(thaw_run_path(t->directory, "tb", &path),
                               resumed ? t->position.step + 1 : 0, &t->events);
 done:
@@ -123,7 +123,7 @@ static thaw_status train(thaw_comm *comm, const thaw_config *config,
     thaw_setup setup;
     thaw_trainer trainer = {0};
     const double opened = thaw_seconds();
-    THAW_TRY(thaw_setup_open(comm, config, config->rung, &setup));
+    THAW_TRY(thaw_setup_open(comm, config, config->rung, THAW_SETUP_TRAIN, &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_trainer_open(comm, &setup, options, &trainer));
     trainer.opened = opened;

@@ -4,12 +4,13 @@
 
 #include "thaw/ckpt.h"
 
-static thaw_status open_data(thaw_setup *s)
+static thaw_status open_data(thaw_setup *s, thaw_setup_purpose purpose)
 {
     const thaw_data_config *data = &s->config->data;
     const thaw_dataset_options options = {
         .memory_limit_bytes = (int64_t)(data->memory_limit_gib * 1073741824.0),
         .no_class_slices = !data->class_slices,
+        .unlabelled = purpose == THAW_SETUP_PREDICT,
     };
     THAW_TRY(thaw_dataset_open(data->file, &options, &s->dataset));
     THAW_TRY(thaw_dataset_split_need(s->dataset, data->train, &s->train));
@@ -152,13 +153,13 @@ done:
     return status;
 }
 
-static thaw_status open_local(thaw_setup *s, const char *rung)
+static thaw_status open_local(thaw_setup *s, const char *rung, thaw_setup_purpose purpose)
 {
     thaw_model_spec spec = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_rung_parse(rung, &s->rung));
     THAW_TRY_TO(thaw_kern_open(s->config->backend, &s->kern));
-    THAW_TRY_TO(open_data(s));
+    THAW_TRY_TO(open_data(s, purpose));
     THAW_TRY_TO(open_backbone(s));
     THAW_TRY_TO(build_spec(s, &spec));
     THAW_TRY_TO(thaw_model_new(&spec, &s->model));
@@ -169,12 +170,12 @@ done:
 }
 
 thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung,
-                            thaw_setup *out)
+                            thaw_setup_purpose purpose, thaw_setup *out)
 {
     memset(out, 0, sizeof *out);
     out->config = config;
     thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, open_local(out, rung)));
+    THAW_TRY_TO(thaw_agree(comm, open_local(out, rung, purpose)));
     THAW_TRY_TO(thaw_same_digest(comm, config->data.file, thaw_dataset_digest(out->dataset)));
     THAW_TRY_TO(thaw_agree(comm, load_head(comm, out)));
     status = thaw_adapt_apply(out->model, &out->rung, &config->peft, (uint64_t)config->seed);

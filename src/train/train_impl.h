@@ -21,9 +21,13 @@ typedef struct thaw_setup {
     thaw_digest backbone_digest; /* of the weights training starts from */
 } thaw_setup;
 
+/* Predicting takes data without labels. */
+typedef enum thaw_setup_purpose { THAW_SETUP_TRAIN, THAW_SETUP_PREDICT } thaw_setup_purpose;
+
 /* Opens the data, builds the model, loads or draws weights, applies the rung. Collective. */
 THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config,
-                                           const char *rung, thaw_setup *out);
+                                           const char *rung, thaw_setup_purpose purpose,
+                                           thaw_setup *out);
 void thaw_setup_close(thaw_setup *setup);
 /* Views on the head's own parameters ("fc.weight", ...). */
 THAW_NODISCARD thaw_status thaw_head_state(const thaw_model *model, thaw_state *out);
@@ -111,9 +115,9 @@ typedef struct thaw_trainer {
     int64_t
         bytes_per_step; /* gradient payload of the last plain step, counted where MPI is called */
     double last_loss, last_norm;
-    double factor;       /* of the schedule, last step */
-    bool stop;           /* agreed: somebody asked for a stop */
-    thaw_status pending; /* a failure of this rank that the others have yet to hear of */
+    double factor;          /* of the schedule, last step */
+    bool stop;              /* agreed: somebody asked for a stop */
+    thaw_status pending;    /* a failure of this rank that the others have yet to hear of */
     double opened;          /* thaw_seconds() when the run began to set up */
     double startup_seconds; /* from there to the first step */
     thaw_progress progress;

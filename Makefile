@@ -3,7 +3,7 @@ PRESET ?= release
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build test asan check format bench quickstart install clean
+.PHONY: help setup build test asan check format docs bench quickstart install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: ## the rules that a script can see; under ten seconds
 
 format: ## lay out all C sources as clang-format 14 does
 	git ls-files -co --exclude-standard -- '*.c' '*.h' | xargs clang-format -i
+
+docs: build ## write docs/config.md from the field tables
+	cmake --build --preset $(PRESET) --target docs
 
 bench: build ## speed of the dense kernels, beside their plain reference
 	cmake --build --preset $(PRESET) --target bench_kern

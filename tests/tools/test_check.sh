@@ -104,6 +104,18 @@ C
 with src/base/faults.def 'no thaw_fault("disk") in src' <<'C'
 THAW_FAULT_SITE(disk)
 C
+mkdir -p src/cli docs
+printf '| `thaw train CONFIG` | trains |\n' >README.md
+printf '.It Nm Cm train Ar config\n' >docs/thaw.1
+echo 'THAW_KIND(train, "train")' >src/cli/kinds.def
+tools/check >out 2>&1 || { echo "a documented command was found"; cat out; failures=$((failures + 1)); }
+with src/cli/kinds.def 'README.md:1: thaw advise is not' <<'C'
+THAW_KIND(train, "train")
+THAW_KIND(advise, "advise")
+C
+echo 'THAW_KIND(train, "train")' >src/cli/kinds.def
+printf '.It Nm Cm trains\n' | with docs/thaw.1 'docs/thaw.1:1: thaw train is not'
+rm -r src/cli README.md
 yes 'int x;' | head -601 | with src/base/a.c 'a.c:600: the file has 601 lines'
 with tools/a 'tools/a:' <<'C'
 #!/bin/sh

@@ -27,6 +27,8 @@
 
 /* All ranks; set by mpi_test_main. */
 static thaw_comm *world;
+/* Called on all ranks once MPI runs, and before it ends; may be NULL. */
+static void (*mpi_test_setup)(void), (*mpi_test_teardown)(void);
 
 static int mpi_test_run(int argc, char **argv, const char *name, const struct CMUnitTest *tests,
                         size_t count)
@@ -40,7 +42,11 @@ static int mpi_test_run(int argc, char **argv, const char *name, const struct CM
         setenv("CMOCKA_TEST_ABORT", "1", 1);
     if (thaw_comm_rank(world) != 0 && freopen("/dev/null", "w", stdout) == NULL)
         return 1;
+    if (mpi_test_setup != NULL)
+        mpi_test_setup();
     int failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+    if (mpi_test_teardown != NULL)
+        mpi_test_teardown();
     MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
     thaw_comm_stop(&world);
     return failed != 0;

@@ -1,5 +1,6 @@
 #include "ladder/ladder_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 /* One paired comparison as a row that the note, the report and other programs read. */
@@ -50,6 +51,25 @@ static void add_mcnemar(const ladder_pair *pair, thaw_json *out)
     }
 }
 
+/* How many samples would have decided it: asked for the gain that was seen, or for twice the least one worth having when less
+ * was seen, since a gain at the limit is found half of the time on any gate. -1: no number is enough. */
+static void add_samples_needed(const ladder_pair *pair, const thaw_paired *p, const thaw_rule *rule,
+                               thaw_json *out)
+{
+    thaw_design design = thaw_paired_design(p);
+    const double effect = fmax(p->delta, 2 * rule->min_effect);
+    design.alpha = rule->alpha;
+    design.min_effect = rule->min_effect;
+    if (pair->power > 0)
+        design.power = pair->power;
+    if (pair->comparisons > 0)
+        design.comparisons = pair->comparisons;
+    if (!(effect > 0))
+        return;
+    thaw_json_set_int(out, "samples_needed", thaw_design_samples(&design, effect));
+    thaw_json_set_double(out, "samples_needed_effect", effect);
+}
+
 static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap *how,
                                   const thaw_rule *rule, thaw_paired *slices, thaw_json *out)
 {
@@ -89,6 +109,7 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
     thaw_json_set_string(out, "b", pair->name_b);
     add_paired(&overall, out);
     add_mcnemar(pair, out);
+    add_samples_needed(pair, &overall, rule, out);
     THAW_TRY_TO(compare_slices(pair, how, rule, slices, out));
     const double p = adjust == NULL ? overall.p_greater : adjust(context, overall.p_greater);
     *decision = thaw_decide_depth(&overall, p, slices, slice_count, rule);

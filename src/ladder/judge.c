@@ -128,7 +128,9 @@ static ladder_pair pair_of(const ladder *l, int64_t a, int64_t b)
                          .N = l->N,
                          .cluster = l->cluster,
                          .dataset = l->dataset,
-                         .split = l->gate};
+                         .split = l->gate,
+                         .power = l->config->ladder.power,
+                         .comparisons = l->planned};
 }
 
 static void add_confusion_changes(const ladder *l, int64_t a, int64_t b, thaw_json *out)

@@ -65,6 +65,8 @@ typedef struct ladder_pair {
     const int32_t *cluster;
     const thaw_dataset *dataset;
     int64_t split;
+    double power;        /* for the samples a decision would need; 0: the design's default */
+    int64_t comparisons; /* of the family; 0: one */
 } ladder_pair;
 THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                                           const thaw_rule *rule,

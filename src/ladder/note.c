@@ -1,352 +1,222 @@
 #include <math.h>
 #include <string.h>
 
-#include "ladder/ladder_impl.h"
+#include "ladder/note_impl.h"
 
 /* The transfer note in Markdown, from summary.json alone: no sentence without a recorded figure. */
 
-static const char *text(const thaw_json *j, const char *path)
+/* "4.1% of 275k parameters". */
+static void add_trained(thaw_str *out, const thaw_json *rung)
 {
-    return thaw_json_string_or(j, path, "");
+    char total[40];
+    thaw_unit_format(ladder_number(rung, "parameters.total"), THAW_UNIT_COUNT, total, sizeof total);
+    ladder_add_share(out, ladder_trained_share(rung));
+    thaw_str_printf(out, " of %s parameters", total);
 }
 
-static double number(const thaw_json *j, const char *path)
+static void write_accuracy(const thaw_json *s, const thaw_json *chosen, thaw_str *out)
 {
-    return thaw_json_double_or(j, path, NAN);
-}
-
-static const thaw_json *rung_named(const thaw_json *summary, const char *name)
-{
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(summary, "rungs")); r != NULL;
-         r = thaw_json_next(r)) {
-        if (strcmp(text(r, "name"), name) == 0)
-            return r;
+    const double level = ladder_number(s, "design.confidence");
+    const thaw_json *test = ladder_find_test(s, ladder_text(s, "chosen"));
+    thaw_str_add(out, "It is right on ");
+    ladder_add_accuracy(out, chosen, "gate.");
+    thaw_str_printf(out, " of %lld gate samples (mean of %lld seeds",
+                    (long long)thaw_json_int_or(s, "design.gate_samples", 0),
+                    (long long)thaw_json_int_or(s, "seeds", 0));
+    if (isfinite(level))
+        thaw_str_printf(out, ", %g%% interval", 100 * level);
+    thaw_str_add(out, ")");
+    if (test != NULL) {
+        thaw_str_add(out, " and on ");
+        ladder_add_accuracy(out, test, "");
+        thaw_str_printf(out, " of %lld test samples, opened once after the choice",
+                        (long long)thaw_json_int_or(s, "test.samples", 0));
     }
-    return NULL;
+    thaw_str_add(out, ".\n");
 }
 
-/* The rung whose name is a kind or begins with it ("partial" finds "partial:1"). */
-static bool is_rung(const thaw_json *rung, const char *kind)
+static void write_against(const thaw_json *s, thaw_str *out)
 {
-    return thaw_starts_with(text(rung, "name"), kind);
+    const thaw_json *step = ladder_find_step(s, ladder_text(s, "chosen"));
+    if (step != NULL) {
+        thaw_str_add(out, "Against ");
+        ladder_add_code(out, ladder_text(step, "a"));
+        thaw_str_printf(out, ", the best simpler rung: **%s**, %s.\n", ladder_text(step, "verdict"),
+                        ladder_text(step, "text"));
+    } else {
+        thaw_str_add(out, "No deeper rung that was tried beats it clearly.\n");
+    }
+    if (ladder_text(s, "transfer.verdict")[0] != '\0') {
+        thaw_str_printf(out, "Against training from scratch: **%s**, ",
+                        ladder_text(s, "transfer.verdict"));
+        ladder_add_difference(out, thaw_json_find(s, "transfer"));
+        thaw_str_add(out, " points.\n");
+    }
 }
-
-static void percent(thaw_str *out, double value)
-{
-    thaw_str_printf(out, "%.1f %%", 100 * value);
-}
-
-static void interval(thaw_str *out, const thaw_json *j, const char *name)
-{
-    char path[3][64];
-    thaw_format(path[0], sizeof path[0], "%saccuracy", name);
-    thaw_format(path[1], sizeof path[1], "%slow", name);
-    thaw_format(path[2], sizeof path[2], "%shigh", name);
-    percent(out, number(j, path[0]));
-    thaw_str_printf(out, " [%.1f, %.1f]", 100 * number(j, path[1]), 100 * number(j, path[2]));
-}
-
-/* ---- Sections ---------------------------------------------------------------------------------------------- */
 
 static void write_head(const thaw_json *s, thaw_str *out)
 {
-    const thaw_json *chosen = rung_named(s, text(s, "chosen"));
-    thaw_str_printf(out, "# Transfer note: %s\n\n", text(s, "name"));
+    const thaw_json *chosen = ladder_find_chosen(s);
+    thaw_str_add(out, "# Transfer note: ");
+    thaw_markdown_escape(out, ladder_text(s, "name"));
+    thaw_str_printf(out, "\n\n**Use rung `%s`.** It trains %s: ", ladder_text(s, "chosen"),
+                    ladder_text(chosen, "trains"));
+    add_trained(out, chosen);
+    thaw_str_add(out, ".\n");
+    write_accuracy(s, chosen, out);
+    write_against(s, out);
+    thaw_str_add(out, "\n");
+}
+
+static void write_gate_limits(const thaw_json *s, thaw_str *out)
+{
+    const thaw_json *list = thaw_json_find(s, "design.detectable");
+    if (thaw_json_count(list) == 0)
+        return;
     thaw_str_printf(out,
-                    "**Use rung `%s`.** It trains %s (%lld of %lld parameters) and is right on ",
-                    text(s, "chosen"), text(chosen, "trains"),
-                    (long long)thaw_json_int_or(chosen, "parameters.trainable", 0),
-                    (long long)thaw_json_int_or(chosen, "parameters.total", 0));
-    interval(out, chosen, "gate.");
-    thaw_str_printf(out, " of %lld gate samples (mean of %lld seeds, %.0f %% interval).",
-                    (long long)thaw_json_int_or(s, "design.gate_samples", 0),
-                    (long long)thaw_json_int_or(s, "seeds", 0), 95.0);
-    const thaw_json *test = thaw_json_at(thaw_json_find(s, "test.rungs"), 0);
-    if (test != NULL) {
-        thaw_str_printf(out, " On the test split, opened once after the choice: ");
-        interval(out, test, "");
-        thaw_str_printf(out, " of %lld samples.",
-                        (long long)thaw_json_int_or(s, "test.samples", 0));
-    }
-    thaw_str_printf(out, "\n\nTransfer against scratch: **%s** (%s)\n\n",
-                    text(s, "transfer.verdict"), text(s, "transfer.explanation"));
+                    "What this gate can show was known before training (power %.0f%%, error %g "
+                    "over %lld comparisons):\n\n",
+                    100 * ladder_number(s, "design.power"), ladder_number(s, "design.alpha"),
+                    (long long)thaw_json_int_or(s, "design.comparisons", 0));
+    for (LADDER_EACH(row, list, ""))
+        thaw_str_printf(out, "- a gain of %.1f points, when %.0f%% of the predictions change;\n",
+                        100 * ladder_number(row, "difference"),
+                        100 * ladder_number(row, "discordance"));
+    thaw_str_add(out, "\nSmaller gains may exist unseen.\n\n");
 }
 
 static void write_task(const thaw_json *s, thaw_str *out)
 {
-    thaw_str_add(out, "## The task\n\n");
-    thaw_str_printf(out, "Data: `%s`, %lld classes;", text(s, "dataset"),
+    const char *between = "";
+    thaw_str_add(out, "## The task\n\nData: ");
+    ladder_add_code(out, ladder_text(s, "dataset"));
+    thaw_str_printf(out, ", %lld classes; ",
                     (long long)thaw_json_count(thaw_json_find(s, "classes")));
-    const thaw_json *splits = thaw_json_find(s, "splits");
-    for (const thaw_json *x = thaw_json_first(splits); x != NULL; x = thaw_json_next(x))
-        thaw_str_printf(out, "%s %s %lld", x == thaw_json_first(splits) ? "" : ",",
-                        thaw_json_key(x), (long long)thaw_json_int_or(x, "", 0));
+    for (LADDER_EACH(split, s, "splits")) {
+        thaw_str_printf(out, "%s%s %lld", between, thaw_json_key(split),
+                        (long long)thaw_json_int_or(split, "", 0));
+        between = ", ";
+    }
+    thaw_str_add(out, " samples.\nBackbone: ");
+    ladder_add_code(out, ladder_text(s, "backbone"));
     thaw_str_printf(out,
-                    " samples. Backbone: `%s`. %lld epochs of batch %lld in %lld shards%s, the "
-                    "same for every rung.\n\n",
-                    text(s, "backbone"), (long long)thaw_json_int_or(s, "epochs", 0),
+                    ".\nThe same for every rung: %lld epochs of batch %lld in %lld shards, %s "
+                    "augmentation, %lld seeds.\n\n",
+                    (long long)thaw_json_int_or(s, "epochs", 0),
                     (long long)thaw_json_int_or(s, "batch", 0),
                     (long long)thaw_json_int_or(s, "shards", 0),
-                    thaw_json_bool_or(s, "augmented", false) ? ", with augmentation"
-                                                             : ", without augmentation");
-    thaw_str_printf(out,
-                    "Before training it was clear that this gate can show (power %.0f %%, error "
-                    "%.2g over %lld comparisons):",
-                    100 * number(s, "design.power"), number(s, "design.alpha"),
-                    (long long)thaw_json_int_or(s, "design.comparisons", 0));
-    for (const thaw_json *d = thaw_json_first(thaw_json_find(s, "design.detectable")); d != NULL;
-         d = thaw_json_next(d))
-        thaw_str_printf(out, " a gain of %.1f points when %.0f %% of predictions change;",
-                        100 * number(d, "difference"), 100 * number(d, "discordance"));
-    thaw_str_add(out, " smaller gains may exist unseen.\n\n");
+                    thaw_json_bool_or(s, "augmented", false) ? "with" : "without",
+                    (long long)thaw_json_int_or(s, "seeds", 0));
+    write_gate_limits(s, out);
 }
 
-static const thaw_json *step_of(const thaw_json *s, const char *rung)
+static void ladder_row(const thaw_json *s, const thaw_json *rung, thaw_table *table)
 {
-    for (const thaw_json *c = thaw_json_first(thaw_json_find(s, "comparisons")); c != NULL;
-         c = thaw_json_next(c)) {
-        if (strcmp(text(c, "b"), rung) == 0)
-            return c;
+    const thaw_json *step = ladder_find_step(s, ladder_text(rung, "name"));
+    const thaw_json *transfer = ladder_find_transfer(s, ladder_text(rung, "name"));
+    thaw_str words = {0};
+    thaw_table_printf(table, "%s%s", ladder_text(rung, "name"),
+                      ladder_is_chosen(s, rung) ? " (chosen)" : "");
+    thaw_table_value(table, ladder_trained_share(rung), THAW_UNIT_PERCENT);
+    thaw_table_value(table, ladder_number(rung, "val.accuracy"), THAW_UNIT_PERCENT);
+    ladder_add_accuracy(&words, rung, "gate.");
+    thaw_table_cell(table, thaw_str_c(&words));
+    thaw_str_reset(&words);
+    if (step != NULL) {
+        ladder_add_difference(&words, step);
+        thaw_str_printf(&words, " over %s", ladder_text(step, "a"));
     }
-    return NULL;
+    thaw_table_cell(table, step != NULL ? thaw_str_c(&words) : "baseline");
+    thaw_table_cell(table, ladder_text(step, "verdict"));
+    thaw_table_cell(table, ladder_text(transfer, "transfer_verdict"));
+    thaw_str_clear(&words);
 }
 
-static const thaw_json *transfer_of(const thaw_json *s, const char *rung)
-{
-    for (const thaw_json *c = thaw_json_first(thaw_json_find(s, "transfer_comparisons")); c != NULL;
-         c = thaw_json_next(c)) {
-        if (strcmp(text(c, "b"), rung) == 0)
-            return c;
-    }
-    return NULL;
-}
-
+/* What validation and gate said against simpler reuse. */
 static void write_ladder(const thaw_json *s, thaw_str *out)
 {
     static const char *const titles[] = {
-        "rung", "trainable", "gate accuracy", "against simpler", "verdict", "against scratch"};
+        "rung", "trainable", "val", "gate", "gain on gate, points", "verdict", "against scratch"};
     thaw_table table = {0};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        thaw_table_column(&table, titles[i], i == 1 ? THAW_RIGHT : THAW_LEFT);
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(s, "rungs")); r != NULL;
-         r = thaw_json_next(r)) {
-        const thaw_json *step = step_of(s, text(r, "name"));
-        const thaw_json *transfer = transfer_of(s, text(r, "name"));
-        thaw_str accuracy = {0};
-        interval(&accuracy, r, "gate.");
-        thaw_table_printf(&table, "%s%s", text(r, "name"),
-                          strcmp(text(r, "name"), text(s, "chosen")) == 0 ? " (chosen)" : "");
-        thaw_table_printf(&table, "%lld",
-                          (long long)thaw_json_int_or(r, "parameters.trainable", 0));
-        thaw_table_cell(&table, thaw_str_c(&accuracy));
-        thaw_table_printf(&table, "%s%s%s", step ? text(step, "text") : "baseline",
-                          step ? " vs " : "", step ? text(step, "a") : "");
-        thaw_table_cell(&table, step ? text(step, "verdict") : "");
-        thaw_table_cell(&table, transfer ? text(transfer, "transfer_verdict") : "");
-        thaw_str_clear(&accuracy);
-    }
-    thaw_str_add(out, "## The ladder on gate\n\n");
+        thaw_table_column(&table, titles[i], i == 1 || i == 2 ? THAW_RIGHT : THAW_LEFT);
+    for (LADDER_EACH(rung, s, "rungs"))
+        ladder_row(s, rung, &table);
+    thaw_str_add(out, "## Each rung against simpler reuse\n\n");
     thaw_table_markdown(&table, out);
     thaw_table_clear(&table);
     thaw_str_add(out, "\n");
 }
 
-/* What was frozen, what trained, and why that depth. */
-static void write_depth(const thaw_json *s, thaw_str *out)
+static void write_frozen(const thaw_json *chosen, thaw_str *out)
 {
-    const thaw_json *chosen = rung_named(s, text(s, "chosen"));
     const int64_t total = thaw_json_int_or(chosen, "parameters.total", 0);
     const int64_t trained = thaw_json_int_or(chosen, "parameters.trainable", 0);
-    thaw_str_printf(out,
-                    "## Why this depth\n\nTrained: %s. Frozen: the other %lld parameters (%.1f "
-                    "%%), bit for bit.\n\n",
-                    text(chosen, "trains"), (long long)(total - trained),
-                    100 * (double)(total - trained) / (double)total);
-    for (const thaw_json *c = thaw_json_first(thaw_json_find(s, "comparisons")); c != NULL;
-         c = thaw_json_next(c))
-        thaw_str_printf(out, "- `%s` against `%s`: **%s**, %s (Holm-adjusted p %.3g). %s\n",
-                        text(c, "b"), text(c, "a"), text(c, "verdict"), text(c, "text"),
-                        number(c, "p_adjusted"), text(c, "explanation"));
-    const char *one_se = text(s, "one_se_rung");
-    thaw_str_printf(
-        out,
-        "\nSecond opinion: the simplest rung within one standard error of the best mean (`%s`) is "
-        "`%s`%s.\n\n",
-        text(s, "best_mean_rung"), one_se,
-        strcmp(one_se, text(s, "chosen")) == 0
-            ? ", the same"
-            : "; the choice above asks for a clear gain at each step, so the two may differ");
+    thaw_str_printf(out, "- Trainable: %s; %lld parameters.\n", ladder_text(chosen, "trains"),
+                    (long long)trained);
+    if (total > trained)
+        thaw_str_printf(out, "- Frozen: the other %lld parameters (%.1f%%), bit for bit.\n\n",
+                        (long long)(total - trained),
+                        100 * (double)(total - trained) / (double)total);
+    else
+        thaw_str_add(out, "- Frozen: nothing.\n\n");
 }
 
-static void write_rates(const thaw_json *s, thaw_str *out)
+static void write_second_opinion(const thaw_json *s, thaw_str *out)
 {
-    thaw_str_add(out, "## Learning rates\n\n");
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(s, "rungs")); r != NULL;
-         r = thaw_json_next(r)) {
-        const char *reason = text(r, "rates.reason");
-        thaw_str_printf(out, "- `%s`: head %g", text(r, "name"), number(r, "rates.head"));
-        if (is_rung(r, "peft"))
-            thaw_str_printf(out, ", adapter %g", number(r, "rates.adapter"));
-        if (is_rung(r, "partial") || is_rung(r, "full") || is_rung(r, "scratch"))
-            thaw_str_printf(out, ", backbone %g", number(r, "rates.backbone"));
-        thaw_str_printf(out, ". %s%s\n",
-                        reason[0] != '\0' ? reason
-                                          : "Same/unjustified learning rates: no reason was given",
-                        thaw_json_bool_or(r, "at_edge", false)
-                            ? "; the best candidate lies at the edge of the searched range, so a "
-                              "better rate may lie outside"
-                            : "");
-    }
-    thaw_str_add(out, "\n");
-}
-
-static void write_slices(const thaw_json *s, thaw_str *out)
-{
-    const thaw_json *first = thaw_json_at(thaw_json_find(s, "rungs"), 0);
-    const int64_t count = thaw_json_count(thaw_json_find(first, "slices"));
-    if (count == 0)
+    const char *name = ladder_text(s, "one_se_rung");
+    if (name[0] == '\0')
         return;
-    thaw_table table = {0};
-    thaw_table_column(&table, "slice", THAW_LEFT);
-    thaw_table_column(&table, "n", THAW_RIGHT);
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(s, "rungs")); r != NULL;
-         r = thaw_json_next(r))
-        thaw_table_column(&table, text(r, "name"), THAW_RIGHT);
-    for (int64_t i = 0; i < count; i++) {
-        const thaw_json *slice = thaw_json_at(thaw_json_find(first, "slices"), i);
-        thaw_table_cell(&table, text(slice, "name"));
-        thaw_table_printf(&table, "%lld", (long long)thaw_json_int_or(slice, "samples", 0));
-        for (const thaw_json *r = thaw_json_first(thaw_json_find(s, "rungs")); r != NULL;
-             r = thaw_json_next(r)) {
-            const thaw_json *own = thaw_json_at(thaw_json_find(r, "slices"), i);
-            thaw_table_printf(&table, "%.1f%s", 100 * number(own, "accuracy"),
-                              thaw_json_bool_or(own, "failing", false) ? " (failing)" : "");
-        }
-    }
-    thaw_str_add(out, "## Slices (gate accuracy, %)\n\n");
-    thaw_table_markdown(&table, out);
-    thaw_table_clear(&table);
-    thaw_str_add(out, "\n");
-    for (const thaw_json *c = thaw_json_first(thaw_json_find(s, "transfer_comparisons")); c != NULL;
-         c = thaw_json_next(c)) {
-        for (const thaw_json *x = thaw_json_first(thaw_json_find(c, "slices")); x != NULL;
-             x = thaw_json_next(x)) {
-            if (strcmp(text(x, "verdict"), "worse") == 0)
-                thaw_str_printf(out,
-                                "- Negative transfer on slice `%s`: rung `%s` is worse than "
-                                "scratch there, %s.\n",
-                                text(x, "name"), text(c, "b"), text(x, "text"));
-        }
-    }
-    thaw_str_add(out, "\n");
-}
-
-static void write_drift(const thaw_json *s, thaw_str *out)
-{
-    thaw_str_add(out, "## What moved\n\n");
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(s, "rungs")); r != NULL;
-         r = thaw_json_next(r)) {
-        const thaw_json *blocks = thaw_json_find(r, "drift.blocks");
-        double largest = 0;
-        const char *where = "";
-        for (const thaw_json *b = thaw_json_first(blocks); b != NULL; b = thaw_json_next(b)) {
-            if (number(b, "") > largest) {
-                largest = number(b, "");
-                where = thaw_json_key(b);
-            }
-        }
-        thaw_str_printf(out, "- `%s`: train accuracy above val by %+.1f points", text(r, "name"),
-                        100 * number(r, "train_val_gap"));
-        if (largest > 0)
-            thaw_str_printf(out, "; weights moved most in %s (%.1f %% of their norm)", where,
-                            100 * largest);
-        if (!isnan(number(r, "drift.cka")))
-            thaw_str_printf(out, "; features on val keep a linear CKA of %.3f with the backbone's",
-                            number(r, "drift.cka"));
-        thaw_str_add(out, ".\n");
-    }
-    thaw_str_add(out, "\n");
-}
-
-static void write_cost(const thaw_json *s, thaw_str *out)
-{
-    static const char *const titles[] = {
-        "rung", "runs", "core-seconds", "samples/s", "all-reduced a step", "peak memory a rank"};
-    thaw_table table = {0};
-    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        thaw_table_column(&table, titles[i], i == 0 ? THAW_LEFT : THAW_RIGHT);
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(s, "rungs")); r != NULL;
-         r = thaw_json_next(r)) {
-        thaw_table_cell(&table, text(r, "name"));
-        thaw_table_printf(&table, "%lld", (long long)thaw_json_int_or(r, "cost.trials", 0));
-        thaw_table_printf(&table, "%.1f", number(r, "cost.core_seconds"));
-        thaw_table_printf(&table, "%.0f%s", number(r, "cost.samples_per_second"),
-                          thaw_json_bool_or(r, "cost.cached_features", false) ? " (cached features)"
-                                                                              : "");
-        thaw_table_value(&table, number(r, "cost.allreduce_bytes_per_step"), THAW_UNIT_BYTES);
-        thaw_table_value(&table, number(r, "cost.peak_rss_bytes_per_rank"), THAW_UNIT_BYTES);
-    }
-    thaw_str_add(out, "## Cost (rate search included)\n\n");
-    thaw_table_markdown(&table, out);
-    thaw_table_clear(&table);
-    thaw_str_add(out, "\n");
-}
-
-/* What would change our mind, from what the comparisons turned out to need. */
-static void write_outlook(const thaw_json *s, thaw_str *out)
-{
-    thaw_str_add(out, "## What would justify going deeper\n\n");
-    const double effect = number(s, "design.min_effect");
     thaw_str_printf(out,
-                    "- A deeper rung whose whole interval lies above zero and which gains at least "
-                    "%.1f points on gate, in most seeds, "
-                    "without a slice that surely falls by more than the tolerance.\n",
-                    100 * effect);
-    for (const thaw_json *c = thaw_json_first(thaw_json_find(s, "comparisons")); c != NULL;
-         c = thaw_json_next(c)) {
-        const int64_t needed = thaw_json_int_or(c, "samples_needed", 0);
-        if (strcmp(text(c, "verdict"), "inconclusive") == 0 && needed > 0)
-            thaw_str_printf(out,
-                            "- `%s` against `%s` stayed open: with the variation seen here, about "
-                            "%lld gate samples would show a gain of %.1f points.\n",
-                            text(c, "b"), text(c, "a"), (long long)needed,
-                            100 * number(c, "samples_needed_effect"));
+                    "Second opinion, the one-standard-error rule: the simplest rung within one "
+                    "standard error of the best mean (`%s`) is `%s`%s.\n\n",
+                    ladder_text(s, "best_mean_rung"), name,
+                    ladder_is(s, "chosen", name)
+                        ? ", the same"
+                        : "; the choice above asks for a clear gain at each step, so they differ");
+}
+
+static void write_depth(const thaw_json *s, thaw_str *out)
+{
+    thaw_str_add(out, "## What was frozen, what was trained\n\n");
+    write_frozen(ladder_find_chosen(s), out);
+    thaw_str_add(out, "## Why this depth\n\n");
+    for (LADDER_EACH(row, s, "comparisons")) {
+        thaw_str_printf(out, "- `%s` against `%s`: **%s**, %s, Holm-adjusted p %.3g. ",
+                        ladder_text(row, "b"), ladder_text(row, "a"), ladder_text(row, "verdict"),
+                        ladder_text(row, "text"), thaw_json_double_or(row, "p_adjusted", 1));
+        thaw_markdown_escape(out, ladder_text(row, "explanation"));
+        thaw_str_add(out, "\n");
     }
-    if (number(s, "slice_floor") > 0)
-        thaw_str_printf(out, "- A slice that stays below %.0f %%.\n",
-                        100 * number(s, "slice_floor"));
-    thaw_str_add(out, "\n## What was not tried\n\n");
-    for (const thaw_json *x = thaw_json_first(thaw_json_find(s, "not_run")); x != NULL;
-         x = thaw_json_next(x))
-        thaw_str_printf(out, "- Rung `%s`: the climb stopped before it.\n", text(x, ""));
-    thaw_str_printf(out, "- Another draw of the training and validation samples: all seeds share "
-                         "them, so the intervals do not cover it.\n");
-    thaw_str_printf(out,
-                    "- Other numbers of epochs, batch sizes, optimizers and %s; only learning "
-                    "rates were searched, %lld candidates a rung.\n",
-                    thaw_json_bool_or(s, "augmented", false) ? "other augmentation"
-                                                             : "augmentation",
-                    (long long)thaw_json_count(
-                        thaw_json_find(thaw_json_at(thaw_json_find(s, "rungs"), 0), "candidates")));
-    if (thaw_json_bool_or(s, "head_from_frozen", false))
-        thaw_str_add(out, "- Partial and full from a fresh head: here they start from the frozen "
-                          "rung's (LP-FT), so they had its training before their own.\n");
+    if (thaw_json_count(thaw_json_find(s, "comparisons")) == 0)
+        thaw_str_add(out, "No deeper rung was tried.\n");
+    thaw_str_add(out, "\n");
+    write_second_opinion(s, out);
 }
 
 thaw_status ladder_note_markdown(const thaw_json *summary, thaw_str *out)
 {
-    const thaw_json *chosen = rung_named(summary, text(summary, "chosen"));
-    THAW_CHECK(chosen != NULL, THAW_ERR_INPUT,
+    static const struct {
+        const char *title;
+        void (*write)(const thaw_json *summary, thaw_str *out);
+    } parts[] = {{"Learning rates, and why these", ladder_note_rates},
+                 {"Slices", ladder_note_slices},
+                 {"Negative transfer", ladder_note_negative},
+                 {"What moved", ladder_note_motion},
+                 {"Cost", ladder_note_cost},
+                 {"What would justify unfreezing more", ladder_note_deeper},
+                 {"What was not tried", ladder_note_untried}};
+    THAW_CHECK(ladder_find_chosen(summary) != NULL, THAW_ERR_INPUT,
                "summary.json names no chosen rung; the ladder is not complete");
     write_head(summary, out);
     write_task(summary, out);
     write_ladder(summary, out);
     write_depth(summary, out);
-    write_rates(summary, out);
-    write_slices(summary, out);
-    write_drift(summary, out);
-    write_cost(summary, out);
-    write_outlook(summary, out);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        thaw_str_printf(out, "## %s\n\n", parts[i].title);
+        parts[i].write(summary, out);
+        thaw_str_add(out, i + 1 < sizeof parts / sizeof *parts ? "\n" : "");
+    }
     return THAW_OK;
 }
 
@@ -370,16 +240,13 @@ thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out)
                                        "mode",
                                        "dataset",
                                        "dataset_digest",
-                                       "backbone"};
+                                       "backbone",
+                                       "rungs"};
     *out = thaw_json_new_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const thaw_json *value = thaw_json_find(summary, keys[i]);
         if (value != NULL)
             thaw_json_set_take(*out, keys[i], thaw_json_copy(value));
     }
-    thaw_json *rungs = thaw_json_set_array(*out, "rungs");
-    for (const thaw_json *r = thaw_json_first(thaw_json_find(summary, "rungs")); r != NULL;
-         r = thaw_json_next(r))
-        thaw_json_add_take(rungs, thaw_json_copy(r));
     return THAW_OK;
 }

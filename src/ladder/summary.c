@@ -23,6 +23,9 @@ static void describe_design(const ladder *l, thaw_json *out)
     thaw_json_set_double(out, "alpha", c->alpha);
     thaw_json_set_double(out, "power", c->power);
     thaw_json_set_double(out, "min_effect", c->min_effect);
+    thaw_json_set_double(out, "margin", c->margin);
+    thaw_json_set_double(out, "slice_tolerance", c->slice_tolerance);
+    thaw_json_set_double(out, "confidence", c->confidence);
     thaw_json_set_int(out, "comparisons", l->planned);
     thaw_json *list = thaw_json_set_array(out, "detectable");
     for (size_t i = 0; i < sizeof discordances / sizeof *discordances; i++) {

@@ -1,0 +1,185 @@
+#include <math.h>
+#include <string.h>
+
+#include "ladder/html_impl.h"
+
+/* What each rung cost, how its rates were found, and what the gate could show. */
+
+#define WIDE_RANGE 40 /* largest over smallest; from there on small bars vanish on a linear scale */
+
+static bool needs_log(const double *values, int64_t count)
+{
+    double least = INFINITY;
+    double most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (!(values[i] > 0) || !isfinite(values[i]))
+            continue;
+        least = fmin(least, values[i]);
+        most = fmax(most, values[i]);
+    }
+    return most > WIDE_RANGE * least;
+}
+
+static void cost_chart(ladder_page *page, const char *path, const char *title, const char *axis,
+                       thaw_unit unit, const char *caption)
+{
+    double values[PAGE_RUNGS];
+    bool any = false;
+    for (int64_t i = 0; i < page->count; i++) {
+        values[i] = ladder_number(page->rungs[i], path);
+        any = any || isfinite(values[i]);
+    }
+    const thaw_bar_chart chart = {.chart = {.title = title, .axis_label = axis, .unit = unit},
+                                  .count = page->count,
+                                  .series_count = 1,
+                                  .labels = page->names,
+                                  .values = values,
+                                  .colours = page->colours,
+                                  .log_scale = needs_log(values, page->count)};
+    if (any)
+        thaw_html_bar(&page->html, &chart, caption);
+}
+
+void ladder_page_cost(ladder_page *page)
+{
+    thaw_str table = {0};
+    thaw_html_section(&page->html, "Cost");
+    cost_chart(page, "cost.core_seconds_per_run", "Core time of one run", "seconds times cores",
+               THAW_UNIT_SECONDS, NULL);
+    cost_chart(page, "cost.allreduce_bytes_per_step", "All-reduced in each step", "bytes a rank",
+               THAW_UNIT_BYTES,
+               "Counted where the messages are sent: what a slow network would feel.");
+    ladder_note_cost(page->summary, &table);
+    thaw_html_markdown(&page->html, thaw_str_c(&table));
+    thaw_str_clear(&table);
+}
+
+static void candidate_cell(thaw_table *table, const thaw_json *rung, const thaw_json *candidate,
+                           bool chosen)
+{
+    char rate[THAW_NUMBER];
+    thaw_str words = {0};
+    const bool edge = thaw_json_bool_or(rung, "at_edge", false);
+    thaw_number(ladder_number(candidate, "rate"), rate);
+    if (isfinite(ladder_number(candidate, "rate")))
+        thaw_str_printf(&words, "%s: ", rate);
+    if (thaw_json_bool_or(candidate, "diverged", false))
+        thaw_str_add(&words, "diverged");
+    else
+        ladder_add_share(&words, ladder_number(candidate, "val.accuracy"));
+    if (chosen)
+        thaw_str_add(&words, edge ? " chosen, at the edge" : " chosen");
+    thaw_table_badge(table,
+                     !chosen ? THAW_TONE_NONE
+                     : edge  ? THAW_TONE_WARN
+                             : THAW_TONE_GOOD,
+                     thaw_str_c(&words));
+    thaw_str_clear(&words);
+}
+
+static int64_t most_candidates(const ladder_page *page)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < page->count; i++) {
+        const int64_t count = thaw_json_count(thaw_json_find(page->rungs[i], "candidates"));
+        most = count > most ? count : most;
+    }
+    return most < PAGE_RUNGS ? most : PAGE_RUNGS;
+}
+
+static void search_table(ladder_page *page)
+{
+    const int64_t most = most_candidates(page);
+    thaw_table table = {0};
+    thaw_table_column(&table, "rung", THAW_LEFT);
+    for (int64_t k = 0; k < most; k++)
+        thaw_table_column(&table, k == 0 ? "rate: accuracy on val" : "", THAW_LEFT);
+    for (int64_t i = 0; i < page->count; i++) {
+        const int64_t chosen = thaw_json_int_or(page->rungs[i], "chosen_candidate", -1);
+        const thaw_json *list = thaw_json_find(page->rungs[i], "candidates");
+        thaw_table_cell(&table, page->names[i]);
+        for (int64_t k = 0; k < most; k++) {
+            if (k < thaw_json_count(list))
+                candidate_cell(&table, page->rungs[i], thaw_json_at(list, k), k == chosen);
+            else
+                thaw_table_cell(&table, "");
+        }
+    }
+    ladder_table(
+        page, &table,
+        "Searched with the first seed, judged on val: the head's rate for frozen, the "
+        "adapter's for peft, the backbone's for partial and full, one for all in scratch. At the "
+        "edge: a better rate may lie outside the range.");
+}
+
+void ladder_page_rates(ladder_page *page)
+{
+    thaw_str rates = {0};
+    thaw_html_section(&page->html, "Learning rates");
+    if (most_candidates(page) > 0)
+        search_table(page);
+    ladder_note_rates(page->summary, &rates);
+    thaw_html_markdown(&page->html, thaw_str_c(&rates));
+    thaw_str_clear(&rates);
+}
+
+static void detectable_table(ladder_page *page)
+{
+    thaw_table table = {0};
+    thaw_table_column(&table, "predictions that differ", THAW_RIGHT);
+    thaw_table_column(&table, "smallest gain it can show, points", THAW_RIGHT);
+    for (LADDER_EACH(row, page->summary, "design.detectable")) {
+        thaw_table_printf(&table, "%.0f%%", 100 * ladder_number(row, "discordance"));
+        thaw_table_value(&table, ladder_number(row, "difference"), THAW_UNIT_POINTS);
+    }
+    ladder_table(page, &table, "Known before training. Smaller gains may exist unseen.");
+}
+
+static void needed_cell(thaw_table *table, const thaw_json *row)
+{
+    const int64_t needed = thaw_json_int_or(row, "samples_needed", 0);
+    if (needed > 0)
+        thaw_table_printf(table, "%lld", (long long)needed);
+    else
+        thaw_table_cell(table, needed < 0 ? "no number: seeds vary too much" : "");
+}
+
+static void seen_table(ladder_page *page)
+{
+    static const char *const titles[] = {"comparison", "predictions that differ",
+                                         "for a gain of, points", "gate samples needed"};
+    static const thaw_align aligns[] = {THAW_LEFT, THAW_RIGHT, THAW_RIGHT, THAW_RIGHT};
+    const thaw_json *rows = thaw_json_find(page->summary, "comparisons");
+    thaw_table table = {0};
+    if (thaw_json_count(rows) == 0)
+        return;
+    ladder_columns(&table, titles, aligns, 4);
+    for (LADDER_EACH(row, rows, "")) {
+        thaw_table_printf(&table, "%s over %s", ladder_text(row, "b"), ladder_text(row, "a"));
+        thaw_table_value(&table, ladder_number(row, "discordance"), THAW_UNIT_PERCENT);
+        thaw_table_value(&table, ladder_number(row, "samples_needed_effect"), THAW_UNIT_POINTS);
+        needed_cell(&table, row);
+    }
+    ladder_table(page, &table,
+                 "As it turned out: with the variation seen in a comparison, how many gate samples "
+                 "would show the gain that was seen, or twice the least gain worth having.");
+}
+
+void ladder_page_gate(ladder_page *page)
+{
+    const thaw_json *design = thaw_json_find(page->summary, "design");
+    if (design == NULL)
+        return;
+    thaw_html_section(&page->html, "What the gate can show");
+    ladder_paragraph(page,
+                     "%lld samples, %lld seeds, power %.0f%%, error %g over %lld comparisons; "
+                     "gains below %.3g points are not worth a deeper rung.",
+                     (long long)thaw_json_int_or(design, "gate_samples", 0),
+                     (long long)thaw_json_int_or(page->summary, "seeds", 0),
+                     100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
+                     (long long)thaw_json_int_or(design, "comparisons", 0),
+                     100 * ladder_number(design, "min_effect"));
+    if (thaw_json_count(thaw_json_find(design, "detectable")) > 0)
+        detectable_table(page);
+    seen_table(page);
+}

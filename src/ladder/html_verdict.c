@@ -1,0 +1,253 @@
+#include <math.h>
+#include <string.h>
+
+#include "ladder/html_impl.h"
+
+/* The answer: what to use, how good it is, what it costs, and what to be careful about. */
+
+static const thaw_json *chosen_of(const ladder_page *page)
+{
+    return page->rungs[page->chosen];
+}
+
+/* The comparison that speaks for the choice: its own step up, or the best deeper rung that did not beat it. */
+static const thaw_json *deciding_step(const ladder_page *page)
+{
+    const char *name = page->names[page->chosen];
+    const thaw_json *best = ladder_find_step(page->summary, name);
+    if (best != NULL)
+        return best;
+    for (LADDER_EACH(row, page->summary, "comparisons")) {
+        if (ladder_is(row, "a", name) &&
+            (best == NULL || ladder_number(row, "delta") > ladder_number(best, "delta")))
+            best = row;
+    }
+    return best;
+}
+
+/* "peft beats it clearly by ...", "partial:1 (inconclusive) and full (equivalent) bring no clear gain." */
+static void add_steps(const ladder_page *page, thaw_str *out)
+{
+    const char *name = page->names[page->chosen];
+    const thaw_json *step = ladder_find_step(page->summary, name);
+    int64_t deeper = 0;
+    if (step != NULL) {
+        thaw_str_printf(out, " It gains %s over ", ladder_text(step, "text"));
+        ladder_add_code(out, ladder_text(step, "a"));
+        thaw_str_add(out, ".");
+    }
+    for (LADDER_EACH(row, page->summary, "comparisons")) {
+        if (!ladder_is(row, "a", name))
+            continue;
+        thaw_str_add(out, deeper++ == 0 ? " Deeper rungs bring no clear gain over it: " : ", ");
+        ladder_add_code(out, ladder_text(row, "b"));
+        thaw_str_printf(out, " %s", ladder_text(row, "verdict"));
+    }
+    thaw_str_add(out, deeper > 0 ? "." : "");
+}
+
+static void add_answer(ladder_page *page)
+{
+    const thaw_json *s = page->summary;
+    thaw_str badge = {0};
+    thaw_str words = {0};
+    thaw_str_printf(&badge, "use %s", page->names[page->chosen]);
+    thaw_str_add(&words, "Train ");
+    thaw_markdown_escape(&words, ladder_text(chosen_of(page), "trains"));
+    thaw_str_add(&words, ": **");
+    ladder_add_accuracy(&words, chosen_of(page), "gate.");
+    thaw_str_add(&words, "** right on gate.");
+    add_steps(page, &words);
+    thaw_html_callout(&page->html, ladder_verdict_tone(ladder_text(s, "transfer.verdict")),
+                      thaw_str_c(&badge), thaw_str_c(&words));
+    thaw_str_clear(&words);
+    thaw_str_clear(&badge);
+}
+
+static void tile_chosen(ladder_page *page)
+{
+    const thaw_json *rung = chosen_of(page);
+    thaw_str value = {0};
+    thaw_str detail = {0};
+    thaw_str_add(&value, page->names[page->chosen]);
+    thaw_str_printf(&detail, "trains %s", ladder_text(rung, "trains"));
+    ladder_tile(page, "Chosen rung", &value, &detail, THAW_TONE_NONE);
+    thaw_str_clear(&value);
+    thaw_str_clear(&detail);
+}
+
+static void add_level(const ladder_page *page, thaw_str *out)
+{
+    const double level = ladder_number(page->summary, "design.confidence");
+    if (isfinite(level))
+        thaw_str_printf(out, "%g%% interval ", 100 * level);
+}
+
+static void tile_accuracy(ladder_page *page, const char *label, const thaw_json *row,
+                          const char *prefix, const char *samples)
+{
+    char path[3][64];
+    static const char *const keys[] = {"accuracy", "low", "high"};
+    thaw_str value = {0};
+    thaw_str detail = {0};
+    for (int i = 0; i < 3; i++)
+        thaw_format(path[i], sizeof path[i], "%s%s", prefix, keys[i]);
+    ladder_add_share(&value, ladder_number(row, path[0]));
+    add_level(page, &detail);
+    if (isfinite(ladder_number(row, path[1])) && isfinite(ladder_number(row, path[2])))
+        thaw_str_printf(&detail, "%.1f to %.1f, ", 100 * ladder_number(row, path[1]),
+                        100 * ladder_number(row, path[2]));
+    thaw_str_printf(&detail, "%lld samples",
+                    (long long)thaw_json_int_or(page->summary, samples, 0));
+    ladder_tile(page, label, &value, &detail, THAW_TONE_NONE);
+    thaw_str_clear(&value);
+    thaw_str_clear(&detail);
+}
+
+static void tile_difference(ladder_page *page, const char *label, const thaw_json *row,
+                            const char *verdict)
+{
+    char words[40];
+    thaw_str value = {0};
+    thaw_str detail = {0};
+    const double low = ladder_number(row, "low");
+    const double high = ladder_number(row, "high");
+    thaw_unit_format(ladder_number(row, "delta"), THAW_UNIT_POINTS, words, sizeof words);
+    thaw_str_printf(&value, "%s points", words);
+    thaw_str_add(&detail, verdict);
+    if (isfinite(low) && isfinite(high))
+        thaw_str_printf(&detail, ", %+.1f to %+.1f", 100 * low, 100 * high);
+    ladder_tile(page, label, &value, &detail, ladder_verdict_tone(verdict));
+    thaw_str_clear(&value);
+    thaw_str_clear(&detail);
+}
+
+static void tile_step(ladder_page *page)
+{
+    const thaw_json *step = deciding_step(page);
+    char label[160];
+    if (step == NULL)
+        return;
+    if (ladder_is(step, "b", page->names[page->chosen]))
+        thaw_format(label, sizeof label, "Gain over %s", ladder_text(step, "a"));
+    else
+        thaw_format(label, sizeof label, "%s instead would change", ladder_text(step, "b"));
+    tile_difference(page, label, step, ladder_text(step, "verdict"));
+}
+
+static void tile_share(ladder_page *page)
+{
+    const thaw_json *rung = chosen_of(page);
+    char trained[40];
+    char total[40];
+    thaw_str value = {0};
+    thaw_str detail = {0};
+    thaw_unit_format(ladder_number(rung, "parameters.trainable"), THAW_UNIT_COUNT, trained,
+                     sizeof trained);
+    thaw_unit_format(ladder_number(rung, "parameters.total"), THAW_UNIT_COUNT, total, sizeof total);
+    ladder_add_share(&value, ladder_trained_share(rung));
+    thaw_str_printf(&detail, "%s of %s parameters", trained, total);
+    ladder_tile(page, "Trainable", &value, &detail, THAW_TONE_NONE);
+    thaw_str_clear(&value);
+    thaw_str_clear(&detail);
+}
+
+static void tile_cost(ladder_page *page)
+{
+    double all = 0;
+    char one[40];
+    char every[40];
+    thaw_str value = {0};
+    thaw_str detail = {0};
+    for (int64_t i = 0; i < page->count; i++)
+        all += thaw_json_double_or(page->rungs[i], "cost.core_seconds", 0);
+    thaw_unit_format(ladder_number(chosen_of(page), "cost.core_seconds_per_run"), THAW_UNIT_SECONDS,
+                     one, sizeof one);
+    thaw_unit_format(all, THAW_UNIT_SECONDS, every, sizeof every);
+    thaw_str_add(&value, one);
+    thaw_str_printf(&detail, "of one core for one run; the whole ladder took %s", every);
+    ladder_tile(page, "Cost", &value, &detail, THAW_TONE_NONE);
+    thaw_str_clear(&value);
+    thaw_str_clear(&detail);
+}
+
+static void add_tiles(ladder_page *page)
+{
+    const thaw_json *s = page->summary;
+    const thaw_json *test = ladder_find_test(s, page->names[page->chosen]);
+    tile_chosen(page);
+    tile_accuracy(page, "Right on gate", chosen_of(page), "gate.", "design.gate_samples");
+    if (test != NULL)
+        tile_accuracy(page, "Right on test, opened once", test, "", "test.samples");
+    tile_step(page);
+    if (ladder_text(s, "transfer.verdict")[0] != '\0')
+        tile_difference(page, "Gain over scratch", thaw_json_find(s, "transfer"),
+                        ladder_text(s, "transfer.verdict"));
+    tile_share(page);
+    tile_cost(page);
+}
+
+static void warn_slices(ladder_page *page)
+{
+    const char *name = page->names[page->chosen];
+    const double floor = ladder_number(page->summary, "slice_floor");
+    for (LADDER_EACH(slice, ladder_find_transfer(page->summary, name), "slices")) {
+        thaw_str words = {0};
+        if (!ladder_is(slice, "verdict", "worse"))
+            continue;
+        thaw_str_add(&words, "On slice ");
+        ladder_add_code(&words, ladder_text(slice, "name"));
+        thaw_str_printf(&words, " the chosen rung is worse than scratch: %s.",
+                        ladder_text(slice, "text"));
+        thaw_html_callout(&page->html, THAW_TONE_BAD, "negative transfer", thaw_str_c(&words));
+        thaw_str_clear(&words);
+    }
+    for (LADDER_EACH(slice, chosen_of(page), "slices")) {
+        thaw_str words = {0};
+        if (!thaw_json_bool_or(slice, "failing", false))
+            continue;
+        thaw_str_add(&words, "Slice ");
+        ladder_add_code(&words, ladder_text(slice, "name"));
+        thaw_str_add(&words, " stays at ");
+        ladder_add_accuracy(&words, slice, "");
+        thaw_str_printf(&words, ", below the floor of %g%%.", 100 * floor);
+        thaw_html_callout(&page->html, THAW_TONE_BAD, "failing slice", thaw_str_c(&words));
+        thaw_str_clear(&words);
+    }
+}
+
+static void warn_rates(ladder_page *page)
+{
+    thaw_str doubt = {0};
+    thaw_str words = {0};
+    ladder_add_doubt(&doubt, chosen_of(page));
+    if (doubt.length > 0) {
+        thaw_str_printf(&words, "Same/unjustified learning rates for the chosen rung: %s.",
+                        thaw_str_c(&doubt));
+        thaw_html_callout(&page->html, THAW_TONE_WARN, "learning rates", thaw_str_c(&words));
+    } else if (thaw_json_bool_or(chosen_of(page), "at_edge", false)) {
+        thaw_html_callout(&page->html, THAW_TONE_WARN, "learning rates",
+                          "The best rate of the chosen rung lies at the edge of the searched "
+                          "range; a better one may lie outside.");
+    }
+    thaw_str_clear(&words);
+    thaw_str_clear(&doubt);
+}
+
+void ladder_page_verdict(ladder_page *page)
+{
+    const thaw_json *s = page->summary;
+    thaw_html_section(&page->html, "Verdict");
+    add_answer(page);
+    if (ladder_verdict_tone(ladder_text(s, "transfer.verdict")) != THAW_TONE_GOOD &&
+        ladder_text(s, "transfer.explanation")[0] != '\0') {
+        thaw_str words = {0};
+        thaw_markdown_escape(&words, ladder_text(s, "transfer.explanation"));
+        thaw_html_callout(&page->html, ladder_verdict_tone(ladder_text(s, "transfer.verdict")),
+                          ladder_text(s, "transfer.verdict"), thaw_str_c(&words));
+        thaw_str_clear(&words);
+    }
+    warn_slices(page);
+    warn_rates(page);
+    add_tiles(page);
+}

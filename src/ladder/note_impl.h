@@ -1,0 +1,54 @@
+/* note_impl.h - reading a ladder's summary.json, and the words that the note and the report share. */
+#ifndef THAW_LADDER_NOTE_IMPL_H
+#define THAW_LADDER_NOTE_IMPL_H
+
+#include "ladder/ladder_impl.h"
+
+/* The head of a loop over the items of an array or object: for (LADDER_EACH(rung, summary, "rungs")). */
+#define LADDER_EACH(item, json, path)                                                              \
+    const thaw_json *item = thaw_json_first(thaw_json_find((json), (path)));                       \
+    item != NULL;                                                                                  \
+    item = thaw_json_next(item)
+
+const char *ladder_text(const thaw_json *json, const char *path); /* "" when absent */
+double ladder_number(const thaw_json *json, const char *path);    /* NaN when absent */
+bool ladder_is(const thaw_json *json, const char *path, const char *word);
+
+/* Rows of the summary; NULL when absent. */
+const thaw_json *ladder_find_rung(const thaw_json *summary, const char *name);
+const thaw_json *ladder_find_kind(const thaw_json *summary, const char *kind);
+const thaw_json *ladder_find_chosen(const thaw_json *summary);
+/* What judged a rung against the best simpler one; a row of comparisons. */
+const thaw_json *ladder_find_step(const thaw_json *summary, const char *rung);
+const thaw_json *ladder_find_transfer(const thaw_json *summary, const char *rung);
+const thaw_json *ladder_find_test(const thaw_json *summary, const char *rung);
+const thaw_json *ladder_find_slice(const thaw_json *row, const char *name);
+/* "partial" is the kind of "partial:1". */
+bool ladder_is_kind(const thaw_json *rung, const char *kind);
+bool ladder_is_chosen(const thaw_json *summary, const thaw_json *rung);
+double ladder_trained_share(const thaw_json *rung);
+
+/* Words. A figure that is not there is an en dash. */
+void ladder_add_code(thaw_str *out, const char *name); /* `name`, whatever is in it */
+void ladder_add_share(thaw_str *out, double share);    /* 84.2% */
+/* "84.2% [83.1, 85.3]" of the row's accuracy, low and high, each key preceded by `prefix`. */
+void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix);
+void ladder_add_difference(thaw_str *out, const thaw_json *row); /* "+1.2 [-0.3, +2.7]" */
+void ladder_add_count(thaw_str *out, const thaw_json *json, const char *path);
+/* "interval reaches zero, gain below 1 point": why a comparison got its verdict, in few words. */
+void ladder_add_reasons(thaw_str *out, const thaw_json *summary, const thaw_json *row);
+/* Why nobody should trust these rates, or nothing: "no reason is recorded". */
+void ladder_add_doubt(thaw_str *out, const thaw_json *rung);
+/* "head 0.3, backbone 0.01": the rates that this rung uses. */
+void ladder_add_rates(thaw_str *out, const thaw_json *rung);
+
+/* note_parts.c: parts of the note that stand in the report too. Markdown without a heading. */
+void ladder_note_rates(const thaw_json *summary, thaw_str *out);
+void ladder_note_slices(const thaw_json *summary, thaw_str *out);
+void ladder_note_negative(const thaw_json *summary, thaw_str *out);
+void ladder_note_motion(const thaw_json *summary, thaw_str *out);
+void ladder_note_cost(const thaw_json *summary, thaw_str *out);
+void ladder_note_deeper(const thaw_json *summary, thaw_str *out);
+void ladder_note_untried(const thaw_json *summary, thaw_str *out);
+
+#endif

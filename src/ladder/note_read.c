@@ -1,0 +1,229 @@
+#include "ladder/note_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *ladder_text(const thaw_json *json, const char *path)
+{
+    return thaw_json_string_or(json, path, "");
+}
+
+double ladder_number(const thaw_json *json, const char *path)
+{
+    return thaw_json_double_or(json, path, NAN);
+}
+
+bool ladder_is(const thaw_json *json, const char *path, const char *word)
+{
+    return strcmp(ladder_text(json, path), word) == 0;
+}
+
+static const thaw_json *find_row(const thaw_json *json, const char *list, const char *key,
+                                 const char *word)
+{
+    for (LADDER_EACH(row, json, list)) {
+        if (ladder_is(row, key, word))
+            return row;
+    }
+    return NULL;
+}
+
+const thaw_json *ladder_find_rung(const thaw_json *summary, const char *name)
+{
+    return find_row(summary, "rungs", "name", name);
+}
+
+const thaw_json *ladder_find_kind(const thaw_json *summary, const char *kind)
+{
+    for (LADDER_EACH(rung, summary, "rungs")) {
+        if (ladder_is_kind(rung, kind))
+            return rung;
+    }
+    return NULL;
+}
+
+const thaw_json *ladder_find_chosen(const thaw_json *summary)
+{
+    return ladder_find_rung(summary, ladder_text(summary, "chosen"));
+}
+
+const thaw_json *ladder_find_step(const thaw_json *summary, const char *rung)
+{
+    return find_row(summary, "comparisons", "b", rung);
+}
+
+const thaw_json *ladder_find_transfer(const thaw_json *summary, const char *rung)
+{
+    return find_row(summary, "transfer_comparisons", "b", rung);
+}
+
+const thaw_json *ladder_find_test(const thaw_json *summary, const char *rung)
+{
+    return find_row(summary, "test.rungs", "name", rung);
+}
+
+const thaw_json *ladder_find_slice(const thaw_json *row, const char *name)
+{
+    return find_row(row, "slices", "name", name);
+}
+
+bool ladder_is_kind(const thaw_json *rung, const char *kind)
+{
+    const char *name = ladder_text(rung, "name");
+    const size_t length = strlen(kind);
+    return thaw_starts_with(name, kind) && (name[length] == '\0' || name[length] == ':');
+}
+
+bool ladder_is_chosen(const thaw_json *summary, const thaw_json *rung)
+{
+    return ladder_is(summary, "chosen", ladder_text(rung, "name"));
+}
+
+double ladder_trained_share(const thaw_json *rung)
+{
+    const double total = ladder_number(rung, "parameters.total");
+    return total > 0 ? ladder_number(rung, "parameters.trainable") / total : NAN;
+}
+
+/* Nothing can be escaped inside a code span, so what would end it is replaced. */
+void ladder_add_code(thaw_str *out, const char *name)
+{
+    thaw_str_add(out, "`");
+    for (const char *at = name; *at != '\0'; at++) {
+        const char c = *at == '`' ? '\'' : *at == '\n' || *at == '\r' ? ' ' : *at;
+        thaw_str_add_bytes(out, &c, 1);
+    }
+    thaw_str_add(out, "`");
+}
+
+static void add_unit(thaw_str *out, double value, thaw_unit unit)
+{
+    char words[40];
+    thaw_unit_format(value, unit, words, sizeof words);
+    thaw_str_add(out, words);
+}
+
+void ladder_add_share(thaw_str *out, double share)
+{
+    add_unit(out, share, THAW_UNIT_PERCENT);
+}
+
+void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix)
+{
+    static const char *const keys[] = {"accuracy", "low", "high"};
+    double value[3];
+    for (int i = 0; i < 3; i++) {
+        char path[80];
+        thaw_format(path, sizeof path, "%s%s", prefix, keys[i]);
+        value[i] = ladder_number(row, path);
+    }
+    ladder_add_share(out, value[0]);
+    if (isfinite(value[0]) && isfinite(value[1]) && isfinite(value[2]))
+        thaw_str_printf(out, " [%.1f, %.1f]", 100 * value[1], 100 * value[2]);
+}
+
+void ladder_add_difference(thaw_str *out, const thaw_json *row)
+{
+    const double low = ladder_number(row, "low");
+    const double high = ladder_number(row, "high");
+    if (thaw_json_int_or(row, "samples", 1) == 0) {
+        thaw_str_add(out, "no samples");
+        return;
+    }
+    add_unit(out, ladder_number(row, "delta"), THAW_UNIT_POINTS);
+    if (!isfinite(low) || !isfinite(high))
+        return;
+    thaw_str_add(out, " [");
+    add_unit(out, low, THAW_UNIT_POINTS);
+    thaw_str_add(out, ", ");
+    add_unit(out, high, THAW_UNIT_POINTS);
+    thaw_str_add(out, "]");
+}
+
+void ladder_add_count(thaw_str *out, const thaw_json *json, const char *path)
+{
+    const double value = ladder_number(json, path);
+    if (isfinite(value))
+        thaw_str_printf(out, "%.0f", value);
+    else
+        add_unit(out, NAN, THAW_UNIT_COUNT);
+}
+
+static bool has_reason(const thaw_json *row, thaw_reason reason)
+{
+    for (LADDER_EACH(word, row, "reasons")) {
+        if (ladder_is(word, "", thaw_reason_name(reason)))
+            return true;
+    }
+    return false;
+}
+
+static void add_reason(thaw_str *out, size_t start, const char *words)
+{
+    thaw_str_printf(out, "%s%s", out->length > start ? ", " : "", words);
+}
+
+/* What failed on the way to a clear gain. A p-value says again what an interval that reaches zero says. */
+static void add_failures(thaw_str *out, const thaw_json *summary, const thaw_json *row)
+{
+    const size_t start = out->length;
+    if (has_reason(row, THAW_REASON_TOO_FEW))
+        add_reason(out, start, "too few samples");
+    if (has_reason(row, THAW_REASON_LOW_NOT_POSITIVE))
+        add_reason(out, start, "interval reaches zero");
+    else if (has_reason(row, THAW_REASON_P_LARGE))
+        thaw_str_printf(out, "%sadjusted p above %g", out->length > start ? ", " : "",
+                        ladder_number(summary, "design.alpha"));
+    if (has_reason(row, THAW_REASON_EFFECT_SMALL))
+        thaw_str_printf(out, "%sgain below %.3g points", out->length > start ? ", " : "",
+                        100 * ladder_number(summary, "design.min_effect"));
+    if (has_reason(row, THAW_REASON_SLICE_HARMED))
+        thaw_str_printf(out, "%sslice \"%s\" harmed", out->length > start ? ", " : "",
+                        ladder_text(row, "worst_slice"));
+    if (has_reason(row, THAW_REASON_SEEDS_DISAGREE))
+        add_reason(out, start, "seeds disagree");
+}
+
+void ladder_add_reasons(thaw_str *out, const thaw_json *summary, const thaw_json *row)
+{
+    if (ladder_is(row, "verdict", "clear gain"))
+        thaw_str_add(out, "every condition is met");
+    else if (ladder_is(row, "verdict", "equivalent"))
+        thaw_str_add(out, "whole interval within the margin of equivalence");
+    else if (ladder_is(row, "verdict", "worse"))
+        thaw_str_add(out, "whole interval below zero");
+    else
+        add_failures(out, summary, row);
+}
+
+void ladder_add_doubt(thaw_str *out, const thaw_json *rung)
+{
+    const double head = ladder_number(rung, "rates.head");
+    const double backbone = ladder_number(rung, "rates.backbone");
+    const bool both = ladder_is_kind(rung, "partial") || ladder_is_kind(rung, "full");
+    const int64_t candidates = thaw_json_count(thaw_json_find(rung, "candidates"));
+    if (ladder_text(rung, "rates.reason")[0] == '\0')
+        thaw_str_printf(out, "%sno reason is recorded",
+                        both && head == backbone ? "one rate for head and backbone, and " : "");
+    else if (candidates == 1)
+        thaw_str_add(out, "only one rate was tried");
+}
+
+void ladder_add_rates(thaw_str *out, const thaw_json *rung)
+{
+    char number[THAW_NUMBER];
+    const bool deep = ladder_is_kind(rung, "partial") || ladder_is_kind(rung, "full") ||
+                      ladder_is_kind(rung, "scratch");
+    const char *other = ladder_is_kind(rung, "peft") ? "adapter" : deep ? "backbone" : NULL;
+    thaw_number(ladder_number(rung, "rates.head"), number);
+    thaw_str_printf(out, "head %s", number);
+    if (other != NULL) {
+        char path[40];
+        thaw_format(path, sizeof path, "rates.%s", other);
+        thaw_number(ladder_number(rung, path), number);
+        thaw_str_printf(out, ", %s %s", other, number);
+    }
+    const double decay = ladder_number(rung, "rates.layer_decay");
+    if (deep && isfinite(decay) && decay != 1)
+        thaw_str_printf(out, ", each block nearer the input times %g", decay);
+}

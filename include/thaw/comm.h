@@ -141,7 +141,7 @@ typedef enum thaw_reduce_outcome {
     THAW_REDUCE_NOT_FINITE /* NaN or infinity in a tensor or in a sum */
 } thaw_reduce_outcome;
 typedef enum thaw_reduce_travel {
-    THAW_TRAVEL_AUTO,    /* overlap when there are several nodes; see docs/adr */
+    THAW_TRAVEL_AUTO,    /* overlap when there are several nodes, else at the end */
     THAW_TRAVEL_OVERLAP, /* buckets leave in ready() and progress (MPI_Iallreduce) */
     THAW_TRAVEL_AT_END   /* all leave in finish, one blocking call a bucket */
 } thaw_reduce_travel;

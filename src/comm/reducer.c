@@ -101,8 +101,8 @@ void thaw_reducer_fail(thaw_reducer *r, thaw_status status)
         r->failed = status;
 }
 
-/* Measured on one node: blocking calls of one bucket are two to three times faster than as many MPI_Iallreduce, and there the
- * copying takes the core from backward anyhow. Between nodes the wire works while the core does. */
+/* Measured on one node, two ranks: with 24 M elements both ways take the same time, since the copying takes the core from
+ * backward; with 0.3 M elements blocking calls are a tenth faster. Between nodes the wire works while the core does. */
 static bool overlaps(const thaw_reducer *r, const thaw_comm *comm)
 {
     if (r->options.travel == THAW_TRAVEL_AUTO)

@@ -1,6 +1,7 @@
 # tests/<module>/test_<name>.c   a cmocka program, linked with the module and what src/LAYERS allows it
 # tests/<module>/mpi_<name>.c    the same under MPI, run at 1, 2, 3 and 4 ranks
 # tests/<folder>/<name>.sh       a script on the built command, given the build directory
+# tests/<folder>/tool_<name>.c   a program that scripts use, built as <folder>_tool_<name>; links what its modules= names
 # A line "thaw-test: timeout=SECONDS ranks=1,2,8 modules=ckpt" in the file's first ten lines changes the defaults.
 
 function(thaw_test_settings file)
@@ -75,6 +76,14 @@ function(thaw_add_tests)
                              SKIP_RETURN_CODE 77 ENVIRONMENT "${THAW_TEST_ENVIRONMENT}")
       endif()
     endforeach()
+  endforeach()
+  file(GLOB tools CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/*/tool_*.c)
+  foreach(source IN LISTS tools)
+    get_filename_component(name ${source} NAME_WE)
+    get_filename_component(folder ${source} DIRECTORY)
+    get_filename_component(folder ${folder} NAME)
+    thaw_test_settings(${source})
+    thaw_test_program(${folder}_${name} ${source} base)
   endforeach()
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/*/test_*.sh)
   foreach(script IN LISTS scripts)

@@ -1,0 +1,140 @@
+# lib.sh: what the scripts of this folder share. A script sources it after `set -u`, with the build directory as $1.
+# They work in a directory of their own, which is removed at the end with everything that still runs in it.
+build=$(cd "${1:?usage: $0 BUILD_DIR}" && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
+thaw=$build/thaw
+tool=$build/cli_tool_files
+failures=0
+limit=40 # seconds that one run of the command may take
+for needed in "$thaw" "$tool"; do
+    [ -x "$needed" ] || { echo "$needed is not built"; exit 1; }
+done
+work=$(mktemp -d "${TMPDIR:-/tmp}/thaw-cli-XXXXXX")
+trap 'cd /; rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$work" || exit 1
+
+fail() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# same WHAT EXPECTED GOT
+same() {
+    [ "$2" = "$3" ] || fail "$1: expected '$2', got '$3'"
+}
+
+finish() {
+    [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
+    echo "all passed"
+    exit 0
+}
+
+get() { "$tool" get "$@"; } # FILE PATH...: values, one a line
+
+# ranks N ARGUMENT...: the command on N ranks, never unbounded; out and err are files.
+ranks() {
+    n=$1
+    shift
+    "$root/tools/mpirun" "$limit" "$n" "$thaw" "$@" >out 2>err
+}
+
+# The command alone, without a launcher.
+alone() {
+    timeout -k 5 "$limit" "$thaw" "$@" >out 2>err
+}
+
+# must WHAT COMMAND...: ends the script when what everything after it needs did not work.
+must() {
+    what=$1
+    shift
+    "$@" || { echo "FAIL: $what ($*) ended with $?"; cat err; exit 1; }
+}
+
+# A tiny transfer task: 8 x 8 pictures; the source has the classes 0 to 2, the target 3 to 5 with 101 training samples.
+make_data() {
+    must "source files" "$tool" idx . 6 120 8
+    must "import of the source" alone data import --quiet --images images.idx --labels labels.idx \
+        --select 0=red,1=green,2=blue --splits train=30,val=10 -o source.h5
+    must "import of the target" alone data import --quiet --images images.idx --labels labels.idx \
+        --select 3=ash,4=birch,5=cedar --splits train=101total,val=13total,gate=25,test=rest --slices soft=birch+cedar -o target.h5
+}
+
+make_backbone() {
+    cat >pretrain.yaml <<'YAML'
+output: pretrain
+rung: scratch
+data: {file: source.h5, gate: "", test: ""}
+model: {arch: resnet20, width: 4}
+train: {epochs: 2, batch: 30, shards: 3, eval_batch: 30, save_backbone: backbone.h5}
+rates: {head: 0.1, backbone: 0.1}
+YAML
+    must "training of the backbone" alone train pretrain.yaml --quiet
+}
+
+# Everything that could depend on the rank count is on: augmentation, dropout, clipping, momentum, a smaller last batch.
+make_config() {
+    cat >run.yaml <<'YAML'
+output: run
+seed: 3
+data:
+  file: target.h5
+  augment: {crop_padding: 1, flip: true, erase_probability: 0.3}
+model: {backbone: backbone.h5, head_dropout: 0.2}
+peft: {rank: 2, alpha: 4, dropout: 0.1}
+train: {epochs: 2, batch: 24, shards: 24, eval_batch: 16, log_every: 1}
+optimizer: {momentum: 0.9, nesterov: true, weight_decay: 0.001, clip_norm: 1}
+schedule: {kind: cosine, warmup: 0.2}
+rates: {head: 0.1, backbone: 0.02, reason: chosen for the test}
+YAML
+}
+
+make_all() {
+    make_data
+    make_backbone
+    make_config
+}
+
+milliseconds() { echo $(($(date +%s%N) / 1000000)); }
+
+# Processes of ours: whatever still runs in the directory that this script works in, apart from the script itself.
+survivors() {
+    for process in /proc/[0-9]*; do
+        case $(readlink "$process/cwd" 2>/dev/null) in
+        "$work"*)
+            case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
+            *"$thaw"*) echo "${process#/proc/}" ;;
+            esac
+            ;;
+        esac
+    done
+}
+
+# gone WHAT: nothing of ours may run 5 seconds after the command has ended.
+gone() {
+    tries=50
+    while [ -n "$(survivors)" ] && [ $tries -gt 0 ]; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    [ -z "$(survivors)" ] || {
+        fail "$1: still running after 5 s: $(survivors)"
+        for process in $(survivors); do kill -9 "$process"; done
+    }
+}
+
+errors() { grep -c '^thaw: error: ' err; }
+
+# bad CODE PATTERN COMMAND...: it must end with this exit code and one message that has the pattern, within 5 seconds.
+bad() {
+    code=$1 pattern=$2
+    shift 2
+    began=$(milliseconds)
+    "$@"
+    got=$?
+    took=$(($(milliseconds) - began))
+    [ $got = "$code" ] || fail "$*: exit code $got, expected $code: $(head -3 err)"
+    [ "$(errors)" = 1 ] || fail "$*: $(errors) messages, expected one: $(grep -v '^--*$' err | head -5)"
+    grep -q '^thaw: error: .*'"$pattern" err || fail "$*: no '$pattern' in: $(grep '^thaw' err | head -3)"
+    [ $took -lt $((5000 * ${THAW_TEST_SLOWER:-1})) ] || fail "$*: took $took ms"
+}

@@ -1,0 +1,80 @@
+#!/bin/sh
+# The same answer on any number of ranks: trained state and every figure, bit for bit; and frozen costs nothing.
+# thaw-test: timeout=240
+set -u
+. "$(dirname "$0")/lib.sh"
+make_all
+
+# All figures of a summary that must not depend on the ranks.
+figures() {
+    "$tool" flat "$1" | grep -E '^(parameters|steps|epochs|selected_epoch|train|val|gate|slices|drift|state_digest|backbone_digest|dataset_digest)[.=]' |
+        grep -v '^train_seconds'
+}
+
+# compare NAME RANKS... -- [--set KEY=VALUE ...]: the first rank count is what the others must equal.
+compare() {
+    name=$1
+    shift
+    counts=
+    while [ "$1" != -- ]; do
+        counts="$counts $1"
+        shift
+    done
+    shift
+    first=
+    line=$(printf '%-22s' "$name")
+    for count in $counts; do
+        if ! ranks "$count" train run.yaml --quiet --set "output=$name-$count" "$@"; then
+            fail "$name on $count ranks: $(cat err)"
+            continue
+        fi
+        figures "$name-$count/summary.json" >"$name-$count.figures"
+        grep '"kind":"\(step\|epoch\)"' "$name-$count/metrics.jsonl" | sed 's/,"seconds":[^,}]*//' >"$name-$count.rows"
+        line="$line  $count: $(get "$name-$count/summary.json" state_digest | cut -c1-12)"
+        [ -n "$first" ] || { first=$count; continue; }
+        diff "$name-$first.figures" "$name-$count.figures" >difference || fail "$name: $first and $count ranks differ: $(head -4 difference)"
+        diff "$name-$first.rows" "$name-$count.rows" >difference || fail "$name: metrics of $first and $count ranks differ: $(head -4 difference)"
+    done
+    echo "$line"
+    [ "$(grep -c . "$name-$first.figures")" -ge 20 ] || fail "$name: too few figures were compared"
+}
+
+echo "state_digest (first 12 digits) by rank count, 101 samples, batch 24, 24 shards:"
+compare frozen 1 2 3 4 8 -- --set rung=frozen
+compare lora 1 2 3 4 8 -- --set rung=peft
+compare partial1 1 2 3 4 8 -- --set rung=partial:1
+compare full 1 2 3 4 8 -- --set rung=full
+compare frozen-cached 1 2 3 -- --set rung=frozen --set data.augment.flip=false --set data.augment.crop_padding=0 \
+    --set data.augment.erase_probability=0
+compare full-adamw 1 3 -- --set rung=full --set optimizer.kind=adamw --set rates.head=0.01 --set rates.backbone=0.001
+compare lora-balanced 1 4 -- --set rung=peft --set train.class_weights=balanced --set train.label_smoothing=0.1 \
+    --set train.select=loss
+compare scratch 1 8 -- --set rung=scratch --set model.arch=resnet20 --set model.width=4
+same "frozen features are computed once without augmentation" true "$(get frozen-cached-1/summary.json cached_features)"
+
+# The rungs did train different things, so equal digests above mean something.
+same "digests of the four rungs" 4 "$(for r in frozen lora partial1 full; do get $r-1/summary.json state_digest; done | sort -u | grep -c .)"
+
+# Frozen costs nothing: bytes as they were counted where MPI was called, and what the files hold.
+bytes() { get "$1-2/summary.json" allreduce_bytes_per_step; }
+trainable() { get "$1-2/summary.json" parameters.trainable; }
+echo "bytes all-reduced a step: frozen $(bytes frozen), lora $(bytes lora), partial:1 $(bytes partial1), full $(bytes full)"
+[ $(($(bytes full) * $(trainable frozen))) -gt $(($(bytes frozen) * $(trainable frozen) * 10)) ] ||
+    fail "full sends only $(bytes full) bytes, frozen $(bytes frozen)"
+for rung in frozen lora partial1; do
+    [ "$(bytes $rung)" -le $((8 * $(trainable $rung) + 2048)) ] || fail "$rung sends $(bytes $rung) bytes for $(trainable $rung) values"
+done
+"$tool" names frozen-2/adaptation.h5 | grep '^model/' | grep -v '^model/fc\.' && fail "frozen tensors in adaptation.h5"
+"$tool" names lora-2/adaptation.h5 | grep '^model/' | grep -v 'fc\.\|lora' && fail "lora: frozen tensors in adaptation.h5"
+"$tool" names partial1-2/adaptation.h5 | grep '^\(model\|optim\|best\)/.*\(conv1\.weight$\|layer1\.\)' | grep -v layer3 &&
+    fail "partial:1: frozen tensors in adaptation.h5"
+
+# reduce: float gives bitwise equality up, not the answer.
+ranks 2 train run.yaml --quiet --set output=float --set rung=full --set train.reduce=float || fail "reduce: float: $(cat err)"
+get float/summary.json val.loss >float.loss
+get full-1/summary.json val.loss >exact.loss
+paste float.loss exact.loss | awk '{ d = $1 - $2; if (d < 0) d = -d; exit !(d < 0.02 * $2) }' ||
+    fail "reduce: float ends at $(cat float.loss), exact at $(cat exact.loss)"
+[ $(($(get float/summary.json allreduce_bytes_per_step) * 3)) -lt $(($(bytes full) * 2)) ] || fail "reduce: float does not save bytes"
+
+finish

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Killed at any moment, on any rank, a run continues to the same bits; also on another number of ranks.
+# thaw-test: timeout=240
+set -u
+. "$(dirname "$0")/lib.sh"
+make_all
+sed 's/epochs: 2/epochs: 3/' run.yaml >long.yaml # 15 steps, 5 an epoch
+
+epochs_of() { grep '"kind":"epoch"' "$1/metrics.jsonl"; }
+
+must "undisturbed run" ranks 2 train long.yaml --quiet --set rung=full --set output=plain
+digest=$(get plain/summary.json state_digest)
+epochs_of plain >plain.epochs
+same "epoch rows of the undisturbed run" 3 "$(grep -c . plain.epochs)"
+
+# as_if_nothing NAME: the run in directory NAME ended like the undisturbed one.
+as_if_nothing() {
+    same "$1: digest" "$digest" "$(get "$1/summary.json" state_digest)"
+    epochs_of "$1" | diff plain.epochs - >difference || fail "$1: epoch rows differ: $(head -4 difference)"
+    same "$1: validation loss" "$(get plain/summary.json val.loss)" "$(get "$1/summary.json" val.loss)"
+    find "$1" -name '*.tmp*' | grep . && fail "$1: temporary files are left"
+}
+
+# killed NAME FAULT RANKS ARGUMENT...: the run must die, soon and completely.
+killed() {
+    name=$1 fault=$2 count=$3
+    shift 3
+    began=$(milliseconds)
+    THAW_FAULT=$fault
+    export THAW_FAULT
+    ranks "$count" train long.yaml --quiet --set rung=full --set "output=$name" "$@" && fail "$name: survived $fault"
+    unset THAW_FAULT
+    took=$(($(milliseconds) - began))
+    [ $took -lt $((9000 * ${THAW_TEST_SLOWER:-1})) ] || fail "$name: took $took ms to end after $fault"
+    gone "$name"
+    [ ! -f "$name/summary.json" ] || fail "$name: has a summary although it was killed"
+}
+
+resumed() { # NAME RANKS ARGUMENT...
+    name=$1 count=$2
+    shift 2
+    ranks "$count" train long.yaml --resume --set rung=full --set "output=$name" "$@" || fail "$name: resume: $(cat err)"
+    grep -o 'resumed after step [0-9]*' err | sed "s/^/$name: /"
+}
+
+# A rank dies: before the first checkpoint, after one, in mid-epoch; the others resume on another number of ranks.
+killed early kill_step:1:2 2
+resumed early 2
+as_if_nothing early
+grep -q 'resumed' err && fail "early: there was nothing to resume from"
+
+killed later kill_step:0:8 2
+resumed later 3
+grep -q 'resumed after step 5 ' err || fail "later: $(cat err)"
+as_if_nothing later
+
+killed middle kill_step:1:9 3 --set train.checkpoint_every=1
+resumed middle 1 --set train.checkpoint_every=4
+grep -q 'resumed after step 8 ' err || fail "middle: $(cat err)"
+as_if_nothing middle
+
+killed twice kill_step:3:7 4 --set train.checkpoint_every=3
+THAW_FAULT=kill_step:1:6
+export THAW_FAULT
+ranks 2 train long.yaml --resume --quiet --set rung=full --set output=twice && fail "twice: survived its second kill"
+unset THAW_FAULT
+resumed twice 4
+as_if_nothing twice
+
+# The writer dies in the middle of a checkpoint: the older one is whole, and is used.
+killed first-checkpoint kill_ckpt:0:1 2
+resumed first-checkpoint 2
+as_if_nothing first-checkpoint
+
+killed third-checkpoint kill_ckpt:0:3 2 --set train.checkpoint_every=2
+resumed third-checkpoint 4
+grep -q 'resumed after step 4 ' err || fail "third-checkpoint: $(cat err)"
+as_if_nothing third-checkpoint
+
+# A complete run is left as it is.
+before=$(ls -l --full-time plain/summary.json)
+resumed plain 1
+same "a complete run is not touched" "$before" "$(ls -l --full-time plain/summary.json)"
+
+finish

@@ -1,0 +1,280 @@
+/* What the scripts of this folder need besides the command: small source files, dataset files with one defect, and a look into JSON,
+ * JSON Lines and HDF5. Built with thaw's own modules so that the scripts need nothing that is not installed for the build.
+ * thaw-test: modules=tensor,h5,report */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "thaw/base.h"
+#include "thaw/h5.h"
+#include "thaw/report.h"
+
+#define SAY(...) fprintf(stderr, __VA_ARGS__)
+
+/* ---- Source files: IDX ------------------------------------------------------------------------------------- */
+
+static void add_int(thaw_str *out, int64_t value)
+{
+    const uint8_t bytes[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                              (uint8_t)value};
+    thaw_str_add_bytes(out, (const char *)bytes, sizeof bytes);
+}
+
+/* Class k is a striped pattern of its own under noise: learnable within a few steps, not perfectly. */
+static uint8_t pixel(int64_t label, int64_t x, int64_t y, uint32_t *noise)
+{
+    *noise = *noise * 1664525U + 1013904223U;
+    const int64_t stripe = (x * (1 + label % 2) + y * (1 + label / 2) + label) % 5;
+    return (uint8_t)((*noise >> 24) / 2 + (stripe < 2 ? 100 : 0));
+}
+
+static thaw_status write_idx(const char *folder, int64_t classes, int64_t each, int64_t side)
+{
+    thaw_str images = {0};
+    thaw_str labels = {0};
+    thaw_str path = {0};
+    uint32_t noise = 1;
+    add_int(&images, 0x00000803);
+    add_int(&images, classes * each);
+    add_int(&images, side);
+    add_int(&images, side);
+    add_int(&labels, 0x00000801);
+    add_int(&labels, classes * each);
+    for (int64_t i = 0; i < classes * each; i++) {
+        const char label = (char)(i % classes);
+        thaw_str_add_bytes(&labels, &label, 1);
+        for (int64_t p = 0; p < side * side; p++) {
+            const char value = (char)pixel(i % classes, p % side, p / side, &noise);
+            thaw_str_add_bytes(&images, &value, 1);
+        }
+    }
+    thaw_path_join(&path, folder, "images.idx");
+    thaw_status status = thaw_file_write(thaw_str_c(&path), images.data, images.length);
+    thaw_path_join(&path, folder, "labels.idx");
+    if (status == THAW_OK)
+        status = thaw_file_write(thaw_str_c(&path), labels.data, labels.length);
+    thaw_str_clear(&path);
+    thaw_str_clear(&labels);
+    thaw_str_clear(&images);
+    return status;
+}
+
+/* ---- Dataset files with one defect ------------------------------------------------------------------------------ */
+
+enum { CLASSES = 3, SIDE = 8, ROWS = 24 };
+
+typedef struct defect {
+    const char *name;
+    bool nan_pixel, empty_val, no_labels, no_format, two_shapes;
+    int64_t label_of_last; /* of train; -1: a good one */
+    bool without_last_class;
+    int64_t version;
+} defect;
+
+static const defect defects[] = {
+    {.name = "none", .label_of_last = -1, .version = 1},
+    {.name = "nan", .nan_pixel = true, .label_of_last = -1, .version = 1},
+    {.name = "empty-split", .empty_val = true, .label_of_last = -1, .version = 1},
+    {.name = "no-labels", .no_labels = true, .label_of_last = -1, .version = 1},
+    {.name = "no-format", .no_format = true, .label_of_last = -1, .version = 1},
+    {.name = "two-shapes", .two_shapes = true, .label_of_last = -1, .version = 1},
+    {.name = "label-high", .label_of_last = CLASSES, .version = 1},
+    {.name = "label-negative", .label_of_last = -2, .version = 1},
+    {.name = "class-absent", .without_last_class = true, .label_of_last = -1, .version = 1},
+    {.name = "version-2", .label_of_last = -1, .version = 2},
+};
+
+static thaw_status write_split(thaw_h5 *file, const defect *d, const char *split)
+{
+    const bool train = strcmp(split, "train") == 0;
+    const bool val = strcmp(split, "val") == 0;
+    const int64_t rows = val && d->empty_val ? 0 : ROWS;
+    const int64_t side = val && d->two_shapes ? SIDE - 1 : SIDE;
+    static float x[ROWS * SIDE * SIDE];
+    int32_t y[ROWS];
+    uint32_t noise = train ? 1 : 2;
+    char name[64];
+    for (int64_t i = 0; i < ROWS; i++) {
+        y[i] = (int32_t)(i % (train && d->without_last_class ? CLASSES - 1 : CLASSES));
+        for (int64_t p = 0; p < SIDE * SIDE; p++)
+            x[i * SIDE * SIDE + p] = (float)pixel(y[i], p % SIDE, p / SIDE, &noise) / 255;
+    }
+    if (train && d->label_of_last != -1)
+        y[ROWS - 1] = (int32_t)(d->label_of_last < 0 ? -1 : d->label_of_last);
+    if (train && d->nan_pixel)
+        memset(&x[5 * SIDE * SIDE + 3], 0xff, sizeof *x);
+    const thaw_shape images = thaw_shape_make(4, (const int64_t[]){rows, 1, side, side});
+    const thaw_shape labels = thaw_shape1(rows);
+    thaw_format(name, sizeof name, "%s/x", split);
+    THAW_TRY(thaw_h5_make(file, name, THAW_F32, &images, 0));
+    THAW_TRY(thaw_h5_write_rows(file, name, 0, rows, THAW_F32, x));
+    if (d->no_labels)
+        return THAW_OK;
+    thaw_format(name, sizeof name, "%s/y", split);
+    THAW_TRY(thaw_h5_make(file, name, THAW_I32, &labels, 0));
+    return thaw_h5_write_rows(file, name, 0, rows, THAW_I32, y);
+}
+
+static thaw_status write_all(thaw_h5 *file, const defect *d)
+{
+    char *names[CLASSES] = {"red", "green", "blue"};
+    const thaw_strings classes = {names, CLASSES};
+    if (!d->no_format)
+        THAW_TRY(thaw_h5_set_text(file, "/", "format", "thaw-dataset"));
+    THAW_TRY(thaw_h5_set_int(file, "/", "version", d->version));
+    THAW_TRY(thaw_h5_set_text(file, "/", "task", "classification"));
+    THAW_TRY(thaw_h5_set_strings(file, "/", "classes", &classes));
+    THAW_TRY(write_split(file, d, "train"));
+    THAW_TRY(write_split(file, d, "val"));
+    return write_split(file, d, "test");
+}
+
+static thaw_status write_dataset(const char *name, const char *path)
+{
+    for (size_t i = 0; i < sizeof defects / sizeof *defects; i++) {
+        if (strcmp(defects[i].name, name) != 0)
+            continue;
+        thaw_h5 *file = NULL;
+        THAW_TRY(thaw_h5_create(path, &file));
+        const thaw_status status = write_all(file, &defects[i]);
+        if (status == THAW_OK)
+            return thaw_h5_commit(&file);
+        thaw_h5_close(&file);
+        return status;
+    }
+    return THAW_FAIL(THAW_ERR_USAGE, "unknown defect '%s'", name);
+}
+
+/* ---- Looking into files ------------------------------------------------------------------------------------------ */
+
+/* One line a leaf: path, '=', value. */
+static void flatten(const thaw_json *json, thaw_str *path)
+{
+    const size_t length = path->length;
+    if (thaw_json_type_of(json) != THAW_JSON_OBJECT && thaw_json_type_of(json) != THAW_JSON_ARRAY) {
+        thaw_str text = {0};
+        thaw_json_compact(json, &text);
+        printf("%s=%s\n", thaw_str_c(path), thaw_str_c(&text));
+        thaw_str_clear(&text);
+        return;
+    }
+    int64_t index = 0;
+    for (const thaw_json *item = thaw_json_first(json); item != NULL; item = thaw_json_next(item)) {
+        const char *dot = length == 0 ? "" : ".";
+        if (thaw_json_key(item) != NULL)
+            thaw_str_printf(path, "%s%s", dot, thaw_json_key(item));
+        else
+            thaw_str_printf(path, "%s%lld", dot, (long long)index);
+        index++;
+        flatten(item, path);
+        path->length = length;
+        path->data[length] = '\0';
+    }
+}
+
+static thaw_status read_json(const char *path, thaw_json **out)
+{
+    const size_t length = strlen(path);
+    if (length > 6 && strcmp(path + length - 6, ".jsonl") == 0)
+        return thaw_rows_read(path, out);
+    return thaw_json_read(path, out);
+}
+
+static thaw_status print_flat(const char *file)
+{
+    thaw_json *json = NULL;
+    thaw_str path = {0};
+    THAW_TRY(read_json(file, &json));
+    thaw_str_add(&path, "");
+    flatten(json, &path);
+    thaw_str_clear(&path);
+    thaw_json_free(&json);
+    return THAW_OK;
+}
+
+/* Values of the named leaves, one a line; "absent" for what is not there. */
+static thaw_status print_values(int count, char **words)
+{
+    thaw_json *json = NULL;
+    THAW_TRY(read_json(words[0], &json));
+    for (int i = 1; i < count; i++) {
+        const thaw_json *value = thaw_json_find(json, words[i]);
+        thaw_str text = {0};
+        if (value == NULL)
+            thaw_str_add(&text, "absent");
+        else if (thaw_json_type_of(value) == THAW_JSON_STRING)
+            thaw_str_add(&text, thaw_json_string_or(json, words[i], ""));
+        else
+            thaw_json_compact(value, &text);
+        printf("%s\n", thaw_str_c(&text));
+        thaw_str_clear(&text);
+    }
+    thaw_json_free(&json);
+    return THAW_OK;
+}
+
+static thaw_status print_names(const char *path)
+{
+    thaw_state state = {0};
+    THAW_TRY(thaw_h5_load_shapes(path, NULL, &state, NULL));
+    for (int64_t i = 0; i < state.count; i++)
+        printf("%s\n", state.entries[i].name);
+    thaw_state_clear(&state);
+    return THAW_OK;
+}
+
+/* Inverts one byte; a negative offset counts from the middle of the file. */
+static thaw_status flip(const char *path, int64_t offset)
+{
+    thaw_str text = {0};
+    thaw_status status = thaw_file_read(path, &text);
+    if (status == THAW_OK) {
+        const int64_t at = offset < 0 ? (int64_t)text.length / 2 : offset;
+        text.data[at] = (char)~text.data[at];
+        status = thaw_file_write(path, text.data, text.length);
+    }
+    thaw_str_clear(&text);
+    return status;
+}
+
+static int64_t number(const char *text)
+{
+    int64_t value = 0;
+    if (!thaw_parse_int(text, &value))
+        SAY("'%s' is no number\n", text);
+    return value;
+}
+
+static thaw_status run(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "idx") == 0 && argc == 6)
+        return write_idx(argv[2], number(argv[3]), number(argv[4]), number(argv[5]));
+    if (strcmp(what, "dataset") == 0 && argc == 4)
+        return write_dataset(argv[2], argv[3]);
+    if (strcmp(what, "flat") == 0 && argc == 3)
+        return print_flat(argv[2]);
+    if (strcmp(what, "get") == 0 && argc >= 4)
+        return print_values(argc - 2, argv + 2);
+    if (strcmp(what, "names") == 0 && argc == 3)
+        return print_names(argv[2]);
+    if (strcmp(what, "flip") == 0 && argc == 4)
+        return flip(argv[2], number(argv[3]));
+    if (strcmp(what, "faults") == 0) {
+        for (const char *const *site = thaw_fault_sites(); *site != NULL; site++)
+            printf("%s\n", *site);
+        return THAW_OK;
+    }
+    return THAW_FAIL(
+        THAW_ERR_USAGE,
+        "usage: tool_files idx DIR CLASSES EACH SIDE | dataset DEFECT FILE | flat FILE | "
+        "get FILE PATH... | names FILE | flip FILE OFFSET | faults");
+}
+
+int main(int argc, char **argv)
+{
+    const thaw_status status = run(argc, argv);
+    if (status != THAW_OK)
+        SAY("%s\n", thaw_error_last()->message);
+    return thaw_status_exit_code(status);
+}

@@ -1,0 +1,127 @@
+/* thaw-test: timeout=60 ranks=1,2,3,4 modules=h5 */
+#include "train/train_test.h"
+
+#include <math.h>
+
+/* One step as the design promises it: nothing is allocated, nothing but the reducer's payload is sent, and the smaller last batch
+ * weighs exactly as much as its samples do. */
+
+/* Between the second step and the last, memory is neither taken nor given back, whatever trains. */
+static void test_no_allocation(void **state)
+{
+    (void)state;
+    static const char *const rungs[] = {"rung=frozen", "rung=peft", "rung=partial:1", "rung=full"};
+    for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++) {
+        const char *const more[] = {rungs[i], "optimizer.clip_norm=1", "optimizer.kind=adamw",
+                                    NULL};
+        task t;
+        assert_ok(open_task(world, more, &t));
+        assert_ok(thaw_trainer_step(&t.trainer, world));
+        assert_ok(thaw_trainer_step(&t.trainer, world));
+        const int64_t before = thaw_alloc_count();
+        for (int step = 2; step < 10; step++) {
+            assert_ok(thaw_trainer_step(&t.trainer, world));
+            if (t.trainer.position.step_in_epoch == thaw_sampler_steps(&t.trainer.sampler)) {
+                t.trainer.position.step_in_epoch = 0;
+                t.trainer.position.epoch++;
+            }
+        }
+        assert_all(thaw_alloc_count() == before);
+        close_task(&t);
+    }
+}
+
+/* What is sent in a step is the plan's payload, and nothing besides. */
+static void test_payload(void **state)
+{
+    (void)state;
+    static const char *const rungs[] = {"rung=frozen", "rung=peft", "rung=full"};
+    int64_t payload[3];
+    for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++) {
+        const char *const more[] = {rungs[i], NULL};
+        task t;
+        int64_t bytes = 0;
+        int64_t calls = 0;
+        assert_ok(open_task(world, more, &t));
+        thaw_reducer_plan(t.trainer.reducer, &bytes, &calls);
+        assert_ok(thaw_trainer_step(&t.trainer, world)); /* the first may be done again */
+        for (int step = 1; step < 5; step++) {
+            const thaw_comm_counters before = thaw_comm_count(world);
+            assert_ok(thaw_trainer_step(&t.trainer, world));
+            const thaw_comm_counters after = thaw_comm_count(world);
+            const int64_t passes = (after.gradient_calls - before.gradient_calls) / calls;
+            assert_all(after.gradient_bytes - before.gradient_bytes == passes * bytes);
+            assert_all(after.gradient_calls - before.gradient_calls == passes * calls);
+            assert_all(passes == 1 ? after.allreduce_calls == before.allreduce_calls : passes == 2);
+            assert_all(after.bcast_calls == before.bcast_calls);
+            assert_all(after.gather_calls == before.gather_calls);
+            assert_all(after.barrier_calls == before.barrier_calls);
+            assert_all(t.trainer.bytes_per_step == bytes);
+        }
+        payload[i] = bytes;
+        close_task(&t);
+    }
+    assert_all(payload[0] < payload[1] && payload[1] < payload[2]);
+    /* The frozen rung's head has 3 x 16 + 3 values, 8 bytes each; the rest is control words. */
+    assert_all(payload[0] >= 51 * 8 && payload[0] < 51 * 8 + 256);
+}
+
+/* Largest difference of two sums relative to the largest element. */
+static double distance(const float *a, const float *b, int64_t count)
+{
+    double most = 0;
+    double size = 1e-30;
+    for (int64_t i = 0; i < count; i++) {
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+        size = fmax(size, fabs((double)b[i]));
+    }
+    return most / size;
+}
+
+/* An epoch on all ranks and 24 shards, against the same epoch with each batch in one go on every rank alone. The last batch has 5 of 24
+ * samples, so most shards are empty; weights and smoothing are on. Frozen batch norm, so a sample's gradient does not depend on
+ * its shard. Float rounding differs between batch shapes: 1e-4 of the largest element after five steps. */
+static void test_against_one_go(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"rung=peft", "train.class_weights=balanced",
+                                      "train.label_smoothing=0.1", NULL};
+    static const char *const one[] = {"rung=peft", "train.class_weights=balanced",
+                                      "train.label_smoothing=0.1", "train.shards=1", NULL};
+    task t;
+    task reference;
+    thaw_comm *self = NULL;
+    assert_ok(thaw_comm_split(world, thaw_comm_rank(world), 0, &self));
+    assert_ok(open_task(world, all, &t));
+    assert_ok(open_task(self, one, &reference));
+    const int64_t steps = thaw_sampler_steps(&t.trainer.sampler);
+    assert_int_equal(steps, 5);
+    for (int64_t step = 0; step < steps; step++) {
+        assert_ok(thaw_trainer_step(&t.trainer, world));
+        assert_ok(thaw_trainer_step(&reference.trainer, self));
+        assert_all(fabs(t.trainer.last_loss - reference.trainer.last_loss) <
+                   1e-5 * reference.trainer.last_loss);
+        for (int32_t i = 0; i < t.trainer.reduced_count; i++) {
+            const int64_t count = thaw_plan_reduced(t.trainer.train_plan, i)->count;
+            assert_all(distance(t.trainer.sums[i], reference.trainer.sums[i], count) < 1e-4);
+        }
+    }
+    assert_all(t.trainer.state.samples == TASK_TRAIN);
+    assert_all(t.trainer.state.samples == reference.trainer.state.samples);
+    assert_all(fabs(t.trainer.state.weight_sum - reference.trainer.state.weight_sum) < 1e-6);
+    /* Balanced weights have the mean 1 over the training split. */
+    assert_all(fabs(t.trainer.state.weight_sum - TASK_TRAIN) < 1e-4);
+    close_task(&reference);
+    close_task(&t);
+    thaw_comm_free(&self);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_no_allocation, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_payload, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_against_one_go, make_task, remove_task),
+    };
+    return mpi_test_main(argc, argv, tests);
+}

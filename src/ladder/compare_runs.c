@@ -1,6 +1,6 @@
-#include <string.h>
-
 #include "ladder/ladder_impl.h"
+
+#include <string.h>
 
 /* `thaw compare`: two finished runs, the predictions they left, the data they were judged on. */
 
@@ -30,7 +30,7 @@ static thaw_status read_config(const char *run, thaw_config *out)
     thaw_path_join(&path, run, "config.yaml");
     thaw_status status = thaw_config_load(thaw_str_c(&path), NULL, out);
     if (status == THAW_ERR_CONFIG)
-        status = thaw_fail_context(THAW_ERR_INPUT, "%s is not a run directory: ", run);
+        status = thaw_fail_context(THAW_ERR_INPUT, "%s is not a run directory", run);
     thaw_str_clear(&path);
     return status;
 }

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "ladder/html_impl.h"
 
 /* report.html of a ladder: the verdict first, then what it rests on, then what a reader may want to look up. */

@@ -1,12 +1,9 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/html_impl.h"
 
 /* What changed in the confusion matrix: a deeper rung against frozen, counts over all seeds. */
 
 #define READABLE 40 /* classes; a larger matrix is not drawn */
-#define TOP      8
+#define TOP      6
 
 typedef struct change {
     int64_t K;

@@ -1,7 +1,6 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/html_impl.h"
+
+#include <math.h>
 
 /* What each rung cost, how its rates were found, and what the gate could show. */
 
@@ -112,27 +111,55 @@ static void search_table(ladder_page *page)
         "edge: a better rate may lie outside the range.");
 }
 
+/* The rates that came out of it, and why they are these. */
+static void rates_table(ladder_page *page)
+{
+    static const char *const titles[] = {"rung", "rates", "why", ""};
+    static const thaw_align aligns[] = {THAW_LEFT, THAW_LEFT, THAW_LEFT, THAW_LEFT};
+    thaw_table table = {0};
+    bool doubted = false;
+    for (int64_t i = 0; i < page->count; i++) {
+        thaw_str doubt = {0};
+        ladder_add_doubt(&doubt, page->rungs[i]);
+        doubted = doubted || doubt.length > 0;
+        thaw_str_clear(&doubt);
+    }
+    ladder_columns(&table, titles, aligns, doubted ? 4 : 3);
+    for (int64_t i = 0; i < page->count; i++) {
+        thaw_str rates = {0};
+        thaw_str doubt = {0};
+        ladder_add_rates(&rates, page->rungs[i]);
+        ladder_add_doubt(&doubt, page->rungs[i]);
+        thaw_table_cell(&table, page->names[i]);
+        thaw_table_cell(&table, thaw_str_c(&rates));
+        thaw_table_cell(&table, doubt.length > 0 ? thaw_str_c(&doubt)
+                                                 : ladder_text(page->rungs[i], "rates.reason"));
+        if (doubted && doubt.length > 0)
+            thaw_table_badge(&table, THAW_TONE_WARN, "same/unjustified learning rates");
+        else if (doubted)
+            thaw_table_cell(&table, "");
+        thaw_str_clear(&doubt);
+        thaw_str_clear(&rates);
+    }
+    ladder_table(page, &table, "The rates each rung was judged with.");
+}
+
 void ladder_page_rates(ladder_page *page)
 {
-    thaw_str rates = {0};
     thaw_html_section(&page->html, "Learning rates");
     if (most_candidates(page) > 0)
         search_table(page);
-    ladder_note_rates(page->summary, &rates);
-    thaw_html_markdown(&page->html, thaw_str_c(&rates));
-    thaw_str_clear(&rates);
+    rates_table(page);
 }
 
-static void detectable_table(ladder_page *page)
+static void detectable_facts(ladder_page *page)
 {
-    thaw_table table = {0};
-    thaw_table_column(&table, "predictions that differ", THAW_RIGHT);
-    thaw_table_column(&table, "smallest gain it can show, points", THAW_RIGHT);
     for (LADDER_EACH(row, page->summary, "design.detectable")) {
-        thaw_table_printf(&table, "%.0f%%", 100 * ladder_number(row, "discordance"));
-        thaw_table_value(&table, ladder_number(row, "difference"), THAW_UNIT_POINTS);
+        char name[100];
+        thaw_format(name, sizeof name, "Smallest gain if %.0f%% of predictions change",
+                    100 * ladder_number(row, "discordance"));
+        ladder_fact(page, name, "%.1f points", 100 * ladder_number(row, "difference"));
     }
-    ladder_table(page, &table, "Known before training. Smaller gains may exist unseen.");
 }
 
 static void needed_cell(thaw_table *table, const thaw_json *row)
@@ -171,15 +198,14 @@ void ladder_page_gate(ladder_page *page)
     if (design == NULL)
         return;
     thaw_html_section(&page->html, "What the gate can show");
-    ladder_paragraph(page,
-                     "%lld samples, %lld seeds, power %.0f%%, error %g over %lld comparisons; "
-                     "gains below %.3g points are not worth a deeper rung.",
-                     (long long)thaw_json_int_or(design, "gate_samples", 0),
-                     (long long)thaw_json_int_or(page->summary, "seeds", 0),
-                     100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
-                     (long long)thaw_json_int_or(design, "comparisons", 0),
-                     100 * ladder_number(design, "min_effect"));
-    if (thaw_json_count(thaw_json_find(design, "detectable")) > 0)
-        detectable_table(page);
+    ladder_paragraph(
+        page,
+        "Known before training, for %lld samples, %lld seeds, power %.0f%% and error %g "
+        "over %lld comparisons. Smaller gains may exist unseen.",
+        (long long)thaw_json_int_or(design, "gate_samples", 0),
+        (long long)thaw_json_int_or(page->summary, "seeds", 0),
+        100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
+        (long long)thaw_json_int_or(design, "comparisons", 0));
+    detectable_facts(page);
     seen_table(page);
 }

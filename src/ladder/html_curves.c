@@ -1,7 +1,6 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/html_impl.h"
+
+#include <string.h>
 
 /* Learning curves from the metrics.jsonl of the runs: every seed, the first of a rung drawn thick. */
 

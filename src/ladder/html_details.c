@@ -1,6 +1,3 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/html_impl.h"
 
 /* What to do next, what was left out, and everything that a reader may want to look up. */
@@ -40,9 +37,11 @@ static void add_facts(ladder_page *page)
         if (ladder_text(s, words[i].path)[0] != '\0')
             thaw_html_fact(&page->html, words[i].name, ladder_text(s, words[i].path));
     }
-    for (LADDER_EACH(split, s, "splits"))
-        ladder_fact(page, thaw_json_key(split), "%lld samples",
-                    (long long)thaw_json_int_or(split, "", 0));
+    for (LADDER_EACH(split, s, "splits")) {
+        char name[100];
+        thaw_format(name, sizeof name, "Split %s", thaw_json_key(split));
+        ladder_fact(page, name, "%lld samples", (long long)thaw_json_int_or(split, "", 0));
+    }
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         ladder_fact(page, numbers[i].name, "%lld",
                     (long long)thaw_json_int_or(s, numbers[i].path, 0));

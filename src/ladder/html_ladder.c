@@ -1,7 +1,6 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/html_impl.h"
+
+#include <math.h>
 
 /* The rungs on gate: their accuracies, each step up, each against scratch; then test. */
 
@@ -91,10 +90,10 @@ static void badge_cell(thaw_table *table, const char *verdict)
 
 static void add_steps(ladder_page *page)
 {
-    static const char *const titles[] = {"deeper rung", "over",       "gain, points",
-                                         "verdict",     "p adjusted", "because"};
-    static const thaw_align aligns[] = {THAW_LEFT, THAW_LEFT,  THAW_RIGHT,
-                                        THAW_LEFT, THAW_RIGHT, THAW_LEFT};
+    static const char *const titles[] = {"deeper rung", "verdict", "gain, points",
+                                         "over",        "because", "p adjusted"};
+    static const thaw_align aligns[] = {THAW_LEFT, THAW_LEFT, THAW_RIGHT,
+                                        THAW_LEFT, THAW_LEFT, THAW_RIGHT};
     const thaw_json *rows = thaw_json_find(page->summary, "comparisons");
     thaw_table table = {0};
     if (thaw_json_count(rows) == 0) {
@@ -106,17 +105,29 @@ static void add_steps(ladder_page *page)
         thaw_str why = {0};
         ladder_add_reasons(&why, page->summary, row);
         thaw_table_cell(&table, ladder_text(row, "b"));
-        thaw_table_cell(&table, ladder_text(row, "a"));
-        difference_cell(&table, row);
         badge_cell(&table, ladder_text(row, "verdict"));
-        p_cell(&table, ladder_number(row, "p_adjusted"));
+        difference_cell(&table, row);
+        thaw_table_cell(&table, ladder_text(row, "a"));
         thaw_table_cell(&table, thaw_str_c(&why));
+        p_cell(&table, ladder_number(row, "p_adjusted"));
         thaw_str_clear(&why);
     }
     thaw_html_heading(&page->html, "Does going deeper pay?");
     ladder_table(page, &table,
                  "Each deeper rung against the best simpler one, on the same gate samples: paired "
                  "bootstrap over samples and seeds, p corrected for the number of rungs (Holm).");
+}
+
+static void add_not_run(ladder_page *page)
+{
+    thaw_str names = {0};
+    for (LADDER_EACH(name, page->summary, "not_run")) {
+        thaw_str_add(&names, names.length > 0 ? ", " : "");
+        ladder_add_code(&names, ladder_text(name, ""));
+    }
+    if (names.length > 0)
+        ladder_paragraph(page, "The climb stopped before %s.", thaw_str_c(&names));
+    thaw_str_clear(&names);
 }
 
 static void add_second_opinion(ladder_page *page)
@@ -136,8 +147,8 @@ static void add_second_opinion(ladder_page *page)
 
 static void add_transfer(ladder_page *page)
 {
-    static const char *const titles[] = {"rung", "gain, points", "verdict", "slices worse"};
-    static const thaw_align aligns[] = {THAW_LEFT, THAW_RIGHT, THAW_LEFT, THAW_LEFT};
+    static const char *const titles[] = {"rung", "verdict", "gain, points", "slices worse"};
+    static const thaw_align aligns[] = {THAW_LEFT, THAW_LEFT, THAW_RIGHT, THAW_LEFT};
     const thaw_json *rows = thaw_json_find(page->summary, "transfer_comparisons");
     thaw_table table = {0};
     if (thaw_json_count(rows) == 0)
@@ -151,8 +162,8 @@ static void add_transfer(ladder_page *page)
                                 ladder_text(slice, "name"));
         }
         thaw_table_cell(&table, ladder_text(row, "b"));
-        difference_cell(&table, row);
         badge_cell(&table, ladder_text(row, "transfer_verdict"));
+        difference_cell(&table, row);
         if (worse.length > 0)
             thaw_table_badge(&table, THAW_TONE_BAD, thaw_str_c(&worse));
         else
@@ -169,6 +180,7 @@ void ladder_page_ladder(ladder_page *page)
     thaw_html_section(&page->html, "Ladder");
     add_chart(page);
     add_steps(page);
+    add_not_run(page);
     add_second_opinion(page);
     add_transfer(page);
 }

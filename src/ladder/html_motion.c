@@ -1,7 +1,7 @@
+#include "ladder/html_impl.h"
+
 #include <math.h>
 #include <string.h>
-
-#include "ladder/html_impl.h"
 
 /* What moved: weights by block, features, and the gap between train and val. */
 
@@ -34,6 +34,19 @@ static bool moved_weights(const thaw_json *rung)
            thaw_json_count(thaw_json_find(rung, "drift.blocks")) > 0;
 }
 
+static void add_unmoved(const ladder_page *page, thaw_str *out)
+{
+    const char *between = " No block was trained in ";
+    for (int64_t i = 0; i < page->count; i++) {
+        if (moved_weights(page->rungs[i]) || ladder_is_kind(page->rungs[i], "scratch"))
+            continue;
+        thaw_str_add(out, between);
+        ladder_add_code(out, page->names[i]);
+        between = ", ";
+    }
+    thaw_str_add(out, between[0] == ',' ? "." : "");
+}
+
 static thaw_status block_chart(ladder_page *page, const thaw_json *blocks)
 {
     const char *names[PAGE_RUNGS];
@@ -42,6 +55,7 @@ static thaw_status block_chart(ladder_page *page, const thaw_json *blocks)
     int64_t row = 0;
     const char **labels = NULL;
     double *values = NULL;
+    thaw_str caption = {0};
     thaw_status status;
     const int64_t count = thaw_json_count(blocks);
     THAW_TRY_TO(thaw_alloc(&labels, count, sizeof *labels));
@@ -60,20 +74,21 @@ static thaw_status block_chart(ladder_page *page, const thaw_json *blocks)
         row++;
     }
     /* With one series, colours are those of the rows. */
-    const thaw_bar_chart chart = {
-        .chart = {.title = "How far each block of the backbone moved",
-                  .axis_label = "change of its weights, share of their norm",
-                  .unit = THAW_UNIT_PERCENT},
-        .count = count,
-        .series_count = moved,
-        .labels = labels,
-        .series_names = names,
-        .values = values,
-        .colours = moved > 1 ? colours : NULL};
-    thaw_html_bar(&page->html, &chart,
-                  "`‖w − w0‖ / ‖w0‖`, mean of the seeds; a block that stayed frozen is at 0%.");
+    const thaw_bar_chart chart = {.chart = {.title = "How far each block of the backbone moved",
+                                            .axis_label = "change of its weights",
+                                            .unit = THAW_UNIT_PERCENT},
+                                  .count = count,
+                                  .series_count = moved,
+                                  .labels = labels,
+                                  .series_names = names,
+                                  .values = values,
+                                  .colours = moved > 1 ? colours : NULL};
+    thaw_str_add(&caption, "`‖w − w0‖ / ‖w0‖`, mean of the seeds; a frozen block stays at 0%.");
+    add_unmoved(page, &caption);
+    thaw_html_bar(&page->html, &chart, thaw_str_c(&caption));
     status = THAW_OK;
 done:
+    thaw_str_clear(&caption);
     thaw_free(&values);
     thaw_free(&labels);
     return status;

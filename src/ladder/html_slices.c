@@ -1,7 +1,9 @@
+#include "ladder/html_impl.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "ladder/html_impl.h"
+#define FAILING "\xe2\x96\xbc" /* a black triangle that points down */
 
 /* Slices: where accuracy is low, and where reuse helps or harms. */
 
@@ -15,7 +17,7 @@ static void slice_heads(const ladder_page *page, thaw_table *table)
                     i == page->chosen ? " (chosen)" : "");
         thaw_table_column(table, title, THAW_RIGHT);
     }
-    thaw_table_column(table, "chosen against scratch", THAW_LEFT);
+    thaw_table_column(table, "chosen vs scratch", THAW_LEFT);
 }
 
 /* A slice has the words of a depth verdict; against scratch they mean this. */
@@ -28,10 +30,11 @@ static const char *transfer_word(const char *verdict)
 
 static void accuracy_cell(thaw_table *table, const thaw_json *slice)
 {
+    const bool failing = thaw_json_bool_or(slice, "failing", false);
     thaw_str words = {0};
+    thaw_str_add(&words, failing ? FAILING " " : "");
     ladder_add_share(&words, ladder_number(slice, "accuracy"));
-    if (thaw_json_bool_or(slice, "failing", false)) {
-        thaw_str_add(&words, " failing");
+    if (failing) {
         thaw_table_badge(table, THAW_TONE_BAD, thaw_str_c(&words));
     } else {
         thaw_table_cell(table, thaw_str_c(&words));
@@ -58,10 +61,11 @@ static void slice_table(ladder_page *page, const thaw_json *slices)
     }
     thaw_copy(caption, sizeof caption, "Accuracy on gate, mean of the seeds.");
     if (floor > 0)
-        thaw_format(caption, sizeof caption,
-                    "Accuracy on gate, mean of the seeds. Failing: even the top of the interval is "
-                    "below the floor of %g%%.",
-                    100 * floor);
+        thaw_format(
+            caption, sizeof caption,
+            "Accuracy on gate, mean of the seeds. %s failing: even the top of the interval is "
+            "below the floor of %g%%.",
+            FAILING, 100 * floor);
     ladder_table(page, &table, caption);
 }
 

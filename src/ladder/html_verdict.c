@@ -1,7 +1,8 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/html_impl.h"
+
+#include <math.h>
+
+#define SLICES_NAMED 5 /* of those that a warning is about */
 
 /* The answer: what to use, how good it is, what it costs, and what to be careful about. */
 
@@ -25,7 +26,7 @@ static const thaw_json *deciding_step(const ladder_page *page)
     return best;
 }
 
-/* "peft beats it clearly by ...", "partial:1 (inconclusive) and full (equivalent) bring no clear gain." */
+/* "It gains ... over frozen. Deeper rungs bring no clear gain over it: full equivalent." */
 static void add_steps(const ladder_page *page, thaw_str *out)
 {
     const char *name = page->names[page->chosen];
@@ -49,6 +50,7 @@ static void add_steps(const ladder_page *page, thaw_str *out)
 static void add_answer(ladder_page *page)
 {
     const thaw_json *s = page->summary;
+    const thaw_json *test = ladder_find_test(s, page->names[page->chosen]);
     thaw_str badge = {0};
     thaw_str words = {0};
     thaw_str_printf(&badge, "use %s", page->names[page->chosen]);
@@ -56,7 +58,13 @@ static void add_answer(ladder_page *page)
     thaw_markdown_escape(&words, ladder_text(chosen_of(page), "trains"));
     thaw_str_add(&words, ": **");
     ladder_add_accuracy(&words, chosen_of(page), "gate.");
-    thaw_str_add(&words, "** right on gate.");
+    thaw_str_add(&words, "** right on gate");
+    if (test != NULL) {
+        thaw_str_add(&words, ", **");
+        ladder_add_accuracy(&words, test, "");
+        thaw_str_add(&words, "** on test");
+    }
+    thaw_str_add(&words, ".");
     add_steps(page, &words);
     thaw_html_callout(&page->html, ladder_verdict_tone(ladder_text(s, "transfer.verdict")),
                       thaw_str_c(&badge), thaw_str_c(&words));
@@ -76,30 +84,22 @@ static void tile_chosen(ladder_page *page)
     thaw_str_clear(&detail);
 }
 
-static void add_level(const ladder_page *page, thaw_str *out)
+static void tile_accuracy(ladder_page *page)
 {
     const double level = ladder_number(page->summary, "design.confidence");
-    if (isfinite(level))
-        thaw_str_printf(out, "%g%% interval ", 100 * level);
-}
-
-static void tile_accuracy(ladder_page *page, const char *label, const thaw_json *row,
-                          const char *prefix, const char *samples)
-{
-    char path[3][64];
-    static const char *const keys[] = {"accuracy", "low", "high"};
+    const thaw_json *gate = thaw_json_find(chosen_of(page), "gate");
+    const double low = ladder_number(gate, "low");
+    const double high = ladder_number(gate, "high");
     thaw_str value = {0};
     thaw_str detail = {0};
-    for (int i = 0; i < 3; i++)
-        thaw_format(path[i], sizeof path[i], "%s%s", prefix, keys[i]);
-    ladder_add_share(&value, ladder_number(row, path[0]));
-    add_level(page, &detail);
-    if (isfinite(ladder_number(row, path[1])) && isfinite(ladder_number(row, path[2])))
-        thaw_str_printf(&detail, "%.1f to %.1f, ", 100 * ladder_number(row, path[1]),
-                        100 * ladder_number(row, path[2]));
+    ladder_add_share(&value, ladder_number(gate, "accuracy"));
+    if (isfinite(level))
+        thaw_str_printf(&detail, "%g%% interval ", 100 * level);
+    if (isfinite(low) && isfinite(high))
+        thaw_str_printf(&detail, "%.1f to %.1f, ", 100 * low, 100 * high);
     thaw_str_printf(&detail, "%lld samples",
-                    (long long)thaw_json_int_or(page->summary, samples, 0));
-    ladder_tile(page, label, &value, &detail, THAW_TONE_NONE);
+                    (long long)thaw_json_int_or(page->summary, "design.gate_samples", 0));
+    ladder_tile(page, "Right on gate", &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
 }
@@ -113,10 +113,11 @@ static void tile_difference(ladder_page *page, const char *label, const thaw_jso
     const double low = ladder_number(row, "low");
     const double high = ladder_number(row, "high");
     thaw_unit_format(ladder_number(row, "delta"), THAW_UNIT_POINTS, words, sizeof words);
-    thaw_str_printf(&value, "%s points", words);
-    thaw_str_add(&detail, verdict);
+    thaw_str_add(&value, words);
+    thaw_str_add(&detail, "points");
     if (isfinite(low) && isfinite(high))
         thaw_str_printf(&detail, ", %+.1f to %+.1f", 100 * low, 100 * high);
+    thaw_str_printf(&detail, ": %s", verdict);
     ladder_tile(page, label, &value, &detail, ladder_verdict_tone(verdict));
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
@@ -131,7 +132,7 @@ static void tile_step(ladder_page *page)
     if (ladder_is(step, "b", page->names[page->chosen]))
         thaw_format(label, sizeof label, "Gain over %s", ladder_text(step, "a"));
     else
-        thaw_format(label, sizeof label, "%s instead would change", ladder_text(step, "b"));
+        thaw_format(label, sizeof label, "%s would gain", ladder_text(step, "b"));
     tile_difference(page, label, step, ladder_text(step, "verdict"));
 }
 
@@ -165,7 +166,7 @@ static void tile_cost(ladder_page *page)
                      one, sizeof one);
     thaw_unit_format(all, THAW_UNIT_SECONDS, every, sizeof every);
     thaw_str_add(&value, one);
-    thaw_str_printf(&detail, "of one core for one run; the whole ladder took %s", every);
+    thaw_str_printf(&detail, "core time of one run; the whole ladder %s", every);
     ladder_tile(page, "Cost", &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
@@ -174,11 +175,8 @@ static void tile_cost(ladder_page *page)
 static void add_tiles(ladder_page *page)
 {
     const thaw_json *s = page->summary;
-    const thaw_json *test = ladder_find_test(s, page->names[page->chosen]);
     tile_chosen(page);
-    tile_accuracy(page, "Right on gate", chosen_of(page), "gate.", "design.gate_samples");
-    if (test != NULL)
-        tile_accuracy(page, "Right on test, opened once", test, "", "test.samples");
+    tile_accuracy(page);
     tile_step(page);
     if (ladder_text(s, "transfer.verdict")[0] != '\0')
         tile_difference(page, "Gain over scratch", thaw_json_find(s, "transfer"),
@@ -187,33 +185,57 @@ static void add_tiles(ladder_page *page)
     tile_cost(page);
 }
 
+/* "`Shirt` -5.0 points [95% ...], `Bag` ... and 3 more" */
+static void add_slice(thaw_str *out, int64_t *count, const thaw_json *slice, bool failing)
+{
+    if (++*count > SLICES_NAMED)
+        return;
+    thaw_str_add(out, *count > 1 ? ", " : "");
+    ladder_add_code(out, ladder_text(slice, "name"));
+    thaw_str_add(out, " ");
+    if (failing)
+        ladder_add_accuracy(out, slice, "");
+    else
+        thaw_str_add(out, ladder_text(slice, "text"));
+}
+
+static void warn_of_slices(ladder_page *page, const char *badge, const char *what,
+                           const thaw_str *list, int64_t count)
+{
+    thaw_str words = {0};
+    if (count == 0)
+        return;
+    thaw_str_printf(&words, "%s: %s", what, thaw_str_c(list));
+    if (count > SLICES_NAMED)
+        thaw_str_printf(&words, " and %lld more", (long long)(count - SLICES_NAMED));
+    thaw_str_add(&words, ".");
+    thaw_html_callout(&page->html, THAW_TONE_BAD, badge, thaw_str_c(&words));
+    thaw_str_clear(&words);
+}
+
 static void warn_slices(ladder_page *page)
 {
-    const char *name = page->names[page->chosen];
+    const thaw_json *transfer = ladder_find_transfer(page->summary, page->names[page->chosen]);
     const double floor = ladder_number(page->summary, "slice_floor");
-    for (LADDER_EACH(slice, ladder_find_transfer(page->summary, name), "slices")) {
-        thaw_str words = {0};
-        if (!ladder_is(slice, "verdict", "worse"))
-            continue;
-        thaw_str_add(&words, "On slice ");
-        ladder_add_code(&words, ladder_text(slice, "name"));
-        thaw_str_printf(&words, " the chosen rung is worse than scratch: %s.",
-                        ladder_text(slice, "text"));
-        thaw_html_callout(&page->html, THAW_TONE_BAD, "negative transfer", thaw_str_c(&words));
-        thaw_str_clear(&words);
+    char below[100];
+    int64_t worse = 0;
+    int64_t failing = 0;
+    thaw_str worse_list = {0};
+    thaw_str failing_list = {0};
+    for (LADDER_EACH(slice, transfer, "slices")) {
+        if (ladder_is(slice, "verdict", "worse"))
+            add_slice(&worse_list, &worse, slice, false);
     }
     for (LADDER_EACH(slice, chosen_of(page), "slices")) {
-        thaw_str words = {0};
-        if (!thaw_json_bool_or(slice, "failing", false))
-            continue;
-        thaw_str_add(&words, "Slice ");
-        ladder_add_code(&words, ladder_text(slice, "name"));
-        thaw_str_add(&words, " stays at ");
-        ladder_add_accuracy(&words, slice, "");
-        thaw_str_printf(&words, ", below the floor of %g%%.", 100 * floor);
-        thaw_html_callout(&page->html, THAW_TONE_BAD, "failing slice", thaw_str_c(&words));
-        thaw_str_clear(&words);
+        if (thaw_json_bool_or(slice, "failing", false))
+            add_slice(&failing_list, &failing, slice, true);
     }
+    thaw_format(below, sizeof below, "Surely below the floor of %g%%", 100 * floor);
+    warn_of_slices(page, "negative transfer", "Surely worse than scratch", &worse_list, worse);
+    warn_of_slices(page, failing == 1 ? "failing slice" : "failing slices", below, &failing_list,
+                   failing);
+    thaw_str_clear(&failing_list);
+    thaw_str_clear(&worse_list);
 }
 
 static void warn_rates(ladder_page *page)

@@ -1,6 +1,6 @@
-#include <string.h>
-
 #include "ladder/html_impl.h"
+
+#include <string.h>
 
 /* Small helpers of the report's sections. */
 

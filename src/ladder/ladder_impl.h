@@ -48,6 +48,8 @@ typedef struct ladder {
 } ladder;
 
 /* trials.c */
+/* The rates that a rung of this kind tries. */
+const thaw_doubles *ladder_candidates(const thaw_config *config, thaw_rung_kind kind);
 THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group,
                                            int64_t index);
 /* judge.c */

@@ -1,7 +1,6 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/note_impl.h"
+
+#include <math.h>
 
 /* The transfer note in Markdown, from summary.json alone: no sentence without a recorded figure. */
 
@@ -79,7 +78,7 @@ static void write_gate_limits(const thaw_json *s, thaw_str *out)
                     100 * ladder_number(s, "design.power"), ladder_number(s, "design.alpha"),
                     (long long)thaw_json_int_or(s, "design.comparisons", 0));
     for (LADDER_EACH(row, list, ""))
-        thaw_str_printf(out, "- a gain of %.1f points, when %.0f%% of the predictions change;\n",
+        thaw_str_printf(out, "- a gain of %.1f points, when %.0f%% of the predictions change\n",
                         100 * ladder_number(row, "difference"),
                         100 * ladder_number(row, "discordance"));
     thaw_str_add(out, "\nSmaller gains may exist unseen.\n\n");
@@ -182,9 +181,9 @@ static void write_depth(const thaw_json *s, thaw_str *out)
     write_frozen(ladder_find_chosen(s), out);
     thaw_str_add(out, "## Why this depth\n\n");
     for (LADDER_EACH(row, s, "comparisons")) {
-        thaw_str_printf(out, "- `%s` against `%s`: **%s**, %s, Holm-adjusted p %.3g. ",
+        thaw_str_printf(out, "- `%s` against `%s`: **%s**, Holm-adjusted p %.3g. ",
                         ladder_text(row, "b"), ladder_text(row, "a"), ladder_text(row, "verdict"),
-                        ladder_text(row, "text"), thaw_json_double_or(row, "p_adjusted", 1));
+                        thaw_json_double_or(row, "p_adjusted", 1));
         thaw_markdown_escape(out, ladder_text(row, "explanation"));
         thaw_str_add(out, "\n");
     }

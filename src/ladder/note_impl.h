@@ -34,7 +34,7 @@ void ladder_add_share(thaw_str *out, double share);    /* 84.2% */
 /* "84.2% [83.1, 85.3]" of the row's accuracy, low and high, each key preceded by `prefix`. */
 void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix);
 void ladder_add_difference(thaw_str *out, const thaw_json *row); /* "+1.2 [-0.3, +2.7]" */
-void ladder_add_count(thaw_str *out, const thaw_json *json, const char *path);
+void ladder_add_points(thaw_str *out, double share); /* "2 points": a threshold, without a sign */
 /* "interval reaches zero, gain below 1 point": why a comparison got its verdict, in few words. */
 void ladder_add_reasons(thaw_str *out, const thaw_json *summary, const thaw_json *row);
 /* Why nobody should trust these rates, or nothing: "no reason is recorded". */

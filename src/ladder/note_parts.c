@@ -1,7 +1,6 @@
-#include <math.h>
-#include <string.h>
-
 #include "ladder/note_impl.h"
+
+#include <math.h>
 
 /* Parts of the transfer note, each from its own rows of summary.json. */
 
@@ -214,22 +213,45 @@ static void write_needed(const thaw_json *s, const thaw_json *row, thaw_str *out
                         (long long)have, effect);
 }
 
+static void write_failing(const thaw_json *s, double floor, thaw_str *out)
+{
+    const char *between = ", as these do now: ";
+    thaw_str_printf(out, "- A slice that stays surely below %g%% at the chosen depth", 100 * floor);
+    for (LADDER_EACH(slice, ladder_find_chosen(s), "slices")) {
+        if (!thaw_json_bool_or(slice, "failing", false))
+            continue;
+        thaw_str_add(out, between);
+        ladder_add_code(out, ladder_text(slice, "name"));
+        between = ", ";
+    }
+    thaw_str_add(out, ".\n");
+}
+
 void ladder_note_deeper(const thaw_json *s, thaw_str *out)
 {
-    const double effect = 100 * ladder_number(s, "design.min_effect");
-    const double tolerance = 100 * ladder_number(s, "design.slice_tolerance");
+    const double effect = ladder_number(s, "design.min_effect");
+    const double tolerance = ladder_number(s, "design.slice_tolerance");
     const double floor = ladder_number(s, "slice_floor");
+    if (ladder_is_kind(ladder_find_chosen(s), "full")) {
+        thaw_str_add(out, "Nothing: the chosen rung trains everything.\n");
+        return;
+    }
     thaw_str_add(out, "- A deeper rung whose whole interval lies above zero");
-    if (isfinite(effect))
-        thaw_str_printf(out, " and which gains at least %.3g points on gate", effect);
+    if (isfinite(effect)) {
+        thaw_str_add(out, " and which gains at least ");
+        ladder_add_points(out, effect);
+        thaw_str_add(out, " on gate");
+    }
     thaw_str_add(out, ", in most seeds, without a slice that surely loses");
-    if (isfinite(tolerance))
-        thaw_str_printf(out, " more than %.3g points", tolerance);
+    if (isfinite(tolerance)) {
+        thaw_str_add(out, " more than ");
+        ladder_add_points(out, tolerance);
+    }
     thaw_str_add(out, ".\n");
     for (LADDER_EACH(row, s, "comparisons"))
         write_needed(s, row, out);
     if (floor > 0)
-        thaw_str_printf(out, "- A slice that stays below %g%% at the chosen depth.\n", 100 * floor);
+        write_failing(s, floor, out);
 }
 
 void ladder_note_untried(const thaw_json *s, thaw_str *out)

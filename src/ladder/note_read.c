@@ -140,13 +140,10 @@ void ladder_add_difference(thaw_str *out, const thaw_json *row)
     thaw_str_add(out, "]");
 }
 
-void ladder_add_count(thaw_str *out, const thaw_json *json, const char *path)
+void ladder_add_points(thaw_str *out, double share)
 {
-    const double value = ladder_number(json, path);
-    if (isfinite(value))
-        thaw_str_printf(out, "%.0f", value);
-    else
-        add_unit(out, NAN, THAW_UNIT_COUNT);
+    const double points = 100 * share;
+    thaw_str_printf(out, "%.3g point%s", points, fabs(points - 1) < 1e-9 ? "" : "s");
 }
 
 static bool has_reason(const thaw_json *row, thaw_reason reason)
@@ -174,9 +171,10 @@ static void add_failures(thaw_str *out, const thaw_json *summary, const thaw_jso
     else if (has_reason(row, THAW_REASON_P_LARGE))
         thaw_str_printf(out, "%sadjusted p above %g", out->length > start ? ", " : "",
                         ladder_number(summary, "design.alpha"));
-    if (has_reason(row, THAW_REASON_EFFECT_SMALL))
-        thaw_str_printf(out, "%sgain below %.3g points", out->length > start ? ", " : "",
-                        100 * ladder_number(summary, "design.min_effect"));
+    if (has_reason(row, THAW_REASON_EFFECT_SMALL)) {
+        thaw_str_printf(out, "%sgain below ", out->length > start ? ", " : "");
+        ladder_add_points(out, ladder_number(summary, "design.min_effect"));
+    }
     if (has_reason(row, THAW_REASON_SLICE_HARMED))
         thaw_str_printf(out, "%sslice \"%s\" harmed", out->length > start ? ", " : "",
                         ladder_text(row, "worst_slice"));
@@ -209,21 +207,30 @@ void ladder_add_doubt(thaw_str *out, const thaw_json *rung)
         thaw_str_add(out, "only one rate was tried");
 }
 
+static void add_rate(thaw_str *out, const thaw_json *rung, const char *name)
+{
+    char path[40];
+    char number[THAW_NUMBER];
+    thaw_format(path, sizeof path, "rates.%s", name);
+    const double rate = ladder_number(rung, path);
+    thaw_number(rate, number);
+    thaw_str_printf(out, "%s%s %s", out->length > 0 ? ", " : "", name,
+                    isfinite(rate) ? number : "not recorded");
+}
+
 void ladder_add_rates(thaw_str *out, const thaw_json *rung)
 {
-    char number[THAW_NUMBER];
     const bool deep = ladder_is_kind(rung, "partial") || ladder_is_kind(rung, "full") ||
                       ladder_is_kind(rung, "scratch");
-    const char *other = ladder_is_kind(rung, "peft") ? "adapter" : deep ? "backbone" : NULL;
-    thaw_number(ladder_number(rung, "rates.head"), number);
-    thaw_str_printf(out, "head %s", number);
-    if (other != NULL) {
-        char path[40];
-        thaw_format(path, sizeof path, "rates.%s", other);
-        thaw_number(ladder_number(rung, path), number);
-        thaw_str_printf(out, ", %s %s", other, number);
-    }
     const double decay = ladder_number(rung, "rates.layer_decay");
+    thaw_str words = {0};
+    add_rate(&words, rung, "head");
+    if (ladder_is_kind(rung, "peft"))
+        add_rate(&words, rung, "adapter");
+    if (deep)
+        add_rate(&words, rung, "backbone");
     if (deep && isfinite(decay) && decay != 1)
-        thaw_str_printf(out, ", each block nearer the input times %g", decay);
+        thaw_str_printf(&words, ", each block nearer the input times %g", decay);
+    thaw_str_add(out, thaw_str_c(&words));
+    thaw_str_clear(&words);
 }

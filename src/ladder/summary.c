@@ -91,16 +91,13 @@ static double mean_of(const ladder *l, const ladder_rung *r, const char *path)
 
 static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *out)
 {
+    const thaw_doubles *tried = ladder_candidates(l->config, r->rung.kind);
     thaw_json *list = thaw_json_set_array(out, "candidates");
     for (int64_t i = 0; i < r->candidates; i++) {
         const ladder_trial *t = &r->search[i];
         thaw_json *row = thaw_json_add_object(list);
-        const char *rate = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN
-                               ? "rates.head"
-                           : r->rung.kind == THAW_RUNG_PEFT ? "rates.adapter"
-                                                            : "rates.backbone";
         thaw_json_set_bool(row, "diverged", t->diverged);
-        thaw_json_set_double(row, "rate", thaw_json_double_or(t->summary, rate, NAN));
+        thaw_json_set_double(row, "rate", tried->items[i]);
         thaw_json_set_double(row, "val.accuracy",
                              thaw_json_double_or(t->summary, "val.accuracy", NAN));
         thaw_json_set_double(row, "val.loss", thaw_json_double_or(t->summary, "val.loss", NAN));
@@ -115,7 +112,6 @@ static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *ou
     thaw_json_set_double(rates, "adapter", r->rates.adapter < 0 ? r->rates.head : r->rates.adapter);
     thaw_json_set_double(rates, "layer_decay", r->rates.layer_decay);
     thaw_json_set_string(rates, "reason", r->reason_text);
-    (void)l;
 }
 
 static void describe_seeds(const ladder *l, const ladder_rung *r, thaw_json *out)

@@ -5,7 +5,7 @@
 
 /* Trials: their configs, their directories, where they run, what came out. */
 
-static const thaw_doubles *candidates_of(const thaw_config *config, thaw_rung_kind kind)
+const thaw_doubles *ladder_candidates(const thaw_config *config, thaw_rung_kind kind)
 {
     const thaw_ladder_config *l = &config->ladder;
     switch (kind) {
@@ -48,7 +48,7 @@ static const ladder_rung *frozen_rung(const ladder *l)
 
 static thaw_rates rates_of(const ladder *l, ladder_rung *r, int64_t candidate)
 {
-    const double rate = candidates_of(l->config, r->rung.kind)->items[candidate];
+    const double rate = ladder_candidates(l->config, r->rung.kind)->items[candidate];
     const ladder_rung *frozen = frozen_rung(l);
     thaw_rates rates = l->config->rates;
     const char *what = "head";
@@ -190,7 +190,7 @@ static int64_t choose(const ladder_trial *trials, int64_t count)
 
 static thaw_status allocate(ladder *l, ladder_rung *r)
 {
-    r->candidates = candidates_of(l->config, r->rung.kind)->count;
+    r->candidates = ladder_candidates(l->config, r->rung.kind)->count;
     THAW_TRY(thaw_alloc(&r->search, r->candidates, sizeof *r->search));
     THAW_TRY(thaw_alloc(&r->seeds, l->S, sizeof *r->seeds));
     for (int64_t i = 0; i < r->candidates; i++) {

@@ -251,14 +251,24 @@ void thaw_csv_end(thaw_str *out)
     thaw_str_add(out, "\n");
 }
 
+/* A bracket alone is text, as in an interval; it takes "](", "][" or "]:" to make a link of it. */
+static bool opens_link(const char *at)
+{
+    for (const char *end = strchr(at, ']'); end != NULL; end = strchr(end + 1, ']')) {
+        if (end[1] == '(' || end[1] == '[' || end[1] == ':')
+            return true;
+    }
+    return false;
+}
+
 /* Only what would be read as markup: underscores inside words and lone signs stay readable in the source. */
 void thaw_markdown_escape(thaw_str *out, const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {
         if (*at == '\n' || *at == '\r')
             thaw_str_add(out, " ");
-        else if (strchr("\\`*|<[]", *at) != NULL || (*at == '_' && at == text) ||
-                 (at == text && strchr("#>", *at) != NULL))
+        else if (strchr("\\`*|<", *at) != NULL || (*at == '_' && at == text) ||
+                 (*at == '[' && opens_link(at)) || (at == text && strchr("#>", *at) != NULL))
             thaw_str_printf(out, "\\%c", *at);
         else
             thaw_str_add_bytes(out, at, 1);

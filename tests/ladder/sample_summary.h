@@ -111,7 +111,7 @@ static void sample_search(thaw_json *rung, int r)
     for (int k = 0; k < 3; k++) {
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_bool(row, "diverged", isnan(accuracy[r][k]));
-        thaw_json_set_double(row, "rate", isnan(accuracy[r][k]) ? NAN : rates[r][k]);
+        thaw_json_set_double(row, "rate", rates[r][k]);
         thaw_json_set_double(row, "val.accuracy", accuracy[r][k]);
     }
     thaw_json_set_int(rung, "chosen_candidate", chosen);
@@ -265,9 +265,12 @@ static void sample_step(thaw_json *list, int a, int b, double delta, double half
     thaw_json_set_double(row, "p_adjusted", p);
     thaw_json_set_string(row, "verdict", verdict);
     thaw_json_set_strings(row, "reasons", reasons, count);
-    thaw_json_set_string(row, "explanation",
-                         "The interval says so (1000 samples, 3 seeds). 1 of 7 slices have fewer "
-                         "than 30 samples.");
+    char words[200];
+    snprintf(words, sizeof words,
+             "The whole interval lies below zero: %s (1000 samples, 3 seeds). 1 of 7 slices have "
+             "fewer than 30 samples.",
+             thaw_json_string_or(row, "text", ""));
+    thaw_json_set_string(row, "explanation", words);
     thaw_json_set_string(row, "worst_slice", sample_slices[1]);
     thaw_json_set_int(row, "samples_needed", b == 3 ? 3120 : 700);
     thaw_json_set_double(row, "samples_needed_effect", fmax(delta, 0.02));

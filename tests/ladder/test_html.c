@@ -53,7 +53,7 @@ static void check_tags(const char *page)
                 depth--;
             } else if (end[-1] != '/' && !is_void(name)) {
                 assert_true(depth < DEPTH);
-                strcpy(open[depth++], name);
+                thaw_copy(open[depth++], sizeof open[0], name);
             }
         }
         at = end;
@@ -188,26 +188,29 @@ static void test_page(void **state)
 
 static void test_findings(void **state)
 {
-    static const char *const words[] = {"use peft",
-                                        "85.9%",
-                                        "+3.5 points",
-                                        "deeper rungs bring no clear gain",
-                                        "inconclusive",
-                                        "worse",
-                                        "negative transfer",
-                                        "failing slice",
-                                        "58.0% failing",
-                                        "interval reaches zero, gain below 1 points",
-                                        "peft minus frozen",
-                                        "fewer errors",
-                                        "all-reduced in each step",
-                                        "chosen, at the edge",
-                                        "diverged",
-                                        "3120",
-                                        "<code>full-lr1-seed2</code>, <code>full-lr1-seed3</code>",
-                                        "core time of one run",
-                                        "0.913",
-                                        "another draw of the training and validation samples"};
+    static const char *const words[] = {
+        "use peft",
+        "85.9%",
+        "+3.5",
+        "85.2% [84.1, 86.3]",
+        "deeper rungs bring no clear gain",
+        "inconclusive",
+        "worse",
+        "negative transfer",
+        "failing slices",
+        "\xe2\x96\xbc 58.0%",
+        "interval reaches zero, gain below 1 point",
+        "peft minus frozen",
+        "fewer errors",
+        "all-reduced in each step",
+        "chosen, at the edge",
+        "0.3: diverged",
+        "3120",
+        "<code>full-lr1-seed2</code>, <code>full-lr1-seed3</code>",
+        "core time of one run",
+        "no block was trained in <code>frozen</code>, <code>peft</code>.",
+        "0.913",
+        "another draw of the training and validation samples"};
     (void)state;
     thaw_json *summary = sample_summary();
     thaw_str page = {0};

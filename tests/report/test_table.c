@@ -88,7 +88,10 @@ static void test_markdown_escape(void **state)
     (void)state;
     thaw_str out = {0};
     thaw_markdown_escape(&out, "# a*b_c|d<e`f\ng [x]");
-    assert_string_equal(out.data, "\\# a\\*b_c\\|d\\<e\\`f g \\[x\\]");
+    assert_string_equal(out.data, "\\# a\\*b_c\\|d\\<e\\`f g [x]");
+    thaw_str_reset(&out);
+    thaw_markdown_escape(&out, "+1 [0, 2], [[a]](b)");
+    assert_string_equal(out.data, "+1 \\[0, 2], \\[\\[a]](b)");
     thaw_str_clear(&out);
 }
 

@@ -14,6 +14,8 @@ static size_t gather(const kern_isa *isa, const conv_gather *g, const float *in,
 static size_t gather_weights(const kern_isa *isa, const conv_gather *g, const float *x,
                              const float *dy, float *dw, void *workspace)
 {
+    if (g->B == 0)
+        return 0;
     return conv_winograd_fits(g) ? conv_winograd_weights(isa, g, x, dy, dw, workspace)
                                  : conv_weights_run(isa, g, x, dy, dw, workspace);
 }

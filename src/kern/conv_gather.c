@@ -315,7 +315,7 @@ static void run_piece(const gather_plan *p, const piece *part, const float *in, 
         int vectors = conv_block_vectors(p->isa, g->out_channels - channel);
         block = vectors * p->isa->lanes;
         if (w_to_pack)
-            conv_pack_weights(g, p->slot_kw, channel, block, w_to_pack,
+            conv_pack_weights(p->isa, g, p->slot_kw, channel, block, w_to_pack,
                               p->packed + channel * g->h.taps * g->w.taps * g->in_channels);
         if (p->deep)
             deep_block(p, part, channel, vectors, bias, out, accumulate);

@@ -34,6 +34,8 @@ void conv_source_range(const conv_axis *axis, int64_t from, int64_t to, int64_t 
 /* Whether any output uses the tap. */
 bool conv_tap_used(const conv_axis *axis, int64_t k);
 
+int64_t conv_taps_used(const conv_gather *g);
+
 conv_gather conv_forward_gather(const thaw_conv2d *s);
 conv_gather conv_backward_gather(const thaw_conv2d *s);
 
@@ -87,8 +89,8 @@ size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const fl
                              const float *dy, float *dw, void *workspace);
 
 /* Weights of output channels [first, first + width) as [kh][slot][in channel][width], zero beyond out_channels; kw_of_slot
- * gives the order of the columns. Taps that no output uses are left out (their place stays as it is). */
-void conv_pack_weights(const conv_gather *g, const int64_t *kw_of_slot, int64_t first,
-                       int64_t width, const float *w, float *packed);
+ * gives the order of the columns. Taps that no output uses may be left as they are. */
+void conv_pack_weights(const kern_isa *isa, const conv_gather *g, const int64_t *kw_of_slot,
+                       int64_t first, int64_t width, const float *w, float *packed);
 
 #endif

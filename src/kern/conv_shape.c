@@ -36,6 +36,17 @@ bool conv_tap_used(const conv_axis *axis, int64_t k)
     return false;
 }
 
+int64_t conv_taps_used(const conv_gather *g)
+{
+    int64_t rows = 0;
+    int64_t columns = 0;
+    for (int64_t k = 0; k < g->h.taps; k++)
+        rows += conv_tap_used(&g->h, k);
+    for (int64_t k = 0; k < g->w.taps; k++)
+        columns += conv_tap_used(&g->w, k);
+    return rows * columns;
+}
+
 conv_gather conv_forward_gather(const thaw_conv2d *s)
 {
     int64_t in = s->C / s->groups;

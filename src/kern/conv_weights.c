@@ -9,13 +9,14 @@ typedef struct weights_plan {
     const kern_isa *isa;
     const conv_gather *g; /* the forward gather: x is its input, dy has the shape of its output */
     bool deep;
-    int64_t images, rows;         /* one piece of work: images x output rows */
-    int64_t border, width;        /* wide: as in the gather */
-    int64_t input_rows;           /* wide: most input rows that a piece needs */
-    int64_t pitch;                /* floats of one dy pixel: out channels rounded up */
+    bool few_taps;         /* most of the window never meets the input: those sums are left out */
+    int64_t images, rows;  /* one piece of work: images x output rows */
+    int64_t border, width; /* wide: as in the gather */
+    int64_t input_rows;    /* wide: most input rows that a piece needs */
+    int64_t pitch;         /* floats of one dy pixel: out channels rounded up */
     int64_t *a_offset, *b_offset; /* segments */
     float *x, *dy;
-    float *sum; /* (taps, in_channels, pitch) */
+    float *sum; /* (in_channels, taps, pitch): the order of dw, transposed */
 } weights_plan;
 
 static int64_t clamp(int64_t value, int64_t most)
@@ -55,6 +56,7 @@ static void make_plan(weights_plan *p, conv_scratch *scratch)
 {
     const conv_gather *g = p->g;
     choose_piece(p);
+    p->few_taps = 2 * conv_taps_used(g) <= g->h.taps * g->w.taps;
     int64_t S = g->h.count * g->w.count;
     int64_t segments = p->deep ? S : p->images * p->rows;
     p->a_offset = conv_take(scratch, segments, sizeof(int64_t));
@@ -152,12 +154,18 @@ static void add_tap(const weights_plan *p, const kern_tile_run *run, float *sum)
             int64_t first = conv_part(g->in_channels, tiles, t);
             int64_t rows = conv_part(g->in_channels, tiles, t + 1) - first;
             p->isa->unit[vectors - 1][rows](run, p->x + first, p->dy + channel,
-                                            sum + first * p->pitch + channel);
+                                            sum + first * run->c_stride + channel);
         }
     }
 }
 
-static void run_piece(const weights_plan *p, const piece *part, const float *x, const float *dy)
+static bool tap_wanted(const weights_plan *p, int64_t kh, int64_t kw)
+{
+    return !p->few_taps || (conv_tap_used(&p->g->h, kh) && conv_tap_used(&p->g->w, kw));
+}
+
+static void run_piece(const weights_plan *p, const piece *part, const float *x, const float *dy,
+                      bool first)
 {
     const conv_gather *g = p->g;
     if (p->deep) {
@@ -177,25 +185,40 @@ static void run_piece(const weights_plan *p, const piece *part, const float *x, 
                                                      : wide_segments(p, part, kh, kw),
                                  .a_offset = p->a_offset,
                                  .b_offset = p->b_offset,
-                                 .c_stride = p->pitch,
-                                 .add = true};
-            if (run.segments > 0)
-                add_tap(p, &run, p->sum + (kh * g->w.taps + kw) * g->in_channels * p->pitch);
+                                 .c_stride = g->h.taps * g->w.taps * p->pitch,
+                                 .add = !first};
+            /* Without segments the first piece writes zeros. */
+            if (run.segments > 0 || (first && tap_wanted(p, kh, kw)))
+                add_tap(p, &run, p->sum + (kh * g->w.taps + kw) * p->pitch);
         }
+}
+
+/* One tap, in blocks: both sides are strided. */
+static void add_tap_to_gradient(const weights_plan *p, int64_t tap, float *dw)
+{
+    const conv_gather *g = p->g;
+    enum { TOGETHER = 16 };
+    int64_t taps = g->h.taps * g->w.taps;
+    for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
+        int64_t last = first + TOGETHER < g->in_channels ? first + TOGETHER : g->in_channels;
+        for (int64_t o = 0; o < g->out_channels; o++)
+            for (int64_t c = first; c < last; c++)
+                dw[o * g->weight_out + c * taps + tap] += p->sum[(c * taps + tap) * p->pitch + o];
+    }
 }
 
 static void add_to_gradient(const weights_plan *p, float *dw)
 {
     const conv_gather *g = p->g;
     int64_t taps = g->h.taps * g->w.taps;
-    for (int64_t tap = 0; tap < taps; tap++) {
-        if (!conv_tap_used(&g->h, tap / g->w.taps) || !conv_tap_used(&g->w, tap % g->w.taps))
-            continue;
-        for (int64_t c = 0; c < g->in_channels; c++)
-            for (int64_t o = 0; o < g->out_channels; o++)
-                dw[o * g->weight_out + c * g->weight_in + tap] +=
-                    p->sum[(tap * g->in_channels + c) * p->pitch + o];
+    if (!p->few_taps) {
+        p->isa->transpose_out(g->in_channels * taps, g->out_channels, p->sum, p->pitch, dw,
+                              g->weight_out, NULL, true);
+        return;
     }
+    for (int64_t tap = 0; tap < taps; tap++)
+        if (tap_wanted(p, tap / g->w.taps, tap % g->w.taps))
+            add_tap_to_gradient(p, tap, dw);
 }
 
 size_t conv_weights_run(const kern_isa *isa, const conv_gather *g, const float *x, const float *dy,
@@ -206,7 +229,6 @@ size_t conv_weights_run(const kern_isa *isa, const conv_gather *g, const float *
     make_plan(&p, &scratch);
     if (workspace == NULL)
         return scratch.used;
-    memset(p.sum, 0, (size_t)(g->h.taps * g->w.taps * g->in_channels * p.pitch) * sizeof(float));
     for (int64_t n = 0; n < g->B; n += p.images)
         for (int64_t row = 0; row < g->h.count; row += p.rows) {
             piece part = {.first_image = n,
@@ -215,7 +237,7 @@ size_t conv_weights_run(const kern_isa *isa, const conv_gather *g, const float *
             part.last_row = row + p.rows < g->h.count ? row + p.rows : g->h.count;
             conv_source_range(&g->h, part.first_row, part.last_row, &part.first_input,
                               &part.last_input);
-            run_piece(&p, &part, x, dy);
+            run_piece(&p, &part, x, dy, n == 0 && row == 0);
         }
     add_to_gradient(&p, dw);
     return scratch.used;

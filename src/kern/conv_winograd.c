@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { POINTS = 36, SIDE = 6, STEP = 4, POINT_BYTES = 144 * 1024, PLANE_GAP = 16 };
+enum { POINTS = 36, SIDE = 6, STEP = 4, POINT_BYTES = 144 * 1024, PLANE_GAP = 16, TOGETHER = 16 };
 
 typedef struct winograd {
     const kern_isa *isa;
@@ -23,7 +23,7 @@ typedef struct winograd {
     float *pixels, *points; /* of the input */
     float *weights; /* gather: block after block (36, in_channels, block); else gradient sums */
     float *out_points, *out_pixels; /* of the output; of dy for weight gradients */
-    float *taps;                    /* one block of weights, (9, in_channels, block) */
+    float *taps; /* of one block of weights, (9, in_channels, block), or of TOGETHER gradients */
 } winograd;
 
 bool conv_winograd_fits(const conv_gather *g)
@@ -133,7 +133,7 @@ static void transform_weights(const winograd *p, const float *w)
     int64_t block = 0;
     for (int64_t channel = 0; channel < g->out_channels; channel += block) {
         block = conv_block_vectors(p->isa, g->out_channels - channel) * p->isa->lanes;
-        conv_pack_weights(g, order, channel, block, w, p->taps);
+        conv_pack_weights(p->isa, g, order, channel, block, w, p->taps);
         float *to = p->weights + channel * POINTS * C;
         /* Backward data reads its window backwards: start at the last tap and walk back. */
         int64_t row = (g->h.step < 0 ? -3 : 3) * C * block;
@@ -268,7 +268,7 @@ static void gradient_points(const winograd *p, const piece *part, const float *d
     to_points(p, part, p->isa->winograd_gradient, &box, p->out_pixels, p->out_points, p->out_plane);
 }
 
-static void add_products(const winograd *p, int64_t tiles)
+static void add_products(const winograd *p, int64_t tiles, bool first_piece)
 {
     static const int64_t start = 0;
     const conv_gather *g = p->g;
@@ -279,7 +279,7 @@ static void add_products(const winograd *p, int64_t tiles)
                          .a_offset = &start,
                          .b_offset = &start,
                          .c_stride = p->out_pitch,
-                         .add = true};
+                         .add = !first_piece};
     for (int64_t point = 0; point < POINTS; point++)
         for (int64_t channel = 0; channel < p->out_pitch;) {
             int vectors = conv_block_vectors(p->isa, p->out_pitch - channel);
@@ -296,17 +296,19 @@ static void add_products(const winograd *p, int64_t tiles)
         }
 }
 
+/* Some channels at a time, so that their taps are turned into rows of dw in cache. */
 static void add_to_gradient(const winograd *p, float *dw)
 {
     const conv_gather *g = p->g;
     int64_t pitch = p->out_pitch;
     int64_t plane = g->in_channels * pitch;
-    for (int64_t c = 0; c < g->in_channels; c++) {
-        p->isa->winograd_weight_gradient(pitch, p->weights + c * pitch, SIDE * plane, plane,
-                                         p->taps, 3 * pitch, pitch);
-        for (int64_t o = 0; o < g->out_channels; o++)
-            for (int64_t tap = 0; tap < 9; tap++)
-                dw[o * g->weight_out + c * g->weight_in + tap] += p->taps[tap * pitch + o];
+    for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
+        int64_t channels = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
+        for (int64_t c = 0; c < channels; c++)
+            p->isa->winograd_weight_gradient(pitch, p->weights + (first + c) * pitch, SIDE * plane,
+                                             plane, p->taps + 9 * c * pitch, 3 * pitch, pitch);
+        p->isa->transpose_out(9 * channels, g->out_channels, p->taps, pitch,
+                              dw + first * g->weight_in, g->weight_out, NULL, true);
     }
 }
 
@@ -323,17 +325,16 @@ size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const fl
     p.out_pixels =
         conv_take_floats(&scratch, p.images * STEP * p.tile_rows * STEP * p.tiles_w * p.out_pitch);
     p.weights = conv_take_floats(&scratch, sums);
-    p.taps = conv_take_floats(&scratch, 9 * p.out_pitch);
+    p.taps = conv_take_floats(&scratch, 9 * TOGETHER * p.out_pitch);
     if (workspace == NULL)
         return scratch.used;
-    memset(p.weights, 0, (size_t)sums * sizeof(float));
     for (int64_t n = 0; n < g->B; n += p.images)
         for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
             piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
                           p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows};
             input_points(&p, &part, x);
             gradient_points(&p, &part, dy);
-            add_products(&p, part.images * part.rows * p.tiles_w);
+            add_products(&p, part.images * part.rows * p.tiles_w, n == 0 && row == 0);
         }
     add_to_gradient(&p, dw);
     return scratch.used;

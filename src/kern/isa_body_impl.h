@@ -94,11 +94,13 @@ TILE(4, 1)
 TILE(5, 1)
 TILE(6, 1)
 TILE(7, 1)
-TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2)
-    TILE(4, 2) TILE(5, 2) TILE(6, 2)
+TILE(8, 1)
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1) TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 #if MANY_REGISTERS
-        TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2)
-            TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
+    TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2)
+        TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
 #endif
 
 /* In-register transposition: at distance d, rows i and i + d exchange the blocks of d elements that lie off the diagonal. */
@@ -134,7 +136,7 @@ TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(1, 2) TILE(2, 2) 
             row[i] = upper;                                                                        \
         }
 
-                INLINE void exchange(lanes row[LANES])
+            INLINE void exchange(lanes row[LANES])
 {
 #if LANES >= 16
     EXCHANGE(8)
@@ -144,6 +146,13 @@ TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(1, 2) TILE(2, 2) 
 #endif
     EXCHANGE(2)
     EXCHANGE(1)
+}
+
+/* Whether LANES floats of each of the LANES rows from (i, j) on lie inside the matrix: a narrow block may read what follows
+ * its columns in memory, but not what follows the last row. */
+INLINE bool block_inside(int64_t rows, int64_t columns, int64_t stride, int64_t i, int64_t j)
+{
+    return (i + LANES - 1) * stride + j + LANES <= (rows - 1) * stride + columns;
 }
 
 static void transpose(int64_t rows, int64_t columns, const float *in, int64_t in_stride, float *out,
@@ -163,15 +172,25 @@ static void transpose(int64_t rows, int64_t columns, const float *in, int64_t in
             }
         }
         int64_t i = 0;
-        for (; width == LANES && i + LANES <= rows; i += LANES) {
+        for (; i + LANES <= rows && block_inside(rows, columns, in_stride, i, j); i += LANES) {
             lanes row[LANES];
             UNROLL
             for (int q = 0; q < LANES; q++)
                 row[q] = load(in + (i + q) * in_stride + j);
             exchange(row);
-            UNROLL
-            for (int q = 0; q < LANES; q++)
-                store(to[q] + i, row[q]);
+            if (width == LANES) {
+                UNROLL
+                for (int q = 0; q < LANES; q++)
+                    store(to[q] + i, row[q]);
+            } else {
+                /* Through memory: an index that is not constant would keep `row` out of registers everywhere. */
+                float narrow[LANES * LANES];
+                UNROLL
+                for (int q = 0; q < LANES; q++)
+                    store(narrow + q * LANES, row[q]);
+                for (int64_t q = 0; q < width; q++)
+                    store(to[q] + i, load(narrow + q * LANES));
+            }
         }
         for (; i < rows; i++)
             for (int64_t q = 0; q < width; q++)

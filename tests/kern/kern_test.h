@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "kern/kern_impl.h"
+
 static inline float *test_floats(int64_t count)
 {
     float *data = NULL;
@@ -60,18 +62,51 @@ static inline double test_distance(int64_t count, const float *a, const float *b
                      (double)(tolerance));                                                         \
     } while (0)
 
-/* Opens backend `index` of the table; NULL when its library is not on this machine (then it is said). */
-static inline thaw_kern *test_open(int index)
+/* Inner loops of other kinds of CPU that this one can run too; native is tested with each. */
+static inline const kern_isa *test_isa(int index)
 {
-    thaw_kern *k = NULL;
-    const char *name = thaw_kern_names()[index];
-    thaw_status status = thaw_kern_open(name, &k);
+    static const kern_isa *const all[] = {
+        &kern_isa_portable,
+#if defined(__x86_64__)
+        &kern_isa_avx2,
+#endif
+    };
+    return index < (int)(sizeof all / sizeof all[0]) ? all[index] : NULL;
+}
+
+static inline int test_name_count(void)
+{
+    int count = 0;
+    while (thaw_kern_names()[count])
+        count++;
+    return count;
+}
+
+/* For loops over all backends, then over native with other inner loops: false at the end. *k stays NULL where a library
+ * is not on this machine or the CPU cannot run the loops (then it is said). */
+static inline bool test_open(int index, thaw_kern **k)
+{
+    *k = NULL;
+    int other = index - test_name_count();
+    const char *name = other < 0 ? thaw_kern_names()[index] : "native";
+    if (other >= 0 && test_isa(other) == NULL)
+        return false;
+    thaw_status status = thaw_kern_open(name, k);
     if (status == THAW_ERR_FAIL) {
         print_message("backend %s is not here: %s\n", name, thaw_error_last()->message);
-        return NULL;
+        return true;
     }
     assert_int_equal(status, THAW_OK);
-    return k;
+    if (other >= 0) {
+        kern_handle *handle = (*k)->library;
+        bool fits = test_isa(other)->lanes <= handle->isa->lanes;
+        handle->isa = test_isa(other);
+        if (!fits) {
+            print_message("native with %s loops: not on this CPU\n", handle->isa->name);
+            thaw_kern_close(k);
+        }
+    }
+    return true;
 }
 
 #endif

@@ -1,18 +1,9 @@
 /* Batch norm: against the definition in double, and its gradients against central differences. */
 #include "kern_test.h"
 
-static const int64_t shapes[][3] = {
-    {1,  1,  2   },
-    {2,  3,  5   },
-    {5,  4,  1   },
-    {64, 40, 1   },
-    {3,  17, 4   },
-    {4,  7,  49  },
-    {6,  16, 64  },
-    {2,  3,  1024},
-    {9,  33, 16  },
-    {1,  5,  300 }
-};
+static const int64_t shapes[][3] = {{1, 1, 2},   {2, 3, 5},  {5, 4, 1},   {64, 40, 1},
+                                    {3, 17, 4},  {4, 7, 49}, {6, 16, 64}, {2, 3, 1024},
+                                    {9, 33, 16}, {1, 5, 300}};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 static const float epsilon = 1e-5f;
 

@@ -70,6 +70,9 @@ const char *thaw_dataset_slice_description(const thaw_dataset *ds,
 int64_t thaw_dataset_slice_find(const thaw_dataset *ds, const char *name);
 THAW_NODISCARD thaw_status thaw_dataset_slice_need(const thaw_dataset *ds, const char *name,
                                                    int64_t *slice);
+/* From now on only these stored slices, and those of the classes, are there; indices change. No names: all stay.
+ * THAW_ERR_INPUT: a name that does not exist. thaw_dataset_inspect goes on to list all. */
+THAW_NODISCARD thaw_status thaw_dataset_keep_slices(thaw_dataset *ds, const thaw_strings *names);
 /* N bytes, 1 for members; never NULL; all zero when the slice has no member in this split. */
 const uint8_t *thaw_dataset_slice_mask(const thaw_dataset *ds, int64_t split, int64_t slice);
 int64_t thaw_dataset_slice_members(const thaw_dataset *ds, int64_t split, int64_t slice);

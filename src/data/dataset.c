@@ -160,6 +160,7 @@ void thaw_dataset_free(thaw_dataset **address)
                           &ds->file_std, &ds->scale, &ds->offset};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         thaw_free(numbers[i]);
+    thaw_free(&ds->shown);
     thaw_free(&ds->black);
     thaw_free(&ds->rows);
     thaw_free(address);
@@ -262,13 +263,37 @@ const int64_t *thaw_dataset_ids(const thaw_dataset *ds, int64_t split)
 
 int64_t thaw_dataset_slice_count(const thaw_dataset *ds)
 {
-    return ds->slices.count;
+    return ds->shown ? ds->shown_count : ds->slices.count;
 }
 
+/* Index in the lists of the slice that callers know by `slice`. */
 static int64_t slice_at(const thaw_dataset *ds, int64_t slice)
 {
-    THAW_ASSERT(slice >= 0 && slice < ds->slices.count);
-    return slice;
+    THAW_ASSERT(slice >= 0 && slice < thaw_dataset_slice_count(ds));
+    return ds->shown ? ds->shown[slice] : slice;
+}
+
+thaw_status thaw_dataset_keep_slices(thaw_dataset *ds, const thaw_strings *names)
+{
+    int64_t slice;
+    for (int64_t i = 0; i < names->count; i++)
+        THAW_TRY(thaw_dataset_slice_need(ds, names->items[i], &slice));
+    if (names->count == 0 || ds->slices.count == 0)
+        return THAW_OK;
+    int64_t *shown = NULL;
+    int64_t count = 0;
+    THAW_TRY(thaw_alloc(&shown, ds->slices.count, sizeof *shown));
+    for (int64_t s = 0; s < ds->slices.count; s++) {
+        bool keep = s >= ds->stored_slices;
+        for (int64_t i = 0; i < names->count; i++)
+            keep = keep || strcmp(names->items[i], ds->slices.items[s]) == 0;
+        if (keep)
+            shown[count++] = s;
+    }
+    thaw_free(&ds->shown);
+    ds->shown = shown;
+    ds->shown_count = count;
+    return THAW_OK;
 }
 
 const char *thaw_dataset_slice_name(const thaw_dataset *ds, int64_t slice)
@@ -283,8 +308,8 @@ const char *thaw_dataset_slice_description(const thaw_dataset *ds, int64_t slice
 
 int64_t thaw_dataset_slice_find(const thaw_dataset *ds, const char *name)
 {
-    for (int64_t i = 0; i < ds->slices.count; i++)
-        if (strcmp(ds->slices.items[i], name) == 0)
+    for (int64_t i = 0; i < thaw_dataset_slice_count(ds); i++)
+        if (strcmp(thaw_dataset_slice_name(ds, i), name) == 0)
             return i;
     return -1;
 }

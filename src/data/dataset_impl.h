@@ -38,6 +38,8 @@ struct thaw_dataset {
     thaw_strings slices;       /* names; the first stored_slices are in the file */
     thaw_strings descriptions; /* as many */
     int64_t stored_slices;
+    int64_t *shown; /* (shown_count) indices of the slices that callers see; NULL: all */
+    int64_t shown_count;
     char *origin, *licence, *created_by;
     double *mean, *std;           /* (C) */
     double *file_mean, *file_std; /* (C) as in the file: part of the digest; NULL when not there */

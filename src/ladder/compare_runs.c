@@ -57,6 +57,7 @@ static thaw_status same_samples(const char *run_a, const char *run_b, two_runs *
                "%s and %s were judged on different samples of '%s' (their labels differ)", run_a,
                run_b, split);
     THAW_TRY(thaw_dataset_open(t->config.data.file, &how, &t->dataset));
+    THAW_TRY(thaw_dataset_keep_slices(t->dataset, &t->config.data.slices));
     THAW_TRY(thaw_dataset_split_need(t->dataset, split_name(&t->config, split), &t->split));
     THAW_CHECK(thaw_dataset_count(t->dataset, t->split) == t->a.N, THAW_ERR_INPUT,
                "%s: split '%s' has %lld samples now, but the runs predicted %lld",

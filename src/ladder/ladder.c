@@ -54,6 +54,7 @@ static thaw_status open_ladder(ladder *l)
     THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty; a ladder compares ways to reuse one");
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
+    THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
     THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
     l->N = thaw_dataset_count(l->dataset, l->gate);
     l->K = thaw_dataset_classes(l->dataset);

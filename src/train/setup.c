@@ -18,10 +18,7 @@ static thaw_status open_data(thaw_setup *s, thaw_setup_purpose purpose)
     s->gate = -1;
     if (data->gate[0] != '\0')
         s->gate = thaw_dataset_split_find(s->dataset, data->gate);
-    for (int64_t i = 0; i < data->slices.count; i++) {
-        int64_t slice;
-        THAW_TRY(thaw_dataset_slice_need(s->dataset, data->slices.items[i], &slice));
-    }
+    THAW_TRY(thaw_dataset_keep_slices(s->dataset, &data->slices));
     const thaw_shape shape = thaw_dataset_shape(s->dataset);
     return thaw_augment_check(&data->augment, &shape);
 }
@@ -103,7 +100,7 @@ static thaw_status load_weights(thaw_setup *s)
     if (status == THAW_OK)
         status = thaw_state_copy(&into, &s->backbone.tensors);
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s: ", s->config->model.backbone);
+        status = thaw_fail_context(status, "%s", s->config->model.backbone);
     thaw_state_clear(&into);
     return status;
 }
@@ -133,7 +130,7 @@ static thaw_status take_head(thaw_setup *s, const thaw_state *trained)
     }
     status = thaw_state_copy(&head, &source);
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s: ", s->config->train.head_from);
+        status = thaw_fail_context(status, "%s", s->config->train.head_from);
 done:
     thaw_state_clear(&source);
     thaw_state_clear(&head);

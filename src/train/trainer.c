@@ -29,9 +29,12 @@ static thaw_status open_sampler(thaw_trainer *t)
     return THAW_OK;
 }
 
-/* Frozen features are worth keeping when the same input always gives them and they fit. */
+/* Frozen features are worth keeping when there are any, the same input always gives them, and they fit. */
 static bool worth_caching(const thaw_trainer *t, int64_t width)
 {
+    const thaw_rung_kind kind = t->setup->rung.kind;
+    if (kind == THAW_RUNG_SCRATCH || kind == THAW_RUNG_FULL)
+        return false;
     const double bytes =
         (double)(t->train.N + t->val.N + t->gate.N) * (double)width * sizeof(float);
     const double limit = t->config->train.cache_limit_gib * 1073741824.0;

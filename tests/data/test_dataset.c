@@ -151,6 +151,28 @@ static void a_file_written_by_hand_is_read(void **state)
     assert_int_equal(thaw_alloc_live(), live);
 }
 
+static void only_the_wanted_slices_are_kept(void **state)
+{
+    (void)state;
+    thaw_dataset *ds = NULL;
+    const thaw_dataset_options no_classes = {.no_class_slices = true};
+    char *quarter[] = {"quarter"}, *unknown[] = {"quartre"};
+    const thaw_strings wanted = {quarter, 1}, wrong = {unknown, 1}, none = {NULL, 0};
+    assert_ok(thaw_dataset_open(write_plan(&sound), NULL, &ds));
+    assert_ok(thaw_dataset_keep_slices(ds, &none));
+    const int64_t all = thaw_dataset_slice_count(ds);
+    assert_ok(thaw_dataset_keep_slices(ds, &wanted));
+    assert_int_equal(thaw_dataset_slice_count(ds), all);
+    assert_int_equal(thaw_dataset_keep_slices(ds, &wrong), THAW_ERR_INPUT);
+    assert_non_null(strstr(thaw_error_last()->message, "did you mean \"quarter\""));
+    thaw_dataset_free(&ds);
+    assert_ok(thaw_dataset_open(write_plan(&sound), &no_classes, &ds));
+    assert_ok(thaw_dataset_keep_slices(ds, &wanted));
+    assert_int_equal(thaw_dataset_slice_count(ds), 1);
+    assert_int_equal(thaw_dataset_slice_members(ds, 1, 0), 3);
+    thaw_dataset_free(&ds);
+}
+
 static void info_counts_everything(void **state)
 {
     (void)state;
@@ -351,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_written_by_hand_is_read),
+        cmocka_unit_test(only_the_wanted_slices_are_kept),
         cmocka_unit_test(info_counts_everything),
         cmocka_unit_test(by_rows_equals_in_memory),
         cmocka_unit_test(defects_of_the_root_are_named),

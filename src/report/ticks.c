@@ -45,6 +45,12 @@ int thaw_ticks(double low, double high, int wanted, double ticks[THAW_TICKS], do
     return count;
 }
 
+/* Within the axis, up to rounding. */
+static bool is_inside(double tick, double low, double high)
+{
+    return tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9);
+}
+
 int thaw_ticks_log(double low, double high, int wanted, double ticks[THAW_TICKS])
 {
     static const double leads[] = {1, 2, 5};
@@ -60,9 +66,10 @@ int thaw_ticks_log(double low, double high, int wanted, double ticks[THAW_TICKS]
     int count = 0;
     for (int power = first; power <= last; power++)
         for (int k = 0; k < (between ? 3 : 1); k++) {
+            if (power % every != 0 && !between)
+                continue;
             double tick = leads[k] * pow(10, power);
-            bool inside = tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9);
-            if (inside && (power % every == 0 || between) && count < THAW_TICKS)
+            if (is_inside(tick, low, high) && count < THAW_TICKS)
                 ticks[count++] = tick;
         }
     return count;
@@ -130,21 +137,23 @@ static double unit_divisor(thaw_unit unit, double most)
     return divisor;
 }
 
+static const char *suffix_of(thaw_unit unit, double divisor)
+{
+    static const char *const bytes[] = {" B", " KiB", " MiB", " GiB", " TiB"};
+    if (unit == THAW_UNIT_PERCENT)
+        return "%";
+    if (unit == THAW_UNIT_SECONDS)
+        return divisor == 1 ? " s" : divisor == 60 ? " min" : " h";
+    if (unit == THAW_UNIT_BYTES)
+        return bytes[(int)(log2(divisor) / 10)];
+    return "";
+}
+
 /* Ticks are written in one unit with just the decimals that tell them apart. */
 static void write_ticks(thaw_scale *scale, double step)
 {
     int decimals = step > 0 && step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    const char *suffix = "";
-    if (scale->unit == THAW_UNIT_PERCENT)
-        suffix = "%";
-    else if (scale->unit == THAW_UNIT_SECONDS)
-        suffix = scale->divisor == 1 ? " s" : scale->divisor == 60 ? " min" : " h";
-    else if (scale->unit == THAW_UNIT_BYTES)
-        suffix = scale->divisor == 1        ? " B"
-                 : scale->divisor == 0x1p10 ? " KiB"
-                 : scale->divisor == 0x1p20 ? " MiB"
-                 : scale->divisor == 0x1p30 ? " GiB"
-                                            : " TiB";
+    const char *suffix = suffix_of(scale->unit, scale->divisor);
     for (int i = 0; i < scale->tick_count; i++) {
         double shown = scale->ticks[i] / scale->divisor;
         char *words = scale->words[i];
@@ -160,6 +169,15 @@ static void write_ticks(thaw_scale *scale, double step)
     }
 }
 
+/* The unit that a single figure of bytes is written in: 1, 2^10, ... 2^40. */
+static double bytes_divisor(double bytes)
+{
+    double divisor = 1;
+    while (bytes >= divisor * 0x1p10 && divisor < 0x1p40)
+        divisor *= 0x1p10;
+    return divisor;
+}
+
 static void write_log_ticks(thaw_scale *scale)
 {
     for (int i = 0; i < scale->tick_count; i++) {
@@ -172,17 +190,8 @@ static void write_log_ticks(thaw_scale *scale)
         else if (scale->unit == THAW_UNIT_PERCENT || scale->unit == THAW_UNIT_POINTS)
             thaw_format(words, room, "%.4g%%", tick * 100);
         else if (scale->unit == THAW_UNIT_BYTES)
-            thaw_format(words, room,
-                        tick >= 0x1p40   ? "%.4g TiB"
-                        : tick >= 0x1p30 ? "%.4g GiB"
-                        : tick >= 0x1p20 ? "%.4g MiB"
-                        : tick >= 0x1p10 ? "%.4g KiB"
-                                         : "%.4g B",
-                        tick / (tick >= 0x1p40   ? 0x1p40
-                                : tick >= 0x1p30 ? 0x1p30
-                                : tick >= 0x1p20 ? 0x1p20
-                                : tick >= 0x1p10 ? 0x1p10
-                                                 : 1));
+            thaw_format(words, room, "%.4g%s", tick / bytes_divisor(tick),
+                        suffix_of(THAW_UNIT_BYTES, bytes_divisor(tick)));
         else
             thaw_unit_format(tick, scale->unit, words, room);
     }

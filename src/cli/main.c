@@ -229,21 +229,37 @@ static thaw_status unknown_command(int argc, char **argv)
 
 /* ---- Running ----------------------------------------------------------------------------------------------- */
 
+/* Which of its launcher's processes this is, as far as that is known before MPI runs: what is said until then, one process says. */
+static int launcher_rank(void)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                            "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *text = getenv(variables[i]);
+        int64_t rank;
+        if (text != NULL && thaw_parse_int(text, &rank) && rank >= 0 && rank < INT32_MAX)
+            return (int)rank;
+    }
+    return 0;
+}
+
 /* A local command needs MPI only to know that it is not the only one. */
 static bool under_launcher(void)
 {
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    int64_t count = 1;
     return getenv("OMPI_COMM_WORLD_SIZE") != NULL || getenv("PMI_RANK") != NULL ||
-           getenv("PMIX_RANK") != NULL;
+           getenv("PMIX_RANK") != NULL ||
+           (tasks != NULL && thaw_parse_int(tasks, &count) && count > 1);
 }
 
 static thaw_status run_everywhere(const cli_row *row, const cli_args *args, int *argc, char ***argv)
 {
     thaw_comm *comm = NULL;
-    THAW_TRY(thaw_comm_start(argc, argv, &comm));
-    thaw_status status = THAW_OK;
-    if (row->command->run != NULL)
+    thaw_status status = thaw_comm_start(argc, argv, &comm);
+    if (status == THAW_OK && row->command->run != NULL)
         status = row->command->run(comm, args);
-    else
+    else if (status == THAW_OK)
         status =
             thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run_local(args) : THAW_OK);
     if (status != THAW_OK)
@@ -258,7 +274,8 @@ static int run(const cli_row *row, int argc, char **argv, int used)
     memset(&args, 0, sizeof args);
     thaw_status status = parse(row, argc, argv, 1 + used, &args);
     if (status == THAW_OK && args.help) {
-        print_command_help(row);
+        if (launcher_rank() == 0)
+            print_command_help(row);
         return 0;
     }
     if (status == THAW_OK) {
@@ -273,22 +290,29 @@ static int run(const cli_row *row, int argc, char **argv, int used)
     return thaw_status_exit_code(status);
 }
 
+/* What is asked for instead of a command: help or the version. False when it is a command. */
+static bool print_about(int argc, char **argv)
+{
+    const bool help = argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                      strcmp(argv[1], "help") == 0;
+    const bool version = argc > 1 && strcmp(argv[1], "--version") == 0;
+    if ((help || version) && launcher_rank() > 0)
+        return true;
+    if (help && argc == 3 && strcmp(argv[2], "config") == 0)
+        print_config_doc();
+    else if (help)
+        print_help();
+    else if (version)
+        printf("thaw %s (%s)\n", thaw_version(), thaw_commit());
+    return help || version;
+}
+
 int main(int argc, char **argv)
 {
     int used = 0;
-    if (argc == 3 && strcmp(argv[1], "help") == 0 && strcmp(argv[2], "config") == 0) {
-        print_config_doc();
-        return 0;
-    }
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        print_help();
+    thaw_log_set_rank(launcher_rank(), 1);
+    if (print_about(argc, argv))
         return argc < 2 ? thaw_status_exit_code(THAW_ERR_USAGE) : 0;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("thaw %s (%s)\n", thaw_version(), thaw_commit());
-        return 0;
-    }
     const cli_row *row = find_command(argc, argv, &used);
     if (row != NULL)
         return run(row, argc, argv, used);

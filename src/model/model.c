@@ -79,7 +79,7 @@ thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out)
     THAW_TRY_TO(thaw_graph_new(&model->graph));
     status = build(model, model_family_of(arch));
     if (status != THAW_OK) {
-        status = thaw_fail_context(status, "building %s for input %lld x %lld x %lld: ", arch->name,
+        status = thaw_fail_context(status, "building %s for input %lld x %lld x %lld", arch->name,
                                    (long long)spec->C, (long long)spec->H, (long long)spec->W);
         goto done;
     }

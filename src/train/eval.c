@@ -22,9 +22,10 @@ static thaw_status read_config(const char *path, const thaw_state *attributes,
 {
     thaw_str text = {0};
     char lines[3][4200];
-    /* The trained tensors replace any head that training began with. */
-    char *items[] = {lines[0], lines[1], (char *)"train.head_from=", lines[2]};
-    thaw_strings overrides = {items, 3};
+    /* The trained tensors replace any head that training began with; other data have other slices. */
+    char *items[] = {lines[0], lines[1], (char *)"train.head_from=", (char *)"data.slices=[]",
+                     lines[2]};
+    thaw_strings overrides = {items, 4};
     (void)thaw_format(lines[0], sizeof *lines, "data.train=%s", split);
     (void)thaw_format(lines[1], sizeof *lines, "data.val=%s", split);
     if (dataset_file != NULL)
@@ -34,7 +35,7 @@ static thaw_status read_config(const char *path, const thaw_state *attributes,
     THAW_TRY_TO(thaw_state_get_text(attributes, "config", &text));
     status = thaw_config_parse(path, text.data, text.length, &overrides, config);
     if (status == THAW_ERR_CONFIG)
-        status = thaw_fail_context(THAW_ERR_INPUT, "the config kept in it: ");
+        status = thaw_fail_context(THAW_ERR_INPUT, "the config kept in it");
 done:
     thaw_str_clear(&text);
     return status;
@@ -54,7 +55,7 @@ static thaw_status load_trained(const thaw_setup *setup, const char *path, const
     }
     status = thaw_state_copy(&into, &trained);
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s: ", path);
+        status = thaw_fail_context(status, "%s", path);
 done:
     thaw_state_clear(&trained);
     thaw_state_clear(&into);
@@ -72,6 +73,34 @@ static thaw_status check_backbone(const thaw_setup *setup, const char *path,
         status = THAW_FAIL(THAW_ERR_INPUT, "%s was trained on the backbone %s, but %s is now %s",
                            path, thaw_str_c(&made_with), setup->config->model.backbone, hex);
     thaw_str_clear(&made_with);
+    return status;
+}
+
+/* Labels are numbers: with other names behind them, every accuracy would be wrong in silence. */
+static thaw_status check_classes(const thaw_setup *setup, const char *path, const thaw_state *state)
+{
+    thaw_str ours = {0};
+    thaw_str theirs = {0};
+    const char *file = setup->config->data.file;
+    thaw_status status;
+    THAW_TRY_TO(thaw_state_get_text(state, "classes", &ours));
+    thaw_class_names(setup->dataset, &theirs);
+    const char *a = thaw_str_c(&ours);
+    const char *b = thaw_str_c(&theirs);
+    for (int64_t k = 0; *a != '\0' || *b != '\0'; k++) {
+        const int n = (int)strcspn(a, "\n");
+        const int m = (int)strcspn(b, "\n");
+        THAW_CHECK_TO(
+            n == m && strncmp(a, b, (size_t)n) == 0, THAW_ERR_INPUT,
+            "%s: class %lld is '%.*s', but %s was trained with '%.*s'; import the data with "
+            "the same classes in the same order",
+            file, (long long)k, m, b, path, n, a);
+        a += n + (a[n] != '\0');
+        b += m + (b[m] != '\0');
+    }
+done:
+    thaw_str_clear(&theirs);
+    thaw_str_clear(&ours);
     return status;
 }
 
@@ -114,6 +143,8 @@ thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char
     THAW_TRY_TO(thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &config)));
     THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, THAW_SETUP_PREDICT, &setup));
     status = check_backbone(&setup, file, &attributes);
+    if (status == THAW_OK)
+        status = check_classes(&setup, file, &state);
     if (status == THAW_OK)
         status = load_trained(&setup, file, &state);
     THAW_TRY_TO(thaw_agree(comm, status));

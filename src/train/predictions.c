@@ -142,7 +142,7 @@ static thaw_status from_state(const char *path, const thaw_state *state, thaw_pr
     if (status == THAW_OK)
         status = thaw_state_copy(&into, state);
     thaw_state_clear(&into);
-    return status == THAW_OK ? status : thaw_fail_context(status, "%s: ", path);
+    return status == THAW_OK ? status : thaw_fail_context(status, "%s", path);
 }
 
 thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory, const char *split,

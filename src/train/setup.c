@@ -150,6 +150,12 @@ done:
     return status;
 }
 
+void thaw_class_names(const thaw_dataset *dataset, thaw_str *out)
+{
+    for (int64_t k = 0; k < thaw_dataset_classes(dataset); k++)
+        thaw_str_printf(out, "%s\n", thaw_dataset_class_names(dataset)[k]);
+}
+
 static thaw_status open_local(thaw_setup *s, const char *rung, thaw_setup_purpose purpose)
 {
     thaw_model_spec spec = {0};

@@ -82,10 +82,21 @@ done:
     return status;
 }
 
+/* A dataset, since attributes are short: what the outputs mean must not depend on a data file that may be gone. */
+static thaw_status add_classes(const thaw_trainer *t, thaw_state *out)
+{
+    thaw_str names = {0};
+    thaw_class_names(t->setup->dataset, &names);
+    const thaw_status status = thaw_state_add_text(out, "classes", thaw_str_c(&names));
+    thaw_str_clear(&names);
+    return status;
+}
+
 /* Builds both states on every rank, so that a failure is common. */
 static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attributes)
 {
     THAW_TRY(whole_state(t, state));
+    THAW_TRY(add_classes(t, state));
     return describe(t, attributes);
 }
 
@@ -210,7 +221,7 @@ thaw_status thaw_config_compare_file(const char *path, const thaw_config *now)
     thaw_conf_write(thaw_config_fields, now, &text);
     status = compare_configs(thaw_str_c(&before), thaw_str_c(&text));
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s: ", path);
+        status = thaw_fail_context(status, "%s", path);
 done:
     thaw_str_clear(&text);
     thaw_str_clear(&before);
@@ -272,7 +283,7 @@ thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *fo
     THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, &state, &attributes));
     status = restore(trainer, &state, &attributes);
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s: ", checkpoint.path);
+        status = thaw_fail_context(status, "%s", checkpoint.path);
     status = thaw_agree(comm, status);
 done:
     thaw_state_clear(&attributes);

@@ -29,6 +29,8 @@ THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *c
                                            const char *rung, thaw_setup_purpose purpose,
                                            thaw_setup *out);
 void thaw_setup_close(thaw_setup *setup);
+/* Names of the classes, each with a newline. Appends. */
+void thaw_class_names(const thaw_dataset *dataset, thaw_str *out);
 /* Views on the head's own parameters ("fc.weight", ...). */
 THAW_NODISCARD thaw_status thaw_head_state(const thaw_model *model, thaw_state *out);
 

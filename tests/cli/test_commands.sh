@@ -1,0 +1,154 @@
+#!/bin/sh
+# Each command on real files: what it prints, what it writes, and that --json is JSON.
+# thaw-test: timeout=120
+set -u
+. "$(dirname "$0")/lib.sh"
+make_all
+
+says() { # WHAT PATTERN: of the last command's output
+    grep -q -e "$2" out || fail "$1: no '$2' in: $(head -5 out)"
+}
+json() { # WHAT: the last command's output is one JSON value
+    "$tool" flat out >flat 2>why || { fail "$1: $(cat why)"; return; }
+    [ -s flat ] || fail "$1: JSON without values"
+}
+
+# Without a config.
+must version alone --version
+says --version '^thaw [0-9]'
+for command in 'data import' 'data info' 'backbone list' 'backbone info' check train ladder eval predict compare note info; do
+    must help alone --help
+    says --help "^  thaw $command "
+    must "help of $command" alone $command --help
+    says "$command --help" '^thaw '"$command"
+done
+for later in advise export scale 'backbone import'; do
+    alone --help
+    grep -q "^  thaw $later " out && fail "--help lists '$later', which is not built"
+done
+alone
+same "no arguments" 2 $?
+bad 2 "did you mean 'ladder'" alone lader
+bad 2 "did you mean 'data info'" alone data inof x
+bad 2 'did you mean --resume' alone train run.yaml --resmue
+bad 2 'takes no value' alone train run.yaml --resume=1
+bad 2 'too few arguments' alone train
+bad 2 'unexpected' alone train run.yaml other.yaml
+bad 2 'needs' alone train run.yaml --set
+bad 2 "did you mean 'ladder'" ranks 2 lader
+bad 2 'unknown option' ranks 2 train run.yaml --bogus
+ranks 2 --version
+same "lines of --version on two ranks" 1 "$(grep -c '^thaw' out)"
+must info alone info
+says info '^backend'
+says info 'resnet20'
+must "info --json" alone info --json
+json info
+must "info on two ranks" ranks 2 info --json
+json "info on two ranks"
+same "ranks of info" 2 "$(get out ranks)"
+must "backbone list" alone backbone list
+says "backbone list" resnet50
+must "backbone list --json" alone backbone list --json
+json "backbone list"
+
+# Data and backbone.
+must "data info" alone data info target.h5 --verify
+says "data info" 'verified: content matches'
+says "data info" 'soft'
+must "data info --json" alone data info target.h5 --json
+json "data info"
+same "samples of train" 101 "$(get out splits.train.samples)"
+same "class names" '["ash","birch","cedar"]' "$(get out classes)"
+must "backbone info" alone backbone info backbone.h5
+says "backbone info" resnet20
+must "backbone info --json" alone backbone info backbone.h5 --json
+json "backbone info"
+same "source classes" '["red","green","blue"]' "$(get out source_classes)"
+
+# Check.
+must check alone check run.yaml
+says check partial:1
+must "check --json" alone check run.yaml --json
+json check
+grep -q 'warning: rung full trains batch norm on shards of 1 samples' err || fail "check does not warn of small shards: $(cat err)"
+grep -q 'warning: rung frozen' err && fail "check warns of a rung that trains no batch norm"
+alone check run.yaml --set train.shards=3
+grep -q 'warning.*5 samples\|warning.*1 in the last batch' err || fail "check does not see the last batch: $(cat err)"
+alone check run.yaml --set train.shards=1 --set train.batch=50 --set data.train=gate
+grep -q 'warning' err && fail "check warns without reason: $(cat err)"
+alone check run.yaml --json
+frozen_bytes=$(get out 1.allreduce_bytes_per_step)
+
+# Train, eval, predict: one truth.
+must train ranks 2 train run.yaml --json
+json train
+same "complete" true "$(get out complete)"
+same "check and train count the same bytes" "$frozen_bytes" "$(get out allreduce_bytes_per_step)"
+for key in rung ranks seed shards parameters.total parameters.trainable allreduce_bytes_per_step steps seconds samples_per_second \
+    train.loss val.loss val.accuracy slices.soft.val.accuracy peak_rss_bytes_per_rank backbone_digest state_digest; do
+    [ "$(get run/summary.json $key)" != absent ] || fail "summary.json has no $key"
+done
+for file in config.yaml metrics.jsonl summary.json adaptation.h5 checkpoints tb; do
+    [ -e run/$file ] || fail "the run directory has no $file"
+done
+accuracy=$(get run/summary.json val.accuracy)
+must "eval --json" ranks 3 eval run --json
+json eval
+same "eval and train agree on val" "$accuracy" "$(get out accuracy)"
+same "eval and train agree on val's loss" "$(get run/summary.json val.loss)" "$(get out loss)"
+must eval alone eval run --split test
+says eval class:ash
+says eval soft
+must "eval of another file" alone eval run --split gate --data target.h5 --json
+json "eval of another file"
+bad 3 'no split .nowhere.'  alone eval run --split nowhere
+
+must predict ranks 2 predict run --split val -o val.csv
+same "lines of predictions" 14 "$(grep -c . val.csv)"
+same "header" 'row,label,predicted,probability,ash,birch,cedar' "$(head -1 val.csv | tr -d '\r')"
+tr -d '\r' <val.csv | awk -F, -v accuracy="$accuracy" '
+    NR > 1 { n++; right += $2 == $3; sum = $5 + $6 + $7; top = $5; if ($6 > top) top = $6; if ($7 > top) top = $7
+             if (sum < 0.9999 || sum > 1.0001 || top != $4 || $1 != NR - 2) bad++ }
+    END { if (bad || right / n - accuracy > 1e-6 || accuracy - right / n > 1e-6) { print bad + 0, right, n, accuracy; exit 1 } }' >difference ||
+    fail "predictions do not fit the summary: $(cat difference)"
+must "predict test" alone predict run -o test.csv
+bad 2 'o FILE is needed' alone predict run
+bad 4 'nowhere' alone predict run -o nowhere/x.csv
+
+# New data without train and val, and a run that was moved.
+must "new data" alone data import --quiet --images images.idx --labels labels.idx --select 3=ash,4=birch,5=cedar \
+    --splits new=40 -o new.h5
+must "predict new data" alone predict run --data new.h5 --split new -o new.csv
+same "lines of new predictions" 121 "$(grep -c . new.csv)"
+must "data without train" alone data import --quiet --images images.idx --labels labels.idx --select 4=birch,3=ash,5=cedar \
+    --splits new=40 -o swapped.h5
+bad 3 "class 0 is 'birch', but run/adaptation.h5 was trained with 'ash'" alone eval run --data swapped.h5 --split new
+must "eval new data" alone eval run --data new.h5 --split new --json
+json "eval new data"
+must "other classes" alone data import --quiet --images images.idx --labels labels.idx --select 1=a,2=b --splits new=40 -o two.h5
+bad 3 "two.h5: class 0 is 'a', but run/adaptation.h5 was trained with 'ash'" alone predict run --data two.h5 --split new -o two.csv
+mv run moved
+must "eval of a moved run" alone eval moved --json
+mv moved run
+
+# Two runs.
+must "train full" ranks 2 train run.yaml --quiet --set rung=full --set output=full
+must compare alone compare run full
+says compare '^B - A on val'
+must "compare --json" ranks 2 compare run full --json
+json compare
+same "compared on" val "$(get out split)"
+bad 3 'gate' alone compare run full --split gate
+bad 3 'nothing' alone compare run nothing
+
+# Overwriting.
+bad 2 'already holds a run' alone train run.yaml
+must overwrite alone train run.yaml --overwrite --quiet
+must "text summary" alone train run.yaml --resume
+says train '^frozen: val accuracy'
+
+# Note: of a ladder only.
+bad 3 'run' alone note run
+
+finish

@@ -176,6 +176,8 @@ static thaw_status check_search(const thaw_conf *conf, const thaw_ladder_config 
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         if (lists[i].list->count < 1)
             return thaw_conf_error_at(conf, lists[i].path, "is empty; give at least one rate");
+    }
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         if (lists[i].list->count != l->search_head.count)
             return thaw_conf_error_at(
                 conf, lists[i].path,

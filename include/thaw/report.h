@@ -26,7 +26,7 @@ typedef enum thaw_unit {
     THAW_UNIT_NUMBER,  /* 0.8421, 12300 */
     THAW_UNIT_PERCENT, /* the value 0.842 shows as "84.2%" */
     THAW_UNIT_POINTS, /* a signed difference of shares: 0.012 shows as "+1.2" (percentage points) */
-    THAW_UNIT_COUNT,  /* 11.2M, 840 */
+    THAW_UNIT_COUNT,  /* 11.2M, 840; an axis has whole ticks */
     THAW_UNIT_BYTES,  /* 1.2 MiB */
     THAW_UNIT_SECONDS /* 840 ms, 12.3 s, 4 min 10 s, 2 h 05 min */
 } thaw_unit;

@@ -52,7 +52,7 @@ void thaw_paired_format(const thaw_paired *paired, thaw_str *out)
 static void add_limit(const thaw_paired *paired, double value, thaw_str *out)
 {
     if (paired->bounded)
-        thaw_str_printf(out, "%.3g points", 100 * value);
+        thaw_str_printf(out, "%.3g point%s", 100 * value, fabs(100 * value - 1) < 1e-9 ? "" : "s");
     else
         thaw_str_printf(out, "%.4g", value);
 }

@@ -127,6 +127,7 @@ static thaw_status draw(ladder_page *page, const curves *all, int which,
     chart.count = all->count;
     chart.series = series;
     chart.x_label = "epoch";
+    chart.x_unit = THAW_UNIT_COUNT;
     thaw_html_line(&page->html, &chart, caption);
     thaw_free(&series);
     return THAW_OK;

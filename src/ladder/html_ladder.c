@@ -136,13 +136,12 @@ static void add_second_opinion(ladder_page *page)
     if (name[0] == '\0')
         return;
     ladder_paragraph(page,
-                     "Second opinion, the one-standard-error rule: `%s`, %s. The best mean is "
-                     "that of `%s`.",
-                     name,
+                     "Second opinion: `%s` is the simplest rung within one standard error of the "
+                     "best mean, that of `%s`. %s",
+                     name, ladder_text(page->summary, "best_mean_rung"),
                      ladder_is(page->summary, "chosen", name)
-                         ? "the same"
-                         : "not the same, since the choice asks for a clear gain at each step",
-                     ladder_text(page->summary, "best_mean_rung"));
+                         ? "It agrees with the choice."
+                         : "The choice asks for a clear gain at each step, so it differs.");
 }
 
 static void add_transfer(ladder_page *page)

@@ -53,7 +53,8 @@ static void add_answer(ladder_page *page)
     const thaw_json *test = ladder_find_test(s, page->names[page->chosen]);
     thaw_str badge = {0};
     thaw_str words = {0};
-    thaw_str_printf(&badge, "use %s", page->names[page->chosen]);
+    thaw_str_printf(&badge, "%s %s", ladder_reuse_harms(s) ? "best reuse:" : "use",
+                    page->names[page->chosen]);
     thaw_str_add(&words, "Train ");
     thaw_markdown_escape(&words, ladder_text(chosen_of(page), "trains"));
     thaw_str_add(&words, ": **");
@@ -66,10 +67,41 @@ static void add_answer(ladder_page *page)
     }
     thaw_str_add(&words, ".");
     add_steps(page, &words);
-    thaw_html_callout(&page->html, ladder_verdict_tone(ladder_text(s, "transfer.verdict")),
+    thaw_html_callout(&page->html,
+                      ladder_reuse_harms(s)
+                          ? THAW_TONE_NEUTRAL
+                          : ladder_verdict_tone(ladder_text(s, "transfer.verdict")),
                       thaw_str_c(&badge), thaw_str_c(&words));
     thaw_str_clear(&words);
     thaw_str_clear(&badge);
+}
+
+/* Whether to reuse at all comes before how. */
+static void add_harm(ladder_page *page)
+{
+    const thaw_json *s = page->summary;
+    thaw_str words = {0};
+    thaw_str_add(&words,
+                 "Do not reuse this backbone as it is. Training from scratch is right on **");
+    ladder_add_accuracy(&words, ladder_find_kind(s, "scratch"), "gate.");
+    thaw_str_printf(&words, "** of gate; the best rung that reuses it, `%s`, changes that by **",
+                    page->names[page->chosen]);
+    ladder_add_difference(&words, thaw_json_find(s, "transfer"));
+    thaw_str_add(&words, "** points.");
+    thaw_html_callout(&page->html, THAW_TONE_BAD, "negative transfer", thaw_str_c(&words));
+    thaw_str_clear(&words);
+}
+
+/* No proof that the backbone helps: why not. */
+static void add_no_evidence(ladder_page *page)
+{
+    const thaw_json *s = page->summary;
+    thaw_str words = {0};
+    thaw_markdown_escape(&words, ladder_text(s, "transfer.explanation"));
+    if (ladder_is(s, "transfer.verdict", "no evidence") && words.length > 0)
+        thaw_html_callout(&page->html, THAW_TONE_WARN, "no evidence that the backbone helps",
+                          thaw_str_c(&words));
+    thaw_str_clear(&words);
 }
 
 static void tile_chosen(ladder_page *page)
@@ -258,17 +290,11 @@ static void warn_rates(ladder_page *page)
 
 void ladder_page_verdict(ladder_page *page)
 {
-    const thaw_json *s = page->summary;
     thaw_html_section(&page->html, "Verdict");
+    if (ladder_reuse_harms(page->summary))
+        add_harm(page);
     add_answer(page);
-    if (ladder_verdict_tone(ladder_text(s, "transfer.verdict")) != THAW_TONE_GOOD &&
-        ladder_text(s, "transfer.explanation")[0] != '\0') {
-        thaw_str words = {0};
-        thaw_markdown_escape(&words, ladder_text(s, "transfer.explanation"));
-        thaw_html_callout(&page->html, ladder_verdict_tone(ladder_text(s, "transfer.verdict")),
-                          ladder_text(s, "transfer.verdict"), thaw_str_c(&words));
-        thaw_str_clear(&words);
-    }
+    add_no_evidence(page);
     warn_slices(page);
     warn_rates(page);
     add_tiles(page);

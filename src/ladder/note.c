@@ -45,7 +45,7 @@ static void write_against(const thaw_json *s, thaw_str *out)
     } else {
         thaw_str_add(out, "No deeper rung that was tried beats it clearly.\n");
     }
-    if (ladder_text(s, "transfer.verdict")[0] != '\0') {
+    if (ladder_text(s, "transfer.verdict")[0] != '\0' && !ladder_reuse_harms(s)) {
         thaw_str_printf(out, "Against training from scratch: **%s**, ",
                         ladder_text(s, "transfer.verdict"));
         ladder_add_difference(out, thaw_json_find(s, "transfer"));
@@ -53,13 +53,30 @@ static void write_against(const thaw_json *s, thaw_str *out)
     }
 }
 
+/* The ladder always names the best way to reuse; whether to reuse at all comes first. */
+static void write_harm(const thaw_json *s, thaw_str *out)
+{
+    thaw_str_add(out, "**Do not reuse this backbone as it is: negative transfer.** Training from "
+                      "scratch is right on ");
+    ladder_add_accuracy(out, ladder_find_kind(s, "scratch"), "gate.");
+    thaw_str_printf(out,
+                    " of the gate samples; the best rung that reuses it, `%s`, changes that by ",
+                    ladder_text(s, "chosen"));
+    ladder_add_difference(out, thaw_json_find(s, "transfer"));
+    thaw_str_add(out, " points.\n\n");
+}
+
 static void write_head(const thaw_json *s, thaw_str *out)
 {
     const thaw_json *chosen = ladder_find_chosen(s);
     thaw_str_add(out, "# Transfer note: ");
     thaw_markdown_escape(out, ladder_text(s, "name"));
-    thaw_str_printf(out, "\n\n**Use rung `%s`.** It trains %s: ", ladder_text(s, "chosen"),
-                    ladder_text(chosen, "trains"));
+    thaw_str_add(out, "\n\n");
+    if (ladder_reuse_harms(s))
+        write_harm(s, out);
+    thaw_str_printf(out, "**%s `%s`.** It trains %s: ",
+                    ladder_reuse_harms(s) ? "If it is reused: rung" : "Use rung",
+                    ladder_text(s, "chosen"), ladder_text(chosen, "trains"));
     add_trained(out, chosen);
     thaw_str_add(out, ".\n");
     write_accuracy(s, chosen, out);

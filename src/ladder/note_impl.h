@@ -26,6 +26,8 @@ const thaw_json *ladder_find_slice(const thaw_json *row, const char *name);
 /* "partial" is the kind of "partial:1". */
 bool ladder_is_kind(const thaw_json *rung, const char *kind);
 bool ladder_is_chosen(const thaw_json *summary, const thaw_json *rung);
+/* The chosen rung is surely worse than training from scratch. */
+bool ladder_reuse_harms(const thaw_json *summary);
 double ladder_trained_share(const thaw_json *rung);
 
 /* Words. A figure that is not there is an en dash. */

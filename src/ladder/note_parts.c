@@ -70,44 +70,44 @@ void ladder_note_slices(const thaw_json *s, thaw_str *out)
                         100 * floor);
 }
 
-static int64_t write_worse_slices(const thaw_json *row, thaw_str *out)
+/* One line a rung: "`frozen` is worse than scratch: overall, -3.1 points [...]; on `Shirt`, ...". */
+static bool write_harm(const thaw_json *row, thaw_str *out)
 {
-    int64_t count = 0;
+    thaw_str where = {0};
+    if (ladder_is(row, "transfer_verdict", "negative transfer"))
+        thaw_str_printf(&where, "overall, %s", ladder_text(row, "text"));
     for (LADDER_EACH(slice, row, "slices")) {
         if (!ladder_is(slice, "verdict", "worse"))
             continue;
-        thaw_str_add(out, "- Slice ");
-        ladder_add_code(out, ladder_text(slice, "name"));
-        thaw_str_printf(out, ": `%s` is worse than scratch, %s.\n", ladder_text(row, "b"),
-                        ladder_text(slice, "text"));
-        count++;
+        thaw_str_add(&where, where.length > 0 ? "; on " : "on ");
+        ladder_add_code(&where, ladder_text(slice, "name"));
+        thaw_str_printf(&where, ", %s", ladder_text(slice, "text"));
     }
-    return count;
+    const bool found = where.length > 0;
+    if (found)
+        thaw_str_printf(out, "- `%s` is worse than scratch: %s.\n", ladder_text(row, "b"),
+                        thaw_str_c(&where));
+    thaw_str_clear(&where);
+    return found;
 }
 
 void ladder_note_negative(const thaw_json *s, thaw_str *out)
 {
     const thaw_json *list = thaw_json_find(s, "transfer_comparisons");
-    int64_t found = 0;
+    bool found = false;
     if (thaw_json_count(list) == 0) {
         thaw_str_add(out, "Not known: nothing was compared with scratch.\n");
         return;
     }
-    for (LADDER_EACH(row, list, "")) {
-        if (ladder_is(row, "transfer_verdict", "negative transfer")) {
-            thaw_str_printf(out, "- Overall: `%s` is worse than scratch, %s.\n",
-                            ladder_text(row, "b"), ladder_text(row, "text"));
-            found++;
-        }
-        found += write_worse_slices(row, out);
-    }
-    if (found == 0)
-        thaw_str_printf(
-            out,
-            "None was found: no rung's interval against scratch lies below zero, overall"
-            "%s.\n",
-            thaw_json_count(thaw_json_find(thaw_json_at(list, 0), "slices")) > 0 ? " or on a slice"
-                                                                                 : "");
+    for (LADDER_EACH(row, list, ""))
+        found = write_harm(row, out) || found;
+    if (!found)
+        thaw_str_printf(out,
+                        "None was found: no rung's interval against scratch lies below zero, "
+                        "overall%s.\n",
+                        thaw_json_count(thaw_json_find(thaw_json_at(list, 0), "slices")) > 0
+                            ? " or on a slice"
+                            : "");
 }
 
 /* From scratch, the weights moved away from random numbers: that says nothing about a backbone. */

@@ -79,6 +79,11 @@ bool ladder_is_chosen(const thaw_json *summary, const thaw_json *rung)
     return ladder_is(summary, "chosen", ladder_text(rung, "name"));
 }
 
+bool ladder_reuse_harms(const thaw_json *summary)
+{
+    return ladder_is(summary, "transfer.verdict", "negative transfer");
+}
+
 double ladder_trained_share(const thaw_json *rung)
 {
     const double total = ladder_number(rung, "parameters.total");

@@ -240,6 +240,11 @@ void thaw_scale_init(thaw_scale *scale, double least, double most, thaw_unit uni
     scale->low = least / scale->divisor;
     scale->high = most / scale->divisor;
     thaw_ticks(scale->low, scale->high, wanted, scale->ticks, &step);
+    /* Nobody counts half an epoch. */
+    if (unit == THAW_UNIT_COUNT && scale->divisor == 1 && step < 1) {
+        wanted = (int)fmax(1, floor(scale->high - scale->low));
+        thaw_ticks(scale->low, scale->high, wanted, scale->ticks, &step);
+    }
     if (grow && step > 0) {
         scale->low = floor(scale->low / step + 1e-9) * step;
         scale->high = ceil(scale->high / step - 1e-9) * step;

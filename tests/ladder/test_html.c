@@ -223,6 +223,29 @@ static void test_findings(void **state)
     thaw_json_free(&summary);
 }
 
+/* When reuse harms, the page says so before it says how to reuse. */
+static void test_harm(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_json *transfer = thaw_json_set_object(summary, "transfer");
+    thaw_str page = {0};
+    thaw_json_set_string(transfer, "verdict", "negative transfer");
+    thaw_json_set_double(transfer, "delta", -0.053);
+    render(summary, directory, "harm.html", &page);
+    check_tags(page.data);
+    assert_has(page.data, "best reuse: peft");
+    assert_lacks(page.data, "use peft<");
+    assert_true(strstr(page.data, "Do not reuse this backbone") < strstr(page.data, "best reuse:"));
+    thaw_str_reset(&page);
+    thaw_json_set_string(transfer, "verdict", "no evidence");
+    thaw_json_set_string(transfer, "explanation", "The interval reaches zero.");
+    render(summary, directory, "harm.html", &page);
+    assert_has(page.data, "no evidence that the backbone helps");
+    thaw_str_clear(&page);
+    thaw_json_free(&summary);
+}
+
 /* A first climb without test, slices, steps, search, curves or gaps: the page is shorter, not broken. */
 static void test_bare(void **state)
 {
@@ -257,6 +280,7 @@ static void test_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_page), cmocka_unit_test(test_findings),
-                                       cmocka_unit_test(test_bare), cmocka_unit_test(test_refusal)};
+                                       cmocka_unit_test(test_harm), cmocka_unit_test(test_bare),
+                                       cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

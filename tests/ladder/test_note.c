@@ -64,7 +64,7 @@ static void test_parts(void **state)
         "58.0% (failing)",
         "below the floor of 70%",
         "## Negative transfer",
-        "- Slice `class:Shirt`: `peft` is worse than scratch, -5.0 points",
+        "- `peft` is worse than scratch: on `class:Shirt`, -5.0 points [95% -9.5, -0.5].",
         "## What moved",
         "of the backbone, layer3.2 moved most, by 16.8% of its norm",
         "(linear CKA) 0.913",
@@ -155,6 +155,23 @@ static void test_nothing_deeper(void **state)
     thaw_json_free(&summary);
 }
 
+/* The best reuse may be worse than no reuse: that comes first. */
+static void test_harm(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    thaw_json_set_string(inside(summary, "transfer"), "verdict", "negative transfer");
+    thaw_json_set_double(inside(summary, "transfer"), "delta", -0.053);
+    write_note(summary, &note);
+    assert_has(note.data, "# Transfer note: fashion-transfer\n\n**Do not reuse this backbone as it "
+                          "is: negative transfer.** Training from scratch is right on 74.1%");
+    assert_has(note.data, "`peft`, changes that by -5.3 [");
+    assert_has(note.data, "**If it is reused: rung `peft`.**");
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
 static void test_no_negative_transfer(void **state)
 {
     (void)state;
@@ -173,7 +190,7 @@ static void test_no_negative_transfer(void **state)
     thaw_json_set_string(inside(summary, "transfer_comparisons.3"), "transfer_verdict",
                          "negative transfer");
     write_note(summary, &note);
-    assert_has(note.data, "- Overall: `full` is worse than scratch");
+    assert_has(note.data, "- `full` is worse than scratch: overall, +10.3 points");
     thaw_str_clear(&note);
     thaw_json_free(&summary);
 }
@@ -207,12 +224,10 @@ static void test_for_programs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_unjustified_rates),
-                                       cmocka_unit_test(test_stopped),
-                                       cmocka_unit_test(test_nothing_deeper),
-                                       cmocka_unit_test(test_no_negative_transfer),
-                                       cmocka_unit_test(test_incomplete),
-                                       cmocka_unit_test(test_for_programs)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts),      cmocka_unit_test(test_unjustified_rates),
+        cmocka_unit_test(test_stopped),    cmocka_unit_test(test_nothing_deeper),
+        cmocka_unit_test(test_harm),       cmocka_unit_test(test_no_negative_transfer),
+        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_for_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,19 +40,20 @@ struct thaw_kern {
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
     void *library;        /* backend's own handle */
     /* C = alpha op(A) op(B) + beta C; op(A) is (M, K), op(B) (K, N), C (M, N); row-major with leading dimensions. */
-    void (*gemm)(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K, float alpha,
-                 const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+    void (*gemm)(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M, int64_t N,
+                 int64_t K, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                 float beta, float *c, int64_t ldc);
     /* Bytes of workspace that the three convolution functions may use for this shape (any B up to shape->B). */
     size_t (*conv2d_workspace)(const thaw_kern *k, const thaw_conv2d *shape);
     /* y = conv(x, w) + bias (bias NULL: none). */
-    void (*conv2d_forward)(const thaw_kern *k, const thaw_conv2d *shape, const float *x, const float *w, const float *bias,
-                           float *y, void *workspace);
+    void (*conv2d_forward)(const thaw_kern *k, const thaw_conv2d *shape, const float *x,
+                           const float *w, const float *bias, float *y, void *workspace);
     /* dx = or += (accumulate) the gradient with respect to x. */
-    void (*conv2d_backward_data)(const thaw_kern *k, const thaw_conv2d *shape, const float *w, const float *dy, float *dx,
-                                 bool accumulate, void *workspace);
+    void (*conv2d_backward_data)(const thaw_kern *k, const thaw_conv2d *shape, const float *w,
+                                 const float *dy, float *dx, bool accumulate, void *workspace);
     /* dw +=, dbias += (NULL: not wanted). */
-    void (*conv2d_backward_weights)(const thaw_kern *k, const thaw_conv2d *shape, const float *x, const float *dy,
-                                    float *dw, float *dbias, void *workspace);
+    void (*conv2d_backward_weights)(const thaw_kern *k, const thaw_conv2d *shape, const float *x,
+                                    const float *dy, float *dw, float *dbias, void *workspace);
 };
 
 /* Opens a backend: "ref", "openblas" or "auto" (the fastest there is). openblas is loaded with one thread and, where its
@@ -73,46 +74,63 @@ double thaw_kern_dot(int64_t n, const float *x, const float *y);
 bool thaw_kern_all_finite(int64_t n, const float *x);
 
 void thaw_kern_fill(int64_t n, float value, float *x);
-void thaw_kern_scale(int64_t n, float alpha, float *x);                           /* x *= alpha */
-void thaw_kern_axpy(int64_t n, float alpha, const float *x, float *y);            /* y += alpha x */
-void thaw_kern_add(int64_t n, const float *a, float alpha, const float *b, float *y); /* y = a + alpha b; y may be a */
-void thaw_kern_add_row(int64_t N, int64_t D, const float *bias, float *y);        /* y (N, D) += bias (D) */
-void thaw_kern_sum_rows(int64_t N, int64_t D, const float *x, float *out);        /* out (D) += sum over rows */
-void thaw_kern_normalize_u8(int64_t C, int64_t S, const uint8_t *x, const float *mean, const float *std, float *y); /* ((x/255)-mean)/std */
+void thaw_kern_scale(int64_t n, float alpha, float *x);                /* x *= alpha */
+void thaw_kern_axpy(int64_t n, float alpha, const float *x, float *y); /* y += alpha x */
+void thaw_kern_add(int64_t n, const float *a, float alpha, const float *b,
+                   float *y); /* y = a + alpha b; y may be a */
+void thaw_kern_add_row(int64_t N, int64_t D, const float *bias,
+                       float *y); /* y (N, D) += bias (D) */
+void thaw_kern_sum_rows(int64_t N, int64_t D, const float *x,
+                        float *out); /* out (D) += sum over rows */
+void thaw_kern_normalize_u8(int64_t C, int64_t S, const uint8_t *x, const float *mean,
+                            const float *std, float *y); /* ((x/255)-mean)/std */
 
 void thaw_kern_relu(int64_t n, const float *x, float *y); /* y may be x */
 /* dx = or += dy where y > 0; dx may be dy. */
-void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx, bool accumulate);
+void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx,
+                             bool accumulate);
 
 /* Batch norm, Ioffe & Szegedy 2015. x, y (B, C, S). Training: mean and inv_std (C) of this batch are written (biased
  * variance in inv_std); unbiased_var (C) is what goes into running_var. The eval forms work in place: y may be x, dx may be dy. */
-void thaw_kern_batch_norm_train(int64_t B, int64_t C, int64_t S, const float *x, const float *weight, const float *bias,
-                                float epsilon, float *y, float *mean, float *inv_std, float *unbiased_var);
-void thaw_kern_batch_norm_eval(int64_t B, int64_t C, int64_t S, const float *x, const float *weight, const float *bias,
-                               const float *running_mean, const float *running_var, float epsilon, float *y);
+void thaw_kern_batch_norm_train(int64_t B, int64_t C, int64_t S, const float *x,
+                                const float *weight, const float *bias, float epsilon, float *y,
+                                float *mean, float *inv_std, float *unbiased_var);
+void thaw_kern_batch_norm_eval(int64_t B, int64_t C, int64_t S, const float *x, const float *weight,
+                               const float *bias, const float *running_mean,
+                               const float *running_var, float epsilon, float *y);
 /* dx = or += ; dweight, dbias += (NULL: not wanted); dx NULL: not wanted. */
-void thaw_kern_batch_norm_train_backward(int64_t B, int64_t C, int64_t S, const float *x, const float *weight,
-                                         const float *mean, const float *inv_std, const float *dy, float *dx,
+void thaw_kern_batch_norm_train_backward(int64_t B, int64_t C, int64_t S, const float *x,
+                                         const float *weight, const float *mean,
+                                         const float *inv_std, const float *dy, float *dx,
                                          bool accumulate, float *dweight, float *dbias);
-void thaw_kern_batch_norm_eval_backward(int64_t B, int64_t C, int64_t S, const float *x, const float *weight,
-                                        const float *running_mean, const float *running_var, float epsilon, const float *dy,
+void thaw_kern_batch_norm_eval_backward(int64_t B, int64_t C, int64_t S, const float *x,
+                                        const float *weight, const float *running_mean,
+                                        const float *running_var, float epsilon, const float *dy,
                                         float *dx, bool accumulate, float *dweight, float *dbias);
 
-void thaw_kern_max_pool(const thaw_pool2d *shape, const float *x, float *y, int32_t *argmax); /* argmax: index in H*W */
-void thaw_kern_max_pool_backward(const thaw_pool2d *shape, const int32_t *argmax, const float *dy, float *dx, bool accumulate);
+void thaw_kern_max_pool(const thaw_pool2d *shape, const float *x, float *y,
+                        int32_t *argmax); /* argmax: index in H*W */
+void thaw_kern_max_pool_backward(const thaw_pool2d *shape, const int32_t *argmax, const float *dy,
+                                 float *dx, bool accumulate);
 void thaw_kern_avg_pool(const thaw_pool2d *shape, const float *x, float *y);
-void thaw_kern_avg_pool_backward(const thaw_pool2d *shape, const float *dy, float *dx, bool accumulate);
-void thaw_kern_global_avg_pool(int64_t B, int64_t C, int64_t S, const float *x, float *y); /* y (B, C) */
-void thaw_kern_global_avg_pool_backward(int64_t B, int64_t C, int64_t S, const float *dy, float *dx, bool accumulate);
+void thaw_kern_avg_pool_backward(const thaw_pool2d *shape, const float *dy, float *dx,
+                                 bool accumulate);
+void thaw_kern_global_avg_pool(int64_t B, int64_t C, int64_t S, const float *x,
+                               float *y); /* y (B, C) */
+void thaw_kern_global_avg_pool_backward(int64_t B, int64_t C, int64_t S, const float *dy, float *dx,
+                                        bool accumulate);
 
 /* Softmax cross-entropy with label smoothing e and class weights (NULL: ones), not averaged:
  *   loss_i = sum_k q_ik * class_weights[k] * -log p_ik,  q_ik = (1 - e) [k = label_i] + e / K   (PyTorch's definition).
  * loss (B), probs (B, K) may be NULL. weight_sum += sum_i class_weights[label_i], the divisor of the mean. */
-void thaw_kern_softmax_cross_entropy(int64_t B, int64_t K, const float *logits, const int32_t *labels, float smoothing,
-                                     const float *class_weights, float *loss, float *probs, double *weight_sum);
+void thaw_kern_softmax_cross_entropy(int64_t B, int64_t K, const float *logits,
+                                     const int32_t *labels, float smoothing,
+                                     const float *class_weights, float *loss, float *probs,
+                                     double *weight_sum);
 /* dlogits = gradient of sum_i loss_i, from probs. */
-void thaw_kern_softmax_cross_entropy_backward(int64_t B, int64_t K, const float *probs, const int32_t *labels,
-                                              float smoothing, const float *class_weights, float *dlogits);
+void thaw_kern_softmax_cross_entropy_backward(int64_t B, int64_t K, const float *probs,
+                                              const int32_t *labels, float smoothing,
+                                              const float *class_weights, float *dlogits);
 
 /* One optimizer sweep over one tensor; PyTorch's formulas. `gradient_scale` multiplies the gradient first (1/weight sum
  * times the clip factor). anchor NULL: none; else L2-SP: gradient += anchor_strength (w - anchor).  Xuhong et al. 2018. */
@@ -120,12 +138,14 @@ typedef struct thaw_sgd {
     float lr, momentum, dampening, weight_decay, gradient_scale, anchor_strength;
     bool nesterov, first_step; /* first step: the momentum buffer is set to the gradient */
 } thaw_sgd;
-void thaw_kern_sgd(int64_t n, const thaw_sgd *s, const float *gradient, const float *anchor, float *w, float *momentum);
+void thaw_kern_sgd(int64_t n, const thaw_sgd *s, const float *gradient, const float *anchor,
+                   float *w, float *momentum);
 typedef struct thaw_adamw {
     float lr, beta1, beta2, epsilon, weight_decay, gradient_scale, anchor_strength;
     int64_t step; /* counts from 1 */
 } thaw_adamw;
-void thaw_kern_adamw(int64_t n, const thaw_adamw *s, const float *gradient, const float *anchor, float *w, float *m, float *v);
+void thaw_kern_adamw(int64_t n, const thaw_adamw *s, const float *gradient, const float *anchor,
+                     float *w, float *m, float *v);
 
 #ifdef __cplusplus
 }

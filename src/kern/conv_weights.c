@@ -79,7 +79,8 @@ static void fill_wide(const weights_plan *p, const piece *part, const float *x, 
     int64_t C = g->in_channels;
     int64_t rows = part->last_input - part->first_input;
     int64_t out_rows = part->last_row - part->first_row;
-    if (p->width > g->w.size)
+    /* Where all pieces are whole images the borders stay zero. */
+    if (p->width > g->w.size && (part->first_image == 0 || p->rows < g->h.count))
         memset(p->x, 0, (size_t)(part->images * rows * p->width * C) * sizeof(float));
     for (int64_t n = 0; n < part->images; n++) {
         int64_t image = part->first_image + n;

@@ -77,18 +77,21 @@ static winograd describe(const kern_isa *isa, const conv_gather *g)
 
 typedef struct piece {
     int64_t first_image, images, first_row, rows; /* rows of tiles */
+    bool clear; /* borders are not zero yet; where all pieces are whole images they stay zero */
 } piece;
 
-/* The pixels of one array, (images, rows, width, pitch), zero outside the image; `top` and `left`: the image's place
+/* The pixels of one array, (images, rows, width, pitch), zero outside the image (written when clear); `top` and `left`: the image's place
  * relative to the scratch. */
 typedef struct pixel_box {
     int64_t rows, width, top, left, pitch;
 } pixel_box;
 
-static void fill_pixels(const kern_isa *isa, const pixel_box *box, int64_t images, int64_t channels,
-                        int64_t H, int64_t W, const float *in, int64_t in_image, float *out)
+static void fill_pixels(const kern_isa *isa, const pixel_box *box, bool clear, int64_t images,
+                        int64_t channels, int64_t H, int64_t W, const float *in, int64_t in_image,
+                        float *out)
 {
-    memset(out, 0, (size_t)(images * box->rows * box->width * box->pitch) * sizeof(float));
+    if (clear)
+        memset(out, 0, (size_t)(images * box->rows * box->width * box->pitch) * sizeof(float));
     int64_t first = box->top < 0 ? -box->top : 0;
     int64_t last = H < box->rows - box->top ? H : box->rows - box->top;
     if (last <= first)
@@ -120,7 +123,7 @@ static void input_points(const winograd *p, const piece *part, const float *in)
     const conv_gather *g = p->g;
     pixel_box box = {STEP * part->rows + 2, p->width, -p->shift_h - STEP * part->first_row,
                      -p->shift_w, p->in_pitch};
-    fill_pixels(p->isa, &box, part->images, g->in_channels, g->h.size, g->w.size,
+    fill_pixels(p->isa, &box, part->clear, part->images, g->in_channels, g->h.size, g->w.size,
                 in + part->first_image * g->in_image, g->in_image, p->pixels);
     to_points(p, part, p->isa->winograd_input, &box, p->pixels, p->points, p->in_plane);
 }
@@ -250,7 +253,8 @@ size_t conv_winograd_gather(const kern_isa *isa, const conv_gather *g, const flo
     for (int64_t n = 0; n < g->B; n += p.images)
         for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
             piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
-                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows};
+                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows,
+                          n == 0 || p.tile_rows < p.tiles_h};
             gather_piece(&p, &part, &call);
         }
     return scratch.used;
@@ -263,7 +267,7 @@ static void gradient_points(const winograd *p, const piece *part, const float *d
     const conv_gather *g = p->g;
     pixel_box box = {STEP * part->rows, STEP * p->tiles_w, -STEP * part->first_row, 0,
                      p->out_pitch};
-    fill_pixels(p->isa, &box, part->images, g->out_channels, g->h.count, g->w.count,
+    fill_pixels(p->isa, &box, part->clear, part->images, g->out_channels, g->h.count, g->w.count,
                 dy + part->first_image * g->out_image, g->out_image, p->out_pixels);
     to_points(p, part, p->isa->winograd_gradient, &box, p->out_pixels, p->out_points, p->out_plane);
 }
@@ -331,7 +335,8 @@ size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const fl
     for (int64_t n = 0; n < g->B; n += p.images)
         for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
             piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
-                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows};
+                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows,
+                          n == 0 || p.tile_rows < p.tiles_h};
             input_points(&p, &part, x);
             gradient_points(&p, &part, dy);
             add_products(&p, part.images * part.rows * p.tiles_w, n == 0 && row == 0);

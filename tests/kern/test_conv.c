@@ -40,6 +40,13 @@ static const shapes_row rows[] = {
     ROW(2, 16, 12, 12, 32, 3, 3, 2, 2, 2, 2, 2, 2, 1, false),
     ROW(2, 16, 5, 40, 16, 1, 7, 1, 1, 0, 3, 1, 1, 1, false),
     ROW(2, 16, 40, 5, 16, 7, 1, 1, 1, 3, 0, 1, 1, 1, false),
+    /* Several pieces of work: images one by one, and bands of rows of one image. */
+    ROW(3, 16, 64, 64, 16, 3, 3, 2, 2, 1, 1, 1, 1, 1, false),
+    ROW(2, 16, 150, 110, 8, 3, 3, 2, 2, 1, 1, 1, 1, 1, false),
+    ROW(2, 16, 150, 90, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, false),
+    ROW(2, 16, 42, 66, 24, 3, 3, 1, 1, 1, 1, 1, 1, 1, true),
+    ROW(3, 16, 28, 28, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, false),
+    ROW(8, 1, 28, 28, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, false),
     ROW(1, 16, 3, 3, 16, 3, 3, 1, 1, 4, 4, 1, 1, 1, false), /* outputs that see padding only */
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };

@@ -26,7 +26,7 @@ typedef struct ladder_rung {
     int64_t *confusion;  /* (K, K) on gate, summed over seeds */
     double gate_accuracy, gate_low, gate_high, val_accuracy;
     thaw_rates rates; /* reason borrowed from reason_text */
-    char reason_text[400];
+    char reason_text[1000];
     bool done;
 } ladder_rung;
 

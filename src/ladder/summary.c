@@ -89,6 +89,18 @@ static double mean_of(const ladder *l, const ladder_rung *r, const char *path)
     return sum / (double)l->S;
 }
 
+/* The chosen rate is the smallest or the largest that was tried: a better one may lie outside. */
+static bool is_at_edge(const thaw_doubles *tried, int64_t chosen)
+{
+    bool smaller = false;
+    bool larger = false;
+    for (int64_t i = 0; i < tried->count; i++) {
+        smaller = smaller || tried->items[i] < tried->items[chosen];
+        larger = larger || tried->items[i] > tried->items[chosen];
+    }
+    return tried->count > 1 && !(smaller && larger);
+}
+
 static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *out)
 {
     const thaw_doubles *tried = ladder_candidates(l->config, r->rung.kind);
@@ -104,8 +116,7 @@ static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *ou
         thaw_json_set_string(row, "directory", t->directory);
     }
     thaw_json_set_int(out, "chosen_candidate", r->chosen);
-    thaw_json_set_bool(out, "at_edge",
-                       r->candidates > 1 && (r->chosen == 0 || r->chosen == r->candidates - 1));
+    thaw_json_set_bool(out, "at_edge", is_at_edge(tried, r->chosen));
     thaw_json *rates = thaw_json_set_object(out, "rates");
     thaw_json_set_double(rates, "head", r->rates.head);
     thaw_json_set_double(rates, "backbone", r->rates.backbone);

@@ -67,9 +67,10 @@ static thaw_rates rates_of(const ladder *l, ladder_rung *r, int64_t candidate)
         rates.backbone = rate;
         what = "backbone";
     }
+    const char *given = l->config->rates.reason;
     thaw_format(r->reason_text, sizeof r->reason_text,
-                "%s: searched over %lld candidates on val with the first seed%s", what,
-                (long long)r->candidates,
+                "%s%s%s: searched over %lld candidates on val with the first seed%s", given,
+                given[0] != '\0' ? "; " : "", what, (long long)r->candidates,
                 frozen == NULL || r->rung.kind == THAW_RUNG_SCRATCH
                     ? ""
                     : "; head: the frozen rung's choice");

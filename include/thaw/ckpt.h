@@ -33,6 +33,7 @@ typedef struct thaw_ckpt_found {
     bool found;
     bool best; /* marked as the best */
     int64_t step;
+    int64_t damaged; /* checkpoints that were refused on the way, newer than this one */
     char path[4096];
 } thaw_ckpt_found;
 

@@ -26,7 +26,7 @@ static thaw_status make_one(const char *path)
     /* Another rank may have been quicker; a read-only parent that exists says EROFS before EEXIST. */
     int failed = errno;
     THAW_CHECK(thaw_path_is_dir(path), THAW_ERR_RESOURCE, "cannot create directory %s: %s", path,
-               strerror(failed));
+               failed == EEXIST ? "a file of this name exists" : strerror(failed));
     return THAW_OK;
 }
 

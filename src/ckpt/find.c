@@ -25,11 +25,13 @@ static thaw_status find(const char *directory, bool best_only, thaw_ckpt_found *
         const thaw_ckpt_record *r = &list.items[i];
         if (best_only && !r->best)
             continue;
-        if (thaw_ckpt_verify(directory, r) == THAW_OK)
+        if (thaw_ckpt_verify(directory, r) == THAW_OK) {
             status = take(directory, r, out);
-        else
+        } else {
+            out->damaged++;
             THAW_LOG_ALL(THAW_WARN, "the checkpoint of step %lld is not used: %s",
                          (long long)r->step, thaw_error_last()->message);
+        }
     }
     thaw_ckpt_clear(&list);
     return status;

@@ -44,7 +44,8 @@ thaw_status cli_load_config(thaw_comm *comm, const cli_args *args, thaw_config *
     memset(out, 0, sizeof *out);
     thaw_status status;
     THAW_TRY_TO(share_file(comm, path, &text));
-    status = thaw_agree(comm, thaw_config_parse(path, text.data, text.length, &args->sets, out));
+    status =
+        thaw_agree(comm, thaw_config_parse(path, thaw_str_c(&text), text.length, &args->sets, out));
 done:
     thaw_str_clear(&text);
     return status;

@@ -1,6 +1,8 @@
 #include "train/train_impl.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "thaw/ckpt.h"
 
@@ -42,20 +44,45 @@ static thaw_status write_config(const thaw_config *config)
     return status;
 }
 
-/* Rank 0 makes the directory ready: a fresh run starts with none of the old one's files. */
+/* What is written at the very end must not fail then for a reason that is known now. */
+static thaw_status check_save_backbone(const char *file)
+{
+    thaw_str directory = {0};
+    const char *slash = strrchr(file, '/');
+    thaw_status status = THAW_OK;
+    if (file[0] == '\0')
+        return THAW_OK;
+    thaw_str_add_bytes(&directory, slash == NULL ? "." : file,
+                       slash == NULL || slash == file ? 1 : (size_t)(slash - file));
+    THAW_TRY_TO(thaw_mkdirs(thaw_str_c(&directory)));
+    THAW_CHECK_TO(access(thaw_str_c(&directory), W_OK) == 0, THAW_ERR_RESOURCE,
+                  "train.save_backbone: cannot write into %s: %s", thaw_str_c(&directory),
+                  strerror(errno));
+done:
+    thaw_str_clear(&directory);
+    return status;
+}
+
+/* Rank 0 makes the directory ready: a fresh run starts with none of the old one's files, a resumed one has the old settings. */
 static thaw_status prepare(const thaw_config *config, const thaw_run_options *options,
                            run_found found)
 {
-    static const char *const leftovers[] = {"metrics.jsonl", "summary.json", "adaptation.h5",
-                                            "checkpoints",   "tb",           NULL};
+    /* The summary first: its presence says that the rest is there. */
+    static const char *const leftovers[] = {
+        "summary.json",       "metrics.jsonl",       "adaptation.h5",       "checkpoints", "tb",
+        "predictions-val.h5", "predictions-gate.h5", "predictions-test.h5", NULL};
     thaw_str path = {0};
     thaw_status status;
+    if (found == RUN_PARTIAL && options->resume)
+        THAW_TRY_TO(
+            thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config));
+    THAW_TRY_TO(check_save_backbone(config->train.save_backbone));
     THAW_TRY_TO(thaw_mkdirs(config->output));
     for (const char *const *name = leftovers; !options->resume && *name != NULL; name++) {
         if (thaw_path_exists(thaw_run_path(config->output, *name, &path)))
             THAW_TRY_TO(thaw_remove_tree(thaw_str_c(&path)));
     }
-    status = found == RUN_PARTIAL && options->resume ? THAW_OK : write_config(config);
+    status = write_config(config);
 done:
     thaw_str_clear(&path);
     return status;

@@ -137,97 +137,6 @@ done:
 
 /* ---- Resuming ---------------------------------------------------------------------------------------------- */
 
-/* Settings that may differ between the checkpoint and now without changing the result. Files are compared by digest. */
-static const char *const free_to_change[] = {"name",
-                                             "output",
-                                             "log_seconds",
-                                             "data.file",
-                                             "data.memory_limit_gib",
-                                             "data.slices*",
-                                             "data.class_slices",
-                                             "data.gate",
-                                             "data.test",
-                                             "model.backbone",
-                                             "train.log_every",
-                                             "train.checkpoint_every",
-                                             "train.checkpoint_keep",
-                                             "train.save_backbone",
-                                             "rates.reason",
-                                             "ladder*",
-                                             NULL};
-
-static bool may_change(const char *path)
-{
-    for (const char *const *p = free_to_change; *p != NULL; p++) {
-        if (thaw_match(*p, path))
-            return true;
-    }
-    return false;
-}
-
-typedef struct config_line {
-    const char *text; /* without indentation */
-    int length;
-    char path[256];
-} config_line;
-
-/* The next line of a written config, with its dotted path; false at the end. */
-static bool next_line(const char **at, char section[128], config_line *out)
-{
-    const char *line = *at;
-    if (*line == '\0')
-        return false;
-    const char *end = strchr(line, '\n');
-    end = end == NULL ? line + strlen(line) : end;
-    *at = *end == '\0' ? end : end + 1;
-    out->text = line;
-    while (*out->text == ' ')
-        out->text++;
-    out->length = (int)(end - out->text);
-    const int key = (int)strcspn(out->text, ":\n");
-    if (out->text == line) {
-        thaw_format(section, 128, "%.*s", key, out->text);
-        thaw_copy(out->path, sizeof out->path, section);
-    } else {
-        thaw_format(out->path, sizeof out->path, "%s.%.*s", section, key, out->text);
-    }
-    return true;
-}
-
-/* Names the first setting that differs and matters. */
-static thaw_status compare_configs(const char *before, const char *now)
-{
-    char section_before[128] = "";
-    char section_now[128] = "";
-    config_line a;
-    config_line b;
-    while (next_line(&before, section_before, &a) && next_line(&now, section_now, &b)) {
-        const bool equal = a.length == b.length && strncmp(a.text, b.text, (size_t)a.length) == 0;
-        THAW_CHECK(equal || may_change(b.path), THAW_ERR_INPUT,
-                   "%s differs: the checkpoint has \"%.*s\", the config now has \"%.*s\"; resume "
-                   "with the old value or "
-                   "start in another output directory",
-                   b.path, a.length, a.text, b.length, b.text);
-    }
-    return THAW_OK;
-}
-
-thaw_status thaw_config_compare_file(const char *path, const thaw_config *now)
-{
-    thaw_str before = {0};
-    thaw_str text = {0};
-    thaw_status status;
-    THAW_TRY_TO(thaw_file_read(path, &before));
-    thaw_conf_write(thaw_config_fields, now, &text);
-    status = compare_configs(thaw_str_c(&before), thaw_str_c(&text));
-    if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s", path);
-done:
-    thaw_str_clear(&text);
-    thaw_str_clear(&before);
-    return status;
-}
-
 static thaw_status compare_text(const thaw_state *attributes, const thaw_state *mine,
                                 const char *name, const char *what)
 {
@@ -236,14 +145,21 @@ static thaw_status compare_text(const thaw_state *attributes, const thaw_state *
     thaw_status status;
     THAW_TRY_TO(thaw_state_get_text(attributes, name, &before));
     THAW_TRY_TO(thaw_state_get_text(mine, name, &now));
-    if (strcmp(name, "config") == 0)
-        status = compare_configs(thaw_str_c(&before), thaw_str_c(&now));
-    else
-        THAW_CHECK_TO(strcmp(thaw_str_c(&before), thaw_str_c(&now)) == 0, THAW_ERR_INPUT,
-                      "%s differs: the checkpoint was made with %s, now it is %s", what,
-                      thaw_str_c(&before), thaw_str_c(&now));
+    THAW_CHECK_TO(strcmp(thaw_str_c(&before), thaw_str_c(&now)) == 0, THAW_ERR_INPUT,
+                  "%s differs: the checkpoint was made with %s, now it is %s", what,
+                  thaw_str_c(&before), thaw_str_c(&now));
 done:
     thaw_str_clear(&now);
+    thaw_str_clear(&before);
+    return status;
+}
+
+static thaw_status compare_config(const thaw_state *attributes, const thaw_config *now)
+{
+    thaw_str before = {0};
+    thaw_status status = thaw_state_get_text(attributes, "config", &before);
+    if (status == THAW_OK)
+        status = thaw_config_compare("the config kept in it", thaw_str_c(&before), now);
     thaw_str_clear(&before);
     return status;
 }
@@ -255,7 +171,7 @@ static thaw_status restore(thaw_trainer *t, const thaw_state *state, const thaw_
     thaw_status status;
     THAW_TRY_TO(describe(t, &mine));
     THAW_TRY_TO(compare_text(attributes, &mine, "format", "the kind of file"));
-    THAW_TRY_TO(compare_text(attributes, &mine, "config", "the config"));
+    THAW_TRY_TO(compare_config(attributes, t->config));
     THAW_TRY_TO(compare_text(attributes, &mine, "rung", "rung"));
     THAW_TRY_TO(compare_text(attributes, &mine, "dataset_digest", "the dataset (digest)"));
     THAW_TRY_TO(compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)"));
@@ -278,6 +194,12 @@ thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *fo
     *found = false;
     THAW_TRY_TO(thaw_ckpt_latest(comm, thaw_str_c(&directory), &checkpoint));
     *found = checkpoint.found;
+    /* Starting over in silence could cost days. */
+    THAW_CHECK_TO(
+        checkpoint.found || checkpoint.damaged == 0, THAW_ERR_INPUT, /* uniform */
+        "%s: none of its %lld checkpoints is whole (see the warnings); remove the directory "
+        "to start this run over",
+        thaw_str_c(&directory), (long long)checkpoint.damaged);
     if (!checkpoint.found)
         goto done;
     THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, &state, &attributes));

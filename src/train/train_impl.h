@@ -140,7 +140,10 @@ THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *c
 THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
 THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm);
 
-/* THAW_ERR_INPUT naming the first setting that differs from the written config and changes the result. Local. */
+/* THAW_ERR_INPUT naming the first setting that differs from the written config and changes the result; `name` is what messages call
+ * the text. Local. */
+THAW_NODISCARD thaw_status thaw_config_compare(const char *name, const char *before,
+                                               const thaw_config *now);
 THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw_config *now);
 
 /* The loop, and what a finished run leaves. Collective. */

@@ -61,7 +61,7 @@ static thaw_status write_idx(const char *folder, int64_t classes, int64_t each, 
 
 /* ---- Dataset files with one defect ------------------------------------------------------------------------------ */
 
-enum { CLASSES = 3, SIDE = 8, ROWS = 24 };
+enum { CLASSES = 3, SIDE = 8, ROWS = 24, CHANNELS = 3 };
 
 typedef struct defect {
     const char *name;
@@ -69,6 +69,7 @@ typedef struct defect {
     int64_t label_of_last; /* of train; -1: a good one */
     bool without_last_class;
     int64_t version;
+    int64_t channels, side; /* 0: 1 and SIDE */
 } defect;
 
 static const defect defects[] = {
@@ -82,6 +83,8 @@ static const defect defects[] = {
     {.name = "label-negative", .label_of_last = -2, .version = 1},
     {.name = "class-absent", .without_last_class = true, .label_of_last = -1, .version = 1},
     {.name = "version-2", .label_of_last = -1, .version = 2},
+    {.name = "rgb", .label_of_last = -1, .version = 1, .channels = CHANNELS},
+    {.name = "small", .label_of_last = -1, .version = 1, .side = SIDE - 1},
 };
 
 static thaw_status write_split(thaw_h5 *file, const defect *d, const char *split)
@@ -89,21 +92,24 @@ static thaw_status write_split(thaw_h5 *file, const defect *d, const char *split
     const bool train = strcmp(split, "train") == 0;
     const bool val = strcmp(split, "val") == 0;
     const int64_t rows = val && d->empty_val ? 0 : ROWS;
-    const int64_t side = val && d->two_shapes ? SIDE - 1 : SIDE;
-    static float x[ROWS * SIDE * SIDE];
+    const int64_t usual = d->side > 0 ? d->side : SIDE;
+    const int64_t side = val && d->two_shapes ? usual - 1 : usual;
+    const int64_t channels = d->channels > 0 ? d->channels : 1;
+    const int64_t values = channels * side * side;
+    static float x[ROWS * CHANNELS * SIDE * SIDE];
     int32_t y[ROWS];
     uint32_t noise = train ? 1 : 2;
     char name[64];
     for (int64_t i = 0; i < ROWS; i++) {
         y[i] = (int32_t)(i % (train && d->without_last_class ? CLASSES - 1 : CLASSES));
-        for (int64_t p = 0; p < SIDE * SIDE; p++)
-            x[i * SIDE * SIDE + p] = (float)pixel(y[i], p % SIDE, p / SIDE, &noise) / 255;
+        for (int64_t p = 0; p < values; p++)
+            x[i * values + p] = (float)pixel(y[i], p % side, p / side % side, &noise) / 255;
     }
     if (train && d->label_of_last != -1)
         y[ROWS - 1] = (int32_t)(d->label_of_last < 0 ? -1 : d->label_of_last);
     if (train && d->nan_pixel)
-        memset(&x[5 * SIDE * SIDE + 3], 0xff, sizeof *x);
-    const thaw_shape images = thaw_shape_make(4, (const int64_t[]){rows, 1, side, side});
+        memset(&x[5 * values + 3], 0xff, sizeof *x);
+    const thaw_shape images = thaw_shape_make(4, (const int64_t[]){rows, channels, side, side});
     const thaw_shape labels = thaw_shape1(rows);
     thaw_format(name, sizeof name, "%s/x", split);
     THAW_TRY(thaw_h5_make(file, name, THAW_F32, &images, 0));

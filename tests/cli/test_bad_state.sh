@@ -1,0 +1,121 @@
+#!/bin/sh
+# Checkpoints that do not fit or are damaged, and a disk that is full: what is wrong is named, and nothing is lost.
+# thaw-test: timeout=240
+set -u
+. "$(dirname "$0")/lib.sh"
+make_all
+must "undisturbed run" ranks 2 train run.yaml --quiet --set rung=full --set output=plain
+digest=$(get plain/summary.json state_digest)
+
+# A run that was killed in its second epoch, with checkpoints of steps 6 and 8, to copy from.
+THAW_FAULT=kill_step:0:10
+export THAW_FAULT
+ranks 2 train run.yaml --quiet --set rung=full --set output=killed --set train.checkpoint_every=2
+unset THAW_FAULT
+same "checkpoints of the killed run" 2 "$(find killed/checkpoints -name 'step-*.h5' | grep -c .)"
+newest=$(find killed/checkpoints -name 'step-*.h5' | sort | tail -1 | sed 's/.*\///')
+
+again() { # a fresh copy
+    rm -rf run
+    cp -r killed run
+}
+resume() { # CODE PATTERN ARGUMENT...
+    wanted=$1 what=$2
+    shift 2
+    again
+    bad "$wanted" "$what" ranks 2 train run.yaml --resume --quiet --set rung=full "$@"
+    [ ! -e run/summary.json ] || fail "$*: has a summary"
+    diff -r killed/checkpoints run/checkpoints >difference || fail "$*: checkpoints were touched: $(cat difference)"
+}
+
+# Another config, data or backbone.
+resume 3 'train.epochs was 2 when this run began and is 5 now' --set train.epochs=5
+resume 3 'seed was 3 .* is 4' --set seed=4
+resume 3 'rung was full .* is peft' --set rung=peft
+resume 3 'train.shards was 24 .* is 8' --set train.shards=8
+resume 3 'data.augment.flip was true .* is false' --set data.augment.flip=false
+must "other data" alone data import --quiet --images images.idx --labels labels.idx --select 3=ash,4=birch,5=cedar \
+    --splits train=100total,val=13total -o other.h5
+resume 3 'dataset' --set data.file=other.h5
+must "another backbone" alone train pretrain.yaml --quiet --set seed=99 --set output=pretrain2 --set train.save_backbone=other-backbone.h5
+resume 3 'backbone' --set model.backbone=other-backbone.h5
+again
+bad 2 'already holds a run' ranks 2 train run.yaml --quiet --set rung=full
+
+# Names and intervals may change; data and backbone may have moved.
+again
+cp target.h5 moved.h5
+must "resume with other names" ranks 2 train run.yaml --resume --quiet --set rung=full --set name=other --set train.log_every=5 \
+    --set data.file=moved.h5
+same "digest after resuming with other names" "$digest" "$(get run/summary.json state_digest)"
+
+# A damaged checkpoint is passed over with a warning; the one before it gives the same bits.
+damaged() { # HOW
+    grep -q "warning: .*checkpoint of step 8 is not used: .*$newest" err || fail "$1: no warning: $(cat err)"
+    same "$1: errors" 0 "$(errors)"
+    same "$1: digest" "$digest" "$(get run/summary.json state_digest)"
+}
+again
+head -c 2000 "killed/checkpoints/$newest" >"run/checkpoints/$newest"
+must "resume with a cut checkpoint" ranks 3 train run.yaml --resume --quiet --set rung=full
+damaged cut
+again
+must "flip" "$tool" flip "run/checkpoints/$newest" -1
+must "resume with a flipped checkpoint" ranks 1 train run.yaml --resume --quiet --set rung=full
+damaged flipped
+again
+rm "run/checkpoints/$newest"
+must "resume with a missing checkpoint" ranks 2 train run.yaml --resume --quiet --set rung=full
+same "missing: digest" "$digest" "$(get run/summary.json state_digest)"
+again
+rm run/checkpoints/manifest.txt
+must "resume without a manifest" ranks 2 train run.yaml --resume --quiet --set rung=full
+same "no manifest: digest" "$digest" "$(get run/summary.json state_digest)"
+again
+for file in run/checkpoints/step-*.h5; do "$tool" flip "$file" -1; done
+bad 3 'none of its 2 checkpoints is whole' ranks 2 train run.yaml --resume --quiet --set rung=full
+
+# A finished run whose files are damaged.
+cp -r plain broken
+"$tool" flip broken/adaptation.h5 -1
+bad 3 'broken/adaptation.h5' ranks 2 eval broken
+head -c 1000 plain/adaptation.h5 >broken/adaptation.h5
+bad 3 'broken/adaptation.h5' alone eval broken
+cp backbone.h5 broken/adaptation.h5
+bad 3 'broken/adaptation.h5' alone eval broken
+rm broken/adaptation.h5
+bad 3 'broken/adaptation.h5' alone eval broken
+bad 3 'nothing' alone eval nothing
+mv backbone.h5 elsewhere.h5
+bad 3 'backbone.h5' alone eval plain
+cp other-backbone.h5 backbone.h5
+bad 3 'was trained on the backbone' ranks 2 eval plain
+mv elsewhere.h5 backbone.h5
+
+# The third checkpoint after resuming cannot be written: what was there before is whole, and is used.
+again
+THAW_FAULT=h5_write:0:200
+export THAW_FAULT
+bad 4 'run/checkpoints/step-' ranks 2 train run.yaml --quiet --resume --set rung=full --set train.checkpoint_every=1
+unset THAW_FAULT
+find run -name '*.tmp*' | grep . && fail "temporary files are left after a failed write"
+must "resume after a failed write" ranks 2 train run.yaml --resume --quiet --set rung=full
+same "digest after a failed write" "$digest" "$(get run/summary.json state_digest)"
+
+# A disk that is full, where this user may mount one.
+mkdir disk
+if mount -t tmpfs -o size=1200k tmpfs disk 2>/dev/null; then
+    trap 'cd /; umount "$work/disk"; rm -rf "$work"' EXIT
+    head -c 750000 /dev/zero >disk/ballast
+    bad 4 'disk/run' ranks 2 train run.yaml --quiet --set rung=full --set output=disk/run --set train.checkpoint_keep=9 \
+        --set train.checkpoint_every=1
+    find disk/run -name 'step-*.h5' | grep -q . || fail "disk full: no checkpoint was whole before"
+    [ ! -e disk/run/summary.json ] || fail "disk full: has a summary"
+    rm disk/ballast
+    find disk/run -name '*.tmp*' | grep . && fail "disk full: temporary files are left"
+    must "resume with an emptier disk" ranks 2 train run.yaml --quiet --resume --set rung=full --set output=disk/run
+    same "digest after the disk was full" "$digest" "$(get disk/run/summary.json state_digest)"
+else
+    echo "SKIPPED: the full disk; this user cannot mount a tmpfs (a failed write was tested)"
+fi
+finish

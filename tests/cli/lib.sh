@@ -6,6 +6,9 @@ thaw=$build/thaw
 tool=$build/cli_tool_files
 failures=0
 limit=40 # seconds that one run of the command may take
+# One node: Open MPI need not look for networks, which is half of its start. Others ignore the names.
+export OMPI_MCA_pml="${OMPI_MCA_pml:-ob1}" OMPI_MCA_btl="${OMPI_MCA_btl:-self,vader}"
+export OMPI_MCA_ess_singleton_isolated="${OMPI_MCA_ess_singleton_isolated:-1}"
 for needed in "$thaw" "$tool"; do
     [ -x "$needed" ] || { echo "$needed is not built"; exit 1; }
 done

@@ -1,9 +1,12 @@
 /* thaw/kern.h - the only arithmetic loops: a small table of dense float32 functions, with several backends.
  *
- * A thaw_kern is one opened backend: "ref" (plain C, double accumulators where it matters, the truth that tests
- * compare with), "openblas" (loaded at run time, so that its kernels can be chosen before its constructor looks at
- * the CPU) and later "onednn". All backends pass the same conformance tests. All functions are Local, allocate
- * nothing, and give the same bits for the same shapes and data on every call.
+ * A thaw_kern is one opened backend:
+ *   "ref"       plain C, sums in double where it matters: the truth that tests compare with
+ *   "native"    our own tiles for convolution and product, compiled for several kinds of CPU, chosen at run time; no library
+ *   "openblas"  products by OpenBLAS, loaded at run time, so that its kernels can be chosen before its constructor looks at
+ *               the CPU; convolutions as native
+ * All backends pass the same conformance tests. All functions are Local, allocate nothing, and give the same bits for the
+ * same shapes and data on every call on one kind of CPU.
  *
  * Layout is NCHW, dense, row-major. S = H * W. "+=" in a comment means: adds into the array. */
 #ifndef THAW_KERN_H
@@ -36,7 +39,7 @@ bool thaw_pool2d_output(thaw_pool2d *shape);
 typedef struct thaw_kern thaw_kern;
 
 struct thaw_kern {
-    const char *name;     /* "ref", "openblas" */
+    const char *name;     /* "openblas", "native", "ref" */
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
     void *library;        /* backend's own handle */
     /* C = alpha op(A) op(B) + beta C; op(A) is (M, K), op(B) (K, N), C (M, N); row-major with leading dimensions. */
@@ -56,8 +59,9 @@ struct thaw_kern {
                                     const float *dy, float *dw, float *dbias, void *workspace);
 };
 
-/* Opens a backend: "ref", "openblas" or "auto" (the fastest there is). openblas is loaded with one thread and, where its
- * own choice of CPU kernels is known to be wrong and the user has not set OPENBLAS_CORETYPE, with the right one.
+/* Opens a backend: "openblas", "native", "ref", or "auto": the first of these that can be opened; a fallback is warned
+ * of. openblas is loaded with one thread and, where its own choice of CPU kernels is known to be wrong and the user has
+ * not set OPENBLAS_CORETYPE, with the right one.
  * THAW_ERR_USAGE for an unknown name (with a suggestion), THAW_ERR_FAIL when the library is not there. */
 THAW_NODISCARD thaw_status thaw_kern_open(const char *name, thaw_kern **out);
 void thaw_kern_close(thaw_kern **kern);

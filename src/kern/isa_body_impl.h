@@ -87,22 +87,15 @@ INLINE void tile(const int rows, const int vectors, const bool unit, const kern_
         tile(rows, vectors, true, run, a, b, c);                                                   \
     }
 
-TILE(1, 1)
-TILE(2, 1)
-TILE(3, 1)
-TILE(4, 1)
-TILE(5, 1)
-TILE(6, 1)
-TILE(7, 1)
-TILE(8, 1)
-TILE(9, 1)
-TILE(10, 1)
-TILE(11, 1)
-TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+/* clang-format off */
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1)
+TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
 #if MANY_REGISTERS
-    TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2)
-        TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
+TILE(13, 1) TILE(14, 1) TILE(15, 1) TILE(16, 1)
+TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
 #endif
+/* clang-format on */
 
 /* In-register transposition: at distance d, rows i and i + d exchange the blocks of d elements that lie off the diagonal. */
 #if LANES == 16
@@ -137,7 +130,7 @@ TILE(12, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
             row[i] = upper;                                                                        \
         }
 
-            INLINE void exchange(lanes row[LANES])
+                INLINE void exchange(lanes row[LANES])
 {
 #if LANES >= 16
     EXCHANGE(8)

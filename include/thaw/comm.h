@@ -80,6 +80,21 @@ void thaw_fixed_add(thaw_fixed *sum, double term);
 double thaw_fixed_value(const thaw_fixed *sum); /* NaN when a term was bad */
 void thaw_allreduce_sum_fixed(thaw_comm *comm, thaw_fixed *sums, int64_t count);
 
+/* ---- Trouble elsewhere -------------------------------------------------------------------------------------- */
+
+/* Sub-groups that work apart meet only at the end; one that fails or is stopped rings a bell, so that the others stop soon instead
+ * of working on for hours. One rank of each sub-group speaks for it. Life: new -> heard now and then; ring when in trouble -> end. */
+typedef struct thaw_bell thaw_bell;
+
+/* Collective over the whole communicator. */
+THAW_NODISCARD thaw_status thaw_bell_new(thaw_comm *comm, bool speaks, thaw_bell **out);
+/* By a speaker: the others will hear whether there is trouble. Only the first ring counts. Local; waits for nobody. */
+void thaw_bell_ring(thaw_bell *bell, thaw_comm *comm, bool trouble);
+/* True once another speaker has rung for trouble; always false for who does not speak. Local; allocates nothing. */
+bool thaw_bell_heard(thaw_bell *bell);
+/* Collective. Waits until every speaker has rung (who has not done so, does it here without trouble). Takes NULL on all ranks. */
+void thaw_bell_end(thaw_bell **bell, thaw_comm *comm);
+
 /* ---- What was sent ---------------------------------------------------------------------------------------- */
 
 /* Counted where MPI is called: this rank's payload of each call (not what the algorithm makes of it on the wire). */

@@ -112,6 +112,8 @@ typedef struct thaw_run_options {
     bool quiet;
     bool
         predict_gate; /* write predictions of val and gate (the ladder); test is never opened here */
+    bool (*stop)(void *context); /* asked once a step on every rank; true on any asks for a stop */
+    void *stop_context;
 } thaw_run_options;
 
 /* Trains one rung as `config` says and writes the run directory. Collective; config must be equal on all ranks.

@@ -117,10 +117,16 @@ static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *tri
     return status;
 }
 
-static thaw_status run_trial(const ladder *l, thaw_comm *group, ladder_rung *r,
+static bool heard(void *bell)
+{
+    return thaw_bell_heard(bell);
+}
+
+static thaw_status run_trial(const ladder *l, thaw_comm *group, thaw_bell *bell, ladder_rung *r,
                              const ladder_trial *trial)
 {
-    const thaw_run_options options = {.resume = true, .quiet = true, .predict_gate = true};
+    const thaw_run_options options = {
+        .resume = true, .quiet = true, .predict_gate = true, .stop = heard, .stop_context = bell};
     thaw_config config = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
@@ -132,6 +138,34 @@ done:
     return status;
 }
 
+/* A group's share of the trials; it ends when the group fails, is stopped, or hears of another one's trouble. */
+static thaw_status run_share(const ladder *l, int64_t mine, int64_t groups, thaw_comm *group,
+                             thaw_bell *bell, ladder_rung *r, const ladder_trial *trials,
+                             int64_t count)
+{
+    for (int64_t i = mine; i < count; i += groups) {
+        int64_t trouble = thaw_bell_heard(bell);
+        thaw_bcast(group, 0, &trouble, sizeof trouble);
+        if (trouble != 0)
+            break;
+        THAW_TRY(run_trial(l, group, bell, r, &trials[i]));
+    }
+    return THAW_OK;
+}
+
+/* A failure counts more than the stops it caused; a stop that any rank was asked for is everybody's. */
+static thaw_status settle(const ladder *l, thaw_comm *world, thaw_status status)
+{
+    const bool stopped = status == THAW_ERR_STOPPED;
+    int64_t stop = stopped || thaw_stop_requested();
+    THAW_TRY(thaw_agree(world, stopped ? THAW_OK : status));
+    thaw_allreduce_max_int64(world, &stop, 1);
+    THAW_CHECK(stop == 0, THAW_ERR_STOPPED, /* uniform */
+               "stopped on request; what was trained so far is saved in %s: continue with --resume",
+               l->config->output);
+    return THAW_OK;
+}
+
 /* Trials go to the groups in turn; every group works through its share, then all agree. */
 static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *group, ladder_rung *r,
                               const ladder_trial *trials, int64_t count)
@@ -139,10 +173,14 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     const int64_t width = l->config->ladder.ranks_per_trial;
     const int64_t groups = thaw_comm_size(world) / width;
     const int64_t mine = thaw_comm_rank(world) / width;
-    thaw_status status = THAW_OK;
-    for (int64_t i = mine; i < count && status == THAW_OK; i += groups)
-        status = run_trial(l, group, r, &trials[i]);
-    return thaw_agree(world, status);
+    const bool speaks = thaw_comm_rank(group) == 0;
+    thaw_bell *bell = NULL;
+    THAW_TRY(thaw_bell_new(world, speaks, &bell));
+    const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count);
+    if (speaks)
+        thaw_bell_ring(bell, world, status != THAW_OK);
+    thaw_bell_end(&bell, world);
+    return settle(l, world, status);
 }
 
 static thaw_status load_summary(ladder_trial *trial)

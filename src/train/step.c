@@ -78,6 +78,12 @@ static thaw_status run_shard(thaw_trainer *t, thaw_run *run, int64_t shard, step
     return THAW_OK;
 }
 
+static bool stop_wanted(const thaw_trainer *t)
+{
+    const thaw_run_options *o = t->options;
+    return thaw_stop_requested() || (o->stop != NULL && o->stop(o->stop_context));
+}
+
 /* Everything up to the sums. A rank that fails stays present: it stops adding and goes on to the common end. */
 static thaw_status run_shards(thaw_trainer *t, thaw_comm *comm, thaw_reduce_outcome *outcome)
 {
@@ -91,7 +97,7 @@ static thaw_status run_shards(thaw_trainer *t, thaw_comm *comm, thaw_reduce_outc
                     .step = (uint32_t)t->position.step,
                     .training = true};
     thaw_reducer_begin(t->reducer);
-    if (thaw_stop_requested())
+    if (stop_wanted(t))
         thaw_reducer_add_count(t->reducer, THAW_WORD_STOP, 1);
     thaw_status status = t->pending;
     if (status == THAW_OK && thaw_fault("step"))

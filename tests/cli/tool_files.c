@@ -87,19 +87,12 @@ static const defect defects[] = {
     {.name = "small", .label_of_last = -1, .version = 1, .side = SIDE - 1},
 };
 
-static thaw_status write_split(thaw_h5 *file, const defect *d, const char *split)
+/* Pictures and labels of one split, with the defects that lie in values. */
+static void fill_split(const defect *d, bool train, int64_t channels, int64_t side, float *x,
+                       int32_t *y)
 {
-    const bool train = strcmp(split, "train") == 0;
-    const bool val = strcmp(split, "val") == 0;
-    const int64_t rows = val && d->empty_val ? 0 : ROWS;
-    const int64_t usual = d->side > 0 ? d->side : SIDE;
-    const int64_t side = val && d->two_shapes ? usual - 1 : usual;
-    const int64_t channels = d->channels > 0 ? d->channels : 1;
     const int64_t values = channels * side * side;
-    static float x[ROWS * CHANNELS * SIDE * SIDE];
-    int32_t y[ROWS];
     uint32_t noise = train ? 1 : 2;
-    char name[64];
     for (int64_t i = 0; i < ROWS; i++) {
         y[i] = (int32_t)(i % (train && d->without_last_class ? CLASSES - 1 : CLASSES));
         for (int64_t p = 0; p < values; p++)
@@ -109,6 +102,19 @@ static thaw_status write_split(thaw_h5 *file, const defect *d, const char *split
         y[ROWS - 1] = (int32_t)(d->label_of_last < 0 ? -1 : d->label_of_last);
     if (train && d->nan_pixel)
         memset(&x[5 * values + 3], 0xff, sizeof *x);
+}
+
+static thaw_status write_split(thaw_h5 *file, const defect *d, const char *split)
+{
+    const bool val = strcmp(split, "val") == 0;
+    const int64_t rows = val && d->empty_val ? 0 : ROWS;
+    const int64_t usual = d->side > 0 ? d->side : SIDE;
+    const int64_t side = val && d->two_shapes ? usual - 1 : usual;
+    const int64_t channels = d->channels > 0 ? d->channels : 1;
+    static float x[ROWS * CHANNELS * SIDE * SIDE];
+    int32_t y[ROWS];
+    char name[64];
+    fill_split(d, strcmp(split, "train") == 0, channels, side, x, y);
     const thaw_shape images = thaw_shape_make(4, (const int64_t[]){rows, channels, side, side});
     const thaw_shape labels = thaw_shape1(rows);
     thaw_format(name, sizeof name, "%s/x", split);
@@ -251,30 +257,70 @@ static int64_t number(const char *text)
     return value;
 }
 
+static thaw_status do_idx(int count, char **words)
+{
+    (void)count;
+    return write_idx(words[0], number(words[1]), number(words[2]), number(words[3]));
+}
+
+static thaw_status do_dataset(int count, char **words)
+{
+    (void)count;
+    return write_dataset(words[0], words[1]);
+}
+
+static thaw_status do_flat(int count, char **words)
+{
+    (void)count;
+    return print_flat(words[0]);
+}
+
+static thaw_status do_names(int count, char **words)
+{
+    (void)count;
+    return print_names(words[0]);
+}
+
+static thaw_status do_flip(int count, char **words)
+{
+    (void)count;
+    return flip(words[0], number(words[1]));
+}
+
+static thaw_status do_faults(int count, char **words)
+{
+    (void)count;
+    (void)words;
+    for (const char *const *site = thaw_fault_sites(); *site != NULL; site++)
+        printf("%s\n", *site);
+    return THAW_OK;
+}
+
+static const struct {
+    const char *name, *usage;
+    int least, most;
+    thaw_status (*run)(int count, char **words);
+} tasks[] = {
+    {"idx", "DIR CLASSES EACH SIDE", 4, 4, do_idx},
+    {"dataset", "DEFECT FILE", 2, 2, do_dataset},
+    {"flat", "FILE", 1, 1, do_flat},
+    {"get", "FILE PATH...", 2, 100, print_values},
+    {"names", "FILE", 1, 1, do_names},
+    {"flip", "FILE OFFSET", 2, 2, do_flip},
+    {"faults", "", 0, 0, do_faults},
+};
+
 static thaw_status run(int argc, char **argv)
 {
-    const char *what = argc > 1 ? argv[1] : "";
-    if (strcmp(what, "idx") == 0 && argc == 6)
-        return write_idx(argv[2], number(argv[3]), number(argv[4]), number(argv[5]));
-    if (strcmp(what, "dataset") == 0 && argc == 4)
-        return write_dataset(argv[2], argv[3]);
-    if (strcmp(what, "flat") == 0 && argc == 3)
-        return print_flat(argv[2]);
-    if (strcmp(what, "get") == 0 && argc >= 4)
-        return print_values(argc - 2, argv + 2);
-    if (strcmp(what, "names") == 0 && argc == 3)
-        return print_names(argv[2]);
-    if (strcmp(what, "flip") == 0 && argc == 4)
-        return flip(argv[2], number(argv[3]));
-    if (strcmp(what, "faults") == 0) {
-        for (const char *const *site = thaw_fault_sites(); *site != NULL; site++)
-            printf("%s\n", *site);
-        return THAW_OK;
+    for (size_t i = 0; argc > 1 && i < sizeof tasks / sizeof *tasks; i++) {
+        const int count = argc - 2;
+        if (strcmp(tasks[i].name, argv[1]) == 0 && count >= tasks[i].least &&
+            count <= tasks[i].most)
+            return tasks[i].run(count, argv + 2);
     }
-    return THAW_FAIL(
-        THAW_ERR_USAGE,
-        "usage: tool_files idx DIR CLASSES EACH SIDE | dataset DEFECT FILE | flat FILE | "
-        "get FILE PATH... | names FILE | flip FILE OFFSET | faults");
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+        SAY("tool_files %s %s\n", tasks[i].name, tasks[i].usage);
+    return THAW_FAIL(THAW_ERR_USAGE, "one of these");
 }
 
 int main(int argc, char **argv)

@@ -94,8 +94,9 @@ thaw_status thaw_fail_context(thaw_status code, const char *format, ...) THAW_PR
 #define THAW_ASSERT(cond) ((cond) ? (void)0 : thaw_assert_failed(#cond, __FILE__, __LINE__))
 void thaw_assert_failed(const char *condition, const char *file, int line);
 typedef void thaw_abort_hook(int exit_code);
-void thaw_set_abort_hook(thaw_abort_hook *hook); /* NULL restores abort() */
-/* Calls the hook (or abort()); does not return. */
+void thaw_set_abort_hook(thaw_abort_hook *hook); /* NULL: none */
+/* Calls the hook and does not return. Without one the process ends with the exit code; with abort() when that is 1, an internal error,
+ * of which a core dump is wanted. */
 void thaw_abort(int exit_code) __attribute__((noreturn));
 
 /* ---- Log ------------------------------------------------------------------------------------------------ */

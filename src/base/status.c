@@ -102,6 +102,8 @@ void thaw_abort(int exit_code)
     fflush(NULL);
     if (abort_hook != NULL)
         abort_hook(exit_code);
+    if (exit_code != 1)
+        _Exit(exit_code);
     abort();
 }
 

@@ -7,8 +7,9 @@
 static thaw_status open_data(thaw_setup *s, thaw_setup_purpose purpose)
 {
     const thaw_data_config *data = &s->config->data;
+    const int64_t bytes = (int64_t)(data->memory_limit_gib * 1073741824.0);
     const thaw_dataset_options options = {
-        .memory_limit_bytes = (int64_t)(data->memory_limit_gib * 1073741824.0),
+        .memory_limit_bytes = bytes > 0 ? bytes : -1, /* 0 would be the module's own limit */
         .no_class_slices = !data->class_slices,
         .unlabelled = purpose == THAW_SETUP_PREDICT,
     };

@@ -37,9 +37,9 @@ get() { "$tool" get "$@"; } # FILE PATH...: values, one a line
 
 # ranks N ARGUMENT...: the command on N ranks, never unbounded; out and err are files.
 ranks() {
-    n=$1
+    on_ranks=$1
     shift
-    "$root/tools/mpirun" "$limit" "$n" "$thaw" "$@" >out 2>err
+    "$root/tools/mpirun" "$limit" "$on_ranks" "$thaw" "$@" >out 2>err
 }
 
 # The command alone, without a launcher.

@@ -50,6 +50,9 @@ compare full-adamw 1 3 -- --set rung=full --set optimizer.kind=adamw --set rates
 compare lora-balanced 1 4 -- --set rung=peft --set train.class_weights=balanced --set train.label_smoothing=0.1 \
     --set train.select=loss
 compare scratch 1 8 -- --set rung=scratch --set model.arch=resnet20 --set model.width=4
+ranks 2 train run.yaml --quiet --set output=by-rows --set rung=peft --set data.memory_limit_gib=0 ||
+    fail "by rows: $(cat err)"
+same "digest when data are read by rows" "$(get lora-1/summary.json state_digest)" "$(get by-rows/summary.json state_digest)"
 same "frozen features are computed once without augmentation" true "$(get frozen-cached-1/summary.json cached_features)"
 
 # The rungs did train different things, so equal digests above mean something.

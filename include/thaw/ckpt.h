@@ -39,14 +39,17 @@ typedef struct thaw_ckpt_found {
 
 /* Collective. The newest checkpoint whose file is whole; for each newer one that is not, a warning with the reason. A directory
  * that is missing or empty is no error: found = false. */
-THAW_NODISCARD thaw_status thaw_ckpt_latest(thaw_comm *comm, const char *directory, thaw_ckpt_found *out);
+THAW_NODISCARD thaw_status thaw_ckpt_latest(thaw_comm *comm, const char *directory,
+                                            thaw_ckpt_found *out);
 /* Collective. The one marked as best, if it is whole. */
-THAW_NODISCARD thaw_status thaw_ckpt_best(thaw_comm *comm, const char *directory, thaw_ckpt_found *out);
+THAW_NODISCARD thaw_status thaw_ckpt_best(thaw_comm *comm, const char *directory,
+                                          thaw_ckpt_found *out);
 
 /* Collective. One file by name, such as adaptation.h5: written by rank 0 atomically. *digest (may be NULL) gets thaw_state_digest
  * of rank 0's state, on every rank. */
-THAW_NODISCARD thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path, const thaw_state *state,
-                                           const thaw_state *attributes, thaw_digest *digest);
+THAW_NODISCARD thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path,
+                                           const thaw_state *state, const thaw_state *attributes,
+                                           thaw_digest *digest);
 /* Collective. Read by rank 0 and broadcast; *state and *attributes (may be NULL) must be {0} and own what they get. The error
  * (THAW_ERR_INPUT) names what is wrong; both are empty then. */
 THAW_NODISCARD thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,

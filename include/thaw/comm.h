@@ -35,7 +35,7 @@ void thaw_comm_free(thaw_comm **sub);
 
 int thaw_comm_rank(const thaw_comm *comm);
 int thaw_comm_size(const thaw_comm *comm);
-int thaw_comm_node_rank(const thaw_comm *comm);  /* among this communicator's ranks of this node */
+int thaw_comm_node_rank(const thaw_comm *comm); /* among this communicator's ranks of this node */
 int thaw_comm_node_size(const thaw_comm *comm);
 int thaw_comm_node_count(const thaw_comm *comm); /* nodes; the same on every rank */
 
@@ -66,8 +66,8 @@ void thaw_allreduce_min_double(thaw_comm *comm, double *values, int64_t count);
 void thaw_allgather(thaw_comm *comm, const void *mine, int64_t bytes, void *all);
 /* Joins the ranks' bytes in rank order. *all (thaw_free it; NULL when empty) and *total; offsets (may be NULL) gets size + 1
  * values. THAW_ERR_RESOURCE. */
-THAW_NODISCARD thaw_status thaw_allgatherv(thaw_comm *comm, const void *mine, int64_t bytes, void **all, int64_t *total,
-                                           int64_t *offsets);
+THAW_NODISCARD thaw_status thaw_allgatherv(thaw_comm *comm, const void *mine, int64_t bytes,
+                                           void **all, int64_t *total, int64_t *offsets);
 
 /* A sum of doubles that does not depend on the order of its terms: fixed point with a resolution of 2^-40 (about 1e-12).
  * {0} is zero. Every term is rounded alone, so add samples or shards one by one, never sums over "what this rank has". */
@@ -99,7 +99,8 @@ void thaw_bell_end(thaw_bell **bell, thaw_comm *comm);
 
 /* Counted where MPI is called: this rank's payload of each call (not what the algorithm makes of it on the wire). */
 typedef struct thaw_comm_counters {
-    int64_t gradient_calls, gradient_bytes;   /* all-reduces of thaw_reducer, control words included */
+    int64_t gradient_calls,
+        gradient_bytes; /* all-reduces of thaw_reducer, control words included */
     int64_t allreduce_calls, allreduce_bytes; /* all other all-reduces, agreement included */
     int64_t bcast_calls, bcast_bytes;
     int64_t gather_calls, gather_bytes;
@@ -115,7 +116,8 @@ thaw_comm_counters thaw_comm_count(const thaw_comm *comm);
 typedef struct thaw_shared thaw_shared;
 
 THAW_NODISCARD thaw_status thaw_shared_new(thaw_comm *comm, int64_t bytes, thaw_shared **out);
-void *thaw_shared_data(const thaw_shared *shared); /* zeroed, aligned to 64 bytes; NULL for 0 bytes */
+void *
+thaw_shared_data(const thaw_shared *shared); /* zeroed, aligned to 64 bytes; NULL for 0 bytes */
 bool thaw_shared_writer(const thaw_shared *shared);
 bool thaw_shared_is_private(const thaw_shared *shared);
 /* Collective. After it every rank sees what the writers wrote before it. */
@@ -171,23 +173,28 @@ typedef struct thaw_reducer_options {
 
 /* Local. sizes: elements of each tensor (0 is allowed). Options must be equal on all ranks. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_reducer_new(const int64_t *sizes, int32_t tensor_count,
-                                            const thaw_reducer_options *options, thaw_reducer **out);
+                                            const thaw_reducer_options *options,
+                                            thaw_reducer **out);
 /* No step may be open (between ready and finish). */
 void thaw_reducer_free(thaw_reducer **reducer);
 
 /* Local. */
 void thaw_reducer_begin(thaw_reducer *reducer);
-void thaw_reducer_add(thaw_reducer *reducer, int32_t tensor, const float *data);     /* one shard's */
+void thaw_reducer_add(thaw_reducer *reducer, int32_t tensor, const float *data); /* one shard's */
 void thaw_reducer_add_count(thaw_reducer *reducer, int32_t word, int64_t value);
-void thaw_reducer_add_sum(thaw_reducer *reducer, int32_t word, double value);        /* one shard's or one sample's */
-void thaw_reducer_fail(thaw_reducer *reducer, thaw_status status); /* THAW_OK does nothing; the record is thaw_error_last */
+void thaw_reducer_add_sum(thaw_reducer *reducer, int32_t word,
+                          double value); /* one shard's or one sample's */
+void thaw_reducer_fail(
+    thaw_reducer *reducer,
+    thaw_status status); /* THAW_OK does nothing; the record is thaw_error_last */
 
 /* Collective in the sense that every rank ends with finish; how often and when ready and progress are called may differ.
  * ready: no more shard of this rank will add to the tensor. */
 void thaw_reducer_ready(thaw_reducer *reducer, thaw_comm *comm, int32_t tensor);
 void thaw_reducer_progress(thaw_reducer *reducer, thaw_comm *comm);
 /* Sends what was not sent, waits. The outcome is the same on every rank, and so is the status: that of a failed rank. */
-THAW_NODISCARD thaw_status thaw_reducer_finish(thaw_reducer *reducer, thaw_comm *comm, thaw_reduce_outcome *outcome);
+THAW_NODISCARD thaw_status thaw_reducer_finish(thaw_reducer *reducer, thaw_comm *comm,
+                                               thaw_reduce_outcome *outcome);
 
 /* Local, after THAW_REDUCE_OK. out = scale * sum, rounded to float; also fixes the tensor's next quantum, so every rank gets
  * every tensor once (a tensor that nobody gets keeps its quantum). */

@@ -35,21 +35,24 @@ typedef struct thaw_h5_write {
     thaw_h5_each *each;
     void *context;
 } thaw_h5_write;
-THAW_NODISCARD thaw_status thaw_h5_save(const char *path, const thaw_h5_write *what, thaw_digest *digest);
+THAW_NODISCARD thaw_status thaw_h5_save(const char *path, const thaw_h5_write *what,
+                                        thaw_digest *digest);
 
 /* Reads the entries whose names start with `prefix` (NULL: all) into *state, which must be {0} and owns them, in name order; and
  * all root attributes into *attributes (either may be NULL). Each dataset is checked against its "xxh3", and all of them against
  * "digest" when prefix is NULL. The error names file, dataset and what is wrong; *state is empty then. */
-THAW_NODISCARD thaw_status thaw_h5_load(const char *path, const char *prefix, thaw_state *state, thaw_state *attributes);
+THAW_NODISCARD thaw_status thaw_h5_load(const char *path, const char *prefix, thaw_state *state,
+                                        thaw_state *attributes);
 /* Shapes without data: entries with data NULL (not owned). */
-THAW_NODISCARD thaw_status thaw_h5_load_shapes(const char *path, const char *prefix, thaw_state *state,
-                                               thaw_state *attributes);
+THAW_NODISCARD thaw_status thaw_h5_load_shapes(const char *path, const char *prefix,
+                                               thaw_state *state, thaw_state *attributes);
 
 /* ---- An open file ----------------------------------------------------------------------------------------- */
 
 typedef struct thaw_h5 thaw_h5;
 
-THAW_NODISCARD thaw_status thaw_h5_open(const char *path, thaw_h5 **out); /* for reading; THAW_ERR_INPUT */
+THAW_NODISCARD thaw_status thaw_h5_open(const char *path,
+                                        thaw_h5 **out); /* for reading; THAW_ERR_INPUT */
 /* For writing, into path.tmp; nothing is at `path` until commit. */
 THAW_NODISCARD thaw_status thaw_h5_create(const char *path, thaw_h5 **out);
 /* Closes, makes durable and renames a file being written; *file is freed in any case. */
@@ -61,8 +64,8 @@ const char *thaw_h5_path(const thaw_h5 *file);
 /* ---- Reading ---------------------------------------------------------------------------------------------- */
 
 typedef struct thaw_h5_info {
-    bool text;         /* strings, of fixed or variable length; dtype means nothing then */
-    thaw_dtype dtype;  /* the smallest of ours that holds every value of the stored type */
+    bool text;        /* strings, of fixed or variable length; dtype means nothing then */
+    thaw_dtype dtype; /* the smallest of ours that holds every value of the stored type */
     thaw_shape shape;
     int64_t bytes_stored;
 } thaw_h5_info;
@@ -71,44 +74,55 @@ bool thaw_h5_exists(const thaw_h5 *file, const char *name); /* dataset or group 
 bool thaw_h5_is_dataset(const thaw_h5 *file, const char *name);
 /* Names (last component) of the datasets, or of the groups, directly under a group ("/": root), in name order. Free with
  * thaw_h5_strings_free. */
-THAW_NODISCARD thaw_status thaw_h5_list_datasets(const thaw_h5 *file, const char *group, thaw_strings *out);
-THAW_NODISCARD thaw_status thaw_h5_list_groups(const thaw_h5 *file, const char *group, thaw_strings *out);
-THAW_NODISCARD thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name, thaw_h5_info *out);
+THAW_NODISCARD thaw_status thaw_h5_list_datasets(const thaw_h5 *file, const char *group,
+                                                 thaw_strings *out);
+THAW_NODISCARD thaw_status thaw_h5_list_groups(const thaw_h5 *file, const char *group,
+                                               thaw_strings *out);
+THAW_NODISCARD thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name,
+                                           thaw_h5_info *out);
 /* Rows [first, first + n) of the first dimension (a scalar is one row) into caller memory as `dtype`. Integers convert to any
  * type that was asked for (out of range: clamped), floats to floats only. Datasets stay open inside, so a call per batch is
  * cheap. Not for two threads at once on one file. */
-THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n, thaw_dtype dtype,
-                                             void *out);
+THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first,
+                                             int64_t n, thaw_dtype dtype, void *out);
 /* A 0-D or 1-D dataset of strings. */
 THAW_NODISCARD thaw_status thaw_h5_read_strings(thaw_h5 *file, const char *name, thaw_strings *out);
 void thaw_h5_strings_free(thaw_strings *strings);
 
 /* Attributes of a dataset or group ("/": root). get_text replaces *out. */
 bool thaw_h5_has_attribute(const thaw_h5 *file, const char *object, const char *name);
-THAW_NODISCARD thaw_status thaw_h5_get_text(const thaw_h5 *file, const char *object, const char *name, thaw_str *out);
-THAW_NODISCARD thaw_status thaw_h5_get_int(const thaw_h5 *file, const char *object, const char *name, int64_t *out);
-THAW_NODISCARD thaw_status thaw_h5_get_double(const thaw_h5 *file, const char *object, const char *name, double *out);
-THAW_NODISCARD thaw_status thaw_h5_get_strings(const thaw_h5 *file, const char *object, const char *name, thaw_strings *out);
+THAW_NODISCARD thaw_status thaw_h5_get_text(const thaw_h5 *file, const char *object,
+                                            const char *name, thaw_str *out);
+THAW_NODISCARD thaw_status thaw_h5_get_int(const thaw_h5 *file, const char *object,
+                                           const char *name, int64_t *out);
+THAW_NODISCARD thaw_status thaw_h5_get_double(const thaw_h5 *file, const char *object,
+                                              const char *name, double *out);
+THAW_NODISCARD thaw_status thaw_h5_get_strings(const thaw_h5 *file, const char *object,
+                                               const char *name, thaw_strings *out);
 /* 0-D or 1-D numbers; *out by thaw_alloc. */
-THAW_NODISCARD thaw_status thaw_h5_get_doubles(const thaw_h5 *file, const char *object, const char *name, double **out,
-                                               int64_t *count);
+THAW_NODISCARD thaw_status thaw_h5_get_doubles(const thaw_h5 *file, const char *object,
+                                               const char *name, double **out, int64_t *count);
 
 /* ---- Writing ---------------------------------------------------------------------------------------------- */
 
 /* A dataset of this shape; groups on the way are made. rows_per_chunk 0: about 1 MiB a chunk. With Fletcher32. */
-THAW_NODISCARD thaw_status thaw_h5_make(thaw_h5 *file, const char *name, thaw_dtype dtype, const thaw_shape *shape,
-                                        int64_t rows_per_chunk);
+THAW_NODISCARD thaw_status thaw_h5_make(thaw_h5 *file, const char *name, thaw_dtype dtype,
+                                        const thaw_shape *shape, int64_t rows_per_chunk);
 THAW_NODISCARD thaw_status thaw_h5_make_group(thaw_h5 *file, const char *name);
 /* data: n rows of `dtype`, converted to the stored type. */
-THAW_NODISCARD thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n, thaw_dtype dtype,
-                                              const void *data);
+THAW_NODISCARD thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *name, int64_t first,
+                                              int64_t n, thaw_dtype dtype, const void *data);
 /* Makes and fills a 1-D dataset of fixed-length UTF-8 strings. */
-THAW_NODISCARD thaw_status thaw_h5_put_strings(thaw_h5 *file, const char *name, const thaw_strings *strings);
-THAW_NODISCARD thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name, const char *value);
-THAW_NODISCARD thaw_status thaw_h5_set_int(thaw_h5 *file, const char *object, const char *name, int64_t value);
-THAW_NODISCARD thaw_status thaw_h5_set_double(thaw_h5 *file, const char *object, const char *name, double value);
-THAW_NODISCARD thaw_status thaw_h5_set_doubles(thaw_h5 *file, const char *object, const char *name, const double *values,
-                                               int64_t count);
+THAW_NODISCARD thaw_status thaw_h5_put_strings(thaw_h5 *file, const char *name,
+                                               const thaw_strings *strings);
+THAW_NODISCARD thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name,
+                                            const char *value);
+THAW_NODISCARD thaw_status thaw_h5_set_int(thaw_h5 *file, const char *object, const char *name,
+                                           int64_t value);
+THAW_NODISCARD thaw_status thaw_h5_set_double(thaw_h5 *file, const char *object, const char *name,
+                                              double value);
+THAW_NODISCARD thaw_status thaw_h5_set_doubles(thaw_h5 *file, const char *object, const char *name,
+                                               const double *values, int64_t count);
 THAW_NODISCARD thaw_status thaw_h5_set_strings(thaw_h5 *file, const char *object, const char *name,
                                                const thaw_strings *values);
 

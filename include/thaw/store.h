@@ -22,20 +22,20 @@ extern "C" {
 /* init: `thaw_backbone b = {0};`. For writing, the members may point to memory that is not the struct's own (then do not
  * call clear); after reading it owns everything. */
 typedef struct thaw_backbone {
-    char *arch;          /* "resnet20" */
-    thaw_state spec;     /* of the model module */
-    thaw_state tensors;  /* not empty */
-    thaw_state head;     /* may be empty */
-    int64_t C, H, W;     /* input the weights were trained on; all > 0 */
-    double *mean, *std;  /* (C), std > 0 */
-    thaw_strings blocks; /* names in forward order; may be empty */
+    char *arch;           /* "resnet20" */
+    thaw_state spec;      /* of the model module */
+    thaw_state tensors;   /* not empty */
+    thaw_state head;      /* may be empty */
+    int64_t C, H, W;      /* input the weights were trained on; all > 0 */
+    double *mean, *std;   /* (C), std > 0 */
+    thaw_strings blocks;  /* names in forward order; may be empty */
     thaw_strings classes; /* what the source head tells apart; may be empty */
-    char *origin;        /* where the weights are from, one sentence; NULL: unknown */
-    char *license;       /* NULL: unknown */
-    int64_t D;           /* features; 0: no source statistics */
+    char *origin;         /* where the weights are from, one sentence; NULL: unknown */
+    char *license;        /* NULL: unknown */
+    int64_t D;            /* features; 0: no source statistics */
     double *feature_mean, *feature_variance; /* (D) */
     int64_t feature_samples;                 /* samples behind them */
-    thaw_digest digest;  /* thaw_state_digest(tensors); set by write and read */
+    thaw_digest digest;                      /* thaw_state_digest(tensors); set by write and read */
 } thaw_backbone;
 
 /* Checks (THAW_ERR_FAIL names the member) and writes atomically; THAW_ERR_RESOURCE. */

@@ -30,7 +30,10 @@ int main(int argc, char **argv)
     /* The last rank in its second step. */
     const char *size = getenv("OMPI_COMM_WORLD_SIZE");
     char text[32];
-    snprintf(text, sizeof text, "reduce:%d:2", size != NULL ? atoi(size) - 1 : 0);
+    int64_t ranks = 1;
+    if (size != NULL && !thaw_parse_int(size, &ranks))
+        return 2;
+    snprintf(text, sizeof text, "reduce:%lld:2", (long long)ranks - 1);
     setenv("THAW_FAULT", text, 1);
     return mpi_test_main(argc, argv, fault);
 }

@@ -26,6 +26,7 @@ static int make_source(void **state)
         assert_false(thaw_path_exists(in_folder("out.h5.tmp")));                                   \
     } while (0)
 
+/* long: one line a bad option */
 static void options_are_checked(void **state)
 {
     (void)state;

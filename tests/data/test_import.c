@@ -183,6 +183,7 @@ static void mean_and_std_are_those_of_train(void **state)
 }
 
 /* The same floats as npy and hdf5, chw and hwc, flat, float64. */
+/* long: four spellings of one dataset, compared with each other */
 static void npy_and_hdf5_give_the_same_dataset(void **state)
 {
     (void)state;

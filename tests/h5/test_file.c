@@ -81,6 +81,7 @@ static void numbers_convert_where_nothing_is_lost(void **state)
     thaw_h5_close(&f);
 }
 
+/* long: one line an attribute type, written and read */
 static void attributes_and_strings_come_back(void **state)
 {
     (void)state;

@@ -233,6 +233,7 @@ static void fill(thaw_html *html)
 }
 
 /* Every opened element is closed in its order; text holds no stray angle bracket. */
+/* long: a small parser is easier to trust in one piece */
 static void assert_well_formed(const char *text)
 {
     char open[64][24];

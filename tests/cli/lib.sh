@@ -9,6 +9,11 @@ limit=40 # seconds that one run of the command may take
 # One node: Open MPI need not look for networks, which is half of its start. Others ignore the names.
 export OMPI_MCA_pml="${OMPI_MCA_pml:-ob1}" OMPI_MCA_btl="${OMPI_MCA_btl:-self,vader}"
 export OMPI_MCA_ess_singleton_isolated="${OMPI_MCA_ess_singleton_isolated:-1}"
+# A failed job is over when its ranks are; mpirun would give them two more seconds to end.
+export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-0}"
+if grep -q '^THAW_SANITIZE:BOOL=ON' "$build/CMakeCache.txt" 2>/dev/null; then
+    THAW_TEST_SLOWER=${THAW_TEST_SLOWER:-6} limit=160
+fi
 for needed in "$thaw" "$tool"; do
     [ -x "$needed" ] || { echo "$needed is not built"; exit 1; }
 done

@@ -2,9 +2,10 @@
 # SIGTERM and SIGUSR1: all ranks agree, save and end with 75; --resume goes on to the same bits.
 # thaw-test: timeout=120
 set -u
+export OMPI_MCA_odls_base_sigkill_timeout=1 # Open MPI's own: between SIGTERM and SIGKILL when mpirun is told to end
 . "$(dirname "$0")/lib.sh"
 make_all
-sed 's/epochs: 2/epochs: 60/; s/shards: 24/shards: 4/' run.yaml >long.yaml
+sed 's/epochs: 2/epochs: 30/; s/shards: 24/shards: 4/' run.yaml >long.yaml
 
 must "undisturbed run" ranks 2 train long.yaml --quiet --set rung=full --set output=plain
 digest=$(get plain/summary.json state_digest)
@@ -25,7 +26,7 @@ stopped() {
     name=$1 count=$2 signal=$3 whom=$4
     ranks "$count" train long.yaml --set rung=full --set "output=$name" &
     job=$!
-    wait_for_steps "$name" 8
+    wait_for_steps "$name" 4
     if [ "$whom" = rank ]; then
         target=$(survivors | while read -r p; do
             tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -q "^OMPI_COMM_WORLD_RANK=$((count - 1))\$" && echo "$p"
@@ -61,7 +62,7 @@ stopped term-to-launcher 2 TERM launcher
 # Without a launcher.
 "$thaw" train long.yaml --set rung=full --set output=single >out 2>err &
 job=$!
-wait_for_steps single 8
+wait_for_steps single 4
 kill -TERM $job
 wait $job
 same "single: exit code" 75 $?

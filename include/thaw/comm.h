@@ -39,6 +39,8 @@ int thaw_comm_node_rank(const thaw_comm *comm); /* among this communicator's ran
 int thaw_comm_node_size(const thaw_comm *comm);
 int thaw_comm_node_count(const thaw_comm *comm); /* nodes; the same on every rank */
 
+/* Tasks of the Slurm job that a lone process was started in without srun or mpirun; 1 when nothing is amiss. Local. */
+int64_t thaw_comm_tasks_of_job(const thaw_comm *comm);
 /* First line of what the MPI library says it is. Local; MPI must run. */
 const char *thaw_comm_library(void);
 

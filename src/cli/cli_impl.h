@@ -50,6 +50,8 @@ const char *cli_value(const cli_args *args, const char *name);
 bool cli_flag(const cli_args *args, const char *name);
 /* Reads the config on rank 0, broadcasts its text, parses it with the --set overrides on all. Collective. */
 THAW_NODISCARD thaw_status cli_load_config(thaw_comm *comm, const cli_args *args, thaw_config *out);
+/* THAW_ERR_USAGE when one process was started where a Slurm job has several tasks: training would leave the others idle. */
+THAW_NODISCARD thaw_status cli_check_launch(const thaw_comm *comm);
 /* A line of the answer, to stdout. */
 void cli_print(const char *format, ...) THAW_PRINTF(1, 2);
 /* The whole answer as JSON, to stdout. */

@@ -51,6 +51,17 @@ done:
     return status;
 }
 
+thaw_status cli_check_launch(const thaw_comm *comm)
+{
+    const int64_t tasks = thaw_comm_tasks_of_job(comm);
+    THAW_CHECK(tasks == 1, THAW_ERR_USAGE,
+               "SLURM_NTASKS is %lld, but this process is alone; start all ranks with \"srun "
+               "--mpi=pmix thaw ...\" or "
+               "\"mpirun thaw ...\", or one on purpose with \"srun -n 1 thaw ...\"",
+               (long long)tasks);
+    return THAW_OK;
+}
+
 void cli_print_table(const thaw_table *table)
 {
     thaw_str text = {0};

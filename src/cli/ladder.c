@@ -26,6 +26,7 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     const thaw_ladder_options how = {.resume = cli_flag(args, "resume"),
                                      .overwrite = cli_flag(args, "overwrite"),
                                      .quiet = args->quiet || args->json};
+    THAW_TRY(thaw_agree(comm, cli_check_launch(comm)));
     THAW_TRY(cli_load_config(comm, args, &config));
     thaw_stop_on_signals();
     thaw_status status = thaw_ladder_run(comm, &config, &how);

@@ -49,21 +49,22 @@ static bool started_by_mpirun(void)
     return false;
 }
 
-/* srun marks its tasks with a step; a batch script has the job's variables only, and a single process there is nobody's twin. */
-static thaw_status refuse_singletons(int size)
+int64_t thaw_comm_tasks_of_job(const thaw_comm *comm)
 {
     int64_t tasks = number_from("SLURM_STEP_NUM_TASKS");
     if (tasks == 0)
         tasks = number_from("SLURM_NTASKS");
-    if (size > 1 || tasks <= 1 || started_by_mpirun())
+    return comm->size > 1 || tasks <= 1 || started_by_mpirun() ? 1 : tasks;
+}
+
+/* srun marks its tasks with a step; a batch script has the job's variables only, and a single process there is nobody's twin: whether
+ * it should be alone is the command's to say (thaw_comm_tasks_of_job). */
+static thaw_status refuse_singletons(int size)
+{
+    const thaw_comm alone = {.size = size};
+    const int64_t tasks = thaw_comm_tasks_of_job(&alone);
+    if (tasks == 1 || (getenv("SLURM_STEP_ID") == NULL && getenv("SLURM_STEPID") == NULL))
         return THAW_OK;
-    if (getenv("SLURM_STEP_ID") == NULL && getenv("SLURM_STEPID") == NULL) {
-        THAW_LOG(THAW_INFO,
-                 "note: this job has %lld tasks, but one process was started; srun --mpi=pmix or "
-                 "mpirun starts them all",
-                 (long long)tasks);
-        return THAW_OK;
-    }
     /* Each twin is rank 0 of its own world; let Slurm's number decide who speaks. */
     thaw_log_set_rank((int)number_from("SLURM_PROCID"), (int)tasks);
     return THAW_FAIL(THAW_ERR_USAGE,

@@ -130,6 +130,10 @@ same "words of the fourth singleton" 0 "$(grep -c . err)"
 bad 2 '4 separate processes' singleton 0 ladder
 env SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=0 SLURM_PROCID=0 "$thaw" data info target.h5 >out 2>err
 same "exit code of a local command as one of four singletons" 2 $?
+# One process in a batch script of four tasks: training is refused, looking is not.
+alone() { env SLURM_NTASKS=4 "$thaw" "$1" run.yaml >out 2>err; }
+bad 2 'SLURM_NTASKS is 4, but this process is alone' alone train
+bad 2 'SLURM_NTASKS is 4, but this process is alone' alone ladder
 [ ! -e run ] || fail "a singleton made a run directory"
 
 # ---- Numbers -------------------------------------------------------------------------------------------------------------------

@@ -103,6 +103,9 @@ THAW_NODISCARD thaw_status thaw_config_load(const char *path, const thaw_strings
 void thaw_config_clear(thaw_config *config);
 /* Deep copy. */
 THAW_NODISCARD thaw_status thaw_config_copy(const thaw_config *from, thaw_config *to);
+/* May what was begun with the config in this file go on with `now`? THAW_ERR_INPUT naming the first setting that differs and changes
+ * what trials give; names, paths, logging and the ladder's settings may differ. Local. */
+THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw_config *now);
 
 /* ---- One run ---------------------------------------------------------------------------------------------- */
 

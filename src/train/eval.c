@@ -121,6 +121,8 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
                            thaw_graph_logits(graph), setup->model->spec.K, &logits));
     status =
         thaw_agree(comm, thaw_predictions_from_logits(setup->dataset, setup->val, logits, out));
+    if (status != THAW_OK)
+        thaw_predictions_clear(out); /* another rank may have failed */
 done:
     thaw_free(&logits);
     thaw_plan_free(&plan);

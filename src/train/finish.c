@@ -59,7 +59,7 @@ static void add_rates(const thaw_trainer *t, thaw_json *out)
     thaw_json_set_string(rates, "reason", r->reason);
 }
 
-static void add_cost(const thaw_trainer *t, const thaw_comm *comm, int64_t peak_rss, thaw_json *out)
+static void add_cost(const thaw_trainer *t, int64_t peak_rss, thaw_json *out)
 {
     const thaw_progress_state *s = &t->state;
     thaw_json_set_int(out, "steps", t->position.step);
@@ -67,7 +67,7 @@ static void add_cost(const thaw_trainer *t, const thaw_comm *comm, int64_t peak_
     thaw_json_set_double(out, "startup_seconds", t->startup_seconds);
     thaw_json_set_double(out, "seconds", s->seconds);
     thaw_json_set_double(out, "train_seconds", s->train_seconds);
-    thaw_json_set_double(out, "core_seconds", s->seconds * thaw_comm_size(comm));
+    thaw_json_set_double(out, "core_seconds", s->core_seconds);
     thaw_json_set_double(out, "samples_per_second",
                          s->train_seconds > 0 ? (double)s->samples_seen / s->train_seconds : NAN);
     thaw_json_set_int(out, "allreduce_bytes_per_step", t->bytes_per_step);
@@ -154,11 +154,14 @@ thaw_status thaw_trainer_finish(thaw_trainer *trainer, thaw_comm *comm)
     THAW_TRY_TO(thaw_agree(comm, status));
     add_parameters(trainer, summary);
     add_rates(trainer, summary);
-    thaw_json_set_int(summary, "selected_epoch", trainer->state.best_epoch);
+    thaw_json_set_int(summary, "selected_epoch",
+                      trainer->best.count > 0 ? trainer->state.best_epoch
+                                              : trainer->position.epoch);
     THAW_TRY_TO(judge_all(trainer, comm, summary));
     int64_t peak = (int64_t)thaw_peak_rss_bytes();
     thaw_allreduce_max_int64(comm, &peak, 1);
-    add_cost(trainer, comm, peak, summary);
+    thaw_trainer_count_time(trainer, comm);
+    add_cost(trainer, peak, summary);
     THAW_TRY_TO(thaw_trainer_write_adaptation(trainer, comm));
     if (trainer->config->train.save_backbone[0] != '\0')
         THAW_TRY_TO(thaw_trainer_save_backbone(trainer, comm));

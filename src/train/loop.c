@@ -16,6 +16,8 @@ thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const t
                            thaw_graph_logits(trainer->setup->model->graph),
                            thaw_dataset_classes(dataset), &logits));
     status = thaw_agree(comm, thaw_predictions_from_logits(dataset, feed->split, logits, out));
+    if (status != THAW_OK)
+        thaw_predictions_clear(out); /* another rank may have failed */
 done:
     thaw_free(&logits);
     return status;
@@ -84,6 +86,8 @@ static thaw_status epoch_row(thaw_trainer *t, double val_loss, double val_accura
 static bool is_better(const thaw_trainer *t, double accuracy, double loss)
 {
     const thaw_progress_state *s = &t->state;
+    if (s->best_epoch < 0)
+        return true; /* whatever its loss: the weights before training are no answer */
     if (t->config->train.select == THAW_SELECT_LOSS)
         return loss < s->best_loss;
     return accuracy > s->best_accuracy || (accuracy == s->best_accuracy && loss < s->best_loss);
@@ -155,13 +159,22 @@ static void report_step(thaw_trainer *t, const thaw_comm *comm)
     thaw_progress_update(&t->progress, t->position.step, t->state.samples_seen, t->last_loss);
 }
 
-static thaw_status after_step(thaw_trainer *t, thaw_comm *comm, double *last_time)
+/* Of the loop; a checkpoint's figure includes the evaluation before it. */
+static void count_seconds(thaw_trainer *t, double *counted)
+{
+    const double now = thaw_seconds();
+    t->state.seconds += now - *counted;
+    *counted = now;
+}
+
+static thaw_status after_step(thaw_trainer *t, thaw_comm *comm, double *last_time, double *counted)
 {
     t->state.train_seconds += thaw_seconds() - *last_time;
     report_step(t, comm);
     const bool epoch_ended = t->position.step_in_epoch == thaw_sampler_steps(&t->sampler);
     if (epoch_ended)
         THAW_TRY(end_epoch(t, comm));
+    count_seconds(t, counted);
     if (!is_finished(t) && (t->stop || checkpoint_due(t, epoch_ended)))
         THAW_TRY(thaw_trainer_save(t, comm, false));
     *last_time = thaw_seconds();
@@ -171,8 +184,8 @@ static thaw_status after_step(thaw_trainer *t, thaw_comm *comm, double *last_tim
 thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm)
 {
     const double start = thaw_seconds();
-    const double before = trainer->state.seconds;
     double last_time = start;
+    double counted = start;
     trainer->startup_seconds = start - trainer->opened;
     if (is_writer(comm) && !trainer->options->quiet)
         thaw_progress_start(&trainer->progress, trainer->config->name, trainer->position.step,
@@ -181,8 +194,8 @@ thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm)
     while (status == THAW_OK && !is_finished(trainer)) {
         status = thaw_trainer_step(trainer, comm);
         if (status == THAW_OK)
-            status = after_step(trainer, comm, &last_time);
-        trainer->state.seconds = before + (thaw_seconds() - start);
+            status = after_step(trainer, comm, &last_time, &counted);
+        count_seconds(trainer, &counted);
         if (status == THAW_OK && trainer->stop && !is_finished(trainer))
             status = THAW_FAIL(THAW_ERR_STOPPED,
                                "stopped on request after step %lld; the state is saved in %s: "

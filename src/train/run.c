@@ -144,6 +144,19 @@ static void announce(const thaw_trainer *t, const thaw_comm *comm)
              t->cached ? ", frozen features computed once" : "");
 }
 
+/* A backbone file has no place for adapters: without them it would be the old backbone under a new name. */
+static thaw_status check_saves_all(const thaw_setup *setup)
+{
+    thaw_adapt_counts counts;
+    thaw_adapt_count(setup->model, &counts);
+    THAW_CHECK(setup->config->train.save_backbone[0] == '\0' || counts.adapter == 0,
+               THAW_ERR_CONFIG,
+               "train.save_backbone: rung %s trains an adapter, which a backbone file cannot hold; "
+               "leave save_backbone out, or use a rung that trains the backbone itself",
+               setup->config->rung);
+    return THAW_OK;
+}
+
 static thaw_status train(thaw_comm *comm, const thaw_config *config,
                          const thaw_run_options *options, run_found found)
 {
@@ -152,8 +165,9 @@ static thaw_status train(thaw_comm *comm, const thaw_config *config,
     const double opened = thaw_seconds();
     THAW_TRY(thaw_setup_open(comm, config, config->rung, THAW_SETUP_TRAIN, &setup));
     thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, check_saves_all(&setup)));
     THAW_TRY_TO(thaw_trainer_open(comm, &setup, options, &trainer));
-    trainer.opened = opened;
+    trainer.opened = trainer.counted = opened;
     if (!options->quiet)
         announce(&trainer, comm);
     THAW_TRY_TO(begin(&trainer, comm, found));

@@ -43,6 +43,7 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
         {"selected/stale_epochs", THAW_I64, &s->stale_epochs},
         {"time/seconds", THAW_F64, &s->seconds},
         {"time/train_seconds", THAW_F64, &s->train_seconds},
+        {"time/core_seconds", THAW_F64, &s->core_seconds},
         {"time/samples_seen", THAW_I64, &s->samples_seen},
     };
     const thaw_shape scalar = thaw_shape_make(0, NULL);
@@ -108,6 +109,7 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
     const thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep,
                                        .best = best};
     thaw_run_path(trainer->directory, "checkpoints", &directory);
+    thaw_trainer_count_time(trainer, comm);
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
     status = thaw_ckpt_save(comm, thaw_str_c(&directory), trainer->position.step, &state,

@@ -84,6 +84,7 @@ typedef struct thaw_progress_state {
     double best_accuracy, best_loss;
     int64_t best_epoch, stale_epochs;
     double seconds, train_seconds; /* over all starts of this run */
+    double core_seconds;           /* likewise, from set-up to the end, each start with its ranks */
     int64_t samples_seen;
 } thaw_progress_state;
 
@@ -121,6 +122,7 @@ typedef struct thaw_trainer {
     bool stop;              /* agreed: somebody asked for a stop */
     thaw_status pending;    /* a failure of this rank that the others have yet to hear of */
     double opened;          /* thaw_seconds() when the run began to set up */
+    double counted;         /* up to here core_seconds knows of this start */
     double startup_seconds; /* from there to the first step */
     thaw_progress progress;
     thaw_events *events;
@@ -135,16 +137,17 @@ THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *c
 THAW_NODISCARD thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm,
                                                 const thaw_feed *feed, thaw_predictions *out);
 
+/* Brings core_seconds up to now. Local. */
+void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm);
+
 /* Checkpoints: everything a run needs to go on, and nothing frozen. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best);
 THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
 THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm);
 
-/* THAW_ERR_INPUT naming the first setting that differs from the written config and changes the result; `name` is what messages call
- * the text. Local. */
+/* As thaw_config_compare_file, for a text; `name` is what messages call it. Local. */
 THAW_NODISCARD thaw_status thaw_config_compare(const char *name, const char *before,
                                                const thaw_config *now);
-THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw_config *now);
 
 /* The loop, and what a finished run leaves. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm);

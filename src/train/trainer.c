@@ -2,6 +2,13 @@
 
 #include <string.h>
 
+void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm)
+{
+    const double now = thaw_seconds();
+    trainer->state.core_seconds += (now - trainer->counted) * thaw_comm_size(comm);
+    trainer->counted = now;
+}
+
 int64_t thaw_trainer_total_steps(const thaw_trainer *trainer)
 {
     return thaw_sampler_steps(&trainer->sampler) * trainer->config->train.epochs;
@@ -201,20 +208,26 @@ static thaw_status open_states(thaw_trainer *t)
     return THAW_OK;
 }
 
-/* Balanced weights: N / (K * count of the class), so that their mean over samples is 1 (scikit-learn's rule). */
+/* Balanced weights: N / (K * count of the class) over the K classes that occur, so that their mean over samples is 1 (scikit-learn's
+ * rule). A class without a sample weighs nothing: an infinite weight would make each loss NaN, since it meets a target of 0. */
 static thaw_status open_class_weights(thaw_trainer *t)
 {
     if (t->config->train.class_weights == 0)
         return THAW_OK;
     const int64_t K = thaw_dataset_classes(t->setup->dataset);
     const int32_t *labels = thaw_dataset_labels(t->setup->dataset, t->setup->train);
+    int64_t present = 0;
+    int64_t *count = NULL;
     THAW_TRY(thaw_alloc(&t->class_weights, K, sizeof *t->class_weights));
+    THAW_TRY(thaw_alloc(&count, K, sizeof *count));
+    for (int64_t i = 0; i < t->train.N; i++)
+        present += count[labels[i]]++ == 0;
     for (int64_t k = 0; k < K; k++) {
-        int64_t count = 0;
-        for (int64_t i = 0; i < t->train.N; i++)
-            count += labels[i] == k;
-        t->class_weights[k] = (float)((double)t->train.N / ((double)K * (double)count));
+        if (count[k] > 0)
+            t->class_weights[k] =
+                (float)((double)t->train.N / ((double)present * (double)count[k]));
     }
+    thaw_free(&count);
     return THAW_OK;
 }
 
@@ -253,6 +266,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
                               thaw_trainer *out)
 {
     memset(out, 0, sizeof *out);
+    out->opened = out->counted = thaw_seconds();
     out->setup = setup;
     out->config = setup->config;
     out->options = options;

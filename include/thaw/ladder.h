@@ -21,7 +21,8 @@ extern "C" {
 #endif
 
 typedef struct thaw_ladder_options {
-    bool resume;    /* finished trials are kept, a running one continues from its checkpoint */
+    bool
+        resume; /* finished trials are kept, a running one continues from its checkpoint; what is complete stays */
     bool overwrite; /* an existing ladder is replaced */
     bool quiet;
 } thaw_ladder_options;

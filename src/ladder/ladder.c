@@ -70,6 +70,9 @@ static thaw_status open_ladder(ladder *l)
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
     THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
+    int64_t test; /* better known to be there now than missed after the last trial */
+    if (d->test[0] != '\0')
+        THAW_TRY(thaw_dataset_split_need(l->dataset, d->test, &test));
     l->N = thaw_dataset_count(l->dataset, l->gate);
     l->K = thaw_dataset_classes(l->dataset);
     THAW_TRY(plan_rungs(l));
@@ -130,6 +133,7 @@ static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int6
                              bool *stop)
 {
     ladder_rung *r = &l->rungs[index];
+    int64_t decided[2];
     const bool baseline = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN;
     thaw_depth_verdict verdict = THAW_DEPTH_INCONCLUSIVE;
     THAW_TRY(ladder_run_rung(l, world, group, index));
@@ -137,6 +141,10 @@ static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int6
     if (status == THAW_OK && !baseline)
         status = ladder_judge_step(l, index, &verdict);
     THAW_TRY(thaw_agree(world, status));
+    /* Where to go next is rank 0's word: nodes with other CPUs may round a p-value differently. */
+    decided[0] = verdict;
+    thaw_bcast(world, 0, decided, sizeof decided[0]);
+    verdict = (thaw_depth_verdict)decided[0];
     say(l, r, baseline ? "baseline" : thaw_depth_verdict_name(verdict));
     if (r->rung.kind == THAW_RUNG_FROZEN) {
         l->best = index;
@@ -144,8 +152,10 @@ static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int6
     }
     if (verdict == THAW_DEPTH_CLEAR_GAIN)
         l->best = index;
-    *stop = !baseline && verdict != THAW_DEPTH_CLEAR_GAIN && l->config->ladder.mode == 0 &&
-            !ladder_has_failing_slice(l, l->best);
+    decided[1] = !baseline && verdict != THAW_DEPTH_CLEAR_GAIN && l->config->ladder.mode == 0 &&
+                 !ladder_has_failing_slice(l, l->best);
+    thaw_bcast(world, 0, decided + 1, sizeof decided[1]);
+    *stop = decided[1] != 0;
     return THAW_OK;
 }
 
@@ -211,6 +221,62 @@ static bool file_in(const char *directory, const char *name)
     return there;
 }
 
+/* True when `now` asks for what was answered: the settings that may change between starts and matter to verdicts or test are equal. */
+static bool asks_the_same(const thaw_config *was, const thaw_config *now)
+{
+    thaw_config before = *was;
+    before.name = now->name;
+    before.output = now->output;
+    before.log_seconds = now->log_seconds;
+    before.rung = now->rung;
+    before.data.file = now->data.file; /* by digest */
+    before.data.memory_limit_gib = now->data.memory_limit_gib;
+    before.model.backbone = now->model.backbone;
+    before.train.log_every = now->train.log_every;
+    before.train.checkpoint_every = now->train.checkpoint_every;
+    before.train.checkpoint_keep = now->train.checkpoint_keep;
+    before.train.save_backbone = now->train.save_backbone;
+    before.ladder.ranks_per_trial = now->ladder.ranks_per_trial;
+    return thaw_fields_equal(thaw_config_fields, &before, now);
+}
+
+/* What an earlier start left, seen by rank 0. *complete: nothing is left to do. A test split that was opened is not opened again for
+ * another choice. */
+static thaw_status look(const ladder *l, bool *complete)
+{
+    const thaw_config *config = l->config;
+    thaw_str path = {0};
+    thaw_json *summary = NULL;
+    thaw_config was = {0};
+    thaw_status status = THAW_OK;
+    char data[THAW_DIGEST_HEX];
+    *complete = false;
+    if (!l->options->resume || !file_in(config->output, "config.yaml"))
+        goto done;
+    thaw_path_join(&path, config->output, "config.yaml");
+    THAW_TRY_TO(thaw_config_compare_file(thaw_str_c(&path), config));
+    if (!file_in(config->output, "summary.json"))
+        goto done;
+    THAW_TRY_TO(thaw_config_load(thaw_str_c(&path), NULL, &was));
+    thaw_path_join(&path, config->output, "summary.json");
+    THAW_TRY_TO(thaw_json_read(thaw_str_c(&path), &summary));
+    thaw_digest_hex(thaw_dataset_digest(l->dataset), data);
+    *complete = asks_the_same(&was, config) &&
+                strcmp(thaw_json_string_or(summary, "dataset_digest", ""), data) == 0;
+    THAW_CHECK_TO(*complete || thaw_json_find(summary, "test") == NULL ||
+                      config->data.test[0] == '\0',
+                  THAW_ERR_INPUT,
+                  "%s is complete and its test split was opened, which happens once; with the "
+                  "settings as they are now, set data.test to '' to judge its trials again without "
+                  "it, or choose another output",
+                  config->output);
+done:
+    thaw_config_clear(&was);
+    thaw_json_free(&summary);
+    thaw_str_clear(&path);
+    return status;
+}
+
 static thaw_status prepare(const thaw_config *config, const thaw_ladder_options *options)
 {
     static const char *const leftovers[] = {"summary.json", "note.md", "note.json",
@@ -224,7 +290,9 @@ static thaw_status prepare(const thaw_config *config, const thaw_ladder_options 
                   "or choose another output",
                   config->output);
     THAW_TRY_TO(thaw_mkdirs(config->output));
-    for (const char *const *name = leftovers; !options->resume && *name != NULL; name++) {
+    for (const char *const *name = leftovers; *name != NULL; name++) {
+        if (options->resume && strcmp(*name, "trials") == 0)
+            continue; /* they are kept; what was said of them is said anew */
         thaw_path_join(&path, config->output, *name);
         if (thaw_path_exists(thaw_str_c(&path)))
             THAW_TRY_TO(thaw_remove_tree(thaw_str_c(&path)));
@@ -250,10 +318,19 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
     THAW_CHECK(config->train.shards % width == 0, THAW_ERR_CONFIG, /* uniform */
                "train.shards %lld is not divisible by ladder.ranks_per_trial %lld",
                (long long)config->train.shards, (long long)width);
+    bool complete = false;
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, open_ladder(&l)));
-    status = thaw_comm_rank(comm) == 0 ? prepare(config, options) : THAW_OK;
+    status = thaw_comm_rank(comm) == 0 ? look(&l, &complete) : THAW_OK;
+    if (status == THAW_OK && thaw_comm_rank(comm) == 0)
+        status = complete ? thaw_ladder_render(config->output) : prepare(config, options);
     THAW_TRY_TO(thaw_agree(comm, status));
+    thaw_bcast(comm, 0, &complete, sizeof complete);
+    if (complete) {
+        if (!options->quiet)
+            THAW_LOG(THAW_INFO, "%s is complete already", config->output);
+        goto done;
+    }
     THAW_TRY_TO(thaw_comm_split(comm, (int)(thaw_comm_rank(comm) / width), 0, &group));
     THAW_TRY_TO(climb(&l, comm, group));
     status = thaw_comm_rank(comm) == 0 ? write_files(&l) : THAW_OK;

@@ -43,6 +43,7 @@ typedef struct ladder {
     int64_t planned; /* deeper rungs that will be judged: Holm's family */
     double *p;       /* (count) p_greater of each rung's step up; 1 while untested */
     int64_t best;    /* the incumbent: simplest rung that nothing deeper clearly beat */
+    char backbone_digest[THAW_DIGEST_HEX]; /* of the first trial that reuses one; "" so far */
     thaw_json *summary;
     thaw_json *rung_rows, *comparisons; /* arrays in summary, borrowed */
 } ladder;

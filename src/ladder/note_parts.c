@@ -183,8 +183,8 @@ void ladder_note_cost(const thaw_json *s, thaw_str *out)
     thaw_table_markdown(&table, out);
     thaw_table_clear(&table);
     thaw_str_add(out,
-                 "\nCore time: seconds times cores, over all runs of the rung, its rate search "
-                 "included.\n");
+                 "\nCore time: seconds times cores from set-up to the last evaluation, over all "
+                 "runs of the rung, its rate search included.\n");
 }
 
 static void write_needed(const thaw_json *s, const thaw_json *row, thaw_str *out)

@@ -183,7 +183,29 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     return settle(l, world, status);
 }
 
-static thaw_status load_summary(ladder_trial *trial)
+/* Trials may have been left by an earlier start, and paths do not say what was in the files then. */
+static thaw_status check_origin(ladder *l, const ladder_rung *r, const ladder_trial *trial)
+{
+    char data[THAW_DIGEST_HEX];
+    const char *trained_on = thaw_json_string_or(trial->summary, "dataset_digest", "");
+    const char *backbone = thaw_json_string_or(trial->summary, "backbone_digest", "");
+    thaw_digest_hex(thaw_dataset_digest(l->dataset), data);
+    THAW_CHECK(strcmp(trained_on, data) == 0, THAW_ERR_INPUT,
+               "%s was trained on the dataset %s, but %s is now %s; use the old file, or start in "
+               "another output directory",
+               trial->directory, trained_on, l->config->data.file, data);
+    if (r->rung.kind == THAW_RUNG_SCRATCH)
+        return THAW_OK;
+    if (l->backbone_digest[0] == '\0')
+        thaw_copy(l->backbone_digest, sizeof l->backbone_digest, backbone);
+    THAW_CHECK(strcmp(backbone, l->backbone_digest) == 0, THAW_ERR_INPUT,
+               "%s started from the backbone %s, but trials before it from %s: %s was replaced "
+               "in between; use the old file, or start in another output directory",
+               trial->directory, backbone, l->backbone_digest, l->config->model.backbone);
+    return THAW_OK;
+}
+
+static thaw_status load_summary(ladder *l, const ladder_rung *r, ladder_trial *trial)
 {
     thaw_str path = {0};
     thaw_path_join(&path, trial->directory, "summary.json");
@@ -192,17 +214,20 @@ static thaw_status load_summary(ladder_trial *trial)
     if (status == THAW_OK && thaw_json_bool_or(trial->summary, "diverged", false)) {
         trial->diverged = true;
         thaw_json_free(&trial->summary);
+    } else if (status == THAW_OK) {
+        status = check_origin(l, r, trial);
     }
     thaw_str_clear(&path);
     return status;
 }
 
 /* Small files, read by every rank after all have written theirs. */
-static thaw_status load_summaries(thaw_comm *world, ladder_trial *trials, int64_t count)
+static thaw_status load_summaries(ladder *l, thaw_comm *world, const ladder_rung *r,
+                                  ladder_trial *trials, int64_t count)
 {
     thaw_status status = THAW_OK;
     for (int64_t i = 0; i < count && status == THAW_OK; i++)
-        status = load_summary(&trials[i]);
+        status = load_summary(l, r, &trials[i]);
     return thaw_agree(world, status);
 }
 
@@ -269,10 +294,10 @@ thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64
     ladder_rung *r = &l->rungs[index];
     THAW_TRY(thaw_agree(world, allocate(l, r)));
     THAW_TRY(run_trials(l, world, group, r, r->search, r->candidates));
-    THAW_TRY(load_summaries(world, r->search, r->candidates));
+    THAW_TRY(load_summaries(l, world, r, r->search, r->candidates));
     THAW_TRY(thaw_agree(world, plan_seeds(l, r)));
     THAW_TRY(run_trials(l, world, group, r, r->seeds + 1, l->S - 1));
-    THAW_TRY(load_summaries(world, r->seeds, l->S));
+    THAW_TRY(load_summaries(l, world, r, r->seeds, l->S));
     THAW_TRY(thaw_agree(world, check_seeds(l, r)));
     r->done = true;
     return ladder_load_gate(l, world, index);

@@ -5,20 +5,31 @@ set -u
 export OMPI_MCA_odls_base_sigkill_timeout=1 # Open MPI's own: between SIGTERM and SIGKILL when mpirun is told to end
 . "$(dirname "$0")/lib.sh"
 make_all
-sed 's/epochs: 2/epochs: 30/; s/shards: 24/shards: 4/' run.yaml >long.yaml
+sed 's/epochs: 2/epochs: 60/; s/shards: 24/shards: 4/' run.yaml >long.yaml
 
 must "undisturbed run" ranks 2 train long.yaml --quiet --set rung=full --set output=plain
 digest=$(get plain/summary.json state_digest)
 
 # wait_for_steps NAME N: until the run has written N rows of metrics.
 wait_for_steps() {
-    tries=200
+    tries=1000
     while [ "$(grep -c '"kind":"step"' "$1/metrics.jsonl" 2>/dev/null || true)" -lt "$2" ] 2>/dev/null ||
         [ ! -f "$1/metrics.jsonl" ]; do
         tries=$((tries - 1))
         [ $tries -gt 0 ] || { fail "$1: does not step: $(cat err)"; return; }
-        sleep 0.05
+        sleep 0.02
     done
+}
+
+# target_of NAME WHOM RANK: the process to signal. Quick, so that the run does not end meanwhile.
+target_of() {
+    for file in $(grep -las "output=$1" /proc/[0-9]*/cmdline); do
+        process=${file%/cmdline}
+        case $2:$(cat "$process/comm" 2>/dev/null) in
+        rank:thaw) grep -qazs "^OMPI_COMM_WORLD_RANK=$3\$" "$process/environ" && echo "${process#/proc/}" ;;
+        launcher:mpirun | launcher:mpiexec* | launcher:orterun | launcher:prterun) echo "${process#/proc/}" ;;
+        esac
+    done | head -1
 }
 
 # stopped NAME RANKS SIGNAL WHOM: sends the signal to one rank's process or to the launcher.
@@ -27,15 +38,7 @@ stopped() {
     ranks "$count" train long.yaml --set rung=full --set "output=$name" &
     job=$!
     wait_for_steps "$name" 4
-    if [ "$whom" = rank ]; then
-        target=$(survivors | while read -r p; do
-            tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -q "^OMPI_COMM_WORLD_RANK=$((count - 1))\$" && echo "$p"
-        done | head -1)
-    else
-        target=$(survivors | while read -r p; do
-            case $(cat "/proc/$p/comm") in mpirun | mpiexec* | orterun | prterun) echo "$p" ;; esac
-        done | head -1)
-    fi
+    target=$(target_of "$name" "$whom" $((count - 1)))
     began=$(milliseconds)
     [ -n "$target" ] && kill -"$signal" "$target" || fail "$name: no process to signal"
     wait $job

@@ -132,6 +132,12 @@ mv run moved
 must "eval of a moved run" alone eval moved --json
 mv moved run
 
+# With rates of 0 no epoch is better than the first; the last one is taken when that is asked for.
+must "train nothing" alone train run.yaml --quiet --set output=still --set rates.head=0
+same "selected epoch" 1 "$(get still/summary.json selected_epoch)"
+must "train nothing, last" alone train run.yaml --quiet --set output=still --overwrite --set rates.head=0 --set train.select=last
+same "selected epoch with select: last" 2 "$(get still/summary.json selected_epoch)"
+
 # Two runs.
 must "train full" ranks 2 train run.yaml --quiet --set rung=full --set output=full
 must compare alone compare run full

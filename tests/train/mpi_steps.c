@@ -116,12 +116,90 @@ static void test_against_one_go(void **state)
     thaw_comm_free(&self);
 }
 
+static const float *values_of(const task *t, const char *name)
+{
+    const thaw_graph *graph = t->setup.model->graph;
+    const int32_t index = thaw_graph_find_param(graph, name);
+    if (index < 0)
+        fail_msg("no parameter %s", name);
+    return thaw_graph_param(graph, index)->data;
+}
+
+/* Mean and unbiased variance over samples and positions of channel k of the first convolution (3 x 3, padding 1, one channel in). */
+static void first_convolution(const float *x, const float *weight, double *mean, double *variance)
+{
+    double sum = 0;
+    double squares = 0;
+    const int side = TASK_SIDE;
+    const int64_t count = (int64_t)TASK_TRAIN * side * side;
+    for (int64_t at = 0; at < count; at++) {
+        const float *picture = x + at / (side * side) * side * side;
+        const int row = (int)(at / side % side);
+        const int column = (int)(at % side);
+        double y = 0;
+        for (int tap = 0; tap < 9; tap++) {
+            const int r = row + tap / 3 - 1;
+            const int c = column + tap % 3 - 1;
+            if (r >= 0 && r < side && c >= 0 && c < side)
+                y += (double)weight[tap] * (double)picture[r * side + c];
+        }
+        sum += y;
+        squares += y * y;
+    }
+    *mean = sum / (double)count;
+    *variance = (squares - sum * *mean) / (double)(count - 1);
+}
+
+/* Running statistics after one step over all samples, against loops over the pixels. The mean does not depend on how samples are
+ * spread over shards of 4 and 5; the variance does, so it is looked at with one shard. Tolerance: float sums of 6464 terms. */
+static void check_statistics(thaw_comm *comm, const char *shards)
+{
+    const char *const more[] = {"rung=full",
+                                shards,
+                                "train.batch=120",
+                                "data.augment.crop_padding=0",
+                                "train.epochs=1",
+                                "data.augment.flip=false",
+                                NULL};
+    static float x[TASK_TRAIN * TASK_SIDE * TASK_SIDE];
+    float weight[4 * 9];
+    int64_t indices[TASK_TRAIN];
+    task t;
+    assert_ok(open_task(comm, more, &t));
+    for (int64_t i = 0; i < TASK_TRAIN; i++)
+        indices[i] = i;
+    assert_ok(thaw_feed_read(&t.trainer.train, 0, TASK_TRAIN, indices, x));
+    memcpy(weight, values_of(&t, "conv1.weight"), sizeof weight);
+    assert_ok(thaw_trainer_step(&t.trainer, comm));
+    for (int k = 0; k < 4; k++) {
+        double mean;
+        double variance;
+        first_convolution(x, weight + 9 * k, &mean, &variance);
+        assert_all(fabs((double)values_of(&t, "bn1.running_mean")[k] - 0.1 * mean) < 1e-5);
+        if (t.config.train.shards == 1)
+            assert_all(fabs((double)values_of(&t, "bn1.running_var")[k] - 0.9 - 0.1 * variance) <
+                       1e-5 * (1 + variance));
+    }
+    close_task(&t);
+}
+
+static void test_running_statistics(void **state)
+{
+    (void)state;
+    thaw_comm *self = NULL;
+    assert_ok(thaw_comm_split(world, thaw_comm_rank(world), 0, &self));
+    check_statistics(self, "train.shards=1");
+    check_statistics(world, "train.shards=24");
+    thaw_comm_free(&self);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_no_allocation, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_payload, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_against_one_go, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_running_statistics, make_task, remove_task),
     };
     return mpi_test_main(argc, argv, tests);
 }

@@ -6,6 +6,7 @@ static const cli_option options[] = {
     {"format", 'f', "NAME", "idx, hdf5 or npy; default: by the first bytes of the first file"},
     {"images", 0, "FILE[,FILE]", "samples; hdf5: FILE:DATASET; may be repeated"},
     {"labels", 0, "FILE[,FILE]", "labels, one file for each of --images"},
+    {"layout", 0, "NAME", "order of a sample's dimensions: chw (default) or hwc"},
     {"clusters", 0, "FILE[,FILE]",
      "ids of samples that belong together (patient, site), resampled together"},
     {"select", 0, "CLASS[,CLASS]", "source classes to keep, in the order of their new labels"},
@@ -21,6 +22,19 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "dataset file to write"},
     {0}};
 
+/* The directory of the file to write, as other commands make theirs. */
+static thaw_status make_parent(const char *path)
+{
+    thaw_str parent = {0};
+    const char *slash = path == NULL ? NULL : strrchr(path, '/');
+    if (slash == NULL || slash == path)
+        return THAW_OK;
+    thaw_str_add_bytes(&parent, path, (size_t)(slash - path));
+    const thaw_status status = thaw_mkdirs(thaw_str_c(&parent));
+    thaw_str_clear(&parent);
+    return status;
+}
+
 static thaw_status run(const cli_args *args)
 {
     thaw_import import;
@@ -34,6 +48,8 @@ static thaw_status run(const cli_args *args)
                 break;
         }
     }
+    if (status == THAW_OK)
+        status = make_parent(import.output);
     if (status == THAW_OK)
         status = thaw_import_run(&import);
     if (status == THAW_OK)

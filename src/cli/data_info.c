@@ -83,8 +83,8 @@ static thaw_status run(const cli_args *args)
     else
         print(ds, &info);
     if (cli_flag(args, "verify") && !args->json)
-        cli_print("verified: %s", recorded ? "content matches the digest recorded at import"
-                                           : "no digest recorded");
+        cli_print("%s", recorded ? "verified: content matches the digest recorded at import"
+                                 : "not verified: the file records no digest to compare with");
 done:
     thaw_dataset_info_clear(&info);
     thaw_dataset_free(&ds);

@@ -18,6 +18,7 @@ static const cli_row rows[] = {
 };
 static const size_t row_count = sizeof rows / sizeof *rows;
 
+/* --set comes first: commands without a config do without it. */
 static const cli_option common[] = {
     {"set", 0, "KEY=VALUE",
      "overrides one key of the config, as in --set train.epochs=3; may be repeated"},
@@ -48,7 +49,7 @@ static void print_command_help(const cli_row *row)
     printf("\nOptions:\n");
     if (c->options != NULL)
         print_options(c->options);
-    print_options(common);
+    print_options(c->config_keys ? common : common + 1);
     if (c->config_keys) {
         thaw_str keys = {0};
         thaw_conf_help(thaw_config_fields, &keys);
@@ -148,6 +149,8 @@ static thaw_status take(cli_args *args, const cli_row *row, const cli_option *op
 {
     THAW_CHECK(args->given_count < CLI_MOST_GIVEN, THAW_ERR_USAGE, "thaw %s: more than %d options",
                row->name, CLI_MOST_GIVEN);
+    THAW_CHECK(strcmp(option->name, "set") != 0 || row->command->config_keys, THAW_ERR_USAGE,
+               "thaw %s reads no config, so --set has nothing to override", row->name);
     if (strcmp(option->name, "set") == 0)
         args->set_items[args->sets.count++] = (char *)value;
     args->quiet = args->quiet || strcmp(option->name, "quiet") == 0;
@@ -253,15 +256,24 @@ static bool under_launcher(void)
            (tasks != NULL && thaw_parse_int(tasks, &count) && count > 1);
 }
 
-static thaw_status run_everywhere(const cli_row *row, const cli_args *args, int *argc, char ***argv)
+static thaw_status run_in(thaw_comm *comm, const cli_row *row, const cli_args *args)
+{
+    if (row->command->run != NULL)
+        return row->command->run(comm, args);
+    return thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run_local(args) : THAW_OK);
+}
+
+/* Starts MPI and runs the command, unless the command line was wrong already: then all ranks meet before any of them exits, since a
+ * launcher kills the others when one ends with an error, and the one message must be out by then. */
+static thaw_status run_everywhere(const cli_row *row, const cli_args *args, thaw_status parsed,
+                                  int *argc, char ***argv)
 {
     thaw_comm *comm = NULL;
     thaw_status status = thaw_comm_start(argc, argv, &comm);
-    if (status == THAW_OK && row->command->run != NULL)
-        status = row->command->run(comm, args);
-    else if (status == THAW_OK)
-        status =
-            thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run_local(args) : THAW_OK);
+    if (status == THAW_OK)
+        status = thaw_agree(comm, parsed);
+    if (status == THAW_OK)
+        status = run_in(comm, row, args);
     if (status != THAW_OK)
         THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
     thaw_comm_stop(&comm);
@@ -278,13 +290,12 @@ static int run(const cli_row *row, int argc, char **argv, int used)
             print_command_help(row);
         return 0;
     }
-    if (status == THAW_OK) {
-        if (args.quiet || args.json)
-            thaw_log_set_level(THAW_RESULT);
-        if (row->command->run != NULL || under_launcher())
-            return thaw_status_exit_code(run_everywhere(row, &args, &argc, &argv));
+    if (args.quiet || args.json)
+        thaw_log_set_level(THAW_RESULT);
+    if (under_launcher() || (status == THAW_OK && row->command->run != NULL))
+        return thaw_status_exit_code(run_everywhere(row, &args, status, &argc, &argv));
+    if (status == THAW_OK)
         status = row->command->run_local(&args);
-    }
     if (status != THAW_OK)
         THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
     return thaw_status_exit_code(status);
@@ -311,12 +322,22 @@ int main(int argc, char **argv)
 {
     int used = 0;
     thaw_log_set_rank(launcher_rank(), 1);
+    /* `thaw help check` is `thaw check --help`. */
+    const cli_row *asked =
+        argc > 2 && strcmp(argv[1], "help") == 0 ? find_command(argc - 1, argv + 1, &used) : NULL;
+    if (asked != NULL) {
+        if (launcher_rank() == 0)
+            print_command_help(asked);
+        return 0;
+    }
     if (print_about(argc, argv))
         return argc < 2 ? thaw_status_exit_code(THAW_ERR_USAGE) : 0;
     const cli_row *row = find_command(argc, argv, &used);
     if (row != NULL)
         return run(row, argc, argv, used);
     const thaw_status status = unknown_command(argc, argv);
+    if (under_launcher())
+        return thaw_status_exit_code(run_everywhere(NULL, NULL, status, &argc, &argv));
     THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
     return thaw_status_exit_code(status);
 }

@@ -1,7 +1,7 @@
 /* thaw/ladder.h - the whole ladder: rungs, trials on sub-groups of ranks, climbing, the transfer note.
  *
  * A trial is one run (module train) of one rung with one seed and one set of rates, in its own directory
- *   <output>/trials/<rung>-lr<candidate>-seed<seed>/
+ *   <output>/trials/<rung>-lr<rate>-seed<seed>/
  * so that a ladder resumes trial by trial. Trials of a rung are spread over sub-groups of ladder.ranks_per_trial ranks; a trial's
  * result does not depend on its group. After each rung everybody meets, rank 0's decision is computed from files that all
  * can read and is the same everywhere.

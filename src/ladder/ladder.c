@@ -124,8 +124,7 @@ static void inspect(const ladder *l)
                      "  frozen against scratch: %+.1f points on gate; train-val gap of frozen "
                      "%+.1f points",
                      100 * (frozen->gate_accuracy - l->rungs[i].gate_accuracy),
-                     100 * (thaw_json_double_or(frozen->seeds[0].summary, "train.accuracy", 0) -
-                            frozen->val_accuracy));
+                     100 * ladder_train_val_gap(l, frozen));
     }
 }
 

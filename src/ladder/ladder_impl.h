@@ -79,6 +79,8 @@ THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bo
 THAW_NODISCARD thaw_status ladder_describe_rung(ladder *l, int64_t index);
 THAW_NODISCARD thaw_status ladder_describe_task(ladder *l);
 THAW_NODISCARD thaw_status ladder_describe_choice(ladder *l);
+/* Mean over seeds of train minus val accuracy. */
+double ladder_train_val_gap(const ladder *l, const ladder_rung *r);
 /* test.c */
 THAW_NODISCARD thaw_status ladder_open_test(ladder *l, thaw_comm *world);
 

@@ -1,6 +1,7 @@
 #include "ladder/note_impl.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The transfer note in Markdown, from summary.json alone: no sentence without a recorded figure. */
 
@@ -66,6 +67,26 @@ static void write_harm(const thaw_json *s, thaw_str *out)
     thaw_str_add(out, " points.\n\n");
 }
 
+/* What a reader of the first lines must know besides, and where the model is. */
+static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_str *out)
+{
+    const char *directory = ladder_text(s, "chosen_directory");
+    if (thaw_json_bool_or(chosen, "at_edge", false))
+        thaw_str_add(out, "Its best rate lies at the edge of the searched range; a better one may "
+                          "lie outside.\n");
+    const thaw_json *not_run = thaw_json_find(s, "not_run");
+    if (thaw_json_count(not_run) > 0)
+        thaw_str_add(out, "The climb stopped early; not run:");
+    for (const thaw_json *name = thaw_json_first(not_run); name != NULL;
+         name = thaw_json_next(name))
+        thaw_str_printf(out, " `%s`%s", thaw_json_string_or(name, "", ""),
+                        thaw_json_next(name) != NULL ? "," : ".\n");
+    if (directory[0] != '\0')
+        thaw_str_printf(
+            out, "The model (first seed): `%s`; `thaw predict %s -o predictions.csv` applies it.\n",
+            directory, directory);
+}
+
 static void write_head(const thaw_json *s, thaw_str *out)
 {
     const thaw_json *chosen = ladder_find_chosen(s);
@@ -81,6 +102,7 @@ static void write_head(const thaw_json *s, thaw_str *out)
     thaw_str_add(out, ".\n");
     write_accuracy(s, chosen, out);
     write_against(s, out);
+    write_open_ends(s, chosen, out);
     thaw_str_add(out, "\n");
 }
 
@@ -101,6 +123,19 @@ static void write_gate_limits(const thaw_json *s, thaw_str *out)
     thaw_str_add(out, "\nSmaller gains may exist unseen.\n\n");
 }
 
+/* What the word peft stands for in this ladder. */
+static void write_peft(const thaw_json *s, thaw_str *out)
+{
+    const char *method = thaw_json_string_or(s, "peft.method", "");
+    if (method[0] != '\0')
+        thaw_str_printf(out, "Rung `peft` is %s", method);
+    if (strcmp(method, "lora") == 0)
+        thaw_str_printf(out, " of rank %lld, alpha %g",
+                        (long long)thaw_json_int_or(s, "peft.rank", 0),
+                        thaw_json_double_or(s, "peft.alpha", 0));
+    thaw_str_add(out, method[0] != '\0' ? ".\n\n" : "\n");
+}
+
 static void write_task(const thaw_json *s, thaw_str *out)
 {
     const char *between = "";
@@ -117,12 +152,13 @@ static void write_task(const thaw_json *s, thaw_str *out)
     ladder_add_code(out, ladder_text(s, "backbone"));
     thaw_str_printf(out,
                     ".\nThe same for every rung: %lld epochs of batch %lld in %lld shards, %s "
-                    "augmentation, %lld seeds.\n\n",
+                    "augmentation, %lld seeds.\n",
                     (long long)thaw_json_int_or(s, "epochs", 0),
                     (long long)thaw_json_int_or(s, "batch", 0),
                     (long long)thaw_json_int_or(s, "shards", 0),
                     thaw_json_bool_or(s, "augmented", false) ? "with" : "without",
                     (long long)thaw_json_int_or(s, "seeds", 0));
+    write_peft(s, out);
     write_gate_limits(s, out);
 }
 

@@ -162,7 +162,7 @@ static void cost_row(const thaw_json *rung, thaw_table *table)
         thaw_str_add(&words, " (features cached)");
     thaw_table_cell(table, thaw_str_c(&words));
     thaw_table_value(table, ladder_number(rung, "cost.allreduce_bytes_per_step"), THAW_UNIT_BYTES);
-    thaw_table_value(table, ladder_number(rung, "cost.peak_rss_bytes_per_rank"), THAW_UNIT_BYTES);
+    thaw_table_value(table, ladder_number(rung, "cost.planned_bytes_per_rank"), THAW_UNIT_BYTES);
     thaw_str_clear(&words);
 }
 
@@ -174,7 +174,7 @@ void ladder_note_cost(const thaw_json *s, thaw_str *out)
                                          "a run",
                                          "samples/s",
                                          "all-reduced a step",
-                                         "peak memory a rank"};
+                                         "memory planned a rank"};
     thaw_table table = {0};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         thaw_table_column(&table, titles[i], i == 0 ? THAW_LEFT : THAW_RIGHT);

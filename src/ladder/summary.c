@@ -47,6 +47,13 @@ static void describe_design(const ladder *l, thaw_json *out)
     }
 }
 
+static void describe_peft(const thaw_peft *peft, thaw_json *out)
+{
+    thaw_json_set_string(out, "method", thaw_peft_names()[peft->method]);
+    thaw_json_set_int(out, "rank", peft->rank);
+    thaw_json_set_double(out, "alpha", peft->alpha);
+}
+
 thaw_status ladder_describe_task(ladder *l)
 {
     const thaw_data_config *d = &l->config->data;
@@ -61,6 +68,7 @@ thaw_status ladder_describe_task(ladder *l)
     thaw_json_set_int(s, "shards", l->config->train.shards);
     thaw_json_set_int(s, "epochs", l->config->train.epochs);
     thaw_json_set_int(s, "batch", l->config->train.batch);
+    describe_peft(&l->config->peft, thaw_json_set_object(s, "peft"));
     thaw_json_set_bool(s, "head_from_frozen", l->config->ladder.head_from_frozen);
     thaw_json_set_bool(s, "augmented", !thaw_augment_none(&d->augment));
     thaw_json_set_double(s, "slice_floor", l->config->ladder.slice_floor);
@@ -87,6 +95,11 @@ static double mean_of(const ladder *l, const ladder_rung *r, const char *path)
     for (int64_t s = 0; s < l->S; s++)
         sum += thaw_json_double_or(r->seeds[s].summary, path, NAN);
     return sum / (double)l->S;
+}
+
+double ladder_train_val_gap(const ladder *l, const ladder_rung *r)
+{
+    return mean_of(l, r, "train.accuracy") - r->val_accuracy;
 }
 
 /* The chosen rate is the smallest or the largest that was tried: a better one may lie outside. */
@@ -192,8 +205,8 @@ static void describe_cost(const ladder *l, const ladder_rung *r, thaw_json *out)
     thaw_json_set_double(cost, "samples_per_second", mean_of(l, r, "samples_per_second"));
     thaw_json_set_int(cost, "allreduce_bytes_per_step",
                       thaw_json_int_or(first, "allreduce_bytes_per_step", 0));
-    thaw_json_set_int(cost, "peak_rss_bytes_per_rank",
-                      thaw_json_int_or(first, "peak_rss_bytes_per_rank", 0));
+    thaw_json_set_int(cost, "planned_bytes_per_rank",
+                      thaw_json_int_or(first, "planned_bytes_per_rank", 0));
     thaw_json_set_bool(cost, "cached_features", thaw_json_bool_or(first, "cached_features", false));
 }
 
@@ -228,7 +241,7 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
     thaw_json_set_double(gate, "high", r->gate_high);
     thaw_json *val = thaw_json_set_object(out, "val");
     thaw_json_set_double(val, "accuracy", r->val_accuracy);
-    thaw_json_set_double(out, "train_val_gap", mean_of(l, r, "train.accuracy") - r->val_accuracy);
+    thaw_json_set_double(out, "train_val_gap", ladder_train_val_gap(l, r));
     describe_search(l, r, out);
     describe_seeds(l, r, out);
     describe_slices(l, r, out);

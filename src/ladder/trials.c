@@ -22,7 +22,8 @@ const thaw_doubles *ladder_candidates(const thaw_config *config, thaw_rung_kind 
     return &l->search_backbone;
 }
 
-/* Directory names: a rung's text may hold what a path should not. */
+/* Named by rate, so that a resumed ladder may search other rates beside those it has tried. A rung's text may hold what a path
+ * should not. */
 static void name_directory(const ladder *l, const ladder_rung *r, int64_t candidate, int64_t seed,
                            char *out)
 {
@@ -32,8 +33,9 @@ static void name_directory(const ladder *l, const ladder_rung *r, int64_t candid
         if (strchr(":/*,?", *c) != NULL)
             *c = '_';
     }
-    thaw_format(out, LADDER_PATH, "%s/trials/%s-lr%lld-seed%lld", l->config->output, name,
-                (long long)candidate, (long long)(l->config->seed + seed));
+    thaw_format(out, LADDER_PATH, "%s/trials/%s-lr%g-seed%lld", l->config->output, name,
+                ladder_candidates(l->config, r->rung.kind)->items[candidate],
+                (long long)(l->config->seed + seed));
 }
 
 /* The rung whose head rate and head others build on. */

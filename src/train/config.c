@@ -164,6 +164,19 @@ static thaw_status at(const thaw_conf *conf, const char *path, thaw_status statu
     return thaw_conf_error_at(conf, path, "%s", message);
 }
 
+/* A trial's directory is named by its rate. */
+static thaw_status check_distinct(const thaw_conf *conf, const char *path,
+                                  const thaw_doubles *rates)
+{
+    for (int64_t i = 1; i < rates->count; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            if (rates->items[j] == rates->items[i])
+                return thaw_conf_error_at(conf, path, "names %g twice", rates->items[i]);
+        }
+    }
+    return THAW_OK;
+}
+
 static thaw_status check_search(const thaw_conf *conf, const thaw_ladder_config *l)
 {
     const struct {
@@ -184,6 +197,7 @@ static thaw_status check_search(const thaw_conf *conf, const thaw_ladder_config 
                 "has %lld rates but search_head has %lld; every rung gets the same "
                 "search budget, so the lists must be equally long",
                 (long long)lists[i].list->count, (long long)l->search_head.count);
+        THAW_TRY(check_distinct(conf, lists[i].path, lists[i].list));
     }
     return THAW_OK;
 }

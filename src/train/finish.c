@@ -59,6 +59,31 @@ static void add_rates(const thaw_trainer *t, thaw_json *out)
     thaw_json_set_string(rates, "reason", r->reason);
 }
 
+static int64_t state_bytes(const thaw_state *state)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < state->count; i++)
+        bytes += (int64_t)thaw_tensor_bytes(&state->entries[i].tensor);
+    return bytes;
+}
+
+/* What this rung needs on a rank beside the program and its data: weights, activations and workspace, gradients and their sums,
+ * optimizer, the copies of the selected epoch and of the start. The process's own peak is that of all it ever ran. */
+static int64_t planned_bytes(const thaw_trainer *t)
+{
+    const int64_t weights =
+        thaw_graph_count_params(t->setup->model->graph, false) * (int64_t)sizeof(float);
+    int64_t sums = 0;
+    int64_t payload = 0;
+    int64_t calls = 0;
+    for (int32_t i = 0; i < t->reduced_count; i++)
+        sums += thaw_plan_reduced(t->train_plan, i)->count * (int64_t)sizeof(float);
+    thaw_reducer_plan(t->reducer, &payload, &calls);
+    return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + payload +
+           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best) +
+           state_bytes(&t->initial);
+}
+
 static void add_cost(const thaw_trainer *t, int64_t peak_rss, thaw_json *out)
 {
     const thaw_progress_state *s = &t->state;
@@ -74,6 +99,7 @@ static void add_cost(const thaw_trainer *t, int64_t peak_rss, thaw_json *out)
     thaw_json_set_int(out, "peak_rss_bytes_per_rank", peak_rss);
     thaw_json_set_int(out, "arena_bytes", (int64_t)thaw_plan_arena_bytes(t->train_plan));
     thaw_json_set_int(out, "optimizer_bytes", (int64_t)thaw_optimizer_state_bytes(t->optimizer));
+    thaw_json_set_int(out, "planned_bytes_per_rank", planned_bytes(t));
 }
 
 static thaw_status add_identity(const thaw_trainer *t, const thaw_comm *comm, thaw_json *out)

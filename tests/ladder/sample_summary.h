@@ -176,7 +176,7 @@ static void sample_cost(thaw_json *rung, int r)
     thaw_json_set_double(cost, "core_seconds_per_run", seconds[r]);
     thaw_json_set_double(cost, "samples_per_second", 6000 / seconds[r]);
     thaw_json_set_int(cost, "allreduce_bytes_per_step", bytes[r]);
-    thaw_json_set_int(cost, "peak_rss_bytes_per_rank", 61000000 + r * 9000000);
+    thaw_json_set_int(cost, "planned_bytes_per_rank", 61000000 + r * 9000000);
     thaw_json_set_bool(cost, "cached_features", r == 1);
 }
 

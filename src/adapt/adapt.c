@@ -112,7 +112,15 @@ thaw_status thaw_adapt_apply(thaw_model *model, const thaw_rung *rung, const tha
         break;
     }
     mark_buffers(g);
-    return thaw_graph_analyze(g);
+    THAW_TRY(thaw_graph_analyze(g));
+    thaw_adapt_counts counts;
+    thaw_adapt_count(model, &counts);
+    THAW_CHECK(rung->kind != THAW_RUNG_PEFT || counts.backbone + counts.adapter > 0,
+               THAW_ERR_CONFIG,
+               "peft.method %s finds nothing to train in this %s, so the rung would be frozen; "
+               "choose another method",
+               thaw_peft_names()[peft->method], model->spec.arch);
+    return THAW_OK;
 }
 
 void thaw_adapt_count(const thaw_model *model, thaw_adapt_counts *out)

@@ -130,6 +130,30 @@ done:
     return status;
 }
 
+/* Says what a directory without adaptation.h5 is, as far as it can be told. */
+static thaw_status explain_missing(const char *run_directory, const char *file)
+{
+    thaw_str path = {0};
+    thaw_json *summary = NULL;
+    thaw_status status = THAW_OK;
+    if (thaw_path_exists(file))
+        return THAW_OK;
+    if (thaw_path_exists(thaw_run_path(run_directory, "summary.json", &path)) &&
+        thaw_json_read(thaw_str_c(&path), &summary) == THAW_OK &&
+        strcmp(thaw_json_string_or(summary, "kind", ""), "ladder") == 0)
+        status = THAW_FAIL(THAW_ERR_INPUT, "%s is a ladder, not a run; its chosen run is %s",
+                           run_directory,
+                           thaw_json_string_or(summary, "chosen_directory", "named in note.md"));
+    else if (thaw_path_exists(thaw_run_path(run_directory, "config.yaml", &path)))
+        status = THAW_FAIL(
+            THAW_ERR_INPUT,
+            "%s is not there: %s holds a run that is not finished; continue it with --resume", file,
+            run_directory);
+    thaw_json_free(&summary);
+    thaw_str_clear(&path);
+    return status;
+}
+
 thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file,
                           const char *split, thaw_predictions *out)
 {
@@ -141,6 +165,8 @@ thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char
     memset(out, 0, sizeof *out);
     const char *file = thaw_run_path(run_directory, "adaptation.h5", &path);
     thaw_status status;
+    status = thaw_comm_rank(comm) == 0 ? explain_missing(run_directory, file) : THAW_OK;
+    THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_ckpt_read(comm, file, &state, &attributes));
     THAW_TRY_TO(thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &config)));
     THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, THAW_SETUP_PREDICT, &setup));

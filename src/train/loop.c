@@ -107,10 +107,19 @@ static thaw_status select_epoch(thaw_trainer *t, double accuracy, double loss)
     return t->best.count == 0 ? THAW_OK : thaw_state_copy(&t->best, &t->trained);
 }
 
+/* Ranks that drifted apart (other CPU kernels, broken memory) are found once an epoch, not in the result. */
+static thaw_status compare_ranks(const thaw_trainer *t, thaw_comm *comm)
+{
+    thaw_digest digest = {0};
+    THAW_TRY(thaw_agree(comm, thaw_state_digest(&t->trained, &digest)));
+    return thaw_same_digest(comm, "the trained weights at the end of an epoch", digest);
+}
+
 /* The epoch is over: judge it on val, record it, make the next one ready. */
 static thaw_status end_epoch(thaw_trainer *t, thaw_comm *comm)
 {
     thaw_predictions val;
+    THAW_TRY(compare_ranks(t, comm));
     THAW_TRY(thaw_trainer_predict(t, comm, &t->val, &val));
     const double loss = thaw_predictions_loss(&val, NULL);
     const double accuracy = thaw_predictions_accuracy(&val, NULL);

@@ -2,12 +2,13 @@
 # Without a usable OpenBLAS, auto takes native and warns; naming openblas is an error that says what to do.
 # thaw-test: timeout=60
 build=$1
-[ "$(uname -s)" = Linux ] || exit 77
-command -v cc >/dev/null || exit 77
+missing() { echo "skipped: $1"; exit 77; }
+[ "$(uname -s)" = Linux ] || missing "a shared library that is none is made for Linux only"
+command -v cc >/dev/null || missing "no compiler called cc"
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 # A library of the right name that is none.
-echo 'int thaw_no_blas;' | cc -shared -fPIC -x c -o "$folder/libopenblas.so.0" - || exit 77
+echo 'int thaw_no_blas;' | cc -shared -fPIC -x c -o "$folder/libopenblas.so.0" - || exit 1
 LD_LIBRARY_PATH="$folder" "$build/kern_test_open" >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
 for words in 'backend openblas cannot be used' 'falling back to native' 'backend openblas is not here: .*use backend native'; do
     grep -q "$words" "$folder/log" || { echo "missing: $words"; cat "$folder/log"; exit 1; }

@@ -30,9 +30,12 @@ format: ## lay out all C sources as clang-format 14 does
 docs: build ## write docs/config.md from the field tables
 	cmake --build --preset $(PRESET) --target docs
 
-bench: build ## speed of the dense kernels, beside their plain reference
-	cmake --build --preset $(PRESET) --target bench_kern
-	build/$(PRESET)/tools/bench/bench_kern
+bench: ## list the benchmarks; BENCH=step ARGS="--rounds 3" runs one
+ifdef BENCH
+	tools/bench/$(BENCH) $(ARGS)
+else
+	@cd tools/bench && for f in *; do [ -x $$f ] && sed -n 's/^# //;2p' $$f; done; echo "make bench BENCH=name; tools/bench/README.md"
+endif
 
 quickstart: ## from images to a transfer note, on two ranks
 	tools/quickstart

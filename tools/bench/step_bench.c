@@ -1,11 +1,15 @@
-/* step_bench.c - samples per second of one training step on random data, for tools/bench/step.
+/* step_bench.c - samples per second of one training step, or of inference, on random data, for tools/bench/step.
  *
- *   bench_step ARCH RUNG SECONDS [BATCH [BACKEND [REDUCE]]]    ARCH: resnet20, resnet18, ...; RUNG: frozen, partial:1, full, ...
+ *   bench_step ARCH SIDE RUNG MODE SECONDS BATCH [BACKEND [REDUCE]]
  *
+ * ARCH: resnet20, resnet18, ...; SIDE: of the square image, or tokens; RUNG: frozen, lora, partial:1, full, ...; MODE:
+ *   train   every step runs the whole network, as where features cannot be cached
+ *   first   a step of an epoch that fills the feature cache: the frozen prefix as inference, then the rest from its features
+ *   later   a step of an epoch that reads the cache: the rest alone
+ *   infer   the frozen prefix alone
  * A step is what training does once data are there: forward, loss, backward with the gradient sum over ranks (each rank is
- * one shard of BATCH samples), optimizer (SGD with momentum). Frozen features are not cached: every step runs the whole
- * network. Prints on rank 0: samples/s (all ranks, median step), milliseconds of the median and the best step, and
- * allocations in the timed steps. */
+ * one shard of BATCH samples), optimizer (SGD with momentum). Prints on rank 0: samples/s (all ranks, median step),
+ * milliseconds of the median and the best step, allocations in the timed steps, bytes of the plans. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +19,26 @@
 #include "thaw/model.h"
 #include "thaw/optim.h"
 
-enum { MOST_STEPS = 4096, WARM_UP = 5, CLASSES = 10, SIDE = 32, CHANNELS = 3 };
+enum { MOST_STEPS = 4096, LEAST_STEPS = 3, CLASSES = 10, CHANNELS = 3 };
+
+typedef enum bench_mode { MODE_TRAIN, MODE_FIRST, MODE_LATER, MODE_INFER } bench_mode;
+static const char *const mode_names[] = {"train", "first", "later", "infer", NULL};
 
 typedef struct bench {
+    const char *arch, *rung, *backend;
+    bench_mode mode;
+    bool plain;
+    double budget;
+    int64_t side, batch;
     thaw_kern *kern;
     thaw_model *model;
-    thaw_plan *plan;
+    thaw_plan *prefix; /* input to boundary; modes first and infer */
+    thaw_plan *plan;   /* input or boundary to logits */
+    thaw_value boundary;
     thaw_reducer *reducer;
     thaw_optimizer *optimizer;
     thaw_comm *comm;
-    int64_t batch;
-    float *input, *loss, *probs;
+    float *input, *features, *loss, *probs;
     int32_t *labels;
     int64_t *ids;
     float **sums;
@@ -33,24 +46,40 @@ typedef struct bench {
     double seconds[MOST_STEPS];
 } bench;
 
-static thaw_status open_model(bench *b, const char *arch, const char *rung_text,
-                              const char *backend)
+static thaw_status open_model(bench *b)
 {
     thaw_rung rung;
+    thaw_peft peft;
     char name[64];
-    (void)thaw_copy(name, sizeof name, arch);
-    thaw_model_spec spec = {.arch = name, .C = CHANNELS, .H = SIDE, .W = SIDE, .K = CLASSES};
-    THAW_TRY(thaw_kern_open(backend, &b->kern));
-    THAW_TRY(thaw_rung_parse(rung_text, &rung));
+    bool lora = strcmp(b->rung, "lora") == 0;
+    (void)thaw_copy(name, sizeof name, b->arch);
+    thaw_model_spec spec = {.arch = name, .C = CHANNELS, .H = b->side, .W = b->side, .K = CLASSES};
+    thaw_peft_defaults(&peft);
+    THAW_TRY(thaw_kern_open(b->backend, &b->kern));
+    THAW_TRY(thaw_rung_parse(lora ? "peft" : b->rung, &rung));
     THAW_TRY(thaw_model_new(&spec, &b->model));
     thaw_model_initialize(b->model, 1);
-    THAW_TRY(thaw_adapt_apply(b->model, &rung, NULL, 1));
-    thaw_plan_options options = {
-        .batch = b->batch, .training = true, .from = -1, .to = -1, .keep = -1};
-    return thaw_plan_new(b->model->graph, b->kern, &options, &b->plan);
+    THAW_TRY(thaw_adapt_apply(b->model, &rung, &peft, 1));
+    b->boundary = thaw_graph_boundary(b->model->graph);
+    return THAW_OK;
 }
 
-static thaw_status open_reducer(bench *b, thaw_reduce_mode mode)
+static thaw_status open_plans(bench *b)
+{
+    bool cut = b->mode != MODE_TRAIN;
+    thaw_plan_options prefix = {.batch = b->batch, .from = -1, .to = b->boundary, .keep = -1};
+    thaw_plan_options rest = {
+        .batch = b->batch, .training = true, .from = cut ? b->boundary : -1, .to = -1, .keep = -1};
+    THAW_CHECK(!cut || b->boundary != 0, THAW_ERR_USAGE, "rung %s has no frozen prefix for mode %s",
+               b->rung, mode_names[b->mode]);
+    if (cut)
+        THAW_TRY(thaw_plan_new(b->model->graph, b->kern, &prefix, &b->prefix));
+    if (b->mode == MODE_INFER)
+        return THAW_OK;
+    return thaw_plan_new(b->model->graph, b->kern, &rest, &b->plan);
+}
+
+static thaw_status open_reducer(bench *b)
 {
     int32_t count = thaw_plan_reduced_count(b->plan);
     int64_t *sizes = NULL;
@@ -60,8 +89,10 @@ static thaw_status open_reducer(bench *b, thaw_reduce_mode mode)
         sizes[i] = thaw_plan_reduced(b->plan, i)->count;
         THAW_TRY(thaw_alloc(&b->sums[i], sizes[i], sizeof **b->sums));
     }
-    thaw_reducer_options options = {
-        .mode = mode, .shards = thaw_comm_size(b->comm), .counts = 1, .sums = 1};
+    thaw_reducer_options options = {.mode = b->plain ? THAW_REDUCE_FLOAT : THAW_REDUCE_EXACT,
+                                    .shards = thaw_comm_size(b->comm),
+                                    .counts = 1,
+                                    .sums = 1};
     thaw_status status = thaw_reducer_new(sizes, count, &options, &b->reducer);
     thaw_free(&sizes);
     return status;
@@ -102,17 +133,26 @@ static thaw_status open_optimizer(bench *b)
     return status;
 }
 
+static thaw_status random_values(bench *b, thaw_value v, thaw_rng *rng, float **out)
+{
+    thaw_shape shape = thaw_graph_value_shape(b->model->graph, v);
+    int64_t count = b->batch * thaw_shape_count(&shape);
+    THAW_TRY(thaw_alloc(out, count, sizeof **out));
+    for (int64_t i = 0; i < count; i++)
+        (*out)[i] = (float)thaw_rng_normal(rng);
+    return THAW_OK;
+}
+
 static thaw_status open_data(bench *b)
 {
-    int64_t count = b->batch * CHANNELS * SIDE * SIDE;
-    THAW_TRY(thaw_alloc(&b->input, count, sizeof *b->input));
+    thaw_rng rng = thaw_rng_make(1, THAW_RNG_TEST, 0, (uint64_t)thaw_comm_rank(b->comm));
+    THAW_TRY(random_values(b, 0, &rng, &b->input));
+    if (b->mode == MODE_FIRST || b->mode == MODE_LATER)
+        THAW_TRY(random_values(b, b->boundary, &rng, &b->features));
     THAW_TRY(thaw_alloc(&b->loss, b->batch, sizeof *b->loss));
     THAW_TRY(thaw_alloc(&b->probs, b->batch * CLASSES, sizeof *b->probs));
     THAW_TRY(thaw_alloc(&b->labels, b->batch, sizeof *b->labels));
     THAW_TRY(thaw_alloc(&b->ids, b->batch, sizeof *b->ids));
-    thaw_rng rng = thaw_rng_make(1, THAW_RNG_TEST, 0, (uint64_t)thaw_comm_rank(b->comm));
-    for (int64_t i = 0; i < count; i++)
-        b->input[i] = (float)thaw_rng_normal(&rng);
     for (int64_t i = 0; i < b->batch; i++) {
         b->labels[i] = (int32_t)thaw_rng_below(&rng, CLASSES);
         b->ids[i] = i;
@@ -136,7 +176,7 @@ static void on_progress(void *context)
 static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome)
 {
     thaw_run run = {.B = b->batch,
-                    .input = b->input,
+                    .input = b->features != NULL ? b->features : b->input,
                     .sample_ids = b->ids,
                     .seed = 1,
                     .step = step,
@@ -155,7 +195,7 @@ static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome
     return thaw_reducer_finish(b->reducer, b->comm, outcome);
 }
 
-static thaw_status one_step(bench *b, uint32_t step)
+static thaw_status train_step(bench *b, uint32_t step)
 {
     thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
     while (outcome == THAW_REDUCE_REDO)
@@ -168,6 +208,15 @@ static thaw_status one_step(bench *b, uint32_t step)
                                1.0 / (double)thaw_reducer_count(b->reducer, 0), 1.0, NULL);
 }
 
+/* In mode first the rest starts from random features: of the prefix only its time matters. */
+static thaw_status one_step(bench *b, uint32_t step)
+{
+    thaw_run run = {.B = b->batch, .input = b->input, .sample_ids = b->ids, .seed = 1};
+    if (b->mode == MODE_FIRST || b->mode == MODE_INFER)
+        thaw_plan_forward(b->prefix, &run);
+    return b->mode == MODE_INFER ? THAW_OK : train_step(b, step);
+}
+
 static int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a;
@@ -175,57 +224,80 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static thaw_status measure(bench *b, double seconds, const char *arch, const char *rung)
+/* Steps until the time is over on some rank; their durations. */
+static thaw_status repeat(bench *b, double seconds, int64_t least, int64_t *steps)
 {
-    for (uint32_t i = 0; i < WARM_UP; i++)
-        THAW_TRY(one_step(b, i));
-    int64_t before = thaw_alloc_count();
-    int64_t steps = 0;
     int64_t more = 1;
     double start = thaw_seconds();
-    for (; more; steps++) {
+    for (*steps = 0; more; (*steps)++) {
         double at = thaw_seconds();
-        THAW_TRY(one_step(b, (uint32_t)(WARM_UP + steps)));
-        b->seconds[steps] = thaw_seconds() - at;
-        more = steps + 1 < MOST_STEPS && (thaw_seconds() - start < seconds || steps < 4);
+        THAW_TRY(one_step(b, (uint32_t)*steps)); /* uniform */
+        b->seconds[*steps] = thaw_seconds() - at;
+        more = *steps + 1 < MOST_STEPS && (thaw_seconds() - start < seconds || *steps + 1 < least);
         thaw_allreduce_min_int64(b->comm, &more, 1);
     }
+    return THAW_OK;
+}
+
+static thaw_status measure(bench *b)
+{
+    int64_t steps = 0;
+    THAW_TRY(repeat(b, b->budget / 5, 2, &steps));
+    int64_t before = thaw_alloc_count();
+    THAW_TRY(repeat(b, b->budget, LEAST_STEPS, &steps));
     int64_t allocations = thaw_alloc_count() - before;
     qsort(b->seconds, (size_t)steps, sizeof b->seconds[0], by_size);
     double median = b->seconds[steps / 2];
     double samples = (double)(b->batch * thaw_comm_size(b->comm));
+    size_t bytes = (b->prefix ? thaw_plan_arena_bytes(b->prefix) : 0) +
+                   (b->plan ? thaw_plan_arena_bytes(b->plan) : 0);
     if (thaw_comm_rank(b->comm) == 0)
-        printf(
-            "%s %s ranks %d samples/s %.1f median_ms %.3f best_ms %.3f allocations %d kernels %s\n",
-            arch, rung, thaw_comm_size(b->comm), samples / median, median * 1e3,
-            b->seconds[0] * 1e3, (int)allocations, b->kern->cpu_kernels);
+        printf("samples/s %.2f median_ms %.3f best_ms %.3f steps %d allocations %d plan_mib %.1f "
+               "kernels %s %s\n",
+               samples / median, median * 1e3, b->seconds[0] * 1e3, (int)steps, (int)allocations,
+               (double)bytes / 1048576, b->kern->name, b->kern->cpu_kernels);
+    return THAW_OK;
+}
+
+static thaw_status read_arguments(bench *b, int argc, char **argv)
+{
+    int mode = 0;
+    while (mode_names[mode] != NULL && strcmp(mode_names[mode], argv[4]) != 0)
+        mode++;
+    THAW_CHECK(mode_names[mode] != NULL, THAW_ERR_USAGE, "MODE \"%s\" is unknown", argv[4]);
+    THAW_CHECK(thaw_parse_int(argv[2], &b->side) && b->side > 0, THAW_ERR_USAGE,
+               "SIDE \"%s\" is no number", argv[2]);
+    THAW_CHECK(thaw_parse_double(argv[5], &b->budget), THAW_ERR_USAGE,
+               "SECONDS \"%s\" is no number", argv[5]);
+    THAW_CHECK(thaw_parse_int(argv[6], &b->batch) && b->batch > 0, THAW_ERR_USAGE,
+               "BATCH \"%s\" is no number", argv[6]);
+    b->arch = argv[1];
+    b->rung = argv[3];
+    b->mode = (bench_mode)mode;
+    b->backend = argc > 7 ? argv[7] : "auto";
+    b->plain = argc > 8 && strcmp(argv[8], "float") == 0;
     return THAW_OK;
 }
 
 static thaw_status run(bench *b, int argc, char **argv)
 {
-    double seconds = 2;
-    b->batch = 64;
-    if (argc > 3)
-        THAW_CHECK(thaw_parse_double(argv[3], &seconds), THAW_ERR_USAGE,
-                   "SECONDS \"%s\" is no number", argv[3]);
-    if (argc > 4)
-        THAW_CHECK(thaw_parse_int(argv[4], &b->batch) && b->batch > 0, THAW_ERR_USAGE,
-                   "BATCH \"%s\" is no number", argv[4]);
-    bool plain = argc > 6 && strcmp(argv[6], "float") == 0;
-    THAW_TRY(open_model(b, argv[1], argv[2], argc > 5 ? argv[5] : "auto"));
-    THAW_TRY(open_reducer(b, plain ? THAW_REDUCE_FLOAT : THAW_REDUCE_EXACT));
-    THAW_TRY(open_optimizer(b));
-    THAW_TRY(open_data(b));
-    return measure(b, seconds, argv[1], argv[2]);
+    THAW_TRY(read_arguments(b, argc, argv)); /* uniform */
+    THAW_TRY(open_model(b));                 /* uniform */
+    THAW_TRY(open_plans(b));                 /* uniform */
+    if (b->plan != NULL) {
+        THAW_TRY(open_reducer(b));   /* uniform */
+        THAW_TRY(open_optimizer(b)); /* uniform */
+    }
+    THAW_TRY(open_data(b)); /* uniform */
+    return measure(b);
 }
 
 /* Memory is left to the end of the process. */
 int main(int argc, char **argv)
 {
     static bench b;
-    if (argc < 3) {
-        printf("usage: bench_step ARCH RUNG SECONDS [BATCH [BACKEND [exact|float]]]\n");
+    if (argc < 7) {
+        printf("usage: bench_step ARCH SIDE RUNG MODE SECONDS BATCH [BACKEND [exact|float]]\n");
         return 2;
     }
     thaw_status status = thaw_comm_start(&argc, &argv, &b.comm);

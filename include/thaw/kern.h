@@ -36,12 +36,34 @@ typedef struct thaw_pool2d {
 
 bool thaw_pool2d_output(thaw_pool2d *shape);
 
+/* ---- Layouts ----------------------------------------------------------------------------------------------- */
+
+/* An image tensor in one of two layouts. block 1: NCHW, (B, C, H, W). block 8 or 16: channel blocks, (B, ceil(C / block), H, W,
+ * block); lanes beyond C are zero in all that functions read and write. Element-wise functions take either as flat arrays. */
+typedef struct thaw_image {
+    int64_t B, C, H, W;
+    int32_t block;
+} thaw_image;
+
+/* What an operator may apply to its result in the same sweep. */
+typedef enum thaw_act {
+    THAW_ACT_NONE,
+    THAW_ACT_RELU,  /* max(x, 0) */
+    THAW_ACT_RELU6, /* min(max(x, 0), 6) */
+    THAW_ACT_COUNT
+} thaw_act;
+
+/* ---- Backends ---------------------------------------------------------------------------------------------- */
+
 typedef struct thaw_kern thaw_kern;
 
 struct thaw_kern {
     const char *name;     /* "openblas", "native", "ref" */
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
-    void *library;        /* backend's own handle */
+    int32_t block; /* 1, or channels in a block that this backend's planned convolutions like */
+    void *library; /* backend's own handle */
+    const struct kern_backend *backend; /* its row in the table of backends */
+    struct conv_choices *choices;       /* algorithms chosen so far */
     /* C = alpha op(A) op(B) + beta C; op(A) is (M, K), op(B) (K, N), C (M, N); row-major with leading dimensions. */
     void (*gemm)(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M, int64_t N,
                  int64_t K, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
@@ -67,6 +89,68 @@ THAW_NODISCARD thaw_status thaw_kern_open(const char *name, thaw_kern **out);
 void thaw_kern_close(thaw_kern **kern);
 /* Names of the backends in this build, NULL-ended, fastest first. */
 const char *const *thaw_kern_names(void);
+
+/* ---- Planned convolutions ----------------------------------------------------------------------------------- */
+
+/* A convolution whose algorithms, weight forms and scratch memory are settled once. Made for one shape, it runs any B up to
+ * shape.B, and allocates nothing once each B has been seen. All backends have it: "onednn" with channel blocks and a choice of algorithms, the
+ * others by their three functions above (block 1, weights as they are). */
+typedef enum thaw_conv_pass {
+    THAW_CONV_FORWARD,
+    THAW_CONV_BACKWARD_DATA,
+    THAW_CONV_BACKWARD_WEIGHTS,
+    THAW_CONV_PASSES
+} thaw_conv_pass;
+
+typedef struct thaw_conv_spec {
+    thaw_conv2d shape;             /* B: most samples of a run */
+    int32_t block_in, block_out;   /* layout of x and dx, of y and dy: 1 or kern->block */
+    bool wanted[THAW_CONV_PASSES]; /* passes that will run */
+    bool bias;
+    thaw_act act; /* forward: y = act(conv(x, w) + bias [+ y]) */
+    bool add;     /* forward: adds to what y holds (a residual) before act */
+} thaw_conv_spec;
+
+typedef struct thaw_conv thaw_conv;
+
+/* Algorithms come from kern's choices; what is not known there is chosen now and kept. Borrows k. THAW_ERR_RESOURCE;
+ * THAW_ERR_FAIL when the backend cannot do this spec. */
+THAW_NODISCARD thaw_status thaw_conv_new(const thaw_kern *k, const thaw_conv_spec *spec,
+                                         thaw_conv **out);
+void thaw_conv_free(thaw_conv **conv);
+/* Whether the backend works in these layouts; thaw_conv_new takes others too, but then only by reordering inside. */
+bool thaw_conv_fits(const thaw_kern *k, const thaw_conv_spec *spec);
+/* Weights in the form that one pass (forward or backward data) wants. 0 bytes: the weights as they are; give w itself as packed. */
+size_t thaw_conv_packed_bytes(const thaw_conv *conv, thaw_conv_pass pass);
+void thaw_conv_pack(const thaw_conv *conv, thaw_conv_pass pass, const float *w, float *packed);
+/* The workspace of a pass may start anywhere and holds nothing between runs. */
+size_t thaw_conv_workspace_bytes(const thaw_conv *conv, thaw_conv_pass pass);
+const char *thaw_conv_algorithm(const thaw_conv *conv,
+                                thaw_conv_pass pass); /* for reports; "" for a pass not wanted */
+void thaw_conv_forward(thaw_conv *conv, int64_t B, const float *x, const float *packed,
+                       const float *bias, float *y, void *workspace);
+/* dx = or += (accumulate) */
+void thaw_conv_backward_data(thaw_conv *conv, int64_t B, const float *packed, const float *dy,
+                             float *dx, bool accumulate, void *workspace);
+/* dw (O, C/groups, KH, KW) += ; dbias +=, NULL: not wanted */
+void thaw_conv_backward_weights(thaw_conv *conv, int64_t B, const float *x, const float *dy,
+                                float *dw, float *dbias, void *workspace);
+
+/* Choices of algorithms, one for each shape and pass. As text: a first line that names this kind of text, the backend, the CPU and the
+ * library's version, then sorted lines. Ranks whose results must agree have to make the same choices: give all of them one text. */
+
+/* How thaw_conv_new chooses what is not known: by a measured trial (true) or by a fixed rule (false, as opened). */
+void thaw_kern_choices_measure(thaw_kern *k, bool measure);
+THAW_NODISCARD thaw_status thaw_kern_choices_write(const thaw_kern *k, thaw_str *out);
+/* Takes over what the text says, replacing older choices; convolutions that exist keep theirs. `name` is for messages. THAW_ERR_INPUT, and
+ * nothing taken: a line that does not parse, an unknown algorithm, another CPU or version. */
+THAW_NODISCARD thaw_status thaw_kern_choices_read(thaw_kern *k, const char *name, const char *text);
+/* The file for this CPU and version below the user's cache directory (XDG_CACHE_HOME, else ~/.cache); "" when there is no such directory. */
+void thaw_kern_choices_path(const thaw_kern *k, thaw_str *out);
+/* Merges a file, or writes the measured choices to it (temporary, then renamed). A file that is not there is no choice; anything
+ * else that is wrong (damaged, another CPU's, directory full or gone) is one warning, and the work goes on. */
+void thaw_kern_choices_load(thaw_kern *k, const char *path);
+void thaw_kern_choices_save(const thaw_kern *k, const char *path);
 
 /* ---- Functions that are the same for all backends ---------------------------------------------------------- */
 

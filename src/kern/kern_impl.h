@@ -9,6 +9,8 @@ typedef struct kern_backend {
     const char *name;
     thaw_status (*open)(thaw_kern *k);
     void (*close)(thaw_kern *k); /* NULL: nothing to release */
+    /* Of planned convolutions: NULL-ended, the default rule's order. The last takes every spec. */
+    const struct conv_algorithm *const *algorithms;
 } kern_backend;
 
 thaw_status kern_ref_open(thaw_kern *k);

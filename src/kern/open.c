@@ -3,12 +3,14 @@
 
 #include <string.h>
 
-#include "kern/kern_impl.h"
+#include "kern/conv_plan_impl.h"
+
+static const conv_algorithm *const plain_algorithms[] = {&conv_plain, NULL};
 
 static const kern_backend backends[] = {
-    {"openblas", kern_openblas_open, kern_openblas_close},
-    {"native", kern_native_open, kern_native_close},
-    {"ref", kern_ref_open, NULL},
+    {"openblas", kern_openblas_open, kern_openblas_close, plain_algorithms},
+    {"native", kern_native_open, kern_native_close, plain_algorithms},
+    {"ref", kern_ref_open, NULL, plain_algorithms},
 };
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
@@ -29,15 +31,19 @@ static const kern_backend *find_backend(const char *name)
 static thaw_status open_backend(const kern_backend *backend, thaw_kern **out)
 {
     thaw_kern *k = NULL;
+    thaw_status status = THAW_OK;
     THAW_TRY(thaw_alloc(&k, 1, sizeof *k));
-    thaw_status status = backend->open(k);
-    if (status != THAW_OK) {
-        thaw_free(&k);
-        return status;
-    }
     k->name = backend->name;
+    k->backend = backend;
+    k->block = 1;
+    THAW_TRY_TO(thaw_alloc(&k->choices, 1, sizeof *k->choices));
+    THAW_TRY_TO(backend->open(k));
     *out = k;
     return THAW_OK;
+done:
+    conv_choices_free(&k->choices);
+    thaw_free(&k);
+    return status;
 }
 
 /* Tries the table in order; a fallback is said aloud, because it costs the user time. */
@@ -88,8 +94,8 @@ void thaw_kern_close(thaw_kern **kern)
 {
     if (*kern == NULL)
         return;
-    const kern_backend *backend = find_backend((*kern)->name);
-    if (backend && backend->close)
-        backend->close(*kern);
+    if ((*kern)->backend->close)
+        (*kern)->backend->close(*kern);
+    conv_choices_free(&(*kern)->choices);
     thaw_free(kern);
 }

@@ -1,0 +1,151 @@
+/* conv_trial.c - the fastest algorithm for one pass, measured: medians of a few runs, bounded in time. */
+#include "kern/conv_plan_impl.h"
+
+#include <math.h>
+
+enum { RUNS = 3, ROUNDS = 2 };
+/* A run of a trial has at most so many operations: what is faster on some images is faster on many. */
+static const double most_flops = 1.5e9;
+/* Less of a gain than this is noise; the rule's choice stays. */
+static const double least_gain = 0.03;
+/* An algorithm whose first run takes so many times the best median is not run again. */
+static const double hopeless = 1.6;
+
+typedef struct trial_arrays {
+    float *x, *y, *w, *dw, *bias, *packed;
+    char *workspace;
+} trial_arrays;
+
+static thaw_status fill(float **out, int64_t count)
+{
+    THAW_TRY(thaw_alloc(out, count, sizeof(float)));
+    for (int64_t i = 0; i < count; i++)
+        (*out)[i] = (float)(i * 7 % 13 - 6) * 0.125f;
+    return THAW_OK;
+}
+
+static void free_arrays(trial_arrays *a)
+{
+    thaw_free(&a->x);
+    thaw_free(&a->y);
+    thaw_free(&a->w);
+    thaw_free(&a->dw);
+    thaw_free(&a->bias);
+}
+
+static thaw_status make_arrays(const thaw_conv_spec *spec, trial_arrays *a)
+{
+    thaw_image x = conv_input_image(spec);
+    thaw_image y = conv_output_image(spec);
+    int64_t w = conv_weight_count(&spec->shape);
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(fill(&a->x, conv_image_count(&x)));
+    THAW_TRY_TO(fill(&a->y, conv_image_count(&y)));
+    THAW_TRY_TO(fill(&a->w, w));
+    THAW_TRY_TO(fill(&a->dw, w));
+    THAW_TRY_TO(fill(&a->bias, spec->shape.O + KERN_MOST_LANES));
+done:
+    if (status != THAW_OK)
+        free_arrays(a);
+    return status;
+}
+
+/* The weights change at every step in training: packing counts as part of the run there. */
+static double run_once(conv_unit *unit, const trial_arrays *a)
+{
+    bool training = unit->spec.wanted[THAW_CONV_BACKWARD_WEIGHTS];
+    double start = thaw_seconds();
+    if (unit->packed_bytes > 0 && training)
+        unit->algorithm->pack(unit, a->w, a->packed);
+    conv_run run = {.B = unit->spec.shape.B,
+                    .x = a->x,
+                    .dy = a->y,
+                    .w = unit->packed_bytes > 0 ? a->packed : a->w,
+                    .bias = a->bias,
+                    .y = a->y,
+                    .dx = a->x,
+                    .dw = a->dw,
+                    .workspace = a->workspace};
+    unit->algorithm->run(unit, &run);
+    return thaw_seconds() - start;
+}
+
+static double median(double t[RUNS], int count)
+{
+    for (int i = 1; i < count; i++)
+        for (int j = i; j > 0 && t[j] < t[j - 1]; j--) {
+            double swap = t[j];
+            t[j] = t[j - 1];
+            t[j - 1] = swap;
+        }
+    return t[count / 2];
+}
+
+/* Seconds of one algorithm; infinity when it is hopeless or cannot be opened. */
+static double measure(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
+                      const conv_algorithm *algorithm, trial_arrays *a, double best)
+{
+    conv_unit unit;
+    double result = INFINITY;
+    if (conv_unit_open(k, spec, pass, algorithm, &unit) != THAW_OK) {
+        thaw_error_clear();
+        return result;
+    }
+    if (thaw_alloc(&a->packed, (int64_t)unit.packed_bytes + 1, 1) == THAW_OK &&
+        thaw_alloc(&a->workspace, (int64_t)unit.workspace_bytes + 1, 1) == THAW_OK) {
+        double times[RUNS];
+        if (unit.packed_bytes > 0)
+            algorithm->pack(&unit, a->w, a->packed);
+        (void)run_once(&unit, a);
+        int count = 0;
+        do
+            times[count++] = run_once(&unit, a);
+        while (count < RUNS && times[0] < hopeless * best);
+        result = median(times, count);
+    } else {
+        thaw_error_clear();
+    }
+    thaw_free(&a->packed);
+    thaw_free(&a->workspace);
+    conv_unit_close(&unit);
+    return result;
+}
+
+static void bound(thaw_conv_spec *spec)
+{
+    thaw_conv2d *s = &spec->shape;
+    double flops =
+        2.0 * (double)(s->O * s->OH * s->OW) * (double)(s->C / s->groups * s->KH * s->KW);
+    if ((double)s->B * flops > most_flops) {
+        int64_t images = (int64_t)(most_flops / flops);
+        s->B = images > 1 ? images : 1;
+    }
+}
+
+thaw_status conv_trial(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
+                       const conv_algorithm *preferred, const conv_algorithm **out)
+{
+    thaw_conv_spec bounded = *spec;
+    bound(&bounded);
+    *out = preferred;
+    int fitting = 0;
+    for (const conv_algorithm *const *a = k->backend->algorithms; *a; a++)
+        fitting += (*a)->fits(k, &bounded, pass);
+    if (fitting < 2)
+        return THAW_OK;
+    trial_arrays arrays = {0};
+    THAW_TRY(make_arrays(&bounded, &arrays));
+    double best = INFINITY;
+    for (int round = 0; round < ROUNDS; round++) {
+        best = fmin(best, (1 - least_gain) * measure(k, &bounded, pass, preferred, &arrays, best));
+        for (const conv_algorithm *const *a = k->backend->algorithms; *a; a++) {
+            if (*a == preferred || !(*a)->fits(k, &bounded, pass))
+                continue;
+            double took = measure(k, &bounded, pass, *a, &arrays, best);
+            *out = took < best ? *a : *out;
+            best = fmin(best, took);
+        }
+    }
+    free_arrays(&arrays);
+    return THAW_OK;
+}

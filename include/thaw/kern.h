@@ -220,6 +220,63 @@ void thaw_kern_softmax_cross_entropy_backward(int64_t B, int64_t K, const float 
                                               const int32_t *labels, float smoothing,
                                               const float *class_weights, float *dlogits);
 
+/* ---- Transformers: rows of features ------------------------------------------------------------------------- */
+
+/* Layer norm, Ba et al. 2016: y = (x - mean) inv_std weight + bias over each row of x (N, D), biased variance. mean and
+ * inv_std (N) are written for backward. y may be x. */
+void thaw_kern_layer_norm(int64_t N, int64_t D, const float *x, const float *weight,
+                          const float *bias, float epsilon, float *y, float *mean, float *inv_std);
+/* dx = or += (may be dy); dweight, dbias (D) += ; each NULL: not wanted. sums: (2, D) to work in. */
+void thaw_kern_layer_norm_backward(int64_t N, int64_t D, const float *x, const float *weight,
+                                   const float *mean, const float *inv_std, const float *dy,
+                                   float *dx, bool accumulate, float *dweight, float *dbias,
+                                   double *sums);
+/* y = gelu(x), Hendrycks & Gimpel 2016: x F(x) with the normal distribution function F, absolute error below 3e-7 |x|, or
+ * its form with tanh. slope gets the derivative (NULL: not wanted): backward is dx = dy slope. y may be x. */
+void thaw_kern_gelu(int64_t n, bool tanh_form, const float *x, float *y, float *slope);
+/* y = gelu(x + bias) in one sweep; x (N, D), bias (D). */
+void thaw_kern_bias_gelu(int64_t N, int64_t D, bool tanh_form, const float *x, const float *bias,
+                         float *y, float *slope);
+/* dx = dy slope (may be dy), dbias (D) += its sum over rows (NULL: not wanted). */
+void thaw_kern_bias_gelu_backward(int64_t N, int64_t D, const float *dy, const float *slope,
+                                  float *dx, float *dbias);
+/* y = or += a b, element by element; y may be a or b. */
+void thaw_kern_multiply(int64_t n, const float *a, const float *b, float *y, bool accumulate);
+void thaw_kern_tanh(int64_t n, const float *x, float *y);
+/* dx = or += dy (1 - y^2); dx may be dy. */
+void thaw_kern_tanh_backward(int64_t n, const float *y, const float *dy, float *dx,
+                             bool accumulate);
+void thaw_kern_relu6(int64_t n, const float *x, float *y); /* min(max(x, 0), 6); y may be x */
+/* dx = or += dy where 0 < y < 6; dx may be dy. */
+void thaw_kern_relu6_backward(int64_t n, const float *y, const float *dy, float *dx,
+                              bool accumulate);
+
+/* y (N, D) = rows of table (rows, D) at ids (N), whole numbers as floats (exact below 2^24). An id that is no row gives a row
+ * of NaN, so that it cannot go unnoticed. */
+void thaw_kern_embedding(int64_t N, int64_t D, int64_t rows, const float *ids, const float *table,
+                         float *y);
+/* dtable += dy at the rows of ids, in the order of N; row `skip` (-1: none) gets nothing. */
+void thaw_kern_embedding_backward(int64_t N, int64_t D, int64_t rows, int64_t skip,
+                                  const float *ids, const float *dy, float *dtable);
+
+/* One head of scaled dot-product attention, Vaswani et al. 2017: y = softmax(scale q k') v over T tokens of d features, which
+ * lie `stride` floats apart in q, k, v, y and their gradients. */
+typedef struct thaw_attention {
+    int64_t T, d, stride;
+    float scale;
+} thaw_attention;
+size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward);
+/* masked (T): keys that get no weight, unless all are (NULL: none). factors (T, T): of dropout, probabilities are multiplied
+ * by them (NULL: none). stats (T, 2): for backward. */
+void thaw_kern_attention(const thaw_attention *s, const float *q, const float *k, const float *v,
+                         const bool *masked, const float *factors, float *y, float *stats,
+                         void *workspace);
+/* dx: gradients of q, k and v, = or += ; NULL: not wanted. */
+void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const float *k,
+                                  const float *v, const bool *masked, const float *factors,
+                                  const float *stats, const float *dy, float *const dx[3],
+                                  const bool accumulate[3], void *workspace);
+
 /* One optimizer sweep over one tensor; PyTorch's formulas. `gradient_scale` multiplies the gradient first (1/weight sum
  * times the clip factor). anchor NULL: none; else L2-SP: gradient += anchor_strength (w - anchor).  Xuhong et al. 2018. */
 typedef struct thaw_sgd {

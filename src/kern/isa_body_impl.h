@@ -2,28 +2,7 @@
  * with the compilers' vector types: both gcc and clang keep the accumulators in registers when every loop over them
  * is unrolled. */
 #include "kern/isa_impl.h"
-
-typedef float lanes __attribute__((vector_size(LANES * 4)));
-typedef float lanes_in_memory __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL      _Pragma("clang loop unroll(full)")
-#define UNROLL_SOME _Pragma("clang loop unroll_count(4)")
-#else
-#define UNROLL      _Pragma("GCC unroll 32")
-#define UNROLL_SOME _Pragma("GCC unroll 4")
-#endif
-
-INLINE lanes load(const float *from)
-{
-    return *(const lanes_in_memory *)from;
-}
-
-INLINE void store(float *to, lanes value)
-{
-    *(lanes_in_memory *)to = value;
-}
+#include "kern/lanes_impl.h"
 
 /* rows, vectors and unit are constants after inlining. Rows are addressed in threes from one pointer, because x86
  * addresses reach a base plus one or two strides: five pointers then serve 14 rows. */

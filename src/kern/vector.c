@@ -6,6 +6,7 @@
 
 #include "kern/clones_impl.h"
 #include "kern/isa_impl.h"
+#include "kern/rows_impl.h"
 
 enum { LANES = 16 };
 
@@ -109,12 +110,12 @@ KERN_CLONES void thaw_kern_add_row(int64_t N, int64_t D, const float *bias, floa
             y[row * D + d] += bias[d];
 }
 
-enum { COLUMNS = 64 };
+enum { COLUMNS = 2048, NARROW = 64 };
 
-/* Up to COLUMNS column sums at once, in double. */
+/* Up to NARROW column sums at once, in double. */
 KERN_CLONES static void sum_columns(int64_t N, int64_t D, int64_t count, const float *x, float *out)
 {
-    double sum[COLUMNS] = {0};
+    double sum[NARROW] = {0};
     for (int64_t row = 0; row < N; row++)
         for (int64_t d = 0; d < count; d++)
             sum[d] += x[row * D + d];
@@ -124,8 +125,15 @@ KERN_CLONES static void sum_columns(int64_t N, int64_t D, int64_t count, const f
 
 void thaw_kern_sum_rows(int64_t N, int64_t D, const float *x, float *out)
 {
-    for (int64_t d = 0; d < D; d += COLUMNS)
-        sum_columns(N, D, D - d < COLUMNS ? D - d : COLUMNS, x + d, out + d);
+    if (D <= COLUMNS) {
+        double sums[COLUMNS] = {0};
+        kern_rows_choose()->column_sums(N, D, x, sums);
+        for (int64_t d = 0; d < D; d++)
+            out[d] = (float)(out[d] + sums[d]);
+        return;
+    }
+    for (int64_t d = 0; d < D; d += NARROW)
+        sum_columns(N, D, D - d < NARROW ? D - d : NARROW, x + d, out + d);
 }
 
 KERN_CLONES static void normalize_plane(int64_t S, const uint8_t *x, float mean, float std,

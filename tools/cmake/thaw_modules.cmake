@@ -50,8 +50,8 @@ function(thaw_kern_cpu_kinds)
   file(GLOB files CONFIGURE_DEPENDS ${folder}/isa_*.c)
   set_property(SOURCE ${files} APPEND PROPERTY COMPILE_OPTIONS -ffp-contract=fast)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
-    set_property(SOURCE ${folder}/isa_avx2.c APPEND PROPERTY COMPILE_OPTIONS -mavx2 -mfma)
-    set_property(SOURCE ${folder}/isa_avx512.c APPEND PROPERTY COMPILE_OPTIONS -mavx512f -mavx512bw -mavx512dq -mavx512vl
+    set_property(SOURCE ${folder}/isa_avx2.c ${folder}/isa_rows_avx2.c APPEND PROPERTY COMPILE_OPTIONS -mavx2 -mfma)
+    set_property(SOURCE ${folder}/isa_avx512.c ${folder}/isa_rows_avx512.c APPEND PROPERTY COMPILE_OPTIONS -mavx512f -mavx512bw -mavx512dq -mavx512vl
                  -mfma -mprefer-vector-width=512)
   endif()
 endfunction()

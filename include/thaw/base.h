@@ -126,6 +126,8 @@ int64_t thaw_alloc_count(void);
 /* Allocations not freed yet; tests compare it before and after. */
 int64_t thaw_alloc_live(void);
 size_t thaw_peak_rss_bytes(void);
+/* Resident now, shared pages divided among the processes that have them; 0 where the system does not say (needs Linux 4.14). */
+size_t thaw_pss_bytes(void);
 
 /* ---- Random numbers: counter-based, never keyed by rank --------------------------------------------------- */
 

@@ -113,19 +113,32 @@ thaw_comm_counters thaw_comm_count(const thaw_comm *comm);
 
 /* ---- Memory that the ranks of a node share ------------------------------------------------------------------ */
 
-/* One copy a node. Life: new -> whoever is the writer fills data -> publish -> everybody reads -> free.
- * Where the node's shared memory is missing or too small, each rank gets its own copy and is its writer (one log line). */
+/* One copy a node. Life: new -> the writers fill data, or all ranks their parts -> publish, spread or join -> everybody reads -> free.
+ * Where some node's shared memory is missing or too small, each rank gets its own copy and is its writer (one log line a communicator).
+ * The segment has no name once it is made, so a job that dies leaves nothing behind. */
 typedef struct thaw_shared thaw_shared;
 
+/* Both collective; bytes must be equal on all ranks. THAW_ERR_RESOURCE: no memory. try gives NULL where there would be private
+ * copies, apart from nodes with a single rank. */
 THAW_NODISCARD thaw_status thaw_shared_new(thaw_comm *comm, int64_t bytes, thaw_shared **out);
+THAW_NODISCARD thaw_status thaw_shared_try(thaw_comm *comm, int64_t bytes, thaw_shared **out);
 void *
 thaw_shared_data(const thaw_shared *shared); /* zeroed, aligned to 64 bytes; NULL for 0 bytes */
-bool thaw_shared_writer(const thaw_shared *shared);
+int64_t thaw_shared_bytes(const thaw_shared *shared);
+bool thaw_shared_writer(const thaw_shared *shared); /* rank 0 always is one */
 bool thaw_shared_is_private(const thaw_shared *shared);
-/* Collective. After it every rank sees what the writers wrote before it. */
+/* Collective. After it every rank sees what was written on its node before it. */
 void thaw_shared_publish(thaw_comm *comm, thaw_shared *shared);
-/* Collective; takes a NULL object on all ranks. */
-void thaw_shared_free(thaw_comm *comm, thaw_shared **shared);
+/* Collective. Rank 0's bytes [offset, offset + bytes) reach every copy; then publish. */
+void thaw_shared_spread(thaw_comm *comm, thaw_shared *shared, int64_t offset, int64_t bytes);
+/* Items [*begin, *end) of `count` that this rank fills when all ranks share the work; those of a node lie together. Local. */
+void thaw_shared_part(const thaw_comm *comm, int64_t count, int64_t *begin, int64_t *end);
+/* Collective. Every rank has written its part of `count` items, item i at offset i * unit; the last one ends at `bytes`. After it every
+ * copy has them all. */
+void thaw_shared_join(thaw_comm *comm, thaw_shared *shared, int64_t count, int64_t unit,
+                      int64_t bytes);
+/* Local; takes NULL. What other ranks still use stays. */
+void thaw_shared_free(thaw_shared **shared);
 
 /* ---- Gradient sums ---------------------------------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ typedef struct thaw_dataset_options {
     bool
         unlabelled; /* accept splits without y and train without some class (prediction on new data) */
     bool no_class_slices; /* leave out the slices "class:<name>" that are derived from the labels */
+    bool place_x;         /* the caller gives memory for x: see thaw_dataset_place_x */
 } thaw_dataset_options;
 
 /* Opens and checks a dataset file. options may be NULL. Labels, clusters, ids and slices are in memory afterwards; so
@@ -38,6 +39,15 @@ typedef struct thaw_dataset_options {
 THAW_NODISCARD thaw_status thaw_dataset_open(const char *path, const thaw_dataset_options *options,
                                              thaw_dataset **out);
 void thaw_dataset_free(thaw_dataset **ds);
+
+/* After opening with options.place_x nothing of x was read and no digest compared. Then, for each split that is to be in memory (one copy for
+ * several processes): x_bytes (0: above the limit, stays in the file); load_x reads x into memory of that size; place_x says where it
+ * lies from now on, which must outlive ds. Last comes settle; the splits without a place are read by rows.
+ * load_x, settle: THAW_ERR_INPUT as thaw_dataset_open. */
+int64_t thaw_dataset_x_bytes(const thaw_dataset *ds, int64_t split);
+THAW_NODISCARD thaw_status thaw_dataset_load_x(const thaw_dataset *ds, int64_t split, void *memory);
+void thaw_dataset_place_x(thaw_dataset *ds, int64_t split, void *memory);
+THAW_NODISCARD thaw_status thaw_dataset_settle(thaw_dataset *ds);
 
 const char *thaw_dataset_path(const thaw_dataset *ds);
 /* Of one sample: always three dimensions (C, H, W). */

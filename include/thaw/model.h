@@ -60,6 +60,10 @@ typedef struct thaw_model {
 /* Builds the graph, marks features and logits, allocates parameters (zero: load or initialize them) and marks
  * everything trainable. THAW_ERR_CONFIG: unknown arch (with a suggestion), a size that does not fit; names the field. */
 THAW_NODISCARD thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out);
+/* The same in two steps, for parameters that live in the caller's memory: after outline nothing is allocated for them
+ * (thaw_graph_set_data gives some or all a place), and complete allocates the rest and finishes the model. */
+THAW_NODISCARD thaw_status thaw_model_outline(const thaw_model_spec *spec, thaw_model **out);
+THAW_NODISCARD thaw_status thaw_model_complete(thaw_model *model);
 void thaw_model_free(thaw_model **model);
 /* Fresh random values for every parameter, and running statistics 0 and 1. The same seed gives the same values for a name. */
 void thaw_model_initialize(thaw_model *model, uint64_t seed);

@@ -130,3 +130,18 @@ size_t thaw_peak_rss_bytes(void)
         return 0;
     return (size_t)usage.ru_maxrss * 1024;
 }
+
+size_t thaw_pss_bytes(void)
+{
+    thaw_str text = {0};
+    int64_t kilobytes = 0;
+    if (thaw_file_read("/proc/self/smaps_rollup", &text) == THAW_OK) {
+        const char *line = strstr(thaw_str_c(&text), "\nPss:");
+        if (line != NULL)
+            kilobytes = strtoll(line + strlen("\nPss:"), NULL, 10);
+    } else {
+        thaw_error_clear();
+    }
+    thaw_str_clear(&text);
+    return (size_t)kilobytes * 1024;
+}

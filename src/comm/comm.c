@@ -2,7 +2,25 @@
 
 #include "comm/comm_impl.h"
 
-/* Rank and size, and who shares this node. The node count comes from the number of first-on-their-node ranks. */
+/* Nodes count in the order of their first ranks. */
+static void count_nodes(thaw_comm *comm)
+{
+    const bool first = comm->node_rank == 0;
+    int place[2] = {0, 0}; /* node_first, node_count */
+    THAW_MPI(MPI_Comm_split(comm->mpi, first ? 0 : MPI_UNDEFINED, comm->rank, &comm->leaders));
+    if (first) {
+        int earlier = 0;
+        THAW_MPI(MPI_Comm_set_errhandler(comm->leaders, MPI_ERRORS_RETURN));
+        THAW_MPI(MPI_Scan(&comm->node_size, &earlier, 1, MPI_INT, MPI_SUM, comm->leaders));
+        place[0] = earlier - comm->node_size;
+        THAW_MPI(MPI_Comm_size(comm->leaders, &place[1]));
+    }
+    THAW_MPI(MPI_Bcast(place, 2, MPI_INT, 0, comm->node));
+    comm->node_first = place[0];
+    comm->node_count = place[1];
+}
+
+/* Rank and size, and who shares this node. */
 static void look_around(thaw_comm *comm)
 {
     THAW_MPI(MPI_Comm_rank(comm->mpi, &comm->rank));
@@ -13,8 +31,7 @@ static void look_around(thaw_comm *comm)
     THAW_MPI(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN));
     THAW_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
     THAW_MPI(MPI_Comm_size(comm->node, &comm->node_size));
-    int first = comm->node_rank == 0;
-    THAW_MPI(MPI_Allreduce(&first, &comm->node_count, 1, MPI_INT, MPI_SUM, comm->mpi));
+    count_nodes(comm);
 }
 
 thaw_status thaw_comm_wrap(MPI_Comm mpi, thaw_comm **out)
@@ -56,6 +73,8 @@ void thaw_comm_free(thaw_comm **sub)
 {
     if (*sub == NULL)
         return;
+    if ((*sub)->leaders != MPI_COMM_NULL)
+        THAW_MPI(MPI_Comm_free(&(*sub)->leaders));
     THAW_MPI(MPI_Comm_free(&(*sub)->node));
     THAW_MPI(MPI_Comm_free(&(*sub)->mpi));
     thaw_free(sub);

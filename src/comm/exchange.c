@@ -17,17 +17,22 @@ static int piece(int64_t left)
     return left < INT_MAX ? (int)left : INT_MAX;
 }
 
-void thaw_bcast(thaw_comm *comm, int root, void *data, int64_t bytes)
+void thaw_bcast_within(thaw_comm *comm, MPI_Comm mpi, int root, void *data, int64_t bytes)
 {
     char *at = data;
     while (bytes > 0) {
         int part = piece(bytes);
         comm->count.bcast_calls++;
         comm->count.bcast_bytes += part;
-        THAW_MPI(MPI_Bcast(at, part, MPI_BYTE, root, comm->mpi));
+        THAW_MPI(MPI_Bcast(at, part, MPI_BYTE, root, mpi));
         at += part;
         bytes -= part;
     }
+}
+
+void thaw_bcast(thaw_comm *comm, int root, void *data, int64_t bytes)
+{
+    thaw_bcast_within(comm, comm->mpi, root, data, bytes);
 }
 
 static void reduce_all(thaw_comm *comm, void *values, int64_t count, MPI_Datatype type, MPI_Op op)

@@ -79,6 +79,12 @@ static thaw_status prepare_rows(thaw_dataset *ds)
     return thaw_alloc(&ds->rows, ds->rows_most, (size_t)row_bytes);
 }
 
+thaw_status thaw_dataset_settle(thaw_dataset *ds)
+{
+    THAW_TRY(thaw_dataset_check_digest(ds));
+    return prepare_rows(ds);
+}
+
 static thaw_status open_splits(thaw_dataset *ds)
 {
     thaw_strings names = {0};
@@ -119,8 +125,8 @@ thaw_status thaw_dataset_open(const char *path, const thaw_dataset_options *opti
     THAW_TRY_TO(thaw_dataset_read_normalisation(ds));
     THAW_TRY_TO(thaw_dataset_read_slices(ds));
     THAW_TRY_TO(thaw_dataset_check(ds));
-    THAW_TRY_TO(thaw_dataset_check_digest(ds));
-    THAW_TRY_TO(prepare_rows(ds));
+    if (!ds->options.place_x)
+        THAW_TRY_TO(thaw_dataset_settle(ds));
     *out = ds;
     ds = NULL;
 done:
@@ -135,7 +141,8 @@ static void free_split(thaw_split *split, int64_t slice_count)
     thaw_free(&split->masks);
     thaw_free(&split->members);
     thaw_free(&split->name);
-    thaw_free(&split->x);
+    if (!split->borrowed)
+        thaw_free(&split->x);
     thaw_free(&split->y);
     thaw_free(&split->cluster);
     thaw_free(&split->id);

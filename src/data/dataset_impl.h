@@ -15,7 +15,8 @@
 typedef struct thaw_split {
     char *name;
     int64_t N;
-    void *x; /* (N, stored sample), NULL: read by rows */
+    void *x;       /* (N, stored sample), NULL: read by rows */
+    bool borrowed; /* x is somebody else's */
     thaw_digest x_digest;
     int32_t *y;       /* (N), or NULL: unlabelled */
     int32_t *cluster; /* (N), or NULL */

@@ -137,12 +137,33 @@ static thaw_status read_x(thaw_dataset *ds, thaw_split *split)
     THAW_TRY(thaw_h5_info_of(ds->file, name, &info));
     THAW_TRY(check_x(ds, name, &info));
     split->N = info.shape.dim[0];
-    size_t bytes = thaw_dtype_bytes(ds->dtype);
-    if (split->N > ds->options.memory_limit_bytes / ds->values / (int64_t)bytes)
+    const int64_t bytes = thaw_dataset_x_bytes(ds, split - ds->splits);
+    if (bytes == 0 || ds->options.place_x)
         return THAW_OK;
-    THAW_TRY(thaw_alloc(&split->x, split->N * ds->values, bytes));
-    THAW_TRY(thaw_h5_read_rows(ds->file, name, 0, split->N, ds->dtype, split->x));
-    return THAW_OK;
+    THAW_TRY(thaw_alloc(&split->x, bytes, 1));
+    return thaw_dataset_load_x(ds, split - ds->splits, split->x);
+}
+
+int64_t thaw_dataset_x_bytes(const thaw_dataset *ds, int64_t split)
+{
+    THAW_ASSERT(split >= 0 && split < ds->split_count);
+    const int64_t bytes = (int64_t)thaw_dtype_bytes(ds->dtype);
+    const int64_t N = ds->splits[split].N;
+    return N > ds->options.memory_limit_bytes / ds->values / bytes ? 0 : N * ds->values * bytes;
+}
+
+thaw_status thaw_dataset_load_x(const thaw_dataset *ds, int64_t split, void *memory)
+{
+    char name[THAW_NAME_BYTES];
+    thaw_dataset_name(name, &ds->splits[split], "x");
+    return thaw_h5_read_rows(ds->file, name, 0, ds->splits[split].N, ds->dtype, memory);
+}
+
+void thaw_dataset_place_x(thaw_dataset *ds, int64_t split, void *memory)
+{
+    THAW_ASSERT(split >= 0 && split < ds->split_count && ds->splits[split].x == NULL);
+    ds->splits[split].x = memory;
+    ds->splits[split].borrowed = true;
 }
 
 /* A column of whole numbers in [least, most] to out (N), as int64; NULL when the file has none. */

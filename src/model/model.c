@@ -49,7 +49,7 @@ static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *ar
     return THAW_OK;
 }
 
-static thaw_status build(thaw_model *model, const model_family *family)
+static void build(thaw_model *model, const model_family *family)
 {
     const thaw_model_spec *spec = &model->spec;
     thaw_graph *g = model->graph;
@@ -63,10 +63,9 @@ static thaw_status build(thaw_model *model, const model_family *family)
     if (spec->head_dropout > 0)
         x = thaw_graph_dropout(g, x, (float)spec->head_dropout);
     thaw_graph_set_logits(g, thaw_graph_linear(g, "fc", x, spec->K, true));
-    return thaw_graph_finish(g);
 }
 
-thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out)
+thaw_status thaw_model_outline(const thaw_model_spec *spec, thaw_model **out)
 {
     thaw_status status = THAW_OK;
     const thaw_model_arch *arch = NULL;
@@ -77,19 +76,35 @@ thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out)
     THAW_TRY_TO(thaw_model_spec_copy(spec, &model->spec));
     THAW_TRY_TO(spec_resolve(&model->spec, arch));
     THAW_TRY_TO(thaw_graph_new(&model->graph));
-    status = build(model, model_family_of(arch));
-    if (status != THAW_OK) {
-        status = thaw_fail_context(status, "building %s for input %lld x %lld x %lld", arch->name,
-                                   (long long)spec->C, (long long)spec->H, (long long)spec->W);
-        goto done;
-    }
-    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++)
-        thaw_graph_param(model->graph, i)->trainable = true;
-    THAW_TRY_TO(thaw_graph_analyze(model->graph));
+    build(model, model_family_of(arch));
     *out = model;
     model = NULL;
 done:
     thaw_model_free(&model);
+    return status;
+}
+
+thaw_status thaw_model_complete(thaw_model *model)
+{
+    const thaw_model_spec *spec = &model->spec;
+    const thaw_status status = thaw_graph_finish(model->graph);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "building %s for input %lld x %lld x %lld", spec->arch,
+                                 (long long)spec->C, (long long)spec->H, (long long)spec->W);
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++)
+        thaw_graph_param(model->graph, i)->trainable = true;
+    return thaw_graph_analyze(model->graph);
+}
+
+thaw_status thaw_model_new(const thaw_model_spec *spec, thaw_model **out)
+{
+    thaw_model *model = NULL;
+    THAW_TRY(thaw_model_outline(spec, &model));
+    const thaw_status status = thaw_model_complete(model);
+    if (status == THAW_OK)
+        *out = model;
+    else
+        thaw_model_free(&model);
     return status;
 }
 

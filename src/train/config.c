@@ -44,8 +44,9 @@ static const thaw_field data_fields[] = {
     ROW(thaw_data_config, "slices", slices, THAW_FIELD_STRINGS, thaw_strings, "", 0, 0, NULL,
         "slices to report; empty: all that the file has"),
     FLAG(thaw_data_config, "class_slices", class_slices, "true", "also one slice for each class"),
-    REAL(thaw_data_config, "memory_limit_gib", memory_limit_gib, "2", 0, 1e6,
-         "splits larger than this many GiB are read by rows instead of kept in memory"),
+    REAL(
+        thaw_data_config, "memory_limit_gib", memory_limit_gib, "2", 0, 1e6,
+        "splits larger than this many GiB are read by rows instead of kept in memory, once a node"),
     TABLE(thaw_data_config, "augment", augment, thaw_augment, thaw_augment_fields,
           "random changes of training samples, fixed by seed, epoch and sample"),
     END};

@@ -67,12 +67,11 @@ static int64_t state_bytes(const thaw_state *state)
     return bytes;
 }
 
-/* What this rung needs on a rank beside the program and its data: weights, activations and workspace, gradients and their sums,
- * optimizer, the copies of the selected epoch and of the start. The process's own peak is that of all it ever ran. */
+/* What this rung needs on a rank beside the program and what its node shares: trained weights, activations and workspace, gradients and
+ * their sums, optimizer, the copy of the selected epoch. The process's own peak is that of all it ever ran. */
 static int64_t planned_bytes(const thaw_trainer *t)
 {
-    const int64_t weights =
-        thaw_graph_count_params(t->setup->model->graph, false) * (int64_t)sizeof(float);
+    const int64_t weights = state_bytes(&t->trained);
     int64_t sums = 0;
     int64_t payload = 0;
     int64_t calls = 0;
@@ -80,11 +79,23 @@ static int64_t planned_bytes(const thaw_trainer *t)
         sums += thaw_plan_reduced(t->train_plan, i)->count * (int64_t)sizeof(float);
     thaw_reducer_plan(t->reducer, &payload, &calls);
     return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + payload +
-           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best) +
-           state_bytes(&t->initial);
+           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best);
 }
 
-static void add_cost(const thaw_trainer *t, int64_t peak_rss, thaw_json *out)
+/* What it is now, of the rank that has most. */
+typedef struct memory {
+    int64_t peak_rss, pss;
+} memory;
+
+static void measure_memory(thaw_comm *comm, memory *out)
+{
+    int64_t most[3] = {(int64_t)thaw_peak_rss_bytes(), (int64_t)thaw_pss_bytes(), 0};
+    most[2] = most[1] == 0;
+    thaw_allreduce_max_int64(comm, most, 3);
+    *out = (memory){.peak_rss = most[0], .pss = most[2] ? -1 : most[1]};
+}
+
+static void add_cost(const thaw_trainer *t, const memory *used, thaw_json *out)
 {
     const thaw_progress_state *s = &t->state;
     thaw_json_set_int(out, "steps", t->position.step);
@@ -96,7 +107,8 @@ static void add_cost(const thaw_trainer *t, int64_t peak_rss, thaw_json *out)
     thaw_json_set_double(out, "samples_per_second",
                          s->train_seconds > 0 ? (double)s->samples_seen / s->train_seconds : NAN);
     thaw_json_set_int(out, "allreduce_bytes_per_step", t->bytes_per_step);
-    thaw_json_set_int(out, "peak_rss_bytes_per_rank", peak_rss);
+    thaw_json_set_int(out, "peak_rss_bytes_per_rank", used->peak_rss);
+    thaw_json_set_double(out, "pss_bytes_per_rank", used->pss < 0 ? NAN : (double)used->pss);
     thaw_json_set_int(out, "arena_bytes", (int64_t)thaw_plan_arena_bytes(t->train_plan));
     thaw_json_set_int(out, "optimizer_bytes", (int64_t)thaw_optimizer_state_bytes(t->optimizer));
     thaw_json_set_int(out, "planned_bytes_per_rank", planned_bytes(t));
@@ -184,10 +196,10 @@ thaw_status thaw_trainer_finish(thaw_trainer *trainer, thaw_comm *comm)
                       trainer->best.count > 0 ? trainer->state.best_epoch
                                               : trainer->position.epoch);
     THAW_TRY_TO(judge_all(trainer, comm, summary));
-    int64_t peak = (int64_t)thaw_peak_rss_bytes();
-    thaw_allreduce_max_int64(comm, &peak, 1);
+    memory used;
+    measure_memory(comm, &used);
     thaw_trainer_count_time(trainer, comm);
-    add_cost(trainer, peak, summary);
+    add_cost(trainer, &used, summary);
     THAW_TRY_TO(thaw_trainer_write_adaptation(trainer, comm));
     if (trainer->config->train.save_backbone[0] != '\0')
         THAW_TRY_TO(thaw_trainer_save_backbone(trainer, comm));

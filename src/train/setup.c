@@ -4,52 +4,6 @@
 
 #include "thaw/ckpt.h"
 
-static thaw_status open_data(thaw_setup *s, thaw_setup_purpose purpose)
-{
-    const thaw_data_config *data = &s->config->data;
-    const int64_t bytes = (int64_t)(data->memory_limit_gib * 1073741824.0);
-    const thaw_dataset_options options = {
-        .memory_limit_bytes = bytes > 0 ? bytes : -1, /* 0 would be the module's own limit */
-        .no_class_slices = !data->class_slices,
-        .unlabelled = purpose == THAW_SETUP_PREDICT,
-    };
-    THAW_TRY(thaw_dataset_open(data->file, &options, &s->dataset));
-    THAW_TRY(thaw_dataset_split_need(s->dataset, data->train, &s->train));
-    THAW_TRY(thaw_dataset_split_need(s->dataset, data->val, &s->val));
-    s->gate = -1;
-    if (data->gate[0] != '\0')
-        s->gate = thaw_dataset_split_find(s->dataset, data->gate);
-    THAW_TRY(thaw_dataset_keep_slices(s->dataset, &data->slices));
-    const thaw_shape shape = thaw_dataset_shape(s->dataset);
-    return thaw_augment_check(&data->augment, &shape);
-}
-
-static thaw_status open_backbone(thaw_setup *s)
-{
-    const char *path = s->config->model.backbone;
-    s->has_backbone = path[0] != '\0';
-    if (!s->has_backbone) {
-        THAW_CHECK(s->rung.kind == THAW_RUNG_SCRATCH, THAW_ERR_CONFIG,
-                   "model.backbone is empty, but rung '%s' starts from a backbone; name a file, or "
-                   "use rung scratch",
-                   s->config->rung);
-        THAW_CHECK(s->config->model.arch[0] != '\0', THAW_ERR_CONFIG,
-                   "model.arch is empty and there is no model.backbone to take it from; name an "
-                   "architecture "
-                   "(thaw backbone list)");
-        return THAW_OK;
-    }
-    THAW_TRY(thaw_backbone_read(path, &s->backbone));
-    const thaw_shape shape = thaw_dataset_shape(s->dataset);
-    THAW_CHECK(
-        s->backbone.C == shape.dim[0], THAW_ERR_INPUT,
-        "%s takes inputs of %lld channels, but %s has %lld; import the data with as many channels",
-        path, (long long)s->backbone.C, s->config->data.file, (long long)shape.dim[0]);
-    /* Every rung of a comparison sees the same inputs: those the backbone was trained on. */
-    return thaw_dataset_set_normalisation(s->dataset, shape.dim[0], s->backbone.mean,
-                                          s->backbone.std);
-}
-
 /* The config's words, completed by the backbone file; sizes of input and head come from the data. */
 static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
 {
@@ -88,21 +42,6 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
     status = thaw_model_spec_copy(&wanted, spec);
 done:
     thaw_model_spec_clear(&source);
-    return status;
-}
-
-static thaw_status load_weights(thaw_setup *s)
-{
-    thaw_model_initialize(s->model, (uint64_t)s->config->seed);
-    if (!s->has_backbone || s->rung.kind == THAW_RUNG_SCRATCH)
-        return THAW_OK;
-    thaw_state into = {0};
-    thaw_status status = thaw_graph_state(s->model->graph, THAW_BACKBONE, &into);
-    if (status == THAW_OK)
-        status = thaw_state_copy(&into, &s->backbone.tensors);
-    if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s", s->config->model.backbone);
-    thaw_state_clear(&into);
     return status;
 }
 
@@ -157,20 +96,29 @@ void thaw_class_names(const thaw_dataset *dataset, thaw_str *out)
         thaw_str_printf(out, "%s\n", thaw_dataset_class_names(dataset)[k]);
 }
 
-static thaw_status open_local(thaw_setup *s, const char *rung, thaw_setup_purpose purpose)
+static thaw_status open_tools(thaw_setup *s, const char *rung)
+{
+    THAW_TRY(thaw_rung_parse(rung, &s->rung));
+    return thaw_kern_open(s->config->backend, &s->kern);
+}
+
+static thaw_status outline_model(thaw_setup *s)
 {
     thaw_model_spec spec = {0};
-    thaw_status status;
-    THAW_TRY_TO(thaw_rung_parse(rung, &s->rung));
-    THAW_TRY_TO(thaw_kern_open(s->config->backend, &s->kern));
-    THAW_TRY_TO(open_data(s, purpose));
-    THAW_TRY_TO(open_backbone(s));
-    THAW_TRY_TO(build_spec(s, &spec));
-    THAW_TRY_TO(thaw_model_new(&spec, &s->model));
-    status = load_weights(s);
-done:
+    thaw_status status = build_spec(s, &spec);
+    if (status == THAW_OK)
+        status = thaw_model_outline(&spec, &s->model);
     thaw_model_spec_clear(&spec);
     return status;
+}
+
+/* Weights and head are there: says what trains. */
+static thaw_status apply_rung(thaw_setup *s)
+{
+    const thaw_config *config = s->config;
+    THAW_TRY(thaw_adapt_apply(s->model, &s->rung, &config->peft, (uint64_t)config->seed));
+    THAW_TRY(thaw_adapt_digest_backbone(s->model, &s->backbone_digest));
+    return thaw_setup_own_trained(s);
 }
 
 thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung,
@@ -179,13 +127,13 @@ thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const ch
     memset(out, 0, sizeof *out);
     out->config = config;
     thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, open_local(out, rung, purpose)));
-    THAW_TRY_TO(thaw_same_digest(comm, config->data.file, thaw_dataset_digest(out->dataset)));
+    THAW_TRY_TO(thaw_agree(comm, open_tools(out, rung)));
+    THAW_TRY_TO(thaw_setup_data(comm, out, purpose));
+    THAW_TRY_TO(thaw_setup_backbone(comm, out));
+    THAW_TRY_TO(thaw_agree(comm, outline_model(out)));
+    THAW_TRY_TO(thaw_setup_weights(comm, out));
     THAW_TRY_TO(thaw_agree(comm, load_head(comm, out)));
-    status = thaw_adapt_apply(out->model, &out->rung, &config->peft, (uint64_t)config->seed);
-    if (status == THAW_OK)
-        status = thaw_adapt_digest_backbone(out->model, &out->backbone_digest);
-    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_agree(comm, apply_rung(out)));
     status = thaw_same_digest(comm, "the backbone's weights", out->backbone_digest);
 done:
     if (status != THAW_OK)
@@ -196,7 +144,11 @@ done:
 void thaw_setup_close(thaw_setup *setup)
 {
     thaw_model_free(&setup->model);
+    thaw_free(&setup->own);
+    thaw_state_clear(&setup->begin);
+    thaw_shared_free(&setup->weights);
     thaw_backbone_clear(&setup->backbone);
     thaw_dataset_free(&setup->dataset);
+    thaw_shared_free(&setup->samples);
     thaw_kern_close(&setup->kern);
 }

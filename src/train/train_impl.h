@@ -14,9 +14,14 @@ typedef struct thaw_setup {
     thaw_rung rung;
     thaw_kern *kern;
     thaw_dataset *dataset;
+    thaw_shared *samples;     /* of the splits below: one copy a node */
     int64_t train, val, gate; /* splits; -1: none */
     thaw_model *model;
-    thaw_backbone backbone; /* empty without a file */
+    thaw_shared *
+        weights; /* of the whole backbone as training starts: one copy a node; frozen parameters live there */
+    thaw_state begin;       /* views into it, by parameter name */
+    void *own;              /* this rank's copies of the backbone's parameters that train */
+    thaw_backbone backbone; /* how its inputs and its network are described; empty without a file */
     bool has_backbone;
     thaw_digest backbone_digest; /* of the weights training starts from */
 } thaw_setup;
@@ -29,6 +34,13 @@ THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *c
                                            const char *rung, thaw_setup_purpose purpose,
                                            thaw_setup *out);
 void thaw_setup_close(thaw_setup *setup);
+/* Its steps, in this order. The first three are collective. */
+THAW_NODISCARD thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s,
+                                           thaw_setup_purpose purpose);
+THAW_NODISCARD thaw_status thaw_setup_backbone(thaw_comm *comm, thaw_setup *s);
+THAW_NODISCARD thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s); /* model outlined */
+/* After the rung was applied: parameters that train move out of the shared memory. */
+THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s);
 /* Names of the classes, each with a newline. Appends. */
 void thaw_class_names(const thaw_dataset *dataset, thaw_str *out);
 /* Views on the head's own parameters ("fc.weight", ...). */
@@ -111,7 +123,7 @@ typedef struct thaw_trainer {
     int32_t reduced_count;
     thaw_state trained; /* views on what trains, by parameter name */
     thaw_state best; /* copies of the selected epoch's values, same names; empty for select: last */
-    thaw_state initial;     /* copies of the trained backbone tensors before training */
+    thaw_state initial;     /* views on the trained backbone tensors as training began */
     float *features_before; /* (N val, D) or NULL: for drift */
     thaw_position position;
     thaw_progress_state state;

@@ -201,9 +201,9 @@ static thaw_status open_states(thaw_trainer *t)
         thaw_param *p = thaw_graph_param(graph, i);
         if (!p->need_grad || p->adapter || p->block < 0)
             continue;
-        void *data = NULL;
-        THAW_TRY(thaw_state_add_new(&t->initial, p->name, THAW_F32, p->shape, &data));
-        memcpy(data, p->data, (size_t)thaw_shape_count(&p->shape) * sizeof(float));
+        const thaw_tensor *begin = thaw_state_find(&t->setup->begin, p->name);
+        THAW_ASSERT(begin != NULL);
+        THAW_TRY(thaw_state_add(&t->initial, p->name, THAW_F32, p->shape, begin->data));
     }
     return THAW_OK;
 }

@@ -259,10 +259,68 @@ static void a_node_keeps_one_copy(void **state)
         for (int64_t k = 0; k < sizes[i]; k++)
             right = right && data[k] == (unsigned char)(k * 7 + 1);
         assert_all(right);
-        thaw_shared_free(world, &shared);
+        thaw_shared_free(&shared);
         assert_null(shared);
     }
     assert_all(thaw_alloc_live() == live);
+}
+
+/* Rank 0's bytes are everybody's, and only those that were asked for. */
+static void what_rank_0_reads_is_everywhere(void **state)
+{
+    (void)state;
+    thaw_shared *shared = NULL;
+    assert_all(thaw_shared_new(world, 1000, &shared) == THAW_OK);
+    unsigned char *data = thaw_shared_data(shared);
+    assert_all(thaw_comm_rank(world) != 0 || thaw_shared_writer(shared));
+    assert_all(thaw_shared_bytes(shared) == 1000);
+    if (thaw_comm_rank(world) == 0)
+        memset(data + 100, 7, 500);
+    thaw_shared_spread(world, shared, 100, 500);
+    bool right = true;
+    for (int k = 0; k < 1000; k++)
+        right = right && data[k] == (k >= 100 && k < 600 ? 7 : 0);
+    assert_all(right);
+    thaw_barrier(world);
+    thaw_shared_free(&shared);
+}
+
+/* All ranks fill, each its part; the parts are everything once; the last item is cut. */
+static void parts_become_the_whole(void **state)
+{
+    (void)state;
+    const int64_t counts[] = {1, 2, 7, 64};
+    for (size_t i = 0; i < 4; i++) {
+        const int64_t unit = 12;
+        const int64_t bytes = counts[i] * unit - 5;
+        thaw_shared *shared = NULL;
+        int64_t begin, end;
+        thaw_shared_part(world, counts[i], &begin, &end);
+        int64_t mine = end - begin;
+        thaw_allreduce_sum_int64(world, &mine, 1);
+        assert_all(mine == counts[i]);
+        assert_all(thaw_shared_new(world, bytes, &shared) == THAW_OK);
+        unsigned char *data = thaw_shared_data(shared);
+        for (int64_t k = begin * unit; k < end * unit && k < bytes; k++)
+            data[k] = (unsigned char)(3 * k + 1);
+        thaw_shared_join(world, shared, counts[i], unit, bytes);
+        bool right = true;
+        for (int64_t k = 0; k < bytes; k++)
+            right = right && data[k] == (unsigned char)(3 * k + 1);
+        assert_all(right);
+        thaw_shared_free(&shared);
+    }
+}
+
+/* try says no instead of making copies; one rank alone on its node needs no segment. */
+static void trying_makes_no_copies(void **state)
+{
+    (void)state;
+    thaw_shared *shared = NULL;
+    assert_all(thaw_shared_try(world, 4096, &shared) == THAW_OK);
+    assert_all(shared == NULL || thaw_comm_size(world) == thaw_comm_node_count(world) ||
+               !thaw_shared_is_private(shared));
+    thaw_shared_free(&shared);
 }
 
 int main(int argc, char **argv)
@@ -280,6 +338,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_host_program_can_lend_its_communicator),
         cmocka_unit_test(calls_and_bytes_are_counted),
         cmocka_unit_test(a_node_keeps_one_copy),
+        cmocka_unit_test(what_rank_0_reads_is_everywhere),
+        cmocka_unit_test(parts_become_the_whole),
+        cmocka_unit_test(trying_makes_no_copies),
     };
     return mpi_test_main(argc, argv, comm);
 }

@@ -1,0 +1,78 @@
+#include "train/train_impl.h"
+
+/* The data of a run: opened by every rank, but the samples themselves are read by one and kept once a node. */
+
+static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
+{
+    const thaw_data_config *data = &s->config->data;
+    const int64_t bytes = (int64_t)(data->memory_limit_gib * 1073741824.0);
+    const thaw_dataset_options options = {
+        .memory_limit_bytes = bytes > 0 ? bytes : -1, /* 0 would be the module's own limit */
+        .no_class_slices = !data->class_slices,
+        .unlabelled = purpose == THAW_SETUP_PREDICT,
+        .place_x = true,
+    };
+    THAW_TRY(thaw_dataset_open(data->file, &options, &s->dataset));
+    THAW_TRY(thaw_dataset_split_need(s->dataset, data->train, &s->train));
+    THAW_TRY(thaw_dataset_split_need(s->dataset, data->val, &s->val));
+    s->gate = -1;
+    if (data->gate[0] != '\0')
+        s->gate = thaw_dataset_split_find(s->dataset, data->gate);
+    THAW_TRY(thaw_dataset_keep_slices(s->dataset, &data->slices));
+    const thaw_shape shape = thaw_dataset_shape(s->dataset);
+    return thaw_augment_check(&data->augment, &shape);
+}
+
+/* Where the samples of one split lie in the shared memory. */
+typedef struct place {
+    int64_t split, offset, bytes;
+} place;
+
+/* Those that the run reads; a split may have several parts in it. Returns the bytes of all. */
+static int64_t plan_places(const thaw_setup *s, place places[3])
+{
+    const int64_t splits[3] = {s->train, s->val, s->gate};
+    int64_t total = 0;
+    for (int i = 0; i < 3; i++) {
+        bool again = splits[i] < 0;
+        for (int k = 0; k < i; k++)
+            again = again || splits[k] == splits[i];
+        const int64_t bytes = again ? 0 : thaw_dataset_x_bytes(s->dataset, splits[i]);
+        places[i] = (place){splits[i], total, bytes};
+        total += (bytes + 63) / 64 * 64;
+    }
+    return total;
+}
+
+static thaw_status load(const thaw_setup *s, const place places[3])
+{
+    char *memory = thaw_shared_data(s->samples);
+    for (int i = 0; i < 3; i++) {
+        if (places[i].bytes > 0)
+            THAW_TRY(thaw_dataset_load_x(s->dataset, places[i].split, memory + places[i].offset));
+    }
+    return THAW_OK;
+}
+
+static thaw_status settle(thaw_setup *s, const place places[3])
+{
+    char *memory = thaw_shared_data(s->samples);
+    for (int i = 0; i < 3; i++) {
+        if (places[i].bytes > 0)
+            thaw_dataset_place_x(s->dataset, places[i].split, memory + places[i].offset);
+    }
+    return thaw_dataset_settle(s->dataset);
+}
+
+thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s, thaw_setup_purpose purpose)
+{
+    place places[3];
+    THAW_TRY(thaw_agree(comm, open_file(s, purpose)));
+    const int64_t bytes = plan_places(s, places);
+    THAW_TRY(thaw_same_int64(comm, s->config->data.file, bytes));
+    THAW_TRY(thaw_shared_new(comm, bytes, &s->samples));
+    THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0 ? load(s, places) : THAW_OK));
+    thaw_shared_spread(comm, s->samples, 0, bytes);
+    THAW_TRY(thaw_agree(comm, settle(s, places)));
+    return thaw_same_digest(comm, s->config->data.file, thaw_dataset_digest(s->dataset));
+}

@@ -1,0 +1,199 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+#include "thaw/ckpt.h"
+
+/* The weights a run starts from. One rank reads the backbone file; the backbone's parameters then stand once on every node, in shared
+ * memory that nobody writes again. The frozen ones are used from there by all ranks; of those that train each rank takes its own copy, and the
+ * shared one goes on to say where they began. */
+
+/* ---- The file ------------------------------------------------------------------------------------------------ */
+
+/* What the other ranks need to know of the file, as a state that can be broadcast. */
+static thaw_status describe(const thaw_backbone *b, thaw_state *out)
+{
+    thaw_str name = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_state_add_int(out, "channels", b->C));
+    THAW_TRY_TO(thaw_state_add(out, "mean", THAW_F64, thaw_shape1(b->C), b->mean));
+    THAW_TRY_TO(thaw_state_add(out, "std", THAW_F64, thaw_shape1(b->C), b->std));
+    for (int64_t i = 0; i < b->spec.count; i++) {
+        const thaw_entry *e = &b->spec.entries[i];
+        thaw_str_reset(&name);
+        thaw_str_printf(&name, "spec/%s", e->name);
+        THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&name), e->tensor.dtype, e->tensor.shape,
+                                   e->tensor.data));
+    }
+    status = THAW_OK;
+done:
+    thaw_str_clear(&name);
+    return status;
+}
+
+static thaw_status take_vector(const thaw_state *from, const char *name, int64_t count,
+                               double **out)
+{
+    const thaw_tensor *t = thaw_state_find(from, name);
+    THAW_ASSERT(t != NULL && thaw_tensor_count(t) == count && t->dtype == THAW_F64);
+    THAW_TRY(thaw_alloc(out, count, sizeof **out));
+    memcpy(*out, t->data, (size_t)count * sizeof **out);
+    return THAW_OK;
+}
+
+static thaw_status understand(const thaw_state *from, thaw_backbone *b)
+{
+    THAW_TRY(thaw_state_get_int(from, "channels", &b->C));
+    THAW_TRY(take_vector(from, "mean", b->C, &b->mean));
+    THAW_TRY(take_vector(from, "std", b->C, &b->std));
+    for (int64_t i = 0; i < from->count; i++) {
+        const thaw_entry *e = &from->entries[i];
+        void *data = NULL;
+        if (!thaw_starts_with(e->name, "spec/"))
+            continue;
+        THAW_TRY(thaw_state_add_new(&b->spec, e->name + strlen("spec/"), e->tensor.dtype,
+                                    e->tensor.shape, &data));
+        if (thaw_tensor_bytes(&e->tensor) > 0)
+            memcpy(data, e->tensor.data, thaw_tensor_bytes(&e->tensor));
+    }
+    return THAW_OK;
+}
+
+static thaw_status check_given(const thaw_setup *s)
+{
+    if (s->has_backbone)
+        return THAW_OK;
+    THAW_CHECK(s->rung.kind == THAW_RUNG_SCRATCH, THAW_ERR_CONFIG,
+               "model.backbone is empty, but rung '%s' starts from a backbone; name a file, or "
+               "use rung scratch",
+               s->config->rung);
+    THAW_CHECK(s->config->model.arch[0] != '\0', THAW_ERR_CONFIG,
+               "model.arch is empty and there is no model.backbone to take it from; name an "
+               "architecture "
+               "(thaw backbone list)");
+    return THAW_OK;
+}
+
+/* Every rung of a comparison sees the same inputs: those the backbone was trained on. */
+static thaw_status fit_data(thaw_setup *s)
+{
+    const thaw_shape shape = thaw_dataset_shape(s->dataset);
+    THAW_CHECK(s->backbone.C == shape.dim[0], THAW_ERR_INPUT,
+               "%s takes inputs of %lld channels, but %s has %lld; import the data with as many "
+               "channels",
+               s->config->model.backbone, (long long)s->backbone.C, s->config->data.file,
+               (long long)shape.dim[0]);
+    return thaw_dataset_set_normalisation(s->dataset, shape.dim[0], s->backbone.mean,
+                                          s->backbone.std);
+}
+
+thaw_status thaw_setup_backbone(thaw_comm *comm, thaw_setup *s)
+{
+    const bool reads = thaw_comm_rank(comm) == 0;
+    thaw_state words = {0};
+    thaw_status status;
+    s->has_backbone = s->config->model.backbone[0] != '\0';
+    THAW_TRY_TO(thaw_agree(comm, check_given(s)));
+    if (!s->has_backbone)
+        goto done;
+    status = reads ? thaw_backbone_read(s->config->model.backbone, &s->backbone) : THAW_OK;
+    if (status == THAW_OK && reads)
+        status = describe(&s->backbone, &words);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_ckpt_bcast(comm, 0, &words));
+    status = reads ? THAW_OK : understand(&words, &s->backbone);
+    if (status == THAW_OK)
+        status = fit_data(s);
+    status = thaw_agree(comm, status);
+done:
+    thaw_state_clear(&words);
+    return status;
+}
+
+/* ---- Memory -------------------------------------------------------------------------------------------------- */
+
+static bool in_backbone(const thaw_param *p)
+{
+    return p->block >= 0 && !p->adapter;
+}
+
+static int64_t padded_bytes(const thaw_param *p)
+{
+    return (thaw_shape_count(&p->shape) * (int64_t)sizeof(float) + 63) / 64 * 64;
+}
+
+static int64_t backbone_bytes(const thaw_graph *graph)
+{
+    int64_t bytes = 0;
+    for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
+        if (in_backbone(thaw_graph_param(graph, i)))
+            bytes += padded_bytes(thaw_graph_param(graph, i));
+    }
+    return bytes;
+}
+
+/* The backbone's parameters live in the shared memory; `begin` names them. */
+static thaw_status place_backbone(thaw_setup *s)
+{
+    thaw_graph *graph = s->model->graph;
+    char *at = thaw_shared_data(s->weights);
+    for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
+        thaw_param *p = thaw_graph_param(graph, i);
+        if (!in_backbone(p))
+            continue;
+        thaw_graph_set_data(graph, i, (float *)(void *)at);
+        THAW_TRY(thaw_state_add(&s->begin, p->name, THAW_F32, p->shape, at));
+        at += padded_bytes(p);
+    }
+    return thaw_model_complete(s->model);
+}
+
+/* On the rank that read the file: what the network starts with. */
+static thaw_status fill_backbone(thaw_setup *s)
+{
+    thaw_model_initialize(s->model, (uint64_t)s->config->seed);
+    if (!s->has_backbone || s->rung.kind == THAW_RUNG_SCRATCH)
+        return THAW_OK;
+    const thaw_status status = thaw_state_copy(&s->begin, &s->backbone.tensors);
+    return status == THAW_OK ? status : thaw_fail_context(status, "%s", s->config->model.backbone);
+}
+
+thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s)
+{
+    const bool reads = thaw_comm_rank(comm) == 0;
+    const int64_t bytes = backbone_bytes(s->model->graph);
+    THAW_TRY(thaw_same_int64(comm, "the size of the network", bytes));
+    THAW_TRY(thaw_shared_new(comm, bytes, &s->weights));
+    THAW_TRY(thaw_agree(comm, place_backbone(s)));
+    if (!reads)
+        thaw_model_initialize_head(s->model, (uint64_t)s->config->seed);
+    THAW_TRY(thaw_agree(comm, reads ? fill_backbone(s) : THAW_OK));
+    thaw_shared_spread(comm, s->weights, 0, bytes);
+    thaw_state_clear(&s->backbone.tensors);
+    thaw_state_clear(&s->backbone.head);
+    return THAW_OK;
+}
+
+/* ---- What trains --------------------------------------------------------------------------------------------- */
+
+thaw_status thaw_setup_own_trained(thaw_setup *s)
+{
+    thaw_graph *graph = s->model->graph;
+    int64_t bytes = 0;
+    for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
+        const thaw_param *p = thaw_graph_param(graph, i);
+        if (in_backbone(p) && p->trainable)
+            bytes += padded_bytes(p);
+    }
+    THAW_TRY(thaw_alloc(&s->own, bytes, 1));
+    char *at = s->own;
+    for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
+        const thaw_param *p = thaw_graph_param(graph, i);
+        if (!in_backbone(p) || !p->trainable)
+            continue;
+        memcpy(at, p->data, (size_t)thaw_shape_count(&p->shape) * sizeof(float));
+        thaw_graph_set_data(graph, i, (float *)(void *)at);
+        at += padded_bytes(p);
+    }
+    return THAW_OK;
+}

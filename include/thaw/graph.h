@@ -36,6 +36,7 @@ typedef enum thaw_init {
     THAW_INIT_ONE,
     THAW_INIT_KAIMING_NORMAL_FAN_OUT, /* He et al. 2015; torchvision's convolutions: std = sqrt(2 / fan_out) */
     THAW_INIT_KAIMING_UNIFORM, /* PyTorch's default for linear: bound = sqrt(1 / fan_in) */
+    THAW_INIT_NORMAL,          /* std 0.02: BERT's tables and weights, Devlin et al. 2019 */
     THAW_INIT_BIAS_UNIFORM     /* PyTorch's default bias: bound = sqrt(1 / fan_in) */
 } thaw_init;
 
@@ -85,6 +86,9 @@ thaw_value thaw_graph_conv2d(thaw_graph *g, const char *name, thaw_value x,
                              const thaw_conv2d_attr *attr);
 thaw_value thaw_graph_linear(thaw_graph *g, const char *name, thaw_value x, int64_t out_features,
                              bool bias); /* (.., D) -> (.., out) */
+/* gelu of the same, in one sweep; linear and then gelu do not differ but in time. */
+thaw_value thaw_graph_linear_gelu(thaw_graph *g, const char *name, thaw_value x,
+                                  int64_t out_features, bool bias, bool tanh_form);
 thaw_value thaw_graph_batch_norm(thaw_graph *g, const char *name, thaw_value x, float epsilon,
                                  float momentum);
 thaw_value thaw_graph_relu(thaw_graph *g, thaw_value x);
@@ -96,6 +100,8 @@ thaw_value thaw_graph_avg_pool(thaw_graph *g, thaw_value x, int64_t kernel, int6
 thaw_value thaw_graph_global_avg_pool(thaw_graph *g, thaw_value x); /* (C, H, W) -> (C) */
 thaw_value thaw_graph_flatten(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_dropout(thaw_graph *g, thaw_value x, float probability);
+thaw_value thaw_graph_relu6(thaw_graph *g, thaw_value x);
+thaw_value thaw_graph_tanh(thaw_graph *g, thaw_value x);
 /* Channel subsampling as in CIFAR ResNet's option A shortcut: every `stride`-th pixel, channels zero-padded to out_channels,
  * (out_channels - C) / 2 of them in front. */
 thaw_value thaw_graph_shortcut_pad(thaw_graph *g, thaw_value x, int64_t out_channels,
@@ -118,6 +124,39 @@ void thaw_graph_initialize(thaw_graph *g, uint64_t seed, thaw_param_filter *only
 
 /* ---- Nodes, for passes and rewrites (adapt) ------------------------------------------------------------------ */
 
+/* Text: a sample is a list of T tokens, whole numbers from 0 up to 2^24 - 1 as floats; a value of shape (T). */
+
+typedef enum thaw_embed_rule {
+    THAW_EMBED_IDS,       /* token t takes row ids[t]; an id beyond the table gives NaN */
+    THAW_EMBED_POSITIONS, /* token t takes row t */
+    THAW_EMBED_FIRST      /* every token takes row 0: BERT's segments, when there is one */
+} thaw_embed_rule;
+typedef struct thaw_embedding_attr {
+    int64_t rows, features;
+    int64_t pad_id; /* this row gets no gradient (PyTorch's padding_idx); -1: none */
+    thaw_embed_rule rule;
+} thaw_embedding_attr;
+/* (T) -> (T, D); adds `name`.weight (rows, D). */
+thaw_value thaw_graph_embedding(thaw_graph *g, const char *name, thaw_value ids,
+                                const thaw_embedding_attr *attr);
+/* Over the last dimension; adds `name`.weight and `name`.bias. */
+thaw_value thaw_graph_layer_norm(thaw_graph *g, const char *name, thaw_value x, float epsilon);
+/* tanh_form: the approximation by tanh (PyTorch's approximate="tanh"). */
+thaw_value thaw_graph_gelu(thaw_graph *g, thaw_value x, bool tanh_form);
+
+typedef struct thaw_attention_attr {
+    int64_t heads;
+    int64_t pad_id; /* keys with this token get no weight, where ids are given */
+    float dropout;  /* of the weights */
+} thaw_attention_attr;
+#define THAW_NO_VALUE (-2) /* for an input that may be left out */
+/* softmax(q k' / sqrt(D / heads)) v in each head; q, k, v (T, D); ids (T) or THAW_NO_VALUE. */
+thaw_value thaw_graph_attention(thaw_graph *g, thaw_value q, thaw_value k, thaw_value v,
+                                thaw_value ids, const thaw_attention_attr *attr);
+thaw_value thaw_graph_select_token(thaw_graph *g, thaw_value x, int64_t index); /* (T, D) -> (D) */
+/* Mean over the tokens that are not pad_id: (T, D), (T) -> (D). */
+thaw_value thaw_graph_mean_token(thaw_graph *g, thaw_value x, thaw_value ids, int64_t pad_id);
+
 #define THAW_MAX_INPUTS 4
 #define THAW_MAX_PARAMS 6
 typedef struct thaw_op thaw_op; /* one operator kind: src/graph/op_impl.h */
@@ -136,7 +175,22 @@ typedef struct thaw_node {
         struct {
             int64_t out_features;
             bool bias;
+            int gelu; /* applied to the result in the same sweep: 0 none, 1 exact, 2 tanh form */
         } linear;
+        thaw_embedding_attr embedding;
+        thaw_attention_attr attention;
+        struct {
+            float epsilon;
+        } layer_norm;
+        struct {
+            bool tanh_form;
+        } gelu;
+        struct {
+            int64_t index;
+        } select_token;
+        struct {
+            int64_t pad_id;
+        } mean_token;
         struct {
             float epsilon, momentum;
         } batch_norm;

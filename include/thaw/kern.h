@@ -271,7 +271,7 @@ size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward);
 void thaw_kern_attention(const thaw_attention *s, const float *q, const float *k, const float *v,
                          const bool *masked, const float *factors, float *y, float *stats,
                          void *workspace);
-/* dx: gradients of q, k and v, = or += ; NULL: not wanted. */
+/* dx: gradients of q, k and v, = or +=, in this order, so that they may be one array; NULL: not wanted. */
 void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const float *k,
                                   const float *v, const bool *masked, const float *factors,
                                   const float *stats, const float *dy, float *const dx[3],

@@ -55,10 +55,19 @@ done:
     return status;
 }
 
-static thaw_status check_inputs(const thaw_graph *g, const thaw_op *op, const thaw_value *inputs,
+/* Without optional inputs that are left out. */
+static int32_t count_inputs(const thaw_op *op, const thaw_value *inputs)
+{
+    int32_t count = op->input_count;
+    while (count > op->input_count - op->optional_inputs && inputs[count - 1] == THAW_NO_VALUE)
+        count--;
+    return count;
+}
+
+static thaw_status check_inputs(const thaw_graph *g, int32_t count, const thaw_value *inputs,
                                 thaw_shape *in)
 {
-    for (int32_t i = 0; i < op->input_count; i++) {
+    for (int32_t i = 0; i < count; i++) {
         THAW_CHECK(thaw_graph_has_value(g, inputs[i]), THAW_ERR_FAIL,
                    "input %d is value %d, which this graph does not have (it has %d)", i, inputs[i],
                    g->value_count);
@@ -76,8 +85,9 @@ static thaw_status add_node(thaw_graph *g, const thaw_op *op, const char *name,
     thaw_param_spec specs[THAW_MAX_PARAMS];
     thaw_node *node;
     int32_t index = g->node_count;
+    int32_t input_count = count_inputs(op, inputs);
 
-    THAW_TRY(check_inputs(g, op, inputs, in));
+    THAW_TRY(check_inputs(g, input_count, inputs, in));
     THAW_TRY(op->shape(attributes, in, &shape));
     THAW_TRY(check_count(&shape));
     THAW_TRY(thaw_graph_grow(&g->nodes, g->node_count, &g->node_capacity, sizeof(void *)));
@@ -86,8 +96,8 @@ static thaw_status add_node(thaw_graph *g, const thaw_op *op, const char *name,
     node->attr = attributes->attr;
     node->op = op;
     node->block = g->block;
-    node->input_count = op->input_count;
-    memcpy(node->inputs, inputs, (size_t)op->input_count * sizeof *inputs);
+    node->input_count = input_count;
+    memcpy(node->inputs, inputs, (size_t)input_count * sizeof *inputs);
     THAW_TRY(thaw_strdup(&node->name, name));
     int32_t param_count = op->params != NULL ? op->params(attributes, in, specs) : 0;
     for (int32_t i = 0; i < param_count; i++) {

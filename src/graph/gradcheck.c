@@ -22,7 +22,8 @@ typedef struct check {
     float *input;
     float *coefficients; /* (B, output) */
     int64_t input_count, output_count;
-    int64_t elements; /* checked in one tensor */
+    int64_t elements;  /* checked in one tensor */
+    int64_t ids_below; /* of an input that is tokens, which cannot be disturbed; 0: it can */
     double tolerance;
     double noise; /* of one loss */
     double worst;
@@ -100,10 +101,26 @@ static thaw_status check_tensor(check *c, const char *name, int64_t n, float *x,
     return THAW_OK;
 }
 
+/* Tokens below this are what the graph's input must be; 0: quantities. */
+static int64_t find_ids_below(const thaw_graph *g)
+{
+    int64_t below = 0;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const thaw_node *n = g->nodes[i];
+        for (int32_t j = 0; n->op->ids_below != NULL && j < n->input_count; j++) {
+            int64_t limit = n->inputs[j] == g->input ? n->op->ids_below(n, j) : 0;
+            if (limit > 0 && (below == 0 || limit < below))
+                below = limit;
+        }
+    }
+    return below;
+}
+
 static void fill_input(check *c)
 {
     for (int64_t i = 0; i < c->input_count; i++)
-        c->input[i] = (float)thaw_rng_normal(&c->rng);
+        c->input[i] = c->ids_below > 0 ? (float)thaw_rng_below(&c->rng, (uint64_t)c->ids_below)
+                                       : (float)thaw_rng_normal(&c->rng);
     for (int64_t i = 0; i < c->output_count; i++)
         c->coefficients[i] = (float)thaw_rng_normal(&c->rng);
 }
@@ -140,7 +157,8 @@ static thaw_status run_backward(check *c, float *gradients)
 
 static thaw_status check_all(check *c, const float *gradients)
 {
-    THAW_TRY(check_tensor(c, "input", c->input_count, c->input, gradients));
+    if (c->ids_below == 0)
+        THAW_TRY(check_tensor(c, "input", c->input_count, c->input, gradients));
     gradients += c->input_count;
     for (int32_t i = 0; i < c->plan->reduced_count; i++) {
         const thaw_reduced *r = &c->plan->reduced[i];
@@ -177,6 +195,7 @@ thaw_status thaw_graph_check_gradients(thaw_graph *g, const thaw_kern *kern, int
     c.input_count = batch * thaw_shape_count(&g->values[g->input].shape);
     c.output_count = batch * thaw_shape_count(&g->values[g->logits].shape);
     c.elements = elements_per_tensor(c.plan);
+    c.ids_below = find_ids_below(g);
     c.rng = thaw_rng_make(seed, THAW_RNG_TEST, 0, 0);
     THAW_TRY_TO(thaw_alloc(&c.input, c.input_count, sizeof *c.input));
     THAW_TRY_TO(thaw_alloc(&c.coefficients, c.output_count, sizeof *c.coefficients));

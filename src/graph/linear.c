@@ -43,9 +43,19 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
     return 2.0 * (double)last_dim(&in[0]) * (double)thaw_shape_count(out);
 }
 
+/* gelu's slope is kept: forward has it at hand. */
 static thaw_keep keep(const thaw_need *need)
 {
-    return (thaw_keep){.input = need->dparam[0]};
+    size_t bytes = (size_t)need->B * (size_t)thaw_shape_count(&need->out) * sizeof(float);
+    bool slope = need->active && need->node->attr.linear.gelu != 0;
+    return (thaw_keep){.input = need->dparam[0], .saved_bytes = slope ? bytes : 0};
+}
+
+/* The gradient before gelu. */
+static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+{
+    (void)kern;
+    return keep(need).saved_bytes;
 }
 
 /* N = rows, D = features in, O = features out. */
@@ -60,28 +70,39 @@ static sizes sizes_of(const thaw_call *call)
     return (sizes){.N = call->run->B * rows, .D = D, .O = last_dim(&call->need->out)};
 }
 
-/* y (N, O) = x (N, D) w' (D, O) + bias */
+/* y (N, O) = gelu(x (N, D) w' (D, O) + bias), or without gelu */
 static void forward(const thaw_call *call)
 {
     sizes s = sizes_of(call);
+    const thaw_node *node = call->need->node;
+    const float *bias = node->attr.linear.bias ? call->param[1] : NULL;
     call->kern->gemm(call->kern, false, true, s.N, s.O, s.D, 1.0f, call->x[0], s.D, call->param[0],
                      s.D, 0.0f, call->y, s.O);
-    if (call->need->node->attr.linear.bias)
-        thaw_kern_add_row(s.N, s.O, call->param[1], call->y);
+    if (node->attr.linear.gelu != 0)
+        thaw_kern_bias_gelu(s.N, s.O, node->attr.linear.gelu == 2, call->y, bias, call->y,
+                            call->saved);
+    else if (bias != NULL)
+        thaw_kern_add_row(s.N, s.O, bias, call->y);
 }
 
-/* dw (O, D) += dy' (O, N) x (N, D);  dx (N, D) = dy (N, O) w (O, D) */
+/* dw (O, D) += dh' (O, N) x (N, D);  dx (N, D) = dh (N, O) w (O, D);  dh = dy, or before gelu */
 static void backward(const thaw_call *call)
 {
     const thaw_kern *kern = call->kern;
     sizes s = sizes_of(call);
+    const float *dh = call->dy;
+    float *dbias = call->need->node->attr.linear.bias ? call->dparam[1] : NULL;
+    if (call->need->node->attr.linear.gelu != 0) {
+        thaw_kern_bias_gelu_backward(s.N, s.O, call->dy, call->saved, call->workspace, dbias);
+        dh = call->workspace;
+    } else if (dbias != NULL) {
+        thaw_kern_sum_rows(s.N, s.O, call->dy, dbias);
+    }
     if (call->dparam[0] != NULL)
-        kern->gemm(kern, true, false, s.O, s.D, s.N, 1.0f, call->dy, s.O, call->x[0], s.D, 1.0f,
+        kern->gemm(kern, true, false, s.O, s.D, s.N, 1.0f, dh, s.O, call->x[0], s.D, 1.0f,
                    call->dparam[0], s.D);
-    if (call->need->node->attr.linear.bias && call->dparam[1] != NULL)
-        thaw_kern_sum_rows(s.N, s.O, call->dy, call->dparam[1]);
     if (call->dx[0] != NULL)
-        kern->gemm(kern, false, false, s.N, s.D, s.O, 1.0f, call->dy, s.O, call->param[0], s.D,
+        kern->gemm(kern, false, false, s.N, s.D, s.O, 1.0f, dh, s.O, call->param[0], s.D,
                    call->accumulate[0] ? 1.0f : 0.0f, call->dx[0], s.D);
 }
 
@@ -92,6 +113,7 @@ const thaw_op thaw_op_linear = {
     .params = params,
     .flops = flops,
     .keep = keep,
+    .workspace = workspace,
     .forward = forward,
     .backward = backward,
 };
@@ -100,5 +122,13 @@ thaw_value thaw_graph_linear(thaw_graph *g, const char *name, thaw_value x, int6
                              bool bias)
 {
     thaw_node node = {.attr.linear = {.out_features = out_features, .bias = bias}};
+    return thaw_build(g, &thaw_op_linear, name, &node, &x);
+}
+
+thaw_value thaw_graph_linear_gelu(thaw_graph *g, const char *name, thaw_value x,
+                                  int64_t out_features, bool bias, bool tanh_form)
+{
+    thaw_node node = {
+        .attr.linear = {.out_features = out_features, .bias = bias, .gelu = tanh_form ? 2 : 1}};
     return thaw_build(g, &thaw_op_linear, name, &node, &x);
 }

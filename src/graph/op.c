@@ -53,6 +53,13 @@ void thaw_pass_gradient(int64_t n, float alpha, const float *dy, float *dx, bool
         thaw_kern_scale(n, alpha, dx);
 }
 
+void thaw_no_gradient(const thaw_call *call, int32_t input)
+{
+    if (call->dx[input] != NULL && !call->accumulate[input])
+        thaw_kern_fill(call->run->B * thaw_shape_count(&call->need->in[input]), 0.0f,
+                       call->dx[input]);
+}
+
 double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
 {
     (void)node;

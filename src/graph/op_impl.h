@@ -53,6 +53,7 @@ typedef struct thaw_call {
 struct thaw_op {
     const char *kind;
     int32_t input_count;
+    int32_t optional_inputs; /* so many of the last ones may be THAW_NO_VALUE */
     bool
         in_place; /* y may take x's memory, and dx that of dy (a norm: not with batch statistics) */
     bool view;    /* y is x under another shape: forward is not called */
@@ -66,6 +67,8 @@ struct thaw_op {
     thaw_keep (*keep)(const thaw_need *need);                          /* NULL: nothing */
     size_t (*workspace)(const thaw_kern *kern, const thaw_need *need); /* bytes; NULL: none */
     bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
+    /* An input that is tokens and not a quantity: ids must be below this (INT64_MAX: any). 0: a quantity. NULL: all are. */
+    int64_t (*ids_below)(const thaw_node *node, int32_t input);
     void (*forward)(const thaw_call *call);
     void (*backward)(const thaw_call *call);
     /* A kind with kinks, for gradient checks; NULL: smooth. After a forward, take_branches copies which side every element
@@ -84,6 +87,8 @@ const thaw_op *thaw_op_find(const char *kind);
 
 /* A node without parameters in backward: dx = or += alpha * dy, dx may be dy. */
 void thaw_pass_gradient(int64_t n, float alpha, const float *dy, float *dx, bool accumulate);
+/* An input that has no gradient (tokens): zero, where one is asked for. */
+void thaw_no_gradient(const thaw_call *call, int32_t input);
 /* One FLOP an output element. */
 double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
 /* THAW_ERR_FAIL unless the input is (C, H, W). */

@@ -160,6 +160,23 @@ static void take_out(const head *h, float *to, bool accumulate)
     }
 }
 
+/* Gradients of q and k, through the scores. */
+static void through_scores(const head *h, const float *factors, float *const dx[3],
+                           const bool accumulate[3])
+{
+    int64_t T = h->s->T;
+    dot_products(h, h->dy, h->v, h->dscores);
+    if (factors)
+        multiply_factors(h, factors, h->dscores, h->dscores);
+    h->rows->softmax_backward(T, h->t, h->s->scale, h->scores, h->dscores);
+    for (int i = 0; i < 2; i++)
+        if (dx[i]) {
+            product(h->isa, i == 1, T, h->e, T, h->dscores, h->t, i == 0 ? h->k : h->q, h->stride,
+                    h->out, h->e);
+            take_out(h, dx[i], accumulate[i]);
+        }
+}
+
 void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const float *k,
                                   const float *v, const bool *masked, const float *factors,
                                   const float *stats, const float *dy, float *const dx[3],
@@ -171,26 +188,12 @@ void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const
     set_inputs(&h, q, k, v, dy, masked);
     dot_products(&h, h.q, h.k, h.scores);
     h.rows->softmax_again(T, h.t, s->scale, h.bias, h.scores, stats);
-    if (dx[2]) {
-        /* dv (T, d) = p' dy; p with dropout lies where dp comes later. */
-        if (factors)
-            multiply_factors(&h, factors, h.scores, h.dscores);
-        product(h.isa, true, T, h.e, T, factors ? h.dscores : h.scores, h.t, h.dy, h.stride, h.out,
-                h.e);
-        take_out(&h, dx[2], accumulate[2]);
-    }
-    if (!dx[0] && !dx[1])
+    if (dx[0] || dx[1])
+        through_scores(&h, factors, dx, accumulate);
+    if (!dx[2])
         return;
-    dot_products(&h, h.dy, h.v, h.dscores);
     if (factors)
-        multiply_factors(&h, factors, h.dscores, h.dscores);
-    h.rows->softmax_backward(T, h.t, s->scale, h.scores, h.dscores);
-    if (dx[0]) {
-        product(h.isa, false, T, h.e, T, h.dscores, h.t, h.k, h.stride, h.out, h.e);
-        take_out(&h, dx[0], accumulate[0]);
-    }
-    if (dx[1]) {
-        product(h.isa, true, T, h.e, T, h.dscores, h.t, h.q, h.stride, h.out, h.e);
-        take_out(&h, dx[1], accumulate[1]);
-    }
+        multiply_factors(&h, factors, h.scores, h.scores);
+    product(h.isa, true, T, h.e, T, h.scores, h.t, h.dy, h.stride, h.out, h.e);
+    take_out(&h, dx[2], accumulate[2]);
 }

@@ -120,6 +120,98 @@ static thaw_value shortcut_pad(thaw_graph *g)
     return thaw_graph_shortcut_pad(g, image(g, 3, 7, 5), 8, 2);
 }
 
+static thaw_value relu6(thaw_graph *g)
+{
+    return thaw_graph_relu6(g, thaw_graph_linear(g, "fc", image(g, 2, 3, 5), 40, true));
+}
+
+static thaw_value tanh_flat(thaw_graph *g)
+{
+    return thaw_graph_tanh(g, thaw_graph_input(g, thaw_shape1(9)));
+}
+
+static thaw_value gelu(thaw_graph *g)
+{
+    return thaw_graph_gelu(g, image(g, 2, 3, 5), false);
+}
+
+static thaw_value gelu_tanh(thaw_graph *g)
+{
+    return thaw_graph_gelu(g, image(g, 2, 3, 5), true);
+}
+
+static thaw_value linear_gelu(thaw_graph *g)
+{
+    return thaw_graph_linear_gelu(g, "fc", thaw_graph_input(g, thaw_shape2(3, 5)), 18, true, false);
+}
+
+static thaw_value layer_norm(thaw_graph *g)
+{
+    return thaw_graph_layer_norm(g, "norm", thaw_graph_input(g, thaw_shape2(3, 21)), 1e-3f);
+}
+
+static thaw_value tokens(thaw_graph *g, int64_t T)
+{
+    return thaw_graph_input(g, thaw_shape1(T));
+}
+
+static thaw_value embed(thaw_graph *g, const char *name, thaw_value ids, int64_t pad_id,
+                        thaw_embed_rule rule)
+{
+    thaw_embedding_attr a = {.rows = 7, .features = 6, .pad_id = pad_id, .rule = rule};
+    return thaw_graph_embedding(g, name, ids, &a);
+}
+
+static thaw_value embedding(thaw_graph *g)
+{
+    thaw_value ids = tokens(g, 5);
+    thaw_value x = thaw_graph_add(g, embed(g, "word", ids, -1, THAW_EMBED_IDS),
+                                  embed(g, "place", ids, -1, THAW_EMBED_POSITIONS), 1.0f);
+    return thaw_graph_add(g, x, embed(g, "kind", ids, -1, THAW_EMBED_FIRST), 1.0f);
+}
+
+static thaw_value attend(thaw_graph *g, thaw_value x, thaw_value ids, float dropout)
+{
+    thaw_attention_attr a = {.heads = 3, .pad_id = 0, .dropout = dropout};
+    thaw_value q = thaw_graph_linear(g, "q", x, 6, true);
+    thaw_value k = thaw_graph_linear(g, "k", x, 6, true);
+    return thaw_graph_attention(g, q, k, thaw_graph_linear(g, "v", x, 6, true), ids, &a);
+}
+
+static thaw_value attention(thaw_graph *g)
+{
+    return attend(g, thaw_graph_input(g, thaw_shape2(5, 6)), THAW_NO_VALUE, 0.0f);
+}
+
+static thaw_value attention_dropped(thaw_graph *g)
+{
+    return attend(g, thaw_graph_input(g, thaw_shape2(5, 6)), THAW_NO_VALUE, 0.3f);
+}
+
+static thaw_value attention_masked(thaw_graph *g)
+{
+    thaw_value ids = tokens(g, 9);
+    return attend(g, embed(g, "word", ids, -1, THAW_EMBED_IDS), ids, 0.0f);
+}
+
+static thaw_value attention_to_itself(thaw_graph *g)
+{
+    thaw_attention_attr a = {.heads = 2, .pad_id = 0};
+    thaw_value x = thaw_graph_input(g, thaw_shape2(4, 6));
+    return thaw_graph_attention(g, x, x, x, THAW_NO_VALUE, &a);
+}
+
+static thaw_value select_token(thaw_graph *g)
+{
+    return thaw_graph_select_token(g, thaw_graph_input(g, thaw_shape2(4, 6)), 2);
+}
+
+static thaw_value mean_token(thaw_graph *g)
+{
+    thaw_value ids = tokens(g, 6);
+    return thaw_graph_mean_token(g, embed(g, "word", ids, -1, THAW_EMBED_IDS), ids, 3);
+}
+
 /* Everything in place that can be: views, relu and add over their inputs, gradients that take over buffers, a value that
  * three nodes use. */
 static thaw_value mixture(thaw_graph *g)
@@ -156,6 +248,19 @@ static const struct {
     {"dropout", dropout},
     {"shortcut_pad", shortcut_pad},
     {"dropout", mixture},
+    {"relu6", relu6},
+    {"tanh", tanh_flat},
+    {"gelu", gelu},
+    {"gelu", gelu_tanh},
+    {"linear", linear_gelu},
+    {"layer_norm", layer_norm},
+    {"embedding", embedding},
+    {"attention", attention},
+    {"attention", attention_dropped},
+    {"attention", attention_masked},
+    {"attention", attention_to_itself},
+    {"select_token", select_token},
+    {"mean_token", mean_token},
 };
 #define CASES (sizeof cases / sizeof cases[0])
 

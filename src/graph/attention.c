@@ -1,0 +1,184 @@
+#include "thaw/graph.h"
+
+#include <math.h>
+
+#include "graph/op_impl.h"
+
+/* Inputs: q, k, v (T, D), and the tokens (T) where padding is masked. One head works on D / heads neighbouring features. */
+
+static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
+{
+    const thaw_attention_attr *a = &node->attr.attention;
+    char text[80];
+    thaw_shape_format(&in[0], text, sizeof text);
+    THAW_CHECK(in[0].ndim == 2, THAW_ERR_FAIL, "input %s is not (T, D)", text);
+    THAW_CHECK(thaw_shape_equal(&in[0], &in[1]) && thaw_shape_equal(&in[0], &in[2]), THAW_ERR_FAIL,
+               "query, key and value must have one shape; the query's is %s", text);
+    THAW_CHECK(a->heads > 0 && in[0].dim[1] % a->heads == 0, THAW_ERR_FAIL,
+               "%lld features cannot be shared out among %lld heads", (long long)in[0].dim[1],
+               (long long)a->heads);
+    THAW_CHECK(a->dropout >= 0 && a->dropout < 1, THAW_ERR_FAIL, "dropout %g is outside 0 <= p < 1",
+               (double)a->dropout);
+    THAW_CHECK(in[0].dim[0] <= 16384, THAW_ERR_FAIL,
+               "%lld tokens; attention keeps T x T scores and takes up to 16384",
+               (long long)in[0].dim[0]);
+    *out = in[0];
+    return THAW_OK;
+}
+
+static bool is_masked(const thaw_node *node)
+{
+    return node->input_count == 4;
+}
+
+static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
+{
+    (void)node;
+    return 4.0 * (double)in[0].dim[0] * (double)thaw_shape_count(out);
+}
+
+static int64_t ids_below(const thaw_node *node, int32_t input)
+{
+    (void)node;
+    return input == 3 ? INT64_MAX : 0;
+}
+
+static bool is_random(const thaw_node *node)
+{
+    return node->attr.attention.dropout > 0;
+}
+
+static thaw_attention head_of(const thaw_need *need)
+{
+    int64_t D = need->in[0].dim[1];
+    int64_t d = D / need->node->attr.attention.heads;
+    return (thaw_attention){
+        .T = need->in[0].dim[0], .d = d, .stride = D, .scale = 1.0f / sqrtf((float)d)};
+}
+
+/* Two numbers a row of scores; they are written in evaluation too. */
+static thaw_keep keep(const thaw_need *need)
+{
+    size_t rows = (size_t)(need->B * need->node->attr.attention.heads * need->in[0].dim[0]);
+    return (thaw_keep){.input = need->active, .saved_bytes = rows * 2 * sizeof(float)};
+}
+
+/* In this order: factors of dropout (T, T), what kern works in, mask (T). */
+typedef struct scratch {
+    float *factors;
+    char *kern;
+    bool *masked;
+    size_t bytes;
+} scratch;
+
+static scratch share_out(const thaw_need *need, void *workspace)
+{
+    thaw_attention s = head_of(need);
+    size_t factors = is_random(need->node) ? (size_t)(s.T * s.T) * sizeof(float) : 0;
+    size_t kern = thaw_kern_attention_workspace(&s, need->active);
+    char *base = workspace;
+    return (scratch){.factors = workspace,
+                     .kern = base != NULL ? base + factors : NULL,
+                     .masked = base != NULL ? (bool *)(base + factors + kern) : NULL,
+                     .bytes = factors + kern + (size_t)s.T * sizeof(bool)};
+}
+
+static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+{
+    (void)kern;
+    return share_out(need, NULL).bytes;
+}
+
+/* NULL: nothing is masked. */
+static const bool *mask_of(const thaw_call *call, int64_t sample, const scratch *room)
+{
+    const thaw_node *node = call->need->node;
+    int64_t T = call->need->in[0].dim[0];
+    if (!is_masked(node))
+        return NULL;
+    for (int64_t t = 0; t < T; t++)
+        room->masked[t] = call->x[3][sample * T + t] == (float)node->attr.attention.pad_id;
+    return room->masked;
+}
+
+/* NULL: no dropout in this run. Keyed by seed, step, sample and head, as in dropout.c, so that backward draws the same. */
+static const float *draw_factors(const thaw_call *call, int64_t sample, int64_t head,
+                                 const scratch *room)
+{
+    const thaw_node *node = call->need->node;
+    int64_t T = call->need->in[0].dim[0];
+    if (!call->run->training || !is_random(node))
+        return NULL;
+    float p = node->attr.attention.dropout;
+    uint32_t threshold = (uint32_t)((double)p * 4294967296.0);
+    uint64_t seed = thaw_mix(call->run->seed, (uint64_t)node->output);
+    thaw_rng rng = thaw_rng_make(thaw_mix(seed, (uint64_t)head), THAW_RNG_DROPOUT, call->run->step,
+                                 (uint64_t)call->run->sample_ids[sample]);
+    uint32_t bits[4] = {0};
+    for (int64_t i = 0; i < T * T; i++) {
+        if (i % 4 == 0)
+            thaw_rng_block(&rng, (uint32_t)(i / 4), bits);
+        room->factors[i] = bits[i % 4] >= threshold ? 1.0f / (1.0f - p) : 0.0f;
+    }
+    return room->factors;
+}
+
+static void forward(const thaw_call *call)
+{
+    thaw_attention s = head_of(call->need);
+    scratch room = share_out(call->need, call->workspace);
+    int64_t heads = call->need->node->attr.attention.heads;
+    for (int64_t b = 0; b < call->run->B; b++) {
+        const bool *masked = mask_of(call, b, &room);
+        for (int64_t h = 0; h < heads; h++) {
+            int64_t at = b * s.T * s.stride + h * s.d;
+            float *stats = (float *)call->saved + (b * heads + h) * 2 * s.T;
+            thaw_kern_attention(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at, masked,
+                                draw_factors(call, b, h, &room), call->y + at, stats, room.kern);
+        }
+    }
+}
+
+static void backward(const thaw_call *call)
+{
+    thaw_attention s = head_of(call->need);
+    scratch room = share_out(call->need, call->workspace);
+    int64_t heads = call->need->node->attr.attention.heads;
+    for (int64_t b = 0; b < call->run->B; b++) {
+        const bool *masked = mask_of(call, b, &room);
+        for (int64_t h = 0; h < heads; h++) {
+            int64_t at = b * s.T * s.stride + h * s.d;
+            const float *stats = (const float *)call->saved + (b * heads + h) * 2 * s.T;
+            float *dx[3];
+            for (int i = 0; i < 3; i++)
+                dx[i] = call->dx[i] != NULL ? call->dx[i] + at : NULL;
+            thaw_kern_attention_backward(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at,
+                                         masked, draw_factors(call, b, h, &room), stats,
+                                         call->dy + at, dx, call->accumulate, room.kern);
+        }
+    }
+    if (is_masked(call->need->node))
+        thaw_no_gradient(call, 3);
+}
+
+const thaw_op thaw_op_attention = {
+    .kind = "attention",
+    .input_count = 4,
+    .optional_inputs = 1,
+    .shape = shape,
+    .flops = flops,
+    .keep = keep,
+    .workspace = workspace,
+    .is_random = is_random,
+    .ids_below = ids_below,
+    .forward = forward,
+    .backward = backward,
+};
+
+thaw_value thaw_graph_attention(thaw_graph *g, thaw_value q, thaw_value k, thaw_value v,
+                                thaw_value ids, const thaw_attention_attr *attr)
+{
+    thaw_node node = {.attr.attention = *attr};
+    thaw_value inputs[4] = {q, k, v, ids};
+    return thaw_build(g, &thaw_op_attention, "", &node, inputs);
+}

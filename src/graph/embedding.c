@@ -1,0 +1,107 @@
+#include "thaw/graph.h"
+
+#include "graph/op_impl.h"
+
+static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
+{
+    const thaw_embedding_attr *a = &node->attr.embedding;
+    char text[80];
+    thaw_shape_format(&in[0], text, sizeof text);
+    THAW_CHECK(in[0].ndim == 1, THAW_ERR_FAIL, "input %s is no list of tokens (T)", text);
+    THAW_CHECK(a->rows > 0 && a->rows < 1 << 24 && a->features > 0, THAW_ERR_FAIL,
+               "a table of %lld x %lld; it must have from 1 up to 2^24 rows, and features",
+               (long long)a->rows, (long long)a->features);
+    THAW_CHECK(a->rule != THAW_EMBED_POSITIONS || in[0].dim[0] <= a->rows, THAW_ERR_FAIL,
+               "%lld tokens are more than the table's %lld positions", (long long)in[0].dim[0],
+               (long long)a->rows);
+    *out = thaw_shape2(in[0].dim[0], a->features);
+    return THAW_OK;
+}
+
+static int32_t params(const thaw_node *node, const thaw_shape *in, thaw_param_spec *specs)
+{
+    (void)in;
+    const thaw_embedding_attr *a = &node->attr.embedding;
+    specs[0] = (thaw_param_spec){.suffix = "weight",
+                                 .shape = thaw_shape2(a->rows, a->features),
+                                 .role = THAW_ROLE_WEIGHT,
+                                 .init = THAW_INIT_NORMAL,
+                                 .fan_in = a->features,
+                                 .fan_out = a->features};
+    return 1;
+}
+
+static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
+{
+    (void)node;
+    (void)in;
+    (void)out;
+    return 0;
+}
+
+static int64_t ids_below(const thaw_node *node, int32_t input)
+{
+    (void)input;
+    return node->attr.embedding.rule == THAW_EMBED_IDS ? node->attr.embedding.rows : INT64_MAX;
+}
+
+static thaw_keep keep(const thaw_need *need)
+{
+    return (thaw_keep){.input = need->active && need->node->attr.embedding.rule == THAW_EMBED_IDS};
+}
+
+/* y (B, T, D) = rows of table (rows, D) */
+static void forward(const thaw_call *call)
+{
+    const thaw_embedding_attr *a = &call->need->node->attr.embedding;
+    int64_t B = call->run->B;
+    int64_t T = call->need->in[0].dim[0];
+    int64_t D = a->features;
+    if (a->rule == THAW_EMBED_IDS) {
+        thaw_kern_embedding(B * T, D, a->rows, call->x[0], call->param[0], call->y);
+        return;
+    }
+    for (int64_t i = 0; i < B * T; i++)
+        thaw_pass_gradient(D, 1.0f,
+                           call->param[0] + (a->rule == THAW_EMBED_POSITIONS ? i % T * D : 0),
+                           call->y + i * D, false);
+}
+
+/* dtable (rows, D) += dy at the rows that were taken, in the order of samples and tokens */
+static void backward(const thaw_call *call)
+{
+    const thaw_embedding_attr *a = &call->need->node->attr.embedding;
+    int64_t B = call->run->B;
+    int64_t T = call->need->in[0].dim[0];
+    int64_t D = a->features;
+    float *dtable = call->dparam[0];
+    thaw_no_gradient(call, 0);
+    if (dtable == NULL)
+        return;
+    if (a->rule == THAW_EMBED_IDS)
+        thaw_kern_embedding_backward(B * T, D, a->rows, a->pad_id, call->x[0], call->dy, dtable);
+    else if (a->rule == THAW_EMBED_FIRST)
+        thaw_kern_sum_rows(B * T, D, call->dy, dtable);
+    else
+        for (int64_t b = 0; b < B; b++)
+            thaw_kern_axpy(T * D, 1.0f, call->dy + b * T * D, dtable);
+}
+
+const thaw_op thaw_op_embedding = {
+    .kind = "embedding",
+    .input_count = 1,
+    .shape = shape,
+    .params = params,
+    .flops = flops,
+    .keep = keep,
+    .ids_below = ids_below,
+    .forward = forward,
+    .backward = backward,
+};
+
+thaw_value thaw_graph_embedding(thaw_graph *g, const char *name, thaw_value ids,
+                                const thaw_embedding_attr *attr)
+{
+    thaw_node node = {.attr.embedding = *attr};
+    return thaw_build(g, &thaw_op_embedding, name, &node, &ids);
+}

@@ -144,29 +144,34 @@ void thaw_shared_free(thaw_shared **shared);
 
 /* Sums a fixed list of float tensors over shards, wherever the shards ran.
  *
- * Mode exact: a shard's tensor is rounded to 64-bit fixed point with the tensor's power-of-two quantum and added as integers,
- * so the sum does not depend on how many ranks there are or in which order things arrive (Hallberg & Adcroft 2014). The quantum of a
- * tensor comes from its last sum: that sum's largest element lay in [2^41, 2^42) quanta. A shard's element then keeps at least
- * float's 24 bits unless it is more than 2^18 times smaller than the largest element of the last sum, and it may be 2^15 times larger
- * than that (for up to 32 shards; a bit less for each doubling) before it does not fit. A quantum shrinks by at most 2^8 a step, so
- * that terms which cancel once by chance do not make the next step overflow. When an element does not fit, or when the largest
- * of a sum keeps fewer than 24 bits (33 in a tensor's first sum), all ranks learn it from the payload, agree on quanta that fit the step's largest
- * elements, and the step is done again (THAW_REDUCE_REDO). Quanta follow from sums and shards only, never from ranks.
+ * Mode exact: a shard's tensor is rounded to multiples of the tensor's quantum, a power of two, and added as integers, so the sum does
+ * not depend on how many ranks there are or in which order things arrive (Hallberg & Adcroft 2014). A tensor of more than 16384
+ * elements is summed in 32 bits, which are float's bytes; smaller ones, and all in mode exact64 or when there are more than 256 shards,
+ * in 64 bits. With each sum goes its bound: the sum over shards of the largest magnitude in each, which no element can exceed.
+ * From the last step's bound comes the quantum: that bound lay in [2^26, 2^27) quanta (64 bits: [2^45, 2^46)), or below it while a quantum
+ * shrinks, by at most 1 bit (8 bits) a step. The next may be 2^4 (2^16) times larger before it does not fit. An element that is 2^k
+ * times smaller than the bound keeps 26 - k bits (45 - k); float has 24. When a bound does not fit, or is below 2^15 (2^29) quanta, all ranks
+ * learn it from the payload, agree on quanta that fit the step's largest elements, and the step is done again (THAW_REDUCE_REDO).
+ * Quanta follow from shards only, never from ranks.
  *
- * Mode float: plain float addition, half the bytes; the result depends on the rank count.
+ * Mode float: plain float addition; the result depends on the rank count.
  *
  * One step:
  *   begin
  *   for each local shard: add(tensor) and add_count/add_sum as results appear; in the last one also ready(tensor), in any order
  *     (buckets of tensors leave in list order, so list them in the order in which backward produces them) and progress() now and then
- *   finish -> THAW_REDUCE_OK: get(tensor) once each; counts and sums
+ *   finish -> THAW_REDUCE_OK: get(tensor), counts and sums
  *             THAW_REDUCE_REDO: run the step again from begin with the same inputs
  *             THAW_REDUCE_NOT_FINITE: thaw_reducer_culprit says which tensor
  * A rank that fails in between calls thaw_reducer_fail, stops adding and goes on to finish, which returns its error on every rank.
  * A rank without a shard goes from begin to finish. Nothing here allocates after thaw_reducer_new. */
 typedef struct thaw_reducer thaw_reducer;
 
-typedef enum thaw_reduce_mode { THAW_REDUCE_EXACT, THAW_REDUCE_FLOAT } thaw_reduce_mode;
+typedef enum thaw_reduce_mode {
+    THAW_REDUCE_EXACT,
+    THAW_REDUCE_EXACT64,
+    THAW_REDUCE_FLOAT
+} thaw_reduce_mode;
 typedef enum thaw_reduce_outcome {
     THAW_REDUCE_OK,
     THAW_REDUCE_REDO,
@@ -211,9 +216,8 @@ void thaw_reducer_progress(thaw_reducer *reducer, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_reducer_finish(thaw_reducer *reducer, thaw_comm *comm,
                                                thaw_reduce_outcome *outcome);
 
-/* Local, after THAW_REDUCE_OK. out = scale * sum, rounded to float; also fixes the tensor's next quantum, so every rank gets
- * every tensor once (a tensor that nobody gets keeps its quantum). */
-void thaw_reducer_get(thaw_reducer *reducer, int32_t tensor, double scale, float *out);
+/* Local, after THAW_REDUCE_OK. out = scale * sum, rounded to float. */
+void thaw_reducer_get(const thaw_reducer *reducer, int32_t tensor, double scale, float *out);
 int64_t thaw_reducer_count(const thaw_reducer *reducer, int32_t word);
 double thaw_reducer_sum(const thaw_reducer *reducer, int32_t word);
 /* After THAW_REDUCE_NOT_FINITE: the first tensor that was not finite; -1 when it was a control sum. */

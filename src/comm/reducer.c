@@ -1,27 +1,16 @@
-#include "thaw/comm.h"
+#include "comm/reducer_impl.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "comm/quantum_impl.h"
-#include "comm/reducer_impl.h"
-
-/* What a shard says about a tensor: three counters of 21 bits in one word, so that a sum over 2^20 shards fits. */
-#define FLAG_NOT_FINITE ((int64_t)1)
-#define FLAG_TOO_LARGE  ((int64_t)1 << 21)
-#define FLAG_NOT_ZERO   ((int64_t)1 << 42)
-#define COUNTER_MASK    (((int64_t)1 << 21) - 1)
-
-#define FLOAT_INFINITY_BITS 0x7f800000u
-
-static int64_t *flags_of(const thaw_reducer *r)
+static int64_t *bounds_of(const thaw_reducer *r)
 {
     return r->control + 1;
 }
 
 static int64_t *counts_of(const thaw_reducer *r)
 {
-    return flags_of(r) + r->tensor_count;
+    return bounds_of(r) + r->tensor_count;
 }
 
 /* Three words each. */
@@ -30,14 +19,14 @@ static thaw_fixed *sums_of(const thaw_reducer *r)
     return (thaw_fixed *)(void *)(counts_of(r) + r->options.counts);
 }
 
-static int64_t size_of(const thaw_reducer *r, int32_t tensor)
+static const thaw_quantum_rule *rule_of(const thaw_reducer *r, int32_t tensor)
 {
-    return r->start[tensor + 1] - r->start[tensor];
+    return r->wide[tensor] ? &thaw_quantum_wide : &thaw_quantum_narrow;
 }
 
-static bool said(const thaw_reducer *r, int32_t tensor, int64_t flag)
+static int exponent_of(const thaw_reducer *r, int32_t tensor)
 {
-    return (flags_of(r)[tensor] & (flag * COUNTER_MASK)) != 0;
+    return thaw_quantum_start(rule_of(r, tensor), r->exponent[tensor]);
 }
 
 void thaw_reducer_begin(thaw_reducer *r)
@@ -65,20 +54,21 @@ void thaw_reducer_begin(thaw_reducer *r)
 void thaw_reducer_add(thaw_reducer *r, int32_t tensor, const float *data)
 {
     THAW_ASSERT(tensor >= 0 && tensor < r->tensor_count && !r->ready[tensor]);
-    int64_t at = r->start[tensor];
-    int64_t n = size_of(r, tensor);
-    bool first = !r->added[tensor];
-    int exponent = thaw_quantum_start(r->exponent[tensor]);
-    bool exact = r->options.mode == THAW_REDUCE_EXACT;
-    uint32_t peak = exact ? thaw_quantum_add(r->exact + at, data, n, exponent, first)
-                          : thaw_float_add(r->single + at, data, n, first);
+    const int64_t at = r->start[tensor];
+    const int64_t n = r->size[tensor];
+    const bool first = !r->added[tensor];
+    const int exponent = exponent_of(r, tensor);
+    uint32_t peak;
+    if (r->wide[tensor])
+        peak = thaw_wide_add(r->wide_sums + at, data, n, exponent, first);
+    else if (r->narrow_sums != NULL)
+        peak = thaw_narrow_add(r->narrow_sums + at, data, n, exponent, first);
+    else
+        peak = thaw_float_add(r->float_sums + at, data, n, first);
     r->added[tensor] = true;
-    if (peak > 0)
-        flags_of(r)[tensor] += FLAG_NOT_ZERO;
-    if (peak >= FLOAT_INFINITY_BITS)
-        flags_of(r)[tensor] += FLAG_NOT_FINITE;
-    else if (exact && !thaw_quantum_fits(peak, exponent, r->options.shards))
-        flags_of(r)[tensor] += FLAG_TOO_LARGE;
+    /* What is not finite does not fit; in mode float all else does. */
+    if (r->options.mode != THAW_REDUCE_FLOAT || peak >= THAW_INFINITY_BITS)
+        bounds_of(r)[tensor] += thaw_quantum_bound(rule_of(r, tensor), peak, exponent);
     if ((int64_t)peak > r->peak[tensor])
         r->peak[tensor] = peak;
 }
@@ -101,81 +91,67 @@ void thaw_reducer_fail(thaw_reducer *r, thaw_status status)
         r->failed = status;
 }
 
-/* Measured on one node, two ranks: with 24 M elements both ways take the same time, since the copying takes the core from
- * backward; with 0.3 M elements blocking calls are a tenth faster. Between nodes the wire works while the core does. */
-static bool overlaps(const thaw_reducer *r, const thaw_comm *comm)
+static void clear(thaw_reducer *r, int32_t tensor)
 {
-    if (r->options.travel == THAW_TRAVEL_AUTO)
-        return comm->node_count > 1;
-    return r->options.travel == THAW_TRAVEL_OVERLAP;
-}
-
-static void post(thaw_reducer *r, thaw_comm *comm)
-{
-    const thaw_bucket *b = &r->buckets[r->posted];
-    bool words = b->first >= r->start[r->tensor_count];
-    bool wide = words || r->exact != NULL;
-    void *data = words  ? (void *)r->control
-                 : wide ? (void *)(r->exact + b->first)
-                        : (void *)(r->single + b->first);
-    MPI_Datatype type = wide ? MPI_INT64_T : MPI_FLOAT;
-    comm->count.gradient_calls++;
-    comm->count.gradient_bytes += b->count * (wide ? 8 : 4);
-    if (overlaps(r, comm)) {
-        THAW_MPI(MPI_Iallreduce(MPI_IN_PLACE, data, (int)b->count, type, MPI_SUM, comm->mpi,
-                                &r->requests[r->posted]));
-    } else {
-        THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, data, (int)b->count, type, MPI_SUM, comm->mpi));
-        r->arrived++;
-    }
-    r->posted++;
+    const size_t n = (size_t)r->size[tensor];
+    const int64_t at = r->start[tensor];
+    if (r->wide[tensor])
+        memset(r->wide_sums + at, 0, n * sizeof *r->wide_sums);
+    else if (r->narrow_sums != NULL)
+        memset(r->narrow_sums + at, 0, n * sizeof *r->narrow_sums);
+    else
+        memset(r->float_sums + at, 0, n * sizeof *r->float_sums);
 }
 
 void thaw_reducer_ready(thaw_reducer *r, thaw_comm *comm, int32_t tensor)
 {
     THAW_ASSERT(tensor >= 0 && tensor < r->tensor_count && !r->ready[tensor]);
     r->ready[tensor] = true;
-    if (!r->added[tensor] && r->exact != NULL)
-        memset(r->exact + r->start[tensor], 0, (size_t)size_of(r, tensor) * sizeof *r->exact);
-    else if (!r->added[tensor])
-        memset(r->single + r->start[tensor], 0, (size_t)size_of(r, tensor) * sizeof *r->single);
+    if (!r->added[tensor] && r->size[tensor] > 0)
+        clear(r, tensor);
     int32_t from, to;
     thaw_reducer_touches(r, tensor, &from, &to);
     for (int32_t b = from; b < to; b++)
         r->buckets[b].pending--;
-    if (!overlaps(r, comm))
-        return;
-    /* In list order, since that is the one order that all ranks share. */
-    while (r->posted < r->bucket_count - 1 && r->buckets[r->posted].pending == 0)
-        post(r, comm);
-    thaw_reducer_progress(r, comm);
-}
-
-void thaw_reducer_progress(thaw_reducer *r, thaw_comm *comm)
-{
-    (void)comm;
-    int here = 1;
-    /* Testing any one request drives all of them. */
-    while (here && r->arrived < r->posted) {
-        THAW_MPI(MPI_Test(&r->requests[r->arrived], &here, MPI_STATUS_IGNORE));
-        r->arrived += here;
-    }
+    thaw_reducer_send_ready(r, comm);
 }
 
 /* A sum may leave float's range although no shard did. */
 static bool beyond_float(const thaw_reducer *r, int32_t tensor)
 {
-    int exponent = thaw_quantum_start(r->exponent[tensor]);
-    if (r->exact == NULL || exponent + 63 <= 127)
+    const int exponent = exponent_of(r, tensor);
+    if (r->options.mode == THAW_REDUCE_FLOAT || exponent + rule_of(r, tensor)->limit_bits <= 127)
         return false;
-    uint64_t bits = thaw_quantum_bits(r->exact + r->start[tensor], size_of(r, tensor));
+    const int64_t at = r->start[tensor];
+    const uint64_t bits = r->wide[tensor] ? thaw_wide_bits(r->wide_sums + at, r->size[tensor])
+                                          : thaw_narrow_bits(r->narrow_sums + at, r->size[tensor]);
     return bits > 0 && exponent + 63 - __builtin_clzll(bits) > 127;
 }
 
+static bool fits(const thaw_reducer *r, int32_t tensor)
+{
+    return thaw_quantum_fits(rule_of(r, tensor), bounds_of(r)[tensor]);
+}
+
+static bool fits_well(const thaw_reducer *r, int32_t tensor)
+{
+    return fits(r, tensor) && !thaw_quantum_coarse(rule_of(r, tensor), bounds_of(r)[tensor]);
+}
+
+static bool all_fit_well(const thaw_reducer *r)
+{
+    for (int32_t t = 0; t < r->tensor_count; t++) {
+        if (!fits_well(r, t))
+            return false;
+    }
+    return true;
+}
+
+/* -1: everything is finite. The largest magnitudes are known where something did not fit. */
 static bool find_culprit(thaw_reducer *r)
 {
     for (int32_t t = 0; t < r->tensor_count; t++) {
-        if (said(r, t, FLAG_NOT_FINITE) || (!said(r, t, FLAG_TOO_LARGE) && beyond_float(r, t))) {
+        if (fits(r, t) ? beyond_float(r, t) : r->peak[t] >= THAW_INFINITY_BITS) {
             r->culprit = t;
             return true;
         }
@@ -187,35 +163,22 @@ static bool find_culprit(thaw_reducer *r)
     return false;
 }
 
-static bool needs_redo(const thaw_reducer *r, int32_t tensor)
+/* Every rank comes to the same answer: what it looks at was summed or exchanged. */
+static thaw_reduce_outcome judge(thaw_reducer *r, thaw_comm *comm)
 {
-    if (r->exact == NULL)
-        return false;
-    if (said(r, tensor, FLAG_TOO_LARGE))
-        return true;
-    /* Shards that cancel leave few bits however fine the quantum: once fitted, it is as good as it gets. */
-    if (r->fitted[tensor] || !said(r, tensor, FLAG_NOT_ZERO))
-        return false;
-    return thaw_quantum_coarse(r->exact + r->start[tensor], size_of(r, tensor),
-                               r->exponent[tensor]);
-}
-
-/* Every rank comes to the same answer, from the reduced words only; then the largest magnitudes are exchanged. */
-static bool redo(thaw_reducer *r, thaw_comm *comm)
-{
-    bool any = false;
-    for (int32_t t = 0; t < r->tensor_count; t++)
-        any = needs_redo(r, t) || any;
-    if (!any)
-        return false;
-    thaw_allreduce_max_int64(comm, r->peak, r->tensor_count);
-    for (int32_t t = 0; t < r->tensor_count; t++) {
-        if (!needs_redo(r, t))
-            continue;
-        r->next[t] = thaw_quantum_from_peak((uint32_t)r->peak[t]);
-        r->fitted[t] = true;
+    const bool good = all_fit_well(r);
+    if (!good)
+        thaw_allreduce_max_int64(comm, r->peak, r->tensor_count);
+    if (find_culprit(r))
+        return THAW_REDUCE_NOT_FINITE;
+    for (int32_t t = 0; t < r->tensor_count && r->options.mode != THAW_REDUCE_FLOAT; t++) {
+        const thaw_quantum_rule *rule = rule_of(r, t);
+        if (good)
+            r->next[t] = thaw_quantum_next(rule, r->exponent[t], bounds_of(r)[t]);
+        else if (!fits_well(r, t))
+            r->next[t] = thaw_quantum_from_peak(rule, (uint32_t)r->peak[t], r->options.shards);
     }
-    return true;
+    return good ? THAW_REDUCE_OK : THAW_REDUCE_REDO;
 }
 
 thaw_status thaw_reducer_finish(thaw_reducer *r, thaw_comm *comm, thaw_reduce_outcome *outcome)
@@ -228,36 +191,26 @@ thaw_status thaw_reducer_finish(thaw_reducer *r, thaw_comm *comm, thaw_reduce_ou
             thaw_reducer_ready(r, comm, t);
     }
     r->control[0] = r->failed != THAW_OK;
-    while (r->posted < r->bucket_count)
-        post(r, comm);
-    if (r->arrived < r->posted)
-        THAW_MPI(
-            MPI_Waitall(r->posted - r->arrived, r->requests + r->arrived, MPI_STATUSES_IGNORE));
-    r->arrived = r->posted;
+    thaw_reducer_send_rest(r, comm);
     if (r->control[0] != 0)
         return thaw_agree(comm, r->failed);
     for (int32_t w = 0; w < r->options.sums; w++)
         thaw_fixed_carry(&sums_of(r)[w]);
-    if (find_culprit(r))
-        *outcome = THAW_REDUCE_NOT_FINITE;
-    else if (redo(r, comm))
-        *outcome = THAW_REDUCE_REDO;
+    *outcome = judge(r, comm);
     return THAW_OK;
 }
 
-void thaw_reducer_get(thaw_reducer *r, int32_t tensor, double scale, float *out)
+void thaw_reducer_get(const thaw_reducer *r, int32_t tensor, double scale, float *out)
 {
     THAW_ASSERT(tensor >= 0 && tensor < r->tensor_count);
-    int64_t at = r->start[tensor];
-    int64_t n = size_of(r, tensor);
-    if (r->exact == NULL) {
-        thaw_float_get(r->single + at, n, scale, out);
-        return;
-    }
-    int exponent = thaw_quantum_start(r->exponent[tensor]);
-    uint64_t bits = thaw_quantum_get(r->exact + at, n, exponent, scale, out);
-    r->next[tensor] = thaw_quantum_next(r->exponent[tensor], bits);
-    r->fitted[tensor] = false;
+    const int64_t at = r->start[tensor];
+    const int64_t n = r->size[tensor];
+    if (r->wide[tensor])
+        thaw_wide_get(r->wide_sums + at, n, exponent_of(r, tensor), scale, out);
+    else if (r->narrow_sums != NULL)
+        thaw_narrow_get(r->narrow_sums + at, n, exponent_of(r, tensor), scale, out);
+    else
+        thaw_float_get(r->float_sums + at, n, scale, out);
 }
 
 int64_t thaw_reducer_count(const thaw_reducer *r, int32_t word)

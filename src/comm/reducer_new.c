@@ -1,6 +1,3 @@
-#include "thaw/comm.h"
-
-#include "comm/quantum_impl.h"
 #include "comm/reducer_impl.h"
 
 #define DEFAULT_BUCKET_BYTES ((int64_t)1 << 20)
@@ -8,18 +5,28 @@
 #define MOST_BUCKET_BYTES ((int64_t)1 << 30)
 #define MOST_SHARDS       ((int64_t)1 << 20)
 
+/* In mode exact a tensor of up to this many elements is summed in 64 bits: biases, norms, small heads and adapters have all the
+ * range there is, for bytes that do not matter, and need no collective besides the one of the control words. */
+#define MOST_WIDE_ELEMENTS 16384
+/* With more shards a narrow word would not keep enough bits of each. */
+#define MOST_NARROW_SHARDS 256
+
 void thaw_reducer_touches(const thaw_reducer *r, int32_t tensor, int32_t *from, int32_t *to)
 {
     *from = *to = 0;
-    if (r->start[tensor + 1] == r->start[tensor])
+    if (r->size[tensor] == 0)
         return;
-    *from = (int32_t)(r->start[tensor] / r->full);
-    *to = (int32_t)((r->start[tensor + 1] - 1) / r->full) + 1;
+    int32_t base = r->wide[tensor] ? r->narrow_buckets : 0;
+    int64_t full = r->wide[tensor] ? r->wide_full : r->narrow_full;
+    *from = base + (int32_t)(r->start[tensor] / full);
+    *to = base + (int32_t)((r->start[tensor] + r->size[tensor] - 1) / full) + 1;
 }
 
-static int64_t element_bytes(const thaw_reducer *r)
+static bool is_wide(const thaw_reducer_options *options, int64_t size)
 {
-    return r->options.mode == THAW_REDUCE_EXACT ? 8 : 4;
+    if (options->mode == THAW_REDUCE_EXACT)
+        return size <= MOST_WIDE_ELEMENTS || options->shards > MOST_NARROW_SHARDS;
+    return options->mode == THAW_REDUCE_EXACT64;
 }
 
 static thaw_status check(const int64_t *sizes, int32_t tensor_count,
@@ -43,15 +50,20 @@ static thaw_status check(const int64_t *sizes, int32_t tensor_count,
 static thaw_status make_tensors(thaw_reducer *r, const int64_t *sizes)
 {
     int64_t n = r->tensor_count;
-    THAW_TRY(thaw_alloc(&r->start, n + 1, sizeof *r->start));
+    THAW_TRY(thaw_alloc(&r->size, n, sizeof *r->size));
+    THAW_TRY(thaw_alloc(&r->start, n, sizeof *r->start));
+    THAW_TRY(thaw_alloc(&r->wide, n, sizeof *r->wide));
     THAW_TRY(thaw_alloc(&r->exponent, n, sizeof *r->exponent));
     THAW_TRY(thaw_alloc(&r->next, n, sizeof *r->next));
     THAW_TRY(thaw_alloc(&r->peak, n, sizeof *r->peak));
     THAW_TRY(thaw_alloc(&r->added, n, sizeof *r->added));
     THAW_TRY(thaw_alloc(&r->ready, n, sizeof *r->ready));
-    THAW_TRY(thaw_alloc(&r->fitted, n, sizeof *r->fitted));
     for (int64_t t = 0; t < n; t++) {
-        r->start[t + 1] = r->start[t] + sizes[t];
+        r->size[t] = sizes[t];
+        r->wide[t] = is_wide(&r->options, sizes[t]);
+        int64_t *count = r->wide[t] ? &r->wide_count : &r->narrow_count;
+        r->start[t] = *count;
+        *count += sizes[t];
         r->next[t] = THAW_QUANTUM_UNKNOWN;
     }
     return THAW_OK;
@@ -59,39 +71,50 @@ static thaw_status make_tensors(thaw_reducer *r, const int64_t *sizes)
 
 static thaw_status make_payload(thaw_reducer *r)
 {
-    int64_t total = r->start[r->tensor_count];
     r->control_count = 1 + r->tensor_count + r->options.counts + 3 * (int64_t)r->options.sums;
-    if (r->options.mode == THAW_REDUCE_EXACT) {
-        THAW_TRY(thaw_alloc(&r->exact, total + r->control_count, sizeof *r->exact));
-        r->control = r->exact + total;
-        return THAW_OK;
-    }
-    THAW_TRY(thaw_alloc(&r->single, total, sizeof *r->single));
-    return thaw_alloc(&r->control, r->control_count, sizeof *r->control);
+    THAW_TRY(thaw_alloc(&r->wide_sums, r->wide_count + r->control_count, sizeof *r->wide_sums));
+    r->control = r->wide_sums + r->wide_count;
+    if (r->options.mode == THAW_REDUCE_FLOAT)
+        return thaw_alloc(&r->float_sums, r->narrow_count, sizeof *r->float_sums);
+    return thaw_alloc(&r->narrow_sums, r->narrow_count, sizeof *r->narrow_sums);
 }
 
-/* Cuts at multiples of the bucket size, across tensors: one large tensor travels in pieces as several small ones travel together. */
+/* Cuts one part at multiples of the bucket size, across tensors: one large tensor travels in pieces as several small ones travel
+ * together. */
+static void cut(thaw_bucket *buckets, int64_t bucket_count, int64_t total, int64_t full, bool wide)
+{
+    for (int64_t b = 0; b < bucket_count; b++) {
+        int64_t rest = total - b * full;
+        buckets[b] =
+            (thaw_bucket){.first = b * full, .count = rest < full ? rest : full, .wide = wide};
+    }
+}
+
+static int64_t at_least_one(int64_t value)
+{
+    return value > 0 ? value : 1;
+}
+
 static thaw_status make_buckets(thaw_reducer *r)
 {
-    int64_t total = r->start[r->tensor_count];
     int64_t bytes = r->options.bucket_bytes > 0 ? r->options.bucket_bytes : DEFAULT_BUCKET_BYTES;
-    r->full = bytes / element_bytes(r) > 0 ? bytes / element_bytes(r) : 1;
-    int64_t count = (total + r->full - 1) / r->full;
-    bool apart = r->options.mode == THAW_REDUCE_FLOAT || count == 0;
-    THAW_CHECK(count < INT32_MAX, THAW_ERR_FAIL,
-               "%lld buckets of %lld bytes are too many; choose a larger bucket", (long long)count,
-               (long long)bytes);
-    r->bucket_count = (int32_t)count + (apart ? 1 : 0);
+    r->narrow_full = at_least_one(bytes / 4);
+    r->wide_full = at_least_one(bytes / 8);
+    int64_t narrow = (r->narrow_count + r->narrow_full - 1) / r->narrow_full;
+    /* One at least, for the control words. */
+    int64_t wide = at_least_one((r->wide_count + r->wide_full - 1) / r->wide_full);
+    THAW_CHECK(narrow + wide < INT32_MAX, THAW_ERR_FAIL,
+               "%lld buckets of %lld bytes are too many; choose a larger bucket",
+               (long long)(narrow + wide), (long long)bytes);
+    r->narrow_buckets = (int32_t)narrow;
+    r->bucket_count = (int32_t)(narrow + wide);
     THAW_TRY(thaw_alloc(&r->buckets, r->bucket_count, sizeof *r->buckets));
     THAW_TRY(thaw_alloc(&r->requests, r->bucket_count, sizeof *r->requests));
-    for (int32_t b = 0; b < r->bucket_count; b++) {
-        r->buckets[b].first = b * r->full;
-        r->buckets[b].count = total - b * r->full < r->full ? total - b * r->full : r->full;
+    cut(r->buckets, narrow, r->narrow_count, r->narrow_full, false);
+    cut(r->buckets + narrow, wide, r->wide_count, r->wide_full, true);
+    r->buckets[r->bucket_count - 1].count += r->control_count;
+    for (int32_t b = 0; b < r->bucket_count; b++)
         r->requests[b] = MPI_REQUEST_NULL;
-    }
-    thaw_bucket *last = &r->buckets[r->bucket_count - 1];
-    last->first = apart ? total : last->first;
-    last->count = apart ? r->control_count : last->count + r->control_count;
     return THAW_OK;
 }
 
@@ -121,17 +144,17 @@ void thaw_reducer_free(thaw_reducer **reducer)
     thaw_reducer *r = *reducer;
     if (r == NULL)
         return;
-    if (r->exact == NULL)
-        thaw_free(&r->control);
-    thaw_free(&r->exact);
-    thaw_free(&r->single);
+    thaw_free(&r->narrow_sums);
+    thaw_free(&r->float_sums);
+    thaw_free(&r->wide_sums);
+    thaw_free(&r->size);
     thaw_free(&r->start);
+    thaw_free(&r->wide);
     thaw_free(&r->exponent);
     thaw_free(&r->next);
     thaw_free(&r->peak);
     thaw_free(&r->added);
     thaw_free(&r->ready);
-    thaw_free(&r->fitted);
     thaw_free(&r->buckets);
     thaw_free(&r->requests);
     thaw_free(reducer);
@@ -144,7 +167,6 @@ int32_t *thaw_reducer_exponents(thaw_reducer *reducer)
 
 void thaw_reducer_plan(const thaw_reducer *reducer, int64_t *bytes, int64_t *calls)
 {
-    *bytes =
-        reducer->start[reducer->tensor_count] * element_bytes(reducer) + 8 * reducer->control_count;
+    *bytes = 4 * reducer->narrow_count + 8 * (reducer->wide_count + reducer->control_count);
     *calls = reducer->bucket_count;
 }

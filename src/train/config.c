@@ -6,7 +6,7 @@
 
 /* The one table behind parsing, defaults, `--help`, the resolved config and docs/config.md. */
 
-static const char *const reduce_words[] = {"exact", "float", NULL};
+static const char *const reduce_words[] = {"exact", "exact64", "float", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
 static const char *const select_words[] = {"accuracy", "loss", "last", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
@@ -72,7 +72,8 @@ static const thaw_field train_fields[] = {
     INT(thaw_train_config, "eval_batch", eval_batch, "64", 1, 1e6,
         "samples evaluated together on one rank"),
     WORD(thaw_train_config, "reduce", reduce, "exact", reduce_words,
-         "gradient sums: exact is the same on any rank count, float halves the volume"),
+         "gradient sums: exact, exact64 (twice the bytes): the same on any rank count; float is "
+         "not"),
     REAL(thaw_train_config, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the target spread over all classes"),
     WORD(thaw_train_config, "class_weights", class_weights, "none", weight_words,

@@ -50,6 +50,9 @@ compare full-adamw 1 3 -- --set rung=full --set optimizer.kind=adamw --set rates
 compare lora-balanced 1 4 -- --set rung=peft --set train.class_weights=balanced --set train.label_smoothing=0.1 \
     --set train.select=loss
 compare scratch 1 8 -- --set rung=scratch --set model.arch=resnet20 --set model.width=4
+# Tensors of more than 16384 elements are summed in 32 bits; the networks above have none.
+compare scratch-narrow 1 2 3 8 -- --set rung=scratch --set model.backbone= --set model.arch=resnet20 --set model.width=16
+compare scratch-exact64 1 3 -- --set rung=scratch --set model.backbone= --set model.arch=resnet20 --set model.width=16 --set train.reduce=exact64
 ranks 2 train run.yaml --quiet --set output=by-rows --set rung=peft --set data.memory_limit_gib=0 ||
     fail "by rows: $(cat err)"
 same "digest when data are read by rows" "$(get lora-1/summary.json state_digest)" "$(get by-rows/summary.json state_digest)"
@@ -67,6 +70,9 @@ echo "bytes all-reduced a step: frozen $(bytes frozen), lora $(bytes lora), part
 for rung in frozen lora partial1; do
     [ "$(bytes $rung)" -le $((8 * $(trainable $rung) + 2048)) ] || fail "$rung sends $(bytes $rung) bytes for $(trainable $rung) values"
 done
+narrow=$(get scratch-narrow-2/summary.json allreduce_bytes_per_step) wide=$(get scratch-exact64-3/summary.json allreduce_bytes_per_step)
+echo "scratch, resnet20: $narrow bytes a step, $wide with exact64"
+[ $((narrow * 3)) -lt $((wide * 2)) ] || fail "exact sends $narrow bytes, exact64 $wide"
 "$tool" names frozen-2/adaptation.h5 | grep '^model/' | grep -v '^model/fc\.' && fail "frozen tensors in adaptation.h5"
 "$tool" names lora-2/adaptation.h5 | grep '^model/' | grep -v 'fc\.\|lora' && fail "lora: frozen tensors in adaptation.h5"
 "$tool" names partial1-2/adaptation.h5 | grep '^\(model\|optim\|best\)/.*\(conv1\.weight$\|layer1\.\)' | grep -v layer3 &&

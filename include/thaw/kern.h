@@ -8,7 +8,7 @@
  * All backends pass the same conformance tests. All functions are Local, allocate nothing, and give the same bits for the
  * same shapes and data on every call on one kind of CPU.
  *
- * Layout is NCHW, dense, row-major. S = H * W. "+=" in a comment means: adds into the array. */
+ * Layout is NCHW, dense, row-major, where nothing else is said. S = H * W. "+=" in a comment means: adds into the array. */
 #ifndef THAW_KERN_H
 #define THAW_KERN_H
 
@@ -32,6 +32,7 @@ typedef struct thaw_pool2d {
     int64_t B, C, H, W, KH, KW, OH, OW;
     int64_t stride_h, stride_w, pad_h, pad_w;
     bool count_padding; /* average: divide by KH*KW always (PyTorch's count_include_pad) */
+    int32_t block;      /* layout, as in thaw_image; 0 is 1 */
 } thaw_pool2d;
 
 bool thaw_pool2d_output(thaw_pool2d *shape);
@@ -45,6 +46,12 @@ typedef struct thaw_image {
     int32_t block;
 } thaw_image;
 
+/* Elements in memory, lanes beyond C included. */
+int64_t thaw_image_count(const thaw_image *image);
+/* Between NCHW and channel blocks, one of from->block and block is 1: y = or += (accumulate) x in the other layout. */
+void thaw_kern_reorder(const thaw_image *from, const float *x, int32_t block, float *y,
+                       bool accumulate);
+
 /* What an operator may apply to its result in the same sweep. */
 typedef enum thaw_act {
     THAW_ACT_NONE,
@@ -52,6 +59,15 @@ typedef enum thaw_act {
     THAW_ACT_RELU6, /* min(max(x, 0), 6) */
     THAW_ACT_COUNT
 } thaw_act;
+
+/* y = act(x); y may be x. NaN passes through. */
+void thaw_kern_act(int64_t n, thaw_act act, const float *x, float *y);
+/* dx = or += dy where act is not flat, told from its result y; dx may be dy. */
+void thaw_kern_act_backward(int64_t n, thaw_act act, const float *y, const float *dy, float *dx,
+                            bool accumulate);
+/* y = act(a + alpha b); y may be a. */
+void thaw_kern_add_act(int64_t n, const float *a, float alpha, const float *b, thaw_act act,
+                       float *y);
 
 /* ---- Backends ---------------------------------------------------------------------------------------------- */
 
@@ -178,35 +194,57 @@ void thaw_kern_relu(int64_t n, const float *x, float *y); /* y may be x */
 void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx,
                              bool accumulate);
 
-/* Batch norm, Ioffe & Szegedy 2015. x, y (B, C, S). Training: mean and inv_std (C) of this batch are written (biased
- * variance in inv_std); unbiased_var (C) is what goes into running_var. The eval forms work in place: y may be x, dx may be dy. */
-void thaw_kern_batch_norm_train(int64_t B, int64_t C, int64_t S, const float *x,
-                                const float *weight, const float *bias, float epsilon, float *y,
-                                float *mean, float *inv_std, float *unbiased_var);
-void thaw_kern_batch_norm_eval(int64_t B, int64_t C, int64_t S, const float *x, const float *weight,
-                               const float *bias, const float *running_mean,
-                               const float *running_var, float epsilon, float *y);
-/* dx = or += ; dweight, dbias += (NULL: not wanted); dx NULL: not wanted. */
-void thaw_kern_batch_norm_train_backward(int64_t B, int64_t C, int64_t S, const float *x,
-                                         const float *weight, const float *mean,
-                                         const float *inv_std, const float *dy, float *dx,
-                                         bool accumulate, float *dweight, float *dbias);
-void thaw_kern_batch_norm_eval_backward(int64_t B, int64_t C, int64_t S, const float *x,
-                                        const float *weight, const float *running_mean,
-                                        const float *running_var, float epsilon, const float *dy,
-                                        float *dx, bool accumulate, float *dweight, float *dbias);
+/* Sums over batch and pixels of each channel: out (C) += */
+void thaw_kern_channel_sums(const thaw_image *s, const float *x, float *out);
 
-void thaw_kern_max_pool(const thaw_pool2d *shape, const float *x, float *y,
-                        int32_t *argmax); /* argmax: index in H*W */
+/* Batch norm, Ioffe & Szegedy 2015, with what follows it in one sweep: y = act(bn(x) + residual), residual NULL: none. y may be
+ * x in the eval form; y may be residual. Training: mean and inv_std (C) of this batch are written (biased variance in
+ * inv_std); unbiased_var (C) is what goes into running_var. */
+void thaw_kern_batch_norm_train(const thaw_image *s, const float *x, const float *weight,
+                                const float *bias, float epsilon, const float *residual,
+                                thaw_act act, float *y, float *mean, float *inv_std,
+                                float *unbiased_var);
+void thaw_kern_batch_norm_eval(const thaw_image *s, const float *x, const float *weight,
+                               const float *bias, const float *running_mean,
+                               const float *running_var, float epsilon, const float *residual,
+                               thaw_act act, float *y);
+/* y: the forward's result (needed where act is not NONE; else may be NULL). The gradient is first cut by act: g = dy where act
+ * was not flat; dresidual = or += g (NULL: not wanted; may be dy), dx = or += the norm's gradient of g (NULL: not wanted; may be
+ * dy unless dresidual is dy), dweight, dbias += (NULL: not wanted). The eval form looks at x for dweight only: else it may
+ * be NULL. */
+void thaw_kern_batch_norm_train_backward(const thaw_image *s, const float *x, const float *y,
+                                         thaw_act act, const float *weight, const float *mean,
+                                         const float *inv_std, const float *dy, float *dx,
+                                         bool accumulate, float *dresidual,
+                                         bool accumulate_residual, float *dweight, float *dbias);
+void thaw_kern_batch_norm_eval_backward(const thaw_image *s, const float *x, const float *y,
+                                        thaw_act act, const float *weight,
+                                        const float *running_mean, const float *running_var,
+                                        float epsilon, const float *dy, float *dx, bool accumulate,
+                                        float *dresidual, bool accumulate_residual, float *dweight,
+                                        float *dbias);
+
+/* argmax: index in H*W, at the place of its element of y. */
+void thaw_kern_max_pool(const thaw_pool2d *shape, const float *x, float *y, int32_t *argmax);
 void thaw_kern_max_pool_backward(const thaw_pool2d *shape, const int32_t *argmax, const float *dy,
                                  float *dx, bool accumulate);
+/* y = x at the places of argmax. */
+void thaw_kern_max_pool_gather(const thaw_pool2d *shape, const int32_t *argmax, const float *x,
+                               float *y);
 void thaw_kern_avg_pool(const thaw_pool2d *shape, const float *x, float *y);
 void thaw_kern_avg_pool_backward(const thaw_pool2d *shape, const float *dy, float *dx,
                                  bool accumulate);
-void thaw_kern_global_avg_pool(int64_t B, int64_t C, int64_t S, const float *x,
-                               float *y); /* y (B, C) */
-void thaw_kern_global_avg_pool_backward(int64_t B, int64_t C, int64_t S, const float *dy, float *dx,
+/* y, dy (B, C) plain; x, dx in s's layout. */
+void thaw_kern_global_avg_pool(const thaw_image *s, const float *x, float *y);
+void thaw_kern_global_avg_pool_backward(const thaw_image *s, const float *dy, float *dx,
                                         bool accumulate);
+
+/* The shortcut without parameters of He et al. 2016's CIFAR networks: every stride-th pixel of every stride-th row, and
+ * zero channels, half of them in front. y (B, out_channels, (H - 1) / stride + 1, (W - 1) / stride + 1) in in's layout. */
+void thaw_kern_shortcut_pad(const thaw_image *in, int64_t out_channels, int64_t stride,
+                            const float *x, float *y);
+void thaw_kern_shortcut_pad_backward(const thaw_image *in, int64_t out_channels, int64_t stride,
+                                     const float *dy, float *dx, bool accumulate);
 
 /* Softmax cross-entropy with label smoothing e and class weights (NULL: ones), not averaged:
  *   loss_i = sum_k q_ik * class_weights[k] * -log p_ik,  q_ik = (1 - e) [k = label_i] + e / K   (PyTorch's definition).

@@ -55,14 +55,14 @@ static thaw_keep keep(const thaw_need *need)
                        .saved_bytes = need->batch_statistics ? 2 * channels * sizeof(float) : 0};
 }
 
-typedef struct sizes {
-    int64_t B, C, S;
-} sizes;
-
-static sizes sizes_of(const thaw_call *call)
+static thaw_image image_of(const thaw_call *call)
 {
     int64_t C = call->need->in[0].dim[0];
-    return (sizes){.B = call->run->B, .C = C, .S = thaw_shape_count(&call->need->in[0]) / C};
+    return (thaw_image){.B = call->run->B,
+                        .C = C,
+                        .H = thaw_shape_count(&call->need->in[0]) / C,
+                        .W = 1,
+                        .block = 1};
 }
 
 static bool uses_batch(const thaw_call *call)
@@ -72,21 +72,21 @@ static bool uses_batch(const thaw_call *call)
 
 static void forward(const thaw_call *call)
 {
-    sizes s = sizes_of(call);
+    thaw_image s = image_of(call);
     float epsilon = call->need->node->attr.batch_norm.epsilon;
     const float *const *param = call->param;
     if (!uses_batch(call)) {
-        thaw_kern_batch_norm_eval(s.B, s.C, s.S, call->x[0], param[WEIGHT], param[BIAS],
-                                  param[MEAN], param[VAR], epsilon, call->y);
+        thaw_kern_batch_norm_eval(&s, call->x[0], param[WEIGHT], param[BIAS], param[MEAN],
+                                  param[VAR], epsilon, NULL, THAW_ACT_NONE, call->y);
         return;
     }
     float *mean = call->saved;
     float *inv_std = mean + s.C;
     float *var = call->dparam[VAR];
-    thaw_kern_batch_norm_train(s.B, s.C, s.S, call->x[0], param[WEIGHT], param[BIAS], epsilon,
-                               call->y, mean, inv_std, var);
+    thaw_kern_batch_norm_train(&s, call->x[0], param[WEIGHT], param[BIAS], epsilon, NULL,
+                               THAW_ACT_NONE, call->y, mean, inv_std, var);
     /* One value has no unbiased variance; its biased one, 0, stands in. */
-    if (s.B * s.S == 1)
+    if (s.B * s.H == 1)
         thaw_kern_fill(s.C, 0.0f, var);
     memcpy(call->dparam[MEAN], mean, (size_t)s.C * sizeof *mean);
     thaw_kern_scale(s.C, (float)s.B, call->dparam[MEAN]);
@@ -95,21 +95,22 @@ static void forward(const thaw_call *call)
 
 static void backward(const thaw_call *call)
 {
-    sizes s = sizes_of(call);
+    thaw_image s = image_of(call);
     float epsilon = call->need->node->attr.batch_norm.epsilon;
     const float *const *param = call->param;
     if (uses_batch(call)) {
         const float *mean = call->saved;
-        thaw_kern_batch_norm_train_backward(s.B, s.C, s.S, call->x[0], param[WEIGHT], mean,
-                                            mean + s.C, call->dy, call->dx[0], call->accumulate[0],
-                                            call->dparam[WEIGHT], call->dparam[BIAS]);
+        thaw_kern_batch_norm_train_backward(&s, call->x[0], NULL, THAW_ACT_NONE, param[WEIGHT],
+                                            mean, mean + s.C, call->dy, call->dx[0],
+                                            call->accumulate[0], NULL, false, call->dparam[WEIGHT],
+                                            call->dparam[BIAS]);
         return;
     }
-    /* Only dweight depends on x. Where x was not kept, dy stands in: finite, of the right size, and multiplied by 0. */
-    const float *x = call->need->batch_statistics ? call->x[0] : call->dy;
-    thaw_kern_batch_norm_eval_backward(s.B, s.C, s.S, x, param[WEIGHT], param[MEAN], param[VAR],
-                                       epsilon, call->dy, call->dx[0], call->accumulate[0],
-                                       call->dparam[WEIGHT], call->dparam[BIAS]);
+    /* Only dweight depends on x, which is kept where the weight may train. */
+    const float *x = call->need->batch_statistics ? call->x[0] : NULL;
+    thaw_kern_batch_norm_eval_backward(
+        &s, x, NULL, THAW_ACT_NONE, param[WEIGHT], param[MEAN], param[VAR], epsilon, call->dy,
+        call->dx[0], call->accumulate[0], NULL, false, call->dparam[WEIGHT], call->dparam[BIAS]);
 }
 
 const thaw_op thaw_op_batch_norm = {

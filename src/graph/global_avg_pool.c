@@ -17,18 +17,22 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
     return (double)thaw_shape_count(&in[0]);
 }
 
+static thaw_image image_of(const thaw_call *call)
+{
+    const int64_t *in = call->need->in[0].dim;
+    return (thaw_image){.B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = 1};
+}
+
 static void forward(const thaw_call *call)
 {
-    const thaw_shape *in = &call->need->in[0];
-    thaw_kern_global_avg_pool(call->run->B, in->dim[0], in->dim[1] * in->dim[2], call->x[0],
-                              call->y);
+    thaw_image s = image_of(call);
+    thaw_kern_global_avg_pool(&s, call->x[0], call->y);
 }
 
 static void backward(const thaw_call *call)
 {
-    const thaw_shape *in = &call->need->in[0];
-    thaw_kern_global_avg_pool_backward(call->run->B, in->dim[0], in->dim[1] * in->dim[2], call->dy,
-                                       call->dx[0], call->accumulate[0]);
+    thaw_image s = image_of(call);
+    thaw_kern_global_avg_pool_backward(&s, call->dy, call->dx[0], call->accumulate[0]);
 }
 
 const thaw_op thaw_op_global_avg_pool = {

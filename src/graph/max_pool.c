@@ -43,11 +43,7 @@ static void take_branches(const thaw_call *call, void *branches)
 static void forward_on(const thaw_call *call, const void *branches)
 {
     thaw_pool2d s = thaw_pool_sizes(call->need->node, &call->need->in[0], call->run->B);
-    const int32_t *argmax = branches;
-    int64_t out = s.OH * s.OW;
-    for (int64_t plane = 0; plane < s.B * s.C; plane++)
-        for (int64_t i = plane * out; i < (plane + 1) * out; i++)
-            call->y[i] = call->x[0][plane * s.H * s.W + argmax[i]];
+    thaw_kern_max_pool_gather(&s, branches, call->x[0], call->y);
 }
 
 const thaw_op thaw_op_max_pool = {

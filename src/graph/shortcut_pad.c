@@ -25,45 +25,25 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
     return 0;
 }
 
-/* Half of the new channels in front, the rest behind: F.pad of He et al. 2016's CIFAR networks as PyTorch users write it. */
-static int64_t first_channel(const thaw_need *need)
+static thaw_image image_of(const thaw_call *call)
 {
-    return (need->out.dim[0] - need->in[0].dim[0]) / 2;
+    const int64_t *in = call->need->in[0].dim;
+    return (thaw_image){.B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = 1};
 }
 
 static void forward(const thaw_call *call)
 {
-    const int64_t *in = call->need->in[0].dim;
-    const int64_t *out = call->need->out.dim;
-    int64_t stride = call->need->node->attr.shortcut.stride;
-    int64_t first = first_channel(call->need);
-    thaw_kern_fill(call->run->B * thaw_shape_count(&call->need->out), 0.0f, call->y);
-    for (int64_t b = 0; b < call->run->B; b++)
-        for (int64_t c = 0; c < in[0]; c++) {
-            const float *x = call->x[0] + (b * in[0] + c) * in[1] * in[2];
-            float *y = call->y + (b * out[0] + first + c) * out[1] * out[2];
-            for (int64_t h = 0; h < out[1]; h++)
-                for (int64_t w = 0; w < out[2]; w++)
-                    y[h * out[2] + w] = x[h * stride * in[2] + w * stride];
-        }
+    thaw_image s = image_of(call);
+    thaw_kern_shortcut_pad(&s, call->need->out.dim[0], call->need->node->attr.shortcut.stride,
+                           call->x[0], call->y);
 }
 
 static void backward(const thaw_call *call)
 {
-    const int64_t *in = call->need->in[0].dim;
-    const int64_t *out = call->need->out.dim;
-    int64_t stride = call->need->node->attr.shortcut.stride;
-    int64_t first = first_channel(call->need);
-    if (!call->accumulate[0])
-        thaw_kern_fill(call->run->B * thaw_shape_count(&call->need->in[0]), 0.0f, call->dx[0]);
-    for (int64_t b = 0; b < call->run->B; b++)
-        for (int64_t c = 0; c < in[0]; c++) {
-            float *dx = call->dx[0] + (b * in[0] + c) * in[1] * in[2];
-            const float *dy = call->dy + (b * out[0] + first + c) * out[1] * out[2];
-            for (int64_t h = 0; h < out[1]; h++)
-                for (int64_t w = 0; w < out[2]; w++)
-                    dx[h * stride * in[2] + w * stride] += dy[h * out[2] + w];
-        }
+    thaw_image s = image_of(call);
+    thaw_kern_shortcut_pad_backward(&s, call->need->out.dim[0],
+                                    call->need->node->attr.shortcut.stride, call->dy, call->dx[0],
+                                    call->accumulate[0]);
 }
 
 const thaw_op thaw_op_shortcut_pad = {

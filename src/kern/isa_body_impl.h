@@ -4,6 +4,48 @@
 #include "kern/isa_impl.h"
 #include "kern/lanes_impl.h"
 
+#if LANES == 16
+#include <immintrin.h>
+#endif
+
+typedef int32_t ints __attribute__((vector_size(LANES * 4)));
+
+/* The first `count` floats and zeros; count may be anything. */
+INLINE lanes load_first(const float *from, int64_t count)
+{
+    if (count >= LANES)
+        return load(from);
+#if LANES == 16
+    return (lanes)_mm512_maskz_loadu_ps((__mmask16)((1u << (count > 0 ? count : 0)) - 1), from);
+#else
+    float all[LANES] = {0};
+    for (int64_t i = 0; i < count; i++)
+        all[i] = from[i];
+    return load(all);
+#endif
+}
+
+INLINE void store_first(float *to, lanes value, int64_t count)
+{
+    if (count >= LANES) {
+        store(to, value);
+        return;
+    }
+#if LANES == 16
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << (count > 0 ? count : 0)) - 1), (__m512)value);
+#else
+    float all[LANES];
+    store(all, value);
+    for (int64_t i = 0; i < count; i++)
+        to[i] = all[i];
+#endif
+}
+
+INLINE lanes choose(ints mask, lanes yes, lanes no)
+{
+    return (lanes)((mask & (ints)yes) | (~mask & (ints)no));
+}
+
 /* rows, vectors and unit are constants after inlining. Rows are addressed in threes from one pointer, because x86
  * addresses reach a base plus one or two strides: five pointers then serve 14 rows. */
 INLINE void tile(const int rows, const int vectors, const bool unit, const kern_tile_run *run,
@@ -204,6 +246,7 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
     }
 }
 
+#include "kern/isa_block_impl.h"
 #include "kern/isa_norm_impl.h"
 #include "kern/isa_winograd_impl.h"
 
@@ -228,8 +271,12 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
         .transpose = transpose, .transpose_out = transpose_out, .winograd_input = winograd_input,  \
         .winograd_output = winograd_output, .winograd_gradient = winograd_gradient,                \
         .winograd_weight = winograd_weight, .winograd_weight_gradient = winograd_weight_gradient,  \
-        .channel_sum = channel_sum, .channel_squares = channel_squares,                            \
-        .channel_gradient_sums = channel_gradient_sums, .channel_affine = channel_affine,          \
-        .channel_combine = channel_combine, .relu_backward = relu_backward                         \
+        .image = {                                                                                 \
+            .moments = norm_moments, .sums = norm_sums, .affine = norm_affine,                     \
+            .gradient_sums = norm_gradient_sums, .combine = norm_combine, .spread = norm_spread,   \
+            .act = act_forward, .act_backward = act_backward, .add_act = add_act,                  \
+            .to_block = to_block, .from_block = from_block, .max_pool = block_max_pool,            \
+            .max_pool_backward = block_max_pool_backward, .avg_pool = block_avg_pool,              \
+            .avg_pool_backward = block_avg_pool_backward }                                         \
     }
 /* clang-format on */

@@ -7,7 +7,7 @@
 #ifndef KERN_ISA_IMPL_H
 #define KERN_ISA_IMPL_H
 
-#include "thaw/kern.h"
+#include "kern/isa_image_impl.h"
 
 typedef struct kern_tile_run {
     int64_t row_stride; /* of a, in floats; "strided" tiles: a[r * row_stride + k] */
@@ -43,17 +43,7 @@ typedef struct kern_isa {
     /* Winograd's transforms: squares of pixels (or taps, or points) to squares, `channels` (a multiple of lanes) floats each. */
     kern_transform *winograd_input, *winograd_output, *winograd_gradient, *winograd_weight,
         *winograd_weight_gradient;
-    /* Batch norm's sweeps over one channel of all images: B rows of S floats, stride apart. */
-    double (*channel_sum)(int64_t B, int64_t stride, int64_t S, const float *x);
-    double (*channel_squares)(int64_t B, int64_t stride, int64_t S, const float *x, float center);
-    /* sums[0] = sum dy, sums[1] = sum dy (x - center) */
-    void (*channel_gradient_sums)(int64_t B, int64_t stride, int64_t S, const float *x,
-                                  const float *dy, float center, double sums[2]);
-    void (*channel_affine)(int64_t B, int64_t stride, int64_t S, const float *x, float scale,
-                           float shift, float *y);
-    void (*channel_combine)(int64_t B, int64_t stride, int64_t S, const float *dy, const float *x,
-                            const float coefficients[3], float *dx, bool accumulate);
-    void (*relu_backward)(int64_t n, const float *y, const float *dy, float *dx, bool accumulate);
+    kern_isa_image image;
 } kern_isa;
 
 extern const kern_isa kern_isa_portable;

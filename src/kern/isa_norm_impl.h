@@ -1,147 +1,375 @@
-/* isa_norm_impl.h - included by isa_*.c: sweeps of batch norm and relu. Batch norm: one channel of all images: B rows of S floats, `stride`
- * apart. Sums run in four vectors of floats for at most CHUNK elements, then go on in double: the error is that of a sum
- * of some ten floats, at the speed of memory. */
+/* isa_norm_impl.h - included by isa_*.c: batch norm's sweeps over rows and the element-wise acts. A strip of 16 floats is
+ * VECTORS vectors; they are swept one after another over a run that stays in the first-level cache. Sums run in four
+ * vectors of floats over at most RUN strips and go on in double: the error is that of a sum of some ten floats, at the
+ * speed of memory. */
 #ifndef KERN_ISA_NORM_IMPL_H
 #define KERN_ISA_NORM_IMPL_H
 
-enum { WAYS = 4, CHUNK = 64 * WAYS * LANES };
+enum { VECTORS = KERN_STRIP / LANES, WAYS = 4, RUN = 64 * WAYS };
 
-INLINE double add_up(lanes sum[WAYS])
+/* NaN passes: a diverged run must not look healthy. */
+INLINE lanes bounded(lanes x, const bool on, float high)
 {
-    lanes all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    double total = 0;
-    for (int i = 0; i < LANES; i++)
-        total += all[i];
-    return total;
-}
-
-/* kind 0: sum x.  kind 1: sum (x - center)^2.  kind 2: sum dy (x - center). */
-INLINE lanes term(const int kind, const float *x, const float *dy, lanes center)
-{
-    lanes difference = load(x) - center;
-    return kind == 0 ? load(x) : kind == 1 ? difference * difference : load(dy) * difference;
-}
-
-/* Adds n terms to the vectors in `sum`; returns what does not fill a vector. */
-INLINE double row_sum(const int kind, int64_t n, const float *x, const float *dy, float center,
-                      lanes sum[WAYS])
-{
-    lanes middle = (lanes){0} + center;
-    int64_t i = 0;
-    for (; i + WAYS * LANES <= n; i += WAYS * LANES)
-        UNROLL
-    for (int v = 0; v < WAYS; v++)
-        sum[v] += term(kind, x + i + v * LANES, dy + i + v * LANES, middle);
-    for (; i + LANES <= n; i += LANES)
-        sum[0] += term(kind, x + i, dy + i, middle);
-    double rest = 0;
-    for (; i < n; i++) {
-        double difference = (double)x[i] - center;
-        rest += kind == 0 ? x[i] : kind == 1 ? difference * difference : dy[i] * difference;
-    }
-    return rest;
-}
-
-/* Short rows share one flush to double, long rows have several. */
-INLINE double channel_total(const int kind, int64_t B, int64_t stride, int64_t S, const float *x,
-                            const float *dy, float center)
-{
-    double total = 0;
-    int64_t together = S < CHUNK ? CHUNK / S : 1;
-    for (int64_t b = 0; b < B; b += together) {
-        int64_t end = b + together < B ? b + together : B;
-        for (int64_t i = 0; i < S; i += CHUNK) {
-            lanes sum[WAYS] = {{0}, {0}, {0}, {0}};
-            for (int64_t row = b; row < end; row++)
-                total += row_sum(kind, S - i < CHUNK ? S - i : CHUNK, x + row * stride + i,
-                                 dy + row * stride + i, center, sum);
-            total += add_up(sum);
-        }
-    }
-    return total;
-}
-
-static double channel_sum(int64_t B, int64_t stride, int64_t S, const float *x)
-{
-    return channel_total(0, B, stride, S, x, x, 0);
-}
-
-static double channel_squares(int64_t B, int64_t stride, int64_t S, const float *x, float center)
-{
-    return channel_total(1, B, stride, S, x, x, center);
-}
-
-static void channel_gradient_sums(int64_t B, int64_t stride, int64_t S, const float *x,
-                                  const float *dy, float center, double sums[2])
-{
-    sums[0] = sums[1] = 0;
-    int64_t together = S < CHUNK ? CHUNK / S : 1;
-    for (int64_t b = 0; b < B; b += together) {
-        int64_t end = b + together < B ? b + together : B;
-        for (int64_t i = 0; i < S; i += CHUNK) {
-            lanes plain[WAYS] = {{0}, {0}, {0}, {0}};
-            lanes product[WAYS] = {{0}, {0}, {0}, {0}};
-            for (int64_t row = b; row < end; row++) {
-                int64_t n = S - i < CHUNK ? S - i : CHUNK;
-                const float *gradient = dy + row * stride + i;
-                sums[0] += row_sum(0, n, gradient, gradient, 0, plain);
-                sums[1] += row_sum(2, n, x + row * stride + i, gradient, center, product);
-            }
-            sums[0] += add_up(plain);
-            sums[1] += add_up(product);
-        }
-    }
-}
-
-/* y = scale x + shift */
-static void channel_affine(int64_t B, int64_t stride, int64_t S, const float *x, float scale,
-                           float shift, float *y)
-{
-    for (int64_t b = 0; b < B; b++) {
-        const float *from = x + b * stride;
-        float *to = y + b * stride;
-        int64_t i = 0;
-        for (; i + LANES <= S; i += LANES)
-            store(to + i, load(from + i) * scale + shift);
-        for (; i < S; i++)
-            to[i] = from[i] * scale + shift;
-    }
-}
-
-/* dx = or += p dy + q x + r */
-static void channel_combine(int64_t B, int64_t stride, int64_t S, const float *dy, const float *x,
-                            const float coefficients[3], float *dx, bool accumulate)
-{
-    float p = coefficients[0];
-    float q = coefficients[1];
-    float r = coefficients[2];
-    for (int64_t b = 0; b < B; b++) {
-        int64_t i = b * stride;
-        int64_t end = i + S;
-        for (; i + LANES <= end; i += LANES) {
-            lanes value = load(dy + i) * p + (load(x + i) * q + r);
-            store(dx + i, accumulate ? load(dx + i) + value : value);
-        }
-        for (; i < end; i++) {
-            float value = dy[i] * p + (x[i] * q + r);
-            dx[i] = accumulate ? dx[i] + value : value;
-        }
-    }
-}
-
-static void relu_backward(int64_t n, const float *y, const float *dy, float *dx, bool accumulate)
-{
-    typedef int32_t mask __attribute__((vector_size(LANES * 4)));
     const lanes zero = {0};
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        lanes value = (lanes)((mask)load(dy + i) & (mask)(load(y + i) > zero));
-        store(dx + i, accumulate ? load(dx + i) + value : value);
+    if (!on)
+        return x;
+    x = choose(x <= zero, zero, x);
+    return choose(x > zero + high, zero + high, x);
+}
+
+INLINE lanes cut(lanes y, lanes dy, float high_open)
+{
+    const lanes zero = {0};
+    return (lanes)((ints)dy & (y > zero) & (y <= zero + high_open));
+}
+
+/* A run: `rows` rows, `strips` full strips of each and, after them, a part of one. x points at its first float. */
+typedef struct norm_run {
+    int64_t rows, stride, strips, part;
+} norm_run;
+
+/* Cuts rows into runs: many short rows, or a piece of a long one. `from` counts strips of a row. */
+INLINE norm_run run_at(const kern_sweep *r, int64_t b, int64_t from)
+{
+    int64_t full = r->n / KERN_STRIP;
+    int64_t together = full < RUN ? (full > 0 ? RUN / full : RUN) : 1;
+    norm_run run = {.rows = together < r->B - b ? together : r->B - b,
+                    .stride = r->stride,
+                    .strips = full - from < RUN ? full - from : RUN};
+    run.part = from + run.strips == full ? r->n % KERN_STRIP : 0;
+    return run;
+}
+
+/* Where the next run begins. */
+INLINE void run_next(const kern_sweep *r, const norm_run *run, int64_t *b, int64_t *from)
+{
+    *from += run->strips;
+    if (*from == r->n / KERN_STRIP) {
+        *from = 0;
+        *b += run->rows;
     }
-    for (; i < n; i++) {
-        float value = y[i] > 0.0f ? dy[i] : 0.0f;
-        dx[i] = accumulate ? dx[i] + value : value;
+}
+
+INLINE int64_t part_of(const norm_run *run, int v)
+{
+    int64_t part = run->part - v * LANES;
+    return part < 0 ? 0 : part < LANES ? part : LANES;
+}
+
+/* Lanes below `count` of a difference from the centre; beyond, there is no value. */
+INLINE lanes part_difference(const float *x, int64_t count, lanes center)
+{
+    float index[LANES];
+    UNROLL
+    for (int i = 0; i < LANES; i++)
+        index[i] = (float)i;
+    return (lanes)((load(index) < (lanes){0} + (float)count) &
+                   (ints)(load_first(x, count) - center));
+}
+
+/* sum += sum (x - center), squares += sum (x - center)^2 of vector v of each strip. */
+INLINE void run_moments(const norm_run *run, int v, const float *x, lanes center, lanes *sum,
+                        lanes *squares)
+{
+    lanes s[WAYS] = {{0}, {0}, {0}, {0}};
+    lanes q[WAYS] = {{0}, {0}, {0}, {0}};
+    int64_t part = part_of(run, v);
+    for (int64_t row = 0; row < run->rows; row++) {
+        const float *from = x + row * run->stride + v * LANES;
+        int64_t k = 0;
+        for (; k + WAYS <= run->strips; k += WAYS, from += WAYS * KERN_STRIP)
+            UNROLL
+        for (int w = 0; w < WAYS; w++) {
+            lanes d = load(from + w * KERN_STRIP) - center;
+            s[w] += d;
+            q[w] += d * d;
+        }
+        for (; k < run->strips; k++, from += KERN_STRIP) {
+            lanes d = load(from) - center;
+            s[0] += d;
+            q[0] += d * d;
+        }
+        if (part > 0) {
+            lanes d = part_difference(from, part, center);
+            s[1] += d;
+            q[1] += d * d;
+        }
     }
+    *sum = (s[0] + s[1]) + (s[2] + s[3]);
+    *squares = (q[0] + q[1]) + (q[2] + q[3]);
+}
+
+/* Chan, Golub & LeVeque 1979: joins the moments of a run, taken about `center`, to those before. */
+INLINE void join(const norm_run *run, int v, lanes center, lanes sum, lanes squares,
+                 kern_moments *out)
+{
+    int64_t part = part_of(run, v);
+    for (int i = 0; i < LANES; i++) {
+        int at = v * LANES + i;
+        double n = (double)(run->rows * (run->strips + (i < part)));
+        if (n == 0)
+            continue;
+        double before = out->count[at];
+        double inverse = 1 / (before + n);
+        double offset = sum[i] / n;
+        double change = center[i] + offset - out->mean[at];
+        out->squares[at] += squares[i] - sum[i] * offset + change * change * (before * n * inverse);
+        out->mean[at] += change * (n * inverse);
+        out->count[at] = before + n;
+    }
+}
+
+/* One pass: a run's moments are taken about the mean so far, which lies near; only the first run is read twice, the
+ * second time out of the cache. What the centre is off by costs no more digits than it adds to the variance. */
+static void norm_moments(const kern_sweep *r, const float *x, kern_moments *out)
+{
+    *out = (kern_moments){{0}, {0}, {0}};
+    for (int64_t b = 0, from = 0; b < r->B;) {
+        norm_run run = run_at(r, b, from);
+        const float *start = x + b * r->stride + from * KERN_STRIP;
+        for (int v = 0; v < VECTORS; v++) {
+            lanes center = {0};
+            lanes sum, squares;
+            if (b == 0 && from == 0) {
+                run_moments(&run, v, start, center, &sum, &squares);
+                join(&run, v, center, sum, squares, out);
+            }
+            for (int i = 0; i < LANES; i++)
+                center[i] = (float)out->mean[v * LANES + i];
+            if (b == 0 && from == 0)
+                for (int i = 0; i < LANES; i++)
+                    out->count[v * LANES + i] = out->mean[v * LANES + i] =
+                        out->squares[v * LANES + i] = 0;
+            run_moments(&run, v, start, center, &sum, &squares);
+            join(&run, v, center, sum, squares, out);
+        }
+        run_next(r, &run, &b, &from);
+    }
+}
+
+static void norm_sums(const kern_sweep *r, const float *x, double total[KERN_STRIP])
+{
+    for (int i = 0; i < KERN_STRIP; i++)
+        total[i] = 0;
+    for (int64_t b = 0, from = 0; b < r->B;) {
+        norm_run run = run_at(r, b, from);
+        const float *start = x + b * r->stride + from * KERN_STRIP;
+        for (int v = 0; v < VECTORS; v++) {
+            lanes sum, squares;
+            run_moments(&run, v, start, (lanes){0}, &sum, &squares);
+            for (int i = 0; i < LANES; i++)
+                total[v * LANES + i] += sum[i];
+        }
+        run_next(r, &run, &b, &from);
+    }
+}
+
+/* One vector of the backward's sums; at: its place in all streams. */
+INLINE void gradient_term(const kern_norm_streams *s, int64_t at, int64_t count, lanes center,
+                          const bool on, const bool keep, lanes *sum, lanes *product)
+{
+    lanes g = load_first(s->dy + at, count);
+    if (on)
+        g = cut(load_first(s->y + at, count), g, s->bounds.high_open);
+    if (keep)
+        store_first(s->dresidual + at, g, count);
+    *sum += g;
+    /* Beyond count g is 0, and x - center finite. */
+    *product += g * (load_first(s->x + at, count) - center);
+}
+
+INLINE void run_gradient(const norm_run *run, int v, const kern_norm_streams *s, int64_t start,
+                         lanes center, const bool on, const bool keep, lanes *sum, lanes *product)
+{
+    lanes a[WAYS] = {{0}, {0}, {0}, {0}};
+    lanes p[WAYS] = {{0}, {0}, {0}, {0}};
+    int64_t part = part_of(run, v);
+    for (int64_t row = 0; row < run->rows; row++) {
+        int64_t at = start + row * run->stride + v * LANES;
+        int64_t k = 0;
+        for (; k + WAYS <= run->strips; k += WAYS, at += WAYS * KERN_STRIP)
+            UNROLL
+        for (int w = 0; w < WAYS; w++)
+            gradient_term(s, at + w * KERN_STRIP, LANES, center, on, keep, &a[w], &p[w]);
+        for (; k < run->strips; k++, at += KERN_STRIP)
+            gradient_term(s, at, LANES, center, on, keep, &a[0], &p[0]);
+        if (part > 0)
+            gradient_term(s, at, part, center, on, keep, &a[1], &p[1]);
+    }
+    *sum = (a[0] + a[1]) + (a[2] + a[3]);
+    *product = (p[0] + p[1]) + (p[2] + p[3]);
+}
+
+static void norm_gradient_sums(const kern_sweep *r, const kern_norm_streams *streams,
+                               const float *center, double total[KERN_STRIP],
+                               double product[KERN_STRIP])
+{
+    kern_norm_streams s = *streams;
+    for (int i = 0; i < KERN_STRIP; i++)
+        total[i] = product[i] = 0;
+    for (int64_t b = 0, from = 0; b < r->B;) {
+        norm_run run = run_at(r, b, from);
+        int64_t start = b * r->stride + from * KERN_STRIP;
+        for (int v = 0; v < VECTORS; v++) {
+            lanes middle = load(center + v * LANES);
+            lanes sum, dot;
+            if (s.dresidual != NULL)
+                run_gradient(&run, v, &s, start, middle, s.bounds.on, true, &sum, &dot);
+            else if (s.bounds.on)
+                run_gradient(&run, v, &s, start, middle, true, false, &sum, &dot);
+            else
+                run_gradient(&run, v, &s, start, middle, false, false, &sum, &dot);
+            for (int i = 0; i < LANES; i++) {
+                total[v * LANES + i] += sum[i];
+                product[v * LANES + i] += dot[i];
+            }
+        }
+        run_next(r, &run, &b, &from);
+    }
+}
+
+/* Calls body(offset in the row, floats of this vector) for vector v of every strip of a row. */
+#define EACH_STRIP(n, v, at, count, body)                                                          \
+    do {                                                                                           \
+        int64_t at = (v)*LANES;                                                                    \
+        int64_t full_ = (n) / KERN_STRIP * KERN_STRIP;                                             \
+        for (; at < full_; at += KERN_STRIP) {                                                     \
+            const int64_t count = LANES;                                                           \
+            body;                                                                                  \
+        }                                                                                          \
+        if (at < (n)) {                                                                            \
+            int64_t count = (n)-at < LANES ? (n)-at : LANES;                                       \
+            body;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+INLINE void affine_row(int64_t n, int v, const float *x, lanes scale, lanes shift,
+                       const float *residual, const bool add, const bool on, float high, float *y)
+{
+    EACH_STRIP(n, v, at, count, {
+        lanes value = load_first(x + at, count) * scale + shift;
+        if (add)
+            value += load_first(residual + at, count);
+        store_first(y + at, bounded(value, on, high), count);
+    });
+}
+
+static void norm_affine(const kern_sweep *r, const float *x, const float *scale, const float *shift,
+                        const float *residual, kern_bounds bounds, float *y)
+{
+    for (int64_t b = r->B; b-- > 0;)
+        for (int v = 0; v < VECTORS; v++) {
+            const float *from = x + b * r->stride;
+            const float *other = residual ? residual + b * r->stride : NULL;
+            float *to = y + b * r->stride;
+            lanes a = load(scale + v * LANES);
+            lanes c = load(shift + v * LANES);
+            if (other && bounds.on)
+                affine_row(r->n, v, from, a, c, other, true, true, bounds.high, to);
+            else if (other)
+                affine_row(r->n, v, from, a, c, other, true, false, 0, to);
+            else if (bounds.on)
+                affine_row(r->n, v, from, a, c, NULL, false, true, bounds.high, to);
+            else
+                affine_row(r->n, v, from, a, c, NULL, false, false, 0, to);
+        }
+}
+
+INLINE void combine_row(int64_t n, int v, int64_t start, const kern_norm_streams *s, lanes p,
+                        lanes q, lanes r, const bool on, const bool use_x)
+{
+    float *dx = s->dx;
+    float *dresidual = s->dresidual;
+    bool add = s->accumulate;
+    bool add_residual = s->accumulate_residual;
+    float high = s->bounds.high_open;
+    EACH_STRIP(n, v, i, count, {
+        int64_t at = start + i;
+        lanes g = load_first(s->dy + at, count);
+        if (on)
+            g = cut(load_first(s->y + at, count), g, high);
+        if (dresidual)
+            store_first(dresidual + at, add_residual ? load_first(dresidual + at, count) + g : g,
+                        count);
+        if (dx) {
+            lanes value = g * p;
+            if (use_x)
+                value += load_first(s->x + at, count) * q + r;
+            store_first(dx + at, add ? load_first(dx + at, count) + value : value, count);
+        }
+    });
+}
+
+static void norm_combine(const kern_sweep *r, const kern_norm_streams *streams,
+                         const float *coefficients[3])
+{
+    kern_norm_streams s = *streams;
+    for (int64_t b = r->B; b-- > 0;)
+        for (int v = 0; v < VECTORS; v++) {
+            lanes p = load(coefficients[0] + v * LANES);
+            lanes q = load(coefficients[1] + v * LANES);
+            lanes c = load(coefficients[2] + v * LANES);
+            int64_t at = b * r->stride;
+            if (s.bounds.on && s.x)
+                combine_row(r->n, v, at, &s, p, q, c, true, true);
+            else if (s.bounds.on)
+                combine_row(r->n, v, at, &s, p, q, c, true, false);
+            else if (s.x)
+                combine_row(r->n, v, at, &s, p, q, c, false, true);
+            else
+                combine_row(r->n, v, at, &s, p, q, c, false, false);
+        }
+}
+
+static void norm_spread(const kern_sweep *r, const float *value, float *y, bool accumulate)
+{
+    for (int64_t b = 0; b < r->B; b++)
+        for (int v = 0; v < VECTORS; v++) {
+            lanes add = load(value + v * LANES);
+            float *to = y + b * r->stride;
+            EACH_STRIP(
+                r->n, v, at, count,
+                store_first(to + at, accumulate ? load_first(to + at, count) + add : add, count));
+        }
+}
+
+/* Calls body for each vector of flat arrays. */
+#define EACH_VECTOR(n, at, count, body)                                                            \
+    do {                                                                                           \
+        int64_t at = 0;                                                                            \
+        for (; at + LANES <= (n); at += LANES) {                                                   \
+            const int64_t count = LANES;                                                           \
+            body;                                                                                  \
+        }                                                                                          \
+        if (at < (n)) {                                                                            \
+            int64_t count = (n)-at;                                                                \
+            body;                                                                                  \
+        }                                                                                          \
+    } while (0)
+
+static void act_forward(int64_t n, kern_bounds bounds, const float *x, float *y)
+{
+    EACH_VECTOR(n, at, count,
+                store_first(y + at, bounded(load_first(x + at, count), true, bounds.high), count));
+}
+
+static void act_backward(int64_t n, kern_bounds bounds, const float *y, const float *dy, float *dx,
+                         bool accumulate)
+{
+    EACH_VECTOR(n, at, count, {
+        lanes g = cut(load_first(y + at, count), load_first(dy + at, count), bounds.high_open);
+        store_first(dx + at, accumulate ? load_first(dx + at, count) + g : g, count);
+    });
+}
+
+static void add_act(int64_t n, const float *a, float alpha, const float *b, kern_bounds bounds,
+                    float *y)
+{
+    bool on = bounds.on;
+    EACH_VECTOR(n, at, count, {
+        lanes value = load_first(a + at, count) + alpha * load_first(b + at, count);
+        store_first(y + at, bounded(value, on, bounds.high), count);
+    });
 }
 
 #endif

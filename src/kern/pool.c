@@ -1,5 +1,7 @@
-/* pool.c - max, average and global average pooling. */
+/* pool.c - max, average and global average pooling. Channel blocks are swept block by block by the loops for this CPU. */
 #include "thaw/kern.h"
+
+#include "kern/isa_impl.h"
 
 /* The part of a window that lies inside the input. */
 typedef struct window {
@@ -44,8 +46,26 @@ static int32_t largest_in(const float *x, int64_t W, window v)
     return largest(x, W, v.top, v.bottom, v.left, columns);
 }
 
+/* Blocks of all images; the steps from one to the next in the input and in the output. */
+typedef struct blocks {
+    int64_t count, in, out;
+} blocks;
+
+static blocks blocks_of(const thaw_pool2d *s)
+{
+    int64_t lanes = s->block;
+    return (blocks){s->B * ((s->C + lanes - 1) / lanes), s->H * s->W * lanes,
+                    s->OH * s->OW * lanes};
+}
+
 void thaw_kern_max_pool(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
 {
+    if (s->block > 1) {
+        blocks z = blocks_of(s);
+        for (int64_t i = 0; i < z.count; i++)
+            kern_isa_choose()->image.max_pool(s, x + i * z.in, y + i * z.out, argmax + i * z.out);
+        return;
+    }
     int64_t at = 0;
     for (int64_t plane = 0; plane < s->B * s->C; plane++) {
         const float *from = x + plane * s->H * s->W;
@@ -60,12 +80,32 @@ void thaw_kern_max_pool(const thaw_pool2d *s, const float *x, float *y, int32_t 
 void thaw_kern_max_pool_backward(const thaw_pool2d *s, const int32_t *argmax, const float *dy,
                                  float *dx, bool accumulate)
 {
+    if (s->block > 1) {
+        blocks z = blocks_of(s);
+        for (int64_t i = 0; i < z.count; i++)
+            kern_isa_choose()->image.max_pool_backward(s, argmax + i * z.out, dy + i * z.out,
+                                                       dx + i * z.in, accumulate);
+        return;
+    }
     if (!accumulate)
         thaw_kern_fill(s->B * s->C * s->H * s->W, 0.0f, dx);
     int64_t out = s->OH * s->OW;
     for (int64_t plane = 0; plane < s->B * s->C; plane++)
         for (int64_t i = 0; i < out; i++)
             dx[plane * s->H * s->W + argmax[plane * out + i]] += dy[plane * out + i];
+}
+
+void thaw_kern_max_pool_gather(const thaw_pool2d *s, const int32_t *argmax, const float *x,
+                               float *y)
+{
+    int64_t lanes = s->block > 1 ? s->block : 1;
+    int64_t out = s->OH * s->OW * lanes;
+    int64_t planes = s->B * ((s->C + lanes - 1) / lanes);
+    for (int64_t plane = 0; plane < planes; plane++)
+        for (int64_t i = 0; i < out; i++) {
+            int64_t at = plane * out + i;
+            y[at] = x[(plane * s->H * s->W + argmax[at]) * lanes + i % lanes];
+        }
 }
 
 static float divisor(const thaw_pool2d *s, window v)
@@ -76,6 +116,12 @@ static float divisor(const thaw_pool2d *s, window v)
 
 void thaw_kern_avg_pool(const thaw_pool2d *s, const float *x, float *y)
 {
+    if (s->block > 1) {
+        blocks z = blocks_of(s);
+        for (int64_t i = 0; i < z.count; i++)
+            kern_isa_choose()->image.avg_pool(s, x + i * z.in, y + i * z.out);
+        return;
+    }
     for (int64_t plane = 0; plane < s->B * s->C; plane++)
         for (int64_t oh = 0; oh < s->OH; oh++)
             for (int64_t ow = 0; ow < s->OW; ow++) {
@@ -90,6 +136,13 @@ void thaw_kern_avg_pool(const thaw_pool2d *s, const float *x, float *y)
 
 void thaw_kern_avg_pool_backward(const thaw_pool2d *s, const float *dy, float *dx, bool accumulate)
 {
+    if (s->block > 1) {
+        blocks z = blocks_of(s);
+        for (int64_t i = 0; i < z.count; i++)
+            kern_isa_choose()->image.avg_pool_backward(s, dy + i * z.out, dx + i * z.in,
+                                                       accumulate);
+        return;
+    }
     if (!accumulate)
         thaw_kern_fill(s->B * s->C * s->H * s->W, 0.0f, dx);
     for (int64_t plane = 0; plane < s->B * s->C; plane++)
@@ -103,19 +156,40 @@ void thaw_kern_avg_pool_backward(const thaw_pool2d *s, const float *dy, float *d
             }
 }
 
-void thaw_kern_global_avg_pool(int64_t B, int64_t C, int64_t S, const float *x, float *y)
+void thaw_kern_global_avg_pool(const thaw_image *s, const float *x, float *y)
 {
-    for (int64_t plane = 0; plane < B * C; plane++)
-        y[plane] = (float)(thaw_kern_sum(S, x + plane * S) / (double)S);
+    const kern_isa_image *isa = &kern_isa_choose()->image;
+    int64_t S = s->H * s->W;
+    int64_t lanes = s->block > 1 ? s->block : 1;
+    int64_t across = (s->C + lanes - 1) / lanes;
+    kern_sweep row = {1, 0, S * lanes};
+    double sum[KERN_STRIP];
+    for (int64_t i = 0; i < s->B * across; i++) {
+        int64_t first = i % across * lanes;
+        isa->sums(&row, x + i * row.n, sum);
+        for (int64_t c = 0; c < lanes && first + c < s->C; c++) {
+            double total = 0;
+            for (int64_t j = c; j < KERN_STRIP; j += lanes)
+                total += sum[j];
+            y[i / across * s->C + first + c] = (float)(total / (double)S);
+        }
+    }
 }
 
-void thaw_kern_global_avg_pool_backward(int64_t B, int64_t C, int64_t S, const float *dy, float *dx,
+void thaw_kern_global_avg_pool_backward(const thaw_image *s, const float *dy, float *dx,
                                         bool accumulate)
 {
-    for (int64_t plane = 0; plane < B * C; plane++) {
-        float share = dy[plane] / (float)S;
-        float *out = dx + plane * S;
-        for (int64_t i = 0; i < S; i++)
-            out[i] = accumulate ? out[i] + share : share;
+    const kern_isa_image *isa = &kern_isa_choose()->image;
+    int64_t S = s->H * s->W;
+    int64_t lanes = s->block > 1 ? s->block : 1;
+    int64_t across = (s->C + lanes - 1) / lanes;
+    kern_sweep row = {1, 0, S * lanes};
+    float share[KERN_STRIP];
+    for (int64_t i = 0; i < s->B * across; i++) {
+        for (int64_t j = 0; j < KERN_STRIP; j++) {
+            int64_t c = i % across * lanes + j % lanes;
+            share[j] = c < s->C ? dy[i / across * s->C + c] / (float)S : 0.0f;
+        }
+        isa->spread(&row, share, dx + i * row.n, accumulate);
     }
 }

@@ -106,26 +106,6 @@ KERN_CLONES void thaw_kern_tanh_backward(int64_t n, const float *y, const float 
     }
 }
 
-KERN_CLONES void thaw_kern_relu6(int64_t n, const float *x, float *y)
-{
-    /* Written so that NaN passes through, as in thaw_kern_relu. */
-    for (int64_t i = 0; i < n; i++) {
-        float low = x[i] <= 0.0f ? 0.0f : x[i];
-        y[i] = low >= 6.0f ? 6.0f : low;
-    }
-}
-
-KERN_CLONES void thaw_kern_relu6_backward(int64_t n, const float *y, const float *dy, float *dx,
-                                          bool accumulate)
-{
-    if (accumulate)
-        for (int64_t i = 0; i < n; i++)
-            dx[i] += (y[i] > 0.0f) & (y[i] < 6.0f) ? dy[i] : 0.0f;
-    else
-        for (int64_t i = 0; i < n; i++)
-            dx[i] = (y[i] > 0.0f) & (y[i] < 6.0f) ? dy[i] : 0.0f;
-}
-
 /* -1: not a row of the table. */
 static int64_t row_of(float id, int64_t rows)
 {

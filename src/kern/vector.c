@@ -5,7 +5,6 @@
 #include <math.h>
 
 #include "kern/clones_impl.h"
-#include "kern/isa_impl.h"
 #include "kern/rows_impl.h"
 
 enum { LANES = 16 };
@@ -148,16 +147,4 @@ void thaw_kern_normalize_u8(int64_t C, int64_t S, const uint8_t *x, const float 
 {
     for (int64_t c = 0; c < C; c++)
         normalize_plane(S, x + c * S, mean[c], std[c], y + c * S);
-}
-
-KERN_CLONES void thaw_kern_relu(int64_t n, const float *x, float *y)
-{
-    /* Written so that NaN passes through: a diverged run must not look healthy. */
-    for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] <= 0.0f ? 0.0f : x[i];
-}
-
-void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx, bool accumulate)
-{
-    kern_isa_choose()->relu_backward(n, y, dy, dx, accumulate);
 }

@@ -64,10 +64,11 @@ static void training_norms_give_their_statistics(void **state)
     assert_true(memcmp(y, thaw_plan_value(plan, -1), sizeof y) != 0);
     assert_true(mean->data[0] == 0 && var->data[1] == 0);
     float expected[B * C * S];
-    thaw_kern_batch_norm_eval(B, C, S, x, find_param(g, "bn.weight")->data,
-                              find_param(g, "bn.bias")->data,
-                              find_param(g, "bn.running_mean")->data,
-                              find_param(g, "bn.running_var")->data, 1e-5f, expected);
+    thaw_image image = {B, C, S, 1, 1};
+    thaw_kern_batch_norm_eval(
+        &image, x, find_param(g, "bn.weight")->data, find_param(g, "bn.bias")->data,
+        find_param(g, "bn.running_mean")->data, find_param(g, "bn.running_var")->data, 1e-5f, NULL,
+        THAW_ACT_NONE, expected);
     assert_memory_equal(expected, thaw_plan_value(plan, -1), sizeof expected);
     thaw_free(&x);
     thaw_plan_free(&plan);

@@ -1,109 +1,188 @@
-/* Batch norm: against the definition in double, and its gradients against central differences. */
-#include "kern_test.h"
+/* Batch norm: against the definition in double, in all layouts, with every act and with or without a residual. */
+#include "image_test.h"
 
-static const int64_t shapes[][3] = {{1, 1, 2},   {2, 3, 5},  {5, 4, 1},   {64, 40, 1},
-                                    {3, 17, 4},  {4, 7, 49}, {6, 16, 64}, {2, 3, 1024},
-                                    {9, 33, 16}, {1, 5, 300}};
+static const thaw_image shapes[] = {
+    {1, 1, 2, 1, 0},  {2, 3, 5, 1, 0},   {5, 4, 1, 1, 0},    {64, 40, 1, 1, 0}, {3, 17, 2, 2, 0},
+    {4, 7, 7, 7, 0},  {6, 16, 8, 8, 0},  {2, 3, 20, 20, 0},  {9, 33, 4, 4, 0},  {1, 5, 20, 15, 0},
+    {2, 24, 3, 5, 0}, {1, 2, 66, 66, 0}, {1, 20, 17, 17, 0}, {300, 8, 1, 1, 0}, {5, 150, 3, 1, 0},
+};
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 static const float epsilon = 1e-5f;
 
-static int64_t at(const int64_t z[3], int64_t b, int64_t c, int64_t i)
+/* All arrays of one case: plain values, and what the functions are given, in s's layout. */
+typedef struct sample {
+    thaw_image s;
+    int64_t n, S;
+    thaw_act act;
+    bool fixed; /* the eval form */
+    double mean[256], inv[256], var[256];
+    float *x, *residual, *weight, *bias, *y, *dy; /* plain */
+    float *stats; /* mean, inv_std, var (C) as the functions have them */
+} sample;
+
+static int64_t at(const sample *z, int64_t b, int64_t c, int64_t i)
 {
-    return (b * z[1] + c) * z[2] + i;
+    return (b * z->s.C + c) * z->S + i;
 }
 
 /* Mean and biased variance of one channel. */
-static void moments(const int64_t z[3], const float *x, int64_t c, double *mean, double *var)
+static void moments(sample *z, int64_t c)
 {
     double sum = 0;
     double squares = 0;
-    for (int64_t b = 0; b < z[0]; b++)
-        for (int64_t i = 0; i < z[2]; i++)
-            sum += x[at(z, b, c, i)];
-    *mean = sum / (double)(z[0] * z[2]);
-    for (int64_t b = 0; b < z[0]; b++)
-        for (int64_t i = 0; i < z[2]; i++)
-            squares += pow(x[at(z, b, c, i)] - *mean, 2);
-    *var = squares / (double)(z[0] * z[2]);
+    double count = (double)(z->s.B * z->S);
+    for (int64_t b = 0; b < z->s.B; b++)
+        for (int64_t i = 0; i < z->S; i++)
+            sum += z->x[at(z, b, c, i)];
+    z->mean[c] = sum / count;
+    for (int64_t b = 0; b < z->s.B; b++)
+        for (int64_t i = 0; i < z->S; i++)
+            squares += pow(z->x[at(z, b, c, i)] - z->mean[c], 2);
+    z->var[c] = squares / count;
+    z->inv[c] = 1 / sqrt(z->var[c] + epsilon);
 }
 
-static void check_train(const int64_t z[3], float offset)
+static double value_of(const sample *z, bool add, int64_t b, int64_t c, int64_t i)
 {
-    int64_t n = z[0] * z[1] * z[2];
-    float *x = test_random(n, 1);
-    for (int64_t i = 0; i < n; i++)
-        x[i] += offset;
-    float *weight = test_random(z[1], 2);
-    float *bias = test_random(z[1], 3);
-    float *y = test_floats(n);
-    float *truth = test_floats(n);
-    float *stats = test_floats(3 * z[1]);
-    thaw_kern_batch_norm_train(z[0], z[1], z[2], x, weight, bias, epsilon, y, stats, stats + z[1],
-                               stats + 2 * z[1]);
-    double count = (double)(z[0] * z[2]);
-    for (int64_t c = 0; c < z[1]; c++) {
-        double mean, var;
-        moments(z, x, c, &mean, &var);
-        double scale = 1 / sqrt(var + epsilon);
-        assert_true(fabs(stats[c] - mean) <= 1e-6 * (1 + fabs(mean)));
-        assert_true(fabs(stats[z[1] + c] - scale) <= 1e-5 * scale);
-        assert_true(fabs(stats[2 * z[1] + c] - var * count / (count - 1)) <= 1e-5 * (var + 1e-6));
-        for (int64_t b = 0; b < z[0]; b++)
-            for (int64_t i = 0; i < z[2]; i++)
-                truth[at(z, b, c, i)] =
-                    (float)(weight[c] * scale * (x[at(z, b, c, i)] - mean) + bias[c]);
+    double v = z->weight[c] * z->inv[c] * (z->x[at(z, b, c, i)] - z->mean[c]) + z->bias[c];
+    return test_act(z->act, add ? v + z->residual[at(z, b, c, i)] : v);
+}
+
+/* y is rounded, and moved off the act's corners, where a rounding would decide. */
+static sample make(thaw_image s, float offset, thaw_act act, bool add, bool fixed)
+{
+    sample z = {.s = s, .S = s.H * s.W, .act = act, .fixed = fixed};
+    z.n = s.B * s.C * z.S;
+    z.x = test_random(z.n, 1);
+    for (int64_t i = 0; i < z.n; i++)
+        z.x[i] += offset;
+    z.residual = test_random(z.n, 2);
+    z.weight = test_random(s.C, 3);
+    z.bias = test_random(s.C, 4);
+    z.dy = test_random(z.n, 5);
+    z.y = test_floats(z.n);
+    z.stats = test_random(3 * s.C, 6);
+    for (int64_t c = 0; c < s.C; c++) {
+        z.weight[c] *= 3;
+        moments(&z, c);
+        z.stats[2 * s.C + c] = fabsf(z.stats[2 * s.C + c]) + 0.1f;
+        if (fixed) {
+            z.mean[c] = z.stats[c] = z.stats[c] + offset;
+            z.inv[c] = 1 / sqrt((double)z.stats[2 * s.C + c] + epsilon);
+        }
+        z.stats[c] = (float)z.mean[c];
+        z.stats[s.C + c] = (float)z.inv[c];
+        for (int64_t b = 0; b < s.B; b++)
+            for (int64_t i = 0; i < z.S; i++)
+                z.y[at(&z, b, c, i)] = (float)value_of(&z, add, b, c, i);
     }
-    /* y = scale x + shift in float: an offset of many deviations costs its own rounding. */
-    assert_near(n, y, truth, 2e-6 * (1 + fabs((double)offset)));
-    thaw_kern_batch_norm_eval(z[0], z[1], z[2], x, weight, bias, stats, stats + 2 * z[1], epsilon,
-                              y);
-    for (int64_t c = 0; c < z[1]; c++)
-        for (int64_t b = 0; b < z[0]; b++)
-            for (int64_t i = 0; i < z[2]; i++)
-                truth[at(z, b, c, i)] =
-                    (float)((double)weight[c] * (x[at(z, b, c, i)] - (double)stats[c]) /
-                                sqrt((double)stats[2 * z[1] + c] + epsilon) +
-                            bias[c]);
-    assert_near(n, y, truth, 2e-6 * (1 + fabs((double)offset)));
+    return z;
+}
+
+static void drop(sample *z)
+{
+    thaw_free(&z->x);
+    thaw_free(&z->residual);
+    thaw_free(&z->weight);
+    thaw_free(&z->bias);
+    thaw_free(&z->dy);
+    thaw_free(&z->y);
+    thaw_free(&z->stats);
+}
+
+static void check_statistics(const sample *z, const float *mean, const float *inv, const float *var)
+{
+    double count = (double)(z->s.B * z->S);
+    for (int64_t c = 0; c < z->s.C; c++) {
+        double unbiased = z->var[c] * count / (count > 1 ? count - 1 : 1);
+        assert_true(fabs(mean[c] - z->mean[c]) <= 1e-6 * (1 + fabs(z->mean[c])));
+        assert_true(fabs(inv[c] - z->inv[c]) <= 1e-5 * z->inv[c]);
+        assert_true(fabs(var[c] - unbiased) <= 1e-5 * (unbiased + 1e-6));
+    }
+}
+
+/* in_place: y is x (eval form), or y is the residual. */
+static void check_forward(const sample *z, bool add, int in_place, double limit)
+{
+    const thaw_image *s = &z->s;
+    int64_t C = s->C;
+    float *x = image_from(s, z->x);
+    float *residual = image_from(s, z->residual);
+    float *stats = test_copy(3 * C, z->stats);
+    float *own = test_random(thaw_image_count(s), 9);
+    float *y = in_place == 0 ? own : in_place == 1 ? x : residual;
+    if (z->fixed) {
+        thaw_kern_batch_norm_eval(s, x, z->weight, z->bias, stats, stats + 2 * C, epsilon,
+                                  add ? residual : NULL, z->act, y);
+    } else {
+        thaw_kern_batch_norm_train(s, x, z->weight, z->bias, epsilon, add ? residual : NULL, z->act,
+                                   y, stats, stats + C, stats + 2 * C);
+        check_statistics(z, stats, stats + C, stats + 2 * C);
+    }
+    float *plain = image_plain(s, y);
+    assert_near(z->n, plain, z->y, limit);
     thaw_free(&x);
-    thaw_free(&weight);
-    thaw_free(&bias);
-    thaw_free(&y);
-    thaw_free(&truth);
+    thaw_free(&residual);
     thaw_free(&stats);
+    thaw_free(&own);
+    thaw_free(&plain);
+}
+
+static void each_layout(void (*check)(sample *z, bool add), float offset)
+{
+    for (int i = 0; i < SHAPES * TEST_LAYOUTS; i++)
+        for (int j = 0; j < 4 * THAW_ACT_COUNT; j++) {
+            thaw_image s = shapes[i / TEST_LAYOUTS];
+            s.block = test_layouts[i % TEST_LAYOUTS];
+            sample z = make(s, offset, (thaw_act)(j / 4), j & 1, j & 2);
+            check(&z, j & 1);
+            drop(&z);
+        }
+}
+
+static void forward(sample *z, bool add)
+{
+    /* y = scale x + shift in float: an offset of many deviations costs its own rounding. */
+    double limit = 4e-6 * (1 + fabs(z->mean[0]));
+    check_forward(z, add, 0, limit);
+    if (z->fixed)
+        check_forward(z, add, 1, limit);
+    if (add)
+        check_forward(z, add, 2, limit);
 }
 
 static void test_forward(void **state)
 {
     (void)state;
-    for (int i = 0; i < SHAPES; i++) {
-        check_train(shapes[i], 0);
-        check_train(shapes[i], 10);
-    }
+    each_layout(forward, 0);
+    each_layout(forward, 10);
 }
 
-/* The gradient of sum(g * bn(x)) from the textbook form, in double. stats: mean and inv_std; fixed: they are constants. */
-static void true_gradient(const int64_t z[3], const float *x, const float *weight,
-                          const double *mean, const double *inv, const float *dy, bool fixed,
-                          double *dx, double *dweight, double *dbias)
+/* The gradient of sum(dy * act(bn(x) + residual)) from the textbook form, in double. */
+static void true_gradient(const sample *z, double *dx, double *dresidual, double *dweight,
+                          double *dbias)
 {
-    double count = (double)(z[0] * z[2]);
-    for (int64_t c = 0; c < z[1]; c++) {
+    double count = (double)(z->s.B * z->S);
+    for (int64_t c = 0; c < z->s.C; c++) {
         double sum = 0;
         double dot = 0;
-        for (int64_t b = 0; b < z[0]; b++)
-            for (int64_t i = 0; i < z[2]; i++) {
-                sum += dy[at(z, b, c, i)];
-                dot += dy[at(z, b, c, i)] * (x[at(z, b, c, i)] - mean[c]) * inv[c];
+        for (int64_t b = 0; b < z->s.B; b++)
+            for (int64_t i = 0; i < z->S; i++) {
+                int64_t k = at(z, b, c, i);
+                double g = test_passes(z->act, z->y[k]) ? z->dy[k] : 0;
+                sum += g;
+                dot += g * (z->x[k] - z->mean[c]) * z->inv[c];
             }
         dbias[c] += sum;
         dweight[c] += dot;
-        for (int64_t b = 0; b < z[0]; b++)
-            for (int64_t i = 0; i < z[2]; i++) {
-                double hat = (x[at(z, b, c, i)] - mean[c]) * inv[c];
-                double inner = fixed ? dy[at(z, b, c, i)]
-                                     : dy[at(z, b, c, i)] - sum / count - hat * dot / count;
-                dx[at(z, b, c, i)] += weight[c] * inv[c] * inner;
+        for (int64_t b = 0; b < z->s.B; b++)
+            for (int64_t i = 0; i < z->S; i++) {
+                int64_t k = at(z, b, c, i);
+                double g = test_passes(z->act, z->y[k]) ? z->dy[k] : 0;
+                double hat = (z->x[k] - z->mean[c]) * z->inv[c];
+                double inner = z->fixed ? g : g - sum / count - hat * dot / count;
+                dx[k] += z->weight[c] * z->inv[c] * inner;
+                dresidual[k] += g;
             }
     }
 }
@@ -117,104 +196,200 @@ static void assert_close(int64_t n, const float *a, const double *b, double limi
     thaw_free(&narrow);
 }
 
-static void check_backward(const int64_t z[3], bool fixed, bool accumulate)
+/* Which streams are one and the same, and which are added to. */
+typedef struct wish {
+    bool accumulate, accumulate_residual, dx_is_dy, residual_is_dy;
+} wish;
+
+static void run_backward(const sample *z, const float *x, const float *y, const float *dy,
+                         float *dx, float *dresidual, wish w, float *dw, float *db)
 {
-    int64_t n = z[0] * z[1] * z[2];
-    int64_t C = z[1];
-    float *x = test_random(n, 1);
-    float *weight = test_random(C, 2);
-    float *dy = test_random(n, 3);
-    float *dx = test_random(n, 4);
-    float *dw = test_random(C, 5);
-    float *db = test_random(C, 6);
-    float *stats = test_random(2 * C, 7);
-    double *truth = NULL;
-    assert_int_equal(thaw_alloc(&truth, n + 4 * C, sizeof *truth), THAW_OK);
-    double *mean = truth + n;
-    double *inv = mean + C;
-    for (int64_t c = 0; c < C; c++) {
-        double var;
-        moments(z, x, c, &mean[c], &var);
-        if (fixed) {
-            mean[c] = stats[c];
-            stats[C + c] = fabsf(stats[C + c]) + 0.1f;
-            var = stats[C + c];
-        }
-        inv[c] = 1 / sqrt(var + epsilon);
-        if (!fixed) {
-            stats[c] = (float)mean[c];
-            stats[C + c] = (float)inv[c];
-        }
-        inv[C + c] = dw[c];
-        inv[2 * C + c] = db[c];
-    }
-    for (int64_t i = 0; i < n; i++)
-        truth[i] = accumulate ? dx[i] : 0;
-    true_gradient(z, x, weight, mean, inv, dy, fixed, truth, inv + C, inv + 2 * C);
-    if (fixed)
-        thaw_kern_batch_norm_eval_backward(z[0], C, z[2], x, weight, stats, stats + C, epsilon, dy,
-                                           dx, accumulate, dw, db);
+    int64_t C = z->s.C;
+    if (z->fixed)
+        thaw_kern_batch_norm_eval_backward(&z->s, x, y, z->act, z->weight, z->stats,
+                                           z->stats + 2 * C, epsilon, dy, dx, w.accumulate,
+                                           dresidual, w.accumulate_residual, dw, db);
     else
-        thaw_kern_batch_norm_train_backward(z[0], C, z[2], x, weight, stats, stats + C, dy, dx,
-                                            accumulate, dw, db);
+        thaw_kern_batch_norm_train_backward(&z->s, x, y, z->act, z->weight, z->stats, z->stats + C,
+                                            dy, dx, w.accumulate, dresidual, w.accumulate_residual,
+                                            dw, db);
+}
+
+static void check_backward(const sample *z, bool add, wish w)
+{
+    int64_t C = z->s.C;
+    float *before[4] = {test_random(z->n, 11), test_random(z->n, 12), test_random(C, 13),
+                        test_random(C, 14)};
+    double *truth = NULL;
+    assert_int_equal(thaw_alloc(&truth, 2 * z->n + 2 * C, sizeof *truth), THAW_OK);
+    for (int64_t i = 0; i < z->n; i++) {
+        truth[i] = w.accumulate ? before[0][i] : 0;
+        truth[z->n + i] = w.accumulate_residual ? before[1][i] : 0;
+    }
+    double *sums = truth + 2 * z->n;
+    for (int64_t c = 0; c < C; c++) {
+        sums[c] = before[2][c];
+        sums[C + c] = before[3][c];
+    }
+    true_gradient(z, truth, truth + z->n, sums, sums + C);
+    float *x = image_from(&z->s, z->x);
+    float *y = image_from(&z->s, z->y);
+    float *dy = image_from(&z->s, z->dy);
+    float *own[2] = {image_from(&z->s, before[0]), image_from(&z->s, before[1])};
+    float *dx = w.dx_is_dy ? dy : own[0];
+    float *dresidual = !add ? NULL : w.residual_is_dy ? dy : own[1];
+    run_backward(z, x, z->act ? y : NULL, dy, dx, dresidual, w, before[2], before[3]);
+    float *plain = image_plain(&z->s, dx);
+    float *plain_residual = add ? image_plain(&z->s, dresidual) : NULL;
     /* Of two samples a channel the true gradient is nearly zero, the difference of terms of unit size. */
-    double limit = n == 2 ? 1e-2 : 1e-5;
-    assert_close(n, dx, truth, fixed ? 1e-6 : limit);
-    assert_close(C, dw, inv + C, 1e-5);
-    assert_close(C, db, inv + 2 * C, 1e-5);
-    thaw_free(&x);
-    thaw_free(&weight);
-    thaw_free(&dy);
-    thaw_free(&dx);
-    thaw_free(&dw);
-    thaw_free(&db);
-    thaw_free(&stats);
+    double limit = z->s.B * z->S == 2 ? 1e-2 : 2e-5;
+    if (z->s.B * z->S > 1)
+        assert_close(z->n, plain, truth, z->fixed ? 1e-6 : limit);
+    if (add)
+        assert_close(z->n, plain_residual, truth + z->n, 1e-6);
+    assert_close(C, before[2], sums, 2e-5);
+    assert_close(C, before[3], sums + C, 1e-5);
+    for (int i = 0; i < 4; i++)
+        thaw_free(&before[i]);
     thaw_free(&truth);
+    thaw_free(&x);
+    thaw_free(&y);
+    thaw_free(&dy);
+    thaw_free(&own[0]);
+    thaw_free(&own[1]);
+    thaw_free(&plain);
+    thaw_free(&plain_residual);
+}
+
+static void backward(sample *z, bool add)
+{
+    static const wish wishes[] = {{false, false, false, false},
+                                  {true, true, false, false},
+                                  {true, false, false, true},
+                                  {false, true, true, false}};
+    for (int i = 0; i < 4; i++)
+        check_backward(z, add, wishes[i]);
 }
 
 static void test_backward(void **state)
 {
     (void)state;
-    for (int i = 0; i < SHAPES; i++)
-        for (int j = 0; j < 4; j++)
-            check_backward(shapes[i], j & 1, j & 2);
+    each_layout(backward, 0);
 }
 
 /* NULL outputs are left out, the others are as before. */
+static void optional_outputs(sample *z, bool add)
+{
+    int64_t count = thaw_image_count(&z->s);
+    int64_t C = z->s.C;
+    float *x = image_from(&z->s, z->x);
+    float *y = image_from(&z->s, z->y);
+    float *dy = image_from(&z->s, z->dy);
+    float *dx[2] = {test_floats(count), test_floats(count)};
+    float *dr[2] = {test_floats(count), test_floats(count)};
+    float *sums[2] = {test_floats(2 * C), test_floats(2 * C)};
+    wish none = {false, false, false, false};
+    run_backward(z, x, y, dy, dx[0], add ? dr[0] : NULL, none, sums[0], sums[0] + C);
+    run_backward(z, z->fixed ? NULL : x, y, dy, dx[1], NULL, none, NULL, NULL);
+    run_backward(z, x, y, dy, NULL, NULL, none, sums[1], sums[1] + C);
+    if (add)
+        run_backward(z, z->fixed ? NULL : x, y, dy, NULL, dr[1], none, NULL, NULL);
+    assert_memory_equal(dx[0], dx[1], (size_t)count * sizeof(float));
+    assert_memory_equal(dr[0], dr[1], (size_t)count * sizeof(float));
+    assert_memory_equal(sums[0], sums[1], 2 * (size_t)C * sizeof(float));
+    thaw_free(&x);
+    thaw_free(&y);
+    thaw_free(&dy);
+    for (int i = 0; i < 2; i++) {
+        thaw_free(&dx[i]);
+        thaw_free(&dr[i]);
+        thaw_free(&sums[i]);
+    }
+}
+
 static void test_optional_outputs(void **state)
 {
     (void)state;
-    int64_t n = 4 * 3 * 10;
-    float *x = test_random(n, 1);
-    float *dy = test_random(n, 2);
-    float weight[3] = {1, 2, 3};
-    float mean[3] = {0, 0.1f, 0.2f};
-    float inv[3] = {1, 0.5f, 2};
-    float dw[2][3] = {{0}, {0}};
-    float db[2][3] = {{0}, {0}};
-    float *dx = test_floats(n);
-    float *dx_only = test_floats(n);
-    thaw_kern_batch_norm_train_backward(4, 3, 10, x, weight, mean, inv, dy, dx, false, dw[0],
-                                        db[0]);
-    thaw_kern_batch_norm_train_backward(4, 3, 10, x, weight, mean, inv, dy, dx_only, false, NULL,
-                                        NULL);
-    thaw_kern_batch_norm_train_backward(4, 3, 10, x, weight, mean, inv, dy, NULL, false, dw[1],
-                                        db[1]);
-    assert_memory_equal(dx, dx_only, (size_t)n * sizeof *dx);
-    assert_memory_equal(dw[0], dw[1], sizeof dw[0]);
-    assert_memory_equal(db[0], db[1], sizeof db[0]);
-    thaw_free(&x);
-    thaw_free(&dy);
-    thaw_free(&dx);
-    thaw_free(&dx_only);
+    each_layout(optional_outputs, 0);
+}
+
+/* The first pixel far from all others, and a large common offset: what a careless one-pass variance fails on. */
+static void test_hard_variances(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2 * TEST_LAYOUTS; i++) {
+        thaw_image s = {4, 20, 50, 50, test_layouts[i / 2]};
+        sample z = make(s, i % 2 ? 300.0f : 0.0f, THAW_ACT_NONE, false, false);
+        for (int64_t c = 0; c < s.C; c++) {
+            z.x[at(&z, 0, c, 0)] += 1000;
+            moments(&z, c);
+        }
+        float *x = image_from(&s, z.x);
+        float *y = test_floats(thaw_image_count(&s));
+        float *stats = test_floats(3 * s.C);
+        thaw_kern_batch_norm_train(&s, x, z.weight, z.bias, epsilon, NULL, THAW_ACT_NONE, y, stats,
+                                   stats + s.C, stats + 2 * s.C);
+        check_statistics(&z, stats, stats + s.C, stats + 2 * s.C);
+        thaw_free(&x);
+        thaw_free(&y);
+        thaw_free(&stats);
+        drop(&z);
+    }
+}
+
+/* A value that is not finite reaches every output of its channel and no other channel. */
+static void test_not_finite(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2 * TEST_LAYOUTS; i++)
+        for (int act = 0; act < THAW_ACT_COUNT; act++) {
+            thaw_image s = {3, 18, 7, 6, test_layouts[i / 2]};
+            sample z = make(s, 0, (thaw_act)act, false, false);
+            z.x[at(&z, 1, 16, 40)] = i % 2 ? INFINITY : NAN;
+            float *x = image_from(&s, z.x);
+            float *y = test_floats(thaw_image_count(&s));
+            float *stats = test_floats(3 * s.C);
+            thaw_kern_batch_norm_train(&s, x, z.weight, z.bias, epsilon, NULL, z.act, y, stats,
+                                       stats + s.C, stats + 2 * s.C);
+            float *plain = image_plain(&s, y);
+            for (int64_t k = 0; k < z.n; k++)
+                assert_true(isfinite(plain[k]) == (k / z.S % s.C != 16));
+            for (int64_t c = 0; c < s.C; c++)
+                assert_true(isfinite(stats[c]) == (c != 16));
+            thaw_free(&x);
+            thaw_free(&y);
+            thaw_free(&stats);
+            thaw_free(&plain);
+            drop(&z);
+        }
+}
+
+static void test_channel_sums(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SHAPES * TEST_LAYOUTS; i++) {
+        thaw_image s = shapes[i / TEST_LAYOUTS];
+        s.block = test_layouts[i % TEST_LAYOUTS];
+        sample z = make(s, 0, THAW_ACT_NONE, false, false);
+        float *x = image_from(&s, z.x);
+        float *out = test_copy(s.C, z.bias);
+        thaw_kern_channel_sums(&s, x, out);
+        for (int64_t c = 0; c < s.C; c++) {
+            double truth = z.bias[c] + z.mean[c] * (double)(s.B * z.S);
+            assert_true(fabs(out[c] - truth) <= 1e-5 * sqrt((double)(s.B * z.S)) + 1e-6);
+        }
+        thaw_free(&x);
+        thaw_free(&out);
+        drop(&z);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),
-        cmocka_unit_test(test_backward),
-        cmocka_unit_test(test_optional_outputs),
+        cmocka_unit_test(test_forward),          cmocka_unit_test(test_backward),
+        cmocka_unit_test(test_optional_outputs), cmocka_unit_test(test_hard_variances),
+        cmocka_unit_test(test_not_finite),       cmocka_unit_test(test_channel_sums),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,137 @@
+/* image.c - image tensors in two layouts: their size, the way between them, acts, and the padded shortcut. */
+#include "thaw/kern.h"
+
+#include <string.h>
+
+#include "kern/isa_impl.h"
+
+static int64_t lanes_of(const thaw_image *image)
+{
+    return image->block > 1 ? image->block : 1;
+}
+
+int64_t thaw_image_count(const thaw_image *image)
+{
+    int64_t lanes = lanes_of(image);
+    return image->B * ((image->C + lanes - 1) / lanes * lanes) * image->H * image->W;
+}
+
+void thaw_kern_reorder(const thaw_image *from, const float *x, int32_t block, float *y,
+                       bool accumulate)
+{
+    const kern_isa_image *isa = &kern_isa_choose()->image;
+    int64_t S = from->H * from->W;
+    bool to_block = block > 1;
+    int32_t lanes = to_block ? block : from->block;
+    int64_t blocks = (from->C + lanes - 1) / lanes;
+    THAW_ASSERT((from->block <= 1) == to_block);
+    for (int64_t i = 0; i < from->B * blocks; i++) {
+        int64_t first = i % blocks * lanes;
+        int64_t plain = (i / blocks * from->C + first) * S;
+        int64_t channels = from->C - first < lanes ? from->C - first : lanes;
+        if (to_block)
+            isa->to_block(channels, S, lanes, x + plain, y + i * S * lanes, accumulate);
+        else
+            isa->from_block(channels, S, lanes, x + i * S * lanes, y + plain, accumulate);
+    }
+}
+
+void thaw_kern_act(int64_t n, thaw_act act, const float *x, float *y)
+{
+    if (act != THAW_ACT_NONE)
+        kern_isa_choose()->image.act(n, kern_bounds_of(act), x, y);
+    else if (x != y)
+        memcpy(y, x, (size_t)n * sizeof *y);
+}
+
+void thaw_kern_act_backward(int64_t n, thaw_act act, const float *y, const float *dy, float *dx,
+                            bool accumulate)
+{
+    if (act != THAW_ACT_NONE)
+        kern_isa_choose()->image.act_backward(n, kern_bounds_of(act), y, dy, dx, accumulate);
+    else if (accumulate)
+        thaw_kern_axpy(n, 1.0f, dy, dx);
+    else if (dx != dy)
+        memcpy(dx, dy, (size_t)n * sizeof *dx);
+}
+
+void thaw_kern_add_act(int64_t n, const float *a, float alpha, const float *b, thaw_act act,
+                       float *y)
+{
+    kern_isa_choose()->image.add_act(n, a, alpha, b, kern_bounds_of(act), y);
+}
+
+void thaw_kern_relu(int64_t n, const float *x, float *y)
+{
+    thaw_kern_act(n, THAW_ACT_RELU, x, y);
+}
+
+void thaw_kern_relu_backward(int64_t n, const float *y, const float *dy, float *dx, bool accumulate)
+{
+    thaw_kern_act_backward(n, THAW_ACT_RELU, y, dy, dx, accumulate);
+}
+
+void thaw_kern_relu6(int64_t n, const float *x, float *y)
+{
+    thaw_kern_act(n, THAW_ACT_RELU6, x, y);
+}
+
+void thaw_kern_relu6_backward(int64_t n, const float *y, const float *dy, float *dx,
+                              bool accumulate)
+{
+    thaw_kern_act_backward(n, THAW_ACT_RELU6, y, dy, dx, accumulate);
+}
+
+/* Where channel c of image b begins, and how far its pixels lie apart. */
+static int64_t channel_at(const thaw_image *s, int64_t b, int64_t c)
+{
+    int64_t lanes = lanes_of(s);
+    int64_t blocks = (s->C + lanes - 1) / lanes;
+    return (b * blocks + c / lanes) * s->H * s->W * lanes + c % lanes;
+}
+
+/* Half of the new channels in front, the rest behind: F.pad of He et al. 2016's CIFAR networks as PyTorch users write it. */
+static thaw_image padded(const thaw_image *in, int64_t out_channels, int64_t stride, int64_t *first)
+{
+    thaw_image out = *in;
+    out.C = out_channels;
+    out.H = (in->H - 1) / stride + 1;
+    out.W = (in->W - 1) / stride + 1;
+    *first = (out_channels - in->C) / 2;
+    return out;
+}
+
+void thaw_kern_shortcut_pad(const thaw_image *in, int64_t out_channels, int64_t stride,
+                            const float *x, float *y)
+{
+    int64_t first;
+    thaw_image out = padded(in, out_channels, stride, &first);
+    int64_t lanes = lanes_of(in);
+    thaw_kern_fill(thaw_image_count(&out), 0.0f, y);
+    for (int64_t b = 0; b < in->B; b++)
+        for (int64_t c = 0; c < in->C; c++) {
+            const float *from = x + channel_at(in, b, c);
+            float *to = y + channel_at(&out, b, first + c);
+            for (int64_t h = 0; h < out.H; h++)
+                for (int64_t w = 0; w < out.W; w++)
+                    to[(h * out.W + w) * lanes] = from[(h * in->W + w) * stride * lanes];
+        }
+}
+
+void thaw_kern_shortcut_pad_backward(const thaw_image *in, int64_t out_channels, int64_t stride,
+                                     const float *dy, float *dx, bool accumulate)
+{
+    int64_t first;
+    thaw_image out = padded(in, out_channels, stride, &first);
+    int64_t lanes = lanes_of(in);
+    if (!accumulate)
+        thaw_kern_fill(thaw_image_count(in), 0.0f, dx);
+    for (int64_t b = 0; b < in->B; b++)
+        for (int64_t c = 0; c < in->C; c++) {
+            float *to = dx + channel_at(in, b, c);
+            const float *from = dy + channel_at(&out, b, first + c);
+            for (int64_t h = 0; h < out.H; h++)
+                for (int64_t w = 0; w < out.W; w++)
+                    to[(h * in->W + w) * stride * lanes] += from[(h * out.W + w) * lanes];
+        }
+}

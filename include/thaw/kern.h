@@ -3,6 +3,7 @@
  * A thaw_kern is one opened backend:
  *   "ref"       plain C, sums in double where it matters: the truth that tests compare with
  *   "native"    our own tiles for convolution and product, compiled for several kinds of CPU, chosen at run time; no library
+ *   "onednn"    oneDNN beside our own convolutions, in channel blocks; in builds that found the library
  *   "openblas"  products by OpenBLAS, loaded at run time, so that its kernels can be chosen before its constructor looks at
  *               the CPU; convolutions as native
  * All backends pass the same conformance tests. All functions are Local, allocate nothing, and give the same bits for the
@@ -74,7 +75,7 @@ void thaw_kern_add_act(int64_t n, const float *a, float alpha, const float *b, t
 typedef struct thaw_kern thaw_kern;
 
 struct thaw_kern {
-    const char *name;     /* "openblas", "native", "ref" */
+    const char *name;     /* "onednn", "openblas", "native", "ref" */
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
     int32_t block; /* 1, or channels in a block that this backend's planned convolutions like */
     void *library; /* backend's own handle */
@@ -97,8 +98,8 @@ struct thaw_kern {
                                     const float *dy, float *dw, float *dbias, void *workspace);
 };
 
-/* Opens a backend: "openblas", "native", "ref", or "auto": the first of these that can be opened; a fallback is warned
- * of. openblas is loaded with one thread and, where its own choice of CPU kernels is known to be wrong and the user has
+/* Opens a backend: "onednn", "openblas", "native", "ref", or "auto": the first of these that can be opened; a fallback is
+ * warned of. oneDNN runs as many threads as OMP_NUM_THREADS says, one when it is not set. openblas is loaded with one thread and, where its own choice of CPU kernels is known to be wrong and the user has
  * not set OPENBLAS_CORETYPE, with the right one.
  * THAW_ERR_USAGE for an unknown name (with a suggestion), THAW_ERR_FAIL when the library is not there. */
 THAW_NODISCARD thaw_status thaw_kern_open(const char *name, thaw_kern **out);

@@ -47,6 +47,10 @@ struct thaw_conv {
 
 /* Our functions of the backend's table with all else around them; for plain layouts. */
 extern const conv_algorithm conv_plain;
+/* The same with blocked arrays turned before and after. */
+extern const conv_algorithm conv_reordered;
+/* NULL-ended. */
+extern const conv_algorithm *const kern_onednn_algorithms[];
 
 thaw_status conv_unit_open(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
                            const conv_algorithm *algorithm, conv_unit *unit);

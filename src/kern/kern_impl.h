@@ -16,6 +16,9 @@ typedef struct kern_backend {
 thaw_status kern_ref_open(thaw_kern *k);
 thaw_status kern_native_open(thaw_kern *k);
 void kern_native_close(thaw_kern *k);
+/* In builds with oneDNN (THAW_WITH_ONEDNN). */
+thaw_status kern_onednn_open(thaw_kern *k);
+void kern_onednn_close(thaw_kern *k);
 thaw_status kern_openblas_open(thaw_kern *k);
 void kern_openblas_close(thaw_kern *k);
 

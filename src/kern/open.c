@@ -7,7 +7,21 @@
 
 static const conv_algorithm *const plain_algorithms[] = {&conv_plain, NULL};
 
+#if !THAW_WITH_ONEDNN
+static thaw_status onednn_absent(thaw_kern *k)
+{
+    (void)k;
+    return THAW_FAIL(THAW_ERR_FAIL, "this build has no oneDNN; install it (Debian: libdnnl-dev) "
+                                    "and build again, or use backend openblas");
+}
+#endif
+
 static const kern_backend backends[] = {
+#if THAW_WITH_ONEDNN
+    {"onednn", kern_onednn_open, kern_onednn_close, kern_onednn_algorithms},
+#else
+    {"onednn", onednn_absent, NULL, plain_algorithms},
+#endif
     {"openblas", kern_openblas_open, kern_openblas_close, plain_algorithms},
     {"native", kern_native_open, kern_native_close, plain_algorithms},
     {"ref", kern_ref_open, NULL, plain_algorithms},
@@ -16,7 +30,7 @@ enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 const char *const *thaw_kern_names(void)
 {
-    static const char *const names[] = {"openblas", "native", "ref", NULL};
+    static const char *const names[] = {"onednn", "openblas", "native", "ref", NULL};
     return names;
 }
 

@@ -138,7 +138,7 @@ const thaw_field thaw_config_fields[] = {
     TEXT(thaw_config, "name", name, "run", "what reports call it"),
     TEXT(thaw_config, "output", output, NULL, "directory for everything that is written"),
     INT(thaw_config, "seed", seed, "1", 0, 9e15, "fixes every random choice"),
-    TEXT(thaw_config, "backend", backend, "auto", "kernels: auto, openblas, native or ref"),
+    TEXT(thaw_config, "backend", backend, "auto", "kernels: auto, onednn, openblas, native or ref"),
     TEXT(
         thaw_config, "rung", rung, "frozen",
         "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, full"),

@@ -27,6 +27,7 @@ static void test_auto(void **state)
     (void)state;
     thaw_kern *k = NULL;
     assert_int_equal(thaw_kern_open("auto", &k), THAW_OK);
+    print_message("auto takes %s\n", k->name);
     thaw_kern_close(&k);
     thaw_kern_close(&k);
 }

@@ -19,6 +19,7 @@ target_include_directories(thaw_external SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS}
 target_link_libraries(thaw_external INTERFACE MPI::MPI_C Threads::Threads ZLIB::ZLIB ${HDF5_C_LIBRARIES}
                       PkgConfig::YAML PkgConfig::CJSON PkgConfig::XXHASH m ${CMAKE_DL_LIBS})
 target_compile_definitions(thaw_external INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)
+include(thaw_onednn)
 
 execute_process(COMMAND git rev-parse --short HEAD WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
                 OUTPUT_VARIABLE THAW_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)

@@ -1,0 +1,236 @@
+/* onednn.c - the backend on oneDNN: its convolutions beside our own, in channel blocks; its matrix product. */
+#include "kern/onednn_impl.h"
+
+#include "kern/conv_impl.h"
+
+typedef struct onednn {
+    kern_handle tiles; /* first: the tiled functions look for it */
+    onednn_library *library;
+} onednn;
+
+static onednn_library *library_of(const thaw_kern *k)
+{
+    return ((const onednn *)k->library)->library;
+}
+
+/* ---- weights ---- */
+
+/* Blocks of `block` output and as many input channels, each turned in a small buffer that stays in the first-level cache. */
+typedef struct weight_walk {
+    const kern_isa *isa;
+    const onednn_form *form;
+    int64_t O, C, KH, KW;
+} weight_walk;
+
+enum { MOST_TAPS = 25, SQUARE = KERN_MOST_LANES * KERN_MOST_LANES };
+
+static bool walks(const thaw_kern *k, const onednn_form *form, const thaw_conv2d *s)
+{
+    return form->known && form->out_inside && form->block == kern_isa_of(k)->lanes &&
+           s->O % form->block == 0 && s->C % form->block == 0 && s->KH * s->KW <= MOST_TAPS;
+}
+
+static int64_t tap_place(const weight_walk *p, int64_t tap)
+{
+    return tap / p->KW * p->form->row_stride + tap % p->KW * p->form->column_stride;
+}
+
+/* One square of channels: rows of w are output channels, columns (in channel, tap). */
+static void pack_square(const weight_walk *p, const float *w, float *packed)
+{
+    int64_t n = p->form->block;
+    int64_t taps = p->KH * p->KW;
+    float turned[SQUARE * MOST_TAPS];
+    p->isa->transpose(n, n * taps, w, p->C * taps, turned, n, n * taps, 0);
+    for (int64_t tap = 0; tap < taps; tap++)
+        for (int64_t c = 0; c < n; c++)
+            for (int64_t o = 0; o < n; o++)
+                packed[tap_place(p, tap) + c * n + o] = turned[(c * taps + tap) * n + o];
+}
+
+static void unpack_square(const weight_walk *p, const float *packed, float *w)
+{
+    int64_t n = p->form->block;
+    int64_t taps = p->KH * p->KW;
+    float turned[SQUARE * MOST_TAPS];
+    for (int64_t tap = 0; tap < taps; tap++)
+        for (int64_t c = 0; c < n; c++)
+            for (int64_t o = 0; o < n; o++)
+                turned[(c * taps + tap) * n + o] = packed[tap_place(p, tap) + c * n + o];
+    p->isa->transpose_out(n * taps, n, turned, n, w, p->C * taps, NULL, true);
+}
+
+static void walk(const weight_walk *p, const float *w, float *packed, float *dw)
+{
+    int64_t n = p->form->block;
+    for (int64_t o = 0; o < p->O; o += n)
+        for (int64_t c = 0; c < p->C; c += n) {
+            int64_t square = (o * p->C + c) * p->KH * p->KW;
+            int64_t place = o / n * p->form->out_stride + c / n * p->form->in_stride;
+            if (w)
+                pack_square(p, w + square, packed + place);
+            else
+                unpack_square(p, packed + place, dw + square);
+        }
+}
+
+static weight_walk walk_of(const thaw_kern *k, const onednn_form *form, const thaw_conv2d *s)
+{
+    return (weight_walk){kern_isa_of(k), form, s->O, s->C, s->KH, s->KW};
+}
+
+/* ---- the library's convolutions as algorithms ---- */
+
+static bool direct_fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
+{
+    return onednn_conv_fits(library_of(k), spec, pass, ONEDNN_DIRECT);
+}
+
+static bool winograd_fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
+{
+    return onednn_conv_fits(library_of(k), spec, pass, ONEDNN_WINOGRAD);
+}
+
+/* Memory beside the library's own: dx before it is added, or the weights' gradient in the library's form. */
+static int64_t extra_floats(const conv_unit *unit)
+{
+    if (unit->pass == THAW_CONV_FORWARD)
+        return 0;
+    const onednn_form *form = onednn_conv_form(unit->state);
+    thaw_image x = conv_input_image(&unit->spec);
+    return unit->pass == THAW_CONV_BACKWARD_DATA ? conv_image_count(&x)
+                                                 : (int64_t)(form->bytes / sizeof(float));
+}
+
+static thaw_status open_method(conv_unit *unit, onednn_method method)
+{
+    onednn_conv *conv = NULL;
+    THAW_TRY(onednn_conv_new(library_of(unit->kern), &unit->spec, unit->pass, method, &conv));
+    unit->state = conv;
+    const onednn_form *form = onednn_conv_form(conv);
+    if (unit->pass != THAW_CONV_BACKWARD_WEIGHTS && !form->plain)
+        unit->packed_bytes = form->bytes;
+    unit->workspace_bytes = onednn_conv_scratch_bytes(conv) +
+                            (size_t)extra_floats(unit) * sizeof(float) + 4 * CONV_LINE;
+    return THAW_OK;
+}
+
+static thaw_status open_direct(conv_unit *unit)
+{
+    return open_method(unit, ONEDNN_DIRECT);
+}
+
+static thaw_status open_winograd(conv_unit *unit)
+{
+    return open_method(unit, ONEDNN_WINOGRAD);
+}
+
+static void close_unit(conv_unit *unit)
+{
+    onednn_conv *conv = unit->state;
+    onednn_conv_free(&conv);
+}
+
+static void pack(const conv_unit *unit, const float *w, float *packed)
+{
+    const onednn_form *form = onednn_conv_form(unit->state);
+    if (!walks(unit->kern, form, &unit->spec.shape)) {
+        onednn_conv_pack(unit->state, w, packed);
+        return;
+    }
+    weight_walk p = walk_of(unit->kern, form, &unit->spec.shape);
+    walk(&p, w, packed, NULL);
+}
+
+static void run_data(conv_unit *unit, const conv_run *run, conv_scratch *scratch)
+{
+    thaw_image x = conv_input_image(&unit->spec);
+    x.B = run->B;
+    float *fresh = run->accumulate ? conv_take_floats(scratch, conv_image_count(&x)) : run->dx;
+    onednn_conv_run(unit->state, run->B, fresh, (float *)(uintptr_t)run->w, NULL,
+                    (float *)(uintptr_t)run->dy, run->workspace + scratch->used);
+    if (run->accumulate)
+        thaw_kern_add(conv_image_count(&x), run->dx, 1, fresh, run->dx);
+}
+
+static void run_weights(conv_unit *unit, const conv_run *run, conv_scratch *scratch)
+{
+    const onednn_form *form = onednn_conv_form(unit->state);
+    float *packed = conv_take_floats(scratch, extra_floats(unit));
+    onednn_conv_run(unit->state, run->B, (float *)(uintptr_t)run->x, packed, NULL,
+                    (float *)(uintptr_t)run->dy, run->workspace + scratch->used);
+    if (!walks(unit->kern, form, &unit->spec.shape)) {
+        onednn_conv_unpack_add(unit->state, packed, run->dw);
+        return;
+    }
+    weight_walk p = walk_of(unit->kern, form, &unit->spec.shape);
+    walk(&p, NULL, packed, run->dw);
+}
+
+static void run_unit(conv_unit *unit, const conv_run *run)
+{
+    conv_scratch scratch = conv_scratch_on(run->workspace);
+    if (unit->pass == THAW_CONV_FORWARD)
+        onednn_conv_run(unit->state, run->B, (float *)(uintptr_t)run->x, (float *)(uintptr_t)run->w,
+                        run->bias, run->y, run->workspace + scratch.used);
+    else if (unit->pass == THAW_CONV_BACKWARD_DATA)
+        run_data(unit, run, &scratch);
+    else
+        run_weights(unit, run, &scratch);
+}
+
+static const conv_algorithm direct = {.name = "onednn",
+                                      .fits = direct_fits,
+                                      .open = open_direct,
+                                      .close = close_unit,
+                                      .pack = pack,
+                                      .run = run_unit};
+static const conv_algorithm winograd = {.name = "onednn-winograd",
+                                        .fits = winograd_fits,
+                                        .open = open_winograd,
+                                        .close = close_unit,
+                                        .pack = pack,
+                                        .run = run_unit};
+
+const conv_algorithm *const kern_onednn_algorithms[] = {&direct, &winograd, &conv_plain,
+                                                        &conv_reordered, NULL};
+
+/* ---- backend ---- */
+
+static void library_gemm(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M,
+                         int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
+                         const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+{
+    /* The library leaves C as it is when a dimension is 0. */
+    if (K == 0 || !onednn_library_gemm(transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb,
+                                       beta, c, ldc))
+        kern_tiled_gemm(k, transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
+thaw_status kern_onednn_open(thaw_kern *k)
+{
+    onednn *handle = NULL;
+    THAW_TRY(thaw_alloc(&handle, 1, sizeof *handle));
+    thaw_status status = onednn_library_open(&handle->library);
+    if (status != THAW_OK) {
+        thaw_free(&handle);
+        return status;
+    }
+    kern_tiled_fill(k, &handle->tiles);
+    k->gemm = library_gemm;
+    k->library = handle;
+    char title[48];
+    onednn_library_title(title, sizeof title);
+    (void)thaw_format(k->cpu_kernels, sizeof k->cpu_kernels, "%s, own %s", title,
+                      handle->tiles.isa->name);
+    int32_t block = onednn_library_block();
+    k->block = block <= handle->tiles.isa->lanes ? block : 1;
+    return THAW_OK;
+}
+
+void kern_onednn_close(thaw_kern *k)
+{
+    onednn *handle = k->library;
+    onednn_library_close(&handle->library);
+    thaw_free(&k->library);
+}

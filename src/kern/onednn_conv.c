@@ -1,0 +1,428 @@
+/* onednn_conv.c - convolutions of oneDNN: primitives for a few B with one algorithm and one form of weights. */
+#include "kern/onednn_api_impl.h"
+
+#include <string.h>
+
+enum { MOST_B = 8, ARRAYS = 5 };
+enum { X, W, BIAS, Y, SCRATCH };
+
+typedef struct onednn_entry {
+    int64_t B;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t memory[ARRAYS];
+    size_t scratch_bytes;
+    void *own_scratch; /* where this B needs more than was planned */
+    int64_t used;      /* when, to drop the oldest */
+} onednn_entry;
+
+struct onednn_conv {
+    onednn_library *library;
+    thaw_conv_spec spec;
+    thaw_conv_pass pass;
+    dnnl_alg_kind_t method;
+    dnnl_memory_desc_t plain, weights;
+    bool has_descs;
+    onednn_form form;
+    dnnl_primitive_t pack, unpack;
+    dnnl_memory_t plain_memory, weights_memory;
+    onednn_entry entries[MOST_B];
+    int entry_count;
+    int64_t clock;
+};
+
+static dnnl_format_tag_t image_tag(int32_t block)
+{
+    return block == 16 ? dnnl_nChw16c : block == 8 ? dnnl_nChw8c : dnnl_nchw;
+}
+
+static int weight_dims(const thaw_conv2d *s, dnnl_dims_t dims)
+{
+    int n = 0;
+    if (s->groups > 1)
+        dims[n++] = s->groups;
+    dims[n++] = s->O / s->groups;
+    dims[n++] = s->C / s->groups;
+    dims[n++] = s->KH;
+    dims[n++] = s->KW;
+    return n;
+}
+
+static void drop_descs(onednn_pass_descs *d)
+{
+    onednn_desc_drop(&d->x);
+    onednn_desc_drop(&d->w);
+    onednn_desc_drop(&d->bias);
+    onednn_desc_drop(&d->y);
+}
+
+/* weights NULL: any form. */
+static dnnl_status_t make_descs(const thaw_conv_spec *spec, int64_t B, onednn_desc_ref weights,
+                                onednn_pass_descs *d)
+{
+    const thaw_conv2d *s = &spec->shape;
+    memset(d, 0, sizeof *d);
+    dnnl_dims_t x = {B, s->C, s->H, s->W};
+    dnnl_dims_t y = {B, s->O, s->OH, s->OW};
+    dnnl_dims_t w, bias = {s->O};
+    int n = weight_dims(s, w);
+    d->strides[0] = s->stride_h;
+    d->strides[1] = s->stride_w;
+    d->dilations[0] = s->dilation_h - 1;
+    d->dilations[1] = s->dilation_w - 1;
+    d->pad_before[0] = s->pad_h;
+    d->pad_before[1] = s->pad_w;
+    /* The last window may leave some rows of the padded image unread: what it needs, not more. */
+    d->pad_after[0] = (s->OH - 1) * s->stride_h + (s->KH - 1) * s->dilation_h + 1 - s->H - s->pad_h;
+    d->pad_after[1] = (s->OW - 1) * s->stride_w + (s->KW - 1) * s->dilation_w + 1 - s->W - s->pad_w;
+    dnnl_status_t status = onednn_desc_make(&d->x, 4, x, image_tag(spec->block_in));
+    if (status == dnnl_success)
+        status = onednn_desc_make(&d->y, 4, y, image_tag(spec->block_out));
+    if (status == dnnl_success)
+        status = onednn_desc_make(&d->bias, 1, bias, dnnl_a);
+    if (status == dnnl_success)
+        status = weights ? onednn_desc_copy(&d->w, weights)
+                         : onednn_desc_make(&d->w, n, w, dnnl_format_tag_any);
+    if (status != dnnl_success)
+        drop_descs(d);
+    return status;
+}
+
+static dnnl_status_t make_attr(const thaw_conv_spec *spec, thaw_conv_pass pass,
+                               dnnl_primitive_attr_t *out)
+{
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t status = dnnl_primitive_attr_create(out);
+    if (status != dnnl_success)
+        return status;
+    status = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success)
+        status = dnnl_post_ops_create(&ops);
+    if (status == dnnl_success && pass == THAW_CONV_FORWARD && spec->add)
+        status = onednn_append_sum(ops);
+    if (status == dnnl_success && pass == THAW_CONV_FORWARD && spec->act != THAW_ACT_NONE)
+        status = onednn_append_act(ops, spec->act);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(*out, ops);
+    if (ops)
+        (void)dnnl_post_ops_destroy(ops);
+    if (status != dnnl_success)
+        (void)dnnl_primitive_attr_destroy(*out);
+    return status;
+}
+
+static dnnl_status_t make_pass(const onednn_library *library, const thaw_conv_spec *spec,
+                               thaw_conv_pass pass, dnnl_alg_kind_t method, int64_t B,
+                               onednn_desc_ref weights, dnnl_primitive_desc_t *out)
+{
+    onednn_pass_descs d;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_status_t status = make_descs(spec, B, weights, &d);
+    if (status != dnnl_success)
+        return status;
+    status = make_attr(spec, pass, &attr);
+    if (status == dnnl_success && pass == THAW_CONV_FORWARD) {
+        status = onednn_forward_desc(library, &d, method, spec->bias, attr, out);
+    } else if (status == dnnl_success) {
+        /* Its weights may have any form: the hint names the method only. */
+        onednn_pass_descs any;
+        status = make_descs(spec, B, NULL, &any);
+        if (status == dnnl_success) {
+            status = onednn_forward_desc(library, &any, method, false, NULL, &hint);
+            drop_descs(&any);
+        }
+        if (status == dnnl_success)
+            status = onednn_backward_desc(library, &d, method, pass, attr, hint, out);
+    }
+    if (hint)
+        (void)dnnl_primitive_desc_destroy(hint);
+    if (attr)
+        (void)dnnl_primitive_attr_destroy(attr);
+    drop_descs(&d);
+    return status;
+}
+
+static dnnl_alg_kind_t method_of(onednn_method method)
+{
+    return method == ONEDNN_WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct;
+}
+
+bool onednn_conv_fits(const onednn_library *library, const thaw_conv_spec *spec,
+                      thaw_conv_pass pass, onednn_method method)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    if (make_pass(library, spec, pass, method_of(method), spec->shape.B, NULL, &desc) !=
+        dnnl_success)
+        return false;
+    const char *kernel = NULL;
+    bool fits = dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&kernel) ==
+                    dnnl_success &&
+                strstr(kernel, "ref") == NULL;
+    (void)dnnl_primitive_desc_destroy(desc);
+    return fits;
+}
+
+static void drop_entry(onednn_entry *entry)
+{
+    if (entry->primitive)
+        (void)dnnl_primitive_destroy(entry->primitive);
+    for (int i = 0; i < ARRAYS; i++)
+        if (entry->memory[i])
+            (void)dnnl_memory_destroy(entry->memory[i]);
+    thaw_free(&entry->own_scratch);
+    memset(entry, 0, sizeof *entry);
+}
+
+static dnnl_status_t entry_memory(const onednn_conv *conv, dnnl_primitive_desc_t desc,
+                                  onednn_entry *entry)
+{
+    static const dnnl_query_t what[THAW_CONV_PASSES][ARRAYS] = {
+        {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_weights_md, dnnl_query_dst_md,
+         dnnl_query_scratchpad_md},
+        {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_weights_md,
+         dnnl_query_diff_dst_md, dnnl_query_scratchpad_md},
+        {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_weights_md,
+         dnnl_query_diff_dst_md, dnnl_query_scratchpad_md}};
+    dnnl_status_t status = dnnl_success;
+    for (int i = 0; i < ARRAYS && status == dnnl_success; i++) {
+        if (i == BIAS && !(conv->pass == THAW_CONV_FORWARD && conv->spec.bias))
+            continue;
+        onednn_desc_ref array = dnnl_primitive_desc_query_md(desc, what[conv->pass][i], i == BIAS);
+        status =
+            dnnl_memory_create(&entry->memory[i], array, conv->library->engine, DNNL_MEMORY_NONE);
+        if (i == SCRATCH)
+            entry->scratch_bytes = dnnl_memory_desc_get_size(array);
+    }
+    return status;
+}
+
+/* A primitive for B; the first settles the form of the weights. */
+static dnnl_status_t fill_entry(onednn_conv *conv, int64_t B, onednn_entry *entry)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_status_t status =
+        make_pass(conv->library, &conv->spec, conv->pass, conv->method, B,
+                  conv->has_descs ? onednn_desc_of(&conv->weights) : NULL, &desc);
+    if (status != dnnl_success)
+        return status;
+    if (!conv->has_descs) {
+        dnnl_dims_t dims;
+        int n = weight_dims(&conv->spec.shape, dims);
+        onednn_desc_ref found = dnnl_primitive_desc_query_md(
+            desc,
+            conv->pass == THAW_CONV_BACKWARD_WEIGHTS ? dnnl_query_diff_weights_md
+                                                     : dnnl_query_weights_md,
+            0);
+        status = onednn_desc_copy(&conv->weights, found);
+        if (status == dnnl_success)
+            status = onednn_desc_make(&conv->plain, n, dims, n == 5 ? dnnl_goihw : dnnl_oihw);
+        conv->has_descs = status == dnnl_success;
+    }
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(&entry->primitive, desc);
+    if (status == dnnl_success)
+        status = entry_memory(conv, desc, entry);
+    (void)dnnl_primitive_desc_destroy(desc);
+    entry->B = B;
+    if (status != dnnl_success)
+        drop_entry(entry);
+    return status;
+}
+
+static dnnl_status_t make_reorder(onednn_conv *conv, bool back, dnnl_primitive_t *out)
+{
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_post_ops_t ops = NULL;
+    dnnl_engine_t engine = conv->library->engine;
+    dnnl_status_t status = dnnl_primitive_attr_create(&attr);
+    if (status == dnnl_success)
+        status = dnnl_post_ops_create(&ops);
+    if (status == dnnl_success && back)
+        status = onednn_append_sum(ops);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(
+            &desc, onednn_desc_of(back ? &conv->weights : &conv->plain), engine,
+            onednn_desc_of(back ? &conv->plain : &conv->weights), engine, attr);
+    if (status == dnnl_success)
+        status = dnnl_primitive_create(out, desc);
+    if (desc)
+        (void)dnnl_primitive_desc_destroy(desc);
+    if (ops)
+        (void)dnnl_post_ops_destroy(ops);
+    if (attr)
+        (void)dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+static void find_form(onednn_conv *conv)
+{
+    onednn_form *form = &conv->form;
+    dnnl_dims_t strides, sizes, dimensions;
+    int blocks = 0;
+    form->bytes = dnnl_memory_desc_get_size(onednn_desc_of(&conv->weights));
+    form->plain = onednn_desc_equal(onednn_desc_of(&conv->weights), onednn_desc_of(&conv->plain));
+    if (!onednn_desc_blocking(onednn_desc_of(&conv->weights), strides, &blocks, sizes, dimensions))
+        return;
+    bool one_group = conv->spec.shape.groups == 1;
+    form->known = one_group && blocks == 2 && sizes[0] == sizes[1] &&
+                  dimensions[0] + dimensions[1] == 1 && (sizes[0] == 16 || sizes[0] == 8);
+    if (!form->known)
+        return;
+    form->block = sizes[0];
+    form->out_inside = dimensions[1] == 0;
+    form->out_stride = strides[0];
+    form->in_stride = strides[1];
+    form->row_stride = strides[2];
+    form->column_stride = strides[3];
+}
+
+static dnnl_status_t set_up(onednn_conv *conv)
+{
+    dnnl_engine_t engine = conv->library->engine;
+    dnnl_status_t status = fill_entry(conv, conv->spec.shape.B, &conv->entries[0]);
+    if (status != dnnl_success)
+        return status;
+    conv->entry_count = 1;
+    find_form(conv);
+    status = dnnl_memory_create(&conv->plain_memory, onednn_desc_of(&conv->plain), engine,
+                                DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&conv->weights_memory, onednn_desc_of(&conv->weights), engine,
+                                    DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = conv->pass == THAW_CONV_BACKWARD_WEIGHTS ? make_reorder(conv, true, &conv->unpack)
+                                                          : make_reorder(conv, false, &conv->pack);
+    return status;
+}
+
+thaw_status onednn_conv_new(onednn_library *library, const thaw_conv_spec *spec,
+                            thaw_conv_pass pass, onednn_method method, onednn_conv **out)
+{
+    onednn_conv *conv = NULL;
+    THAW_TRY(thaw_alloc(&conv, 1, sizeof *conv));
+    conv->library = library;
+    conv->spec = *spec;
+    conv->pass = pass;
+    conv->method = method_of(method);
+    dnnl_status_t status = set_up(conv);
+    if (status != dnnl_success) {
+        onednn_conv_free(&conv);
+        return THAW_FAIL(status == dnnl_out_of_memory ? THAW_ERR_RESOURCE : THAW_ERR_FAIL,
+                         "oneDNN cannot make a convolution (its status %d)", (int)status);
+    }
+    *out = conv;
+    return THAW_OK;
+}
+
+void onednn_conv_free(onednn_conv **conv)
+{
+    onednn_conv *c = *conv;
+    if (c == NULL)
+        return;
+    for (int i = 0; i < c->entry_count; i++)
+        drop_entry(&c->entries[i]);
+    dnnl_primitive_t reorders[2] = {c->pack, c->unpack};
+    dnnl_memory_t memories[2] = {c->plain_memory, c->weights_memory};
+    for (int i = 0; i < 2; i++) {
+        if (reorders[i])
+            (void)dnnl_primitive_destroy(reorders[i]);
+        if (memories[i])
+            (void)dnnl_memory_destroy(memories[i]);
+    }
+    onednn_desc_drop(&c->plain);
+    onednn_desc_drop(&c->weights);
+    thaw_free(conv);
+}
+
+const onednn_form *onednn_conv_form(const onednn_conv *conv)
+{
+    return &conv->form;
+}
+
+size_t onednn_conv_scratch_bytes(const onednn_conv *conv)
+{
+    return conv->entries[0].scratch_bytes;
+}
+
+static dnnl_status_t run_reorder(const onednn_conv *conv, dnnl_primitive_t reorder,
+                                 dnnl_memory_t from, dnnl_memory_t to)
+{
+    dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    dnnl_status_t status = dnnl_primitive_execute(reorder, conv->library->stream, 2, arguments);
+    return status == dnnl_success ? dnnl_stream_wait(conv->library->stream) : status;
+}
+
+static void set_array(dnnl_memory_t memory, const void *data)
+{
+    /* The library has one type for what it reads and what it writes. */
+    THAW_ASSERT(dnnl_memory_set_data_handle(memory, (void *)(uintptr_t)data) == dnnl_success);
+}
+
+void onednn_conv_pack(onednn_conv *conv, const float *w, float *packed)
+{
+    set_array(conv->plain_memory, w);
+    set_array(conv->weights_memory, packed);
+    THAW_ASSERT(run_reorder(conv, conv->pack, conv->plain_memory, conv->weights_memory) ==
+                dnnl_success);
+}
+
+void onednn_conv_unpack_add(onednn_conv *conv, const float *packed, float *w)
+{
+    set_array(conv->plain_memory, w);
+    set_array(conv->weights_memory, packed);
+    THAW_ASSERT(run_reorder(conv, conv->unpack, conv->weights_memory, conv->plain_memory) ==
+                dnnl_success);
+}
+
+/* The primitives for B; made when B is new, in the place of the one that was not used for longest. */
+static onednn_entry *entry_for(onednn_conv *conv, int64_t B)
+{
+    onednn_entry *oldest = NULL;
+    for (int i = 0; i < conv->entry_count; i++) {
+        onednn_entry *entry = &conv->entries[i];
+        if (entry->B == B)
+            return entry;
+        /* The first, for the planned B, stays. */
+        if (i > 0 && (oldest == NULL || entry->used < oldest->used))
+            oldest = entry;
+    }
+    if (conv->entry_count < MOST_B)
+        oldest = &conv->entries[conv->entry_count++];
+    else
+        drop_entry(oldest);
+    /* What worked for the planned B fails for a smaller one only when memory is short. */
+    THAW_ASSERT(fill_entry(conv, B, oldest) == dnnl_success);
+    if (oldest->scratch_bytes > conv->entries[0].scratch_bytes &&
+        thaw_alloc(&oldest->own_scratch, (int64_t)oldest->scratch_bytes, 1) != THAW_OK)
+        thaw_abort(4);
+    return oldest;
+}
+
+void onednn_conv_run(onednn_conv *conv, int64_t B, float *data, float *weights, const float *bias,
+                     float *result, void *scratch)
+{
+    static const int roles[THAW_CONV_PASSES][ARRAYS] = {
+        {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
+        {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DIFF_DST,
+         DNNL_ARG_SCRATCHPAD},
+        {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DIFF_DST,
+         DNNL_ARG_SCRATCHPAD}};
+    onednn_entry *entry = entry_for(conv, B);
+    entry->used = ++conv->clock;
+    const void *arrays[ARRAYS] = {data, weights, bias, result,
+                                  entry->own_scratch ? entry->own_scratch : scratch};
+    dnnl_exec_arg_t arguments[ARRAYS];
+    int count = 0;
+    for (int i = 0; i < ARRAYS; i++) {
+        if (entry->memory[i] == NULL)
+            continue;
+        set_array(entry->memory[i], arrays[i]);
+        arguments[count++] = (dnnl_exec_arg_t){roles[conv->pass][i], entry->memory[i]};
+    }
+    dnnl_stream_t stream = conv->library->stream;
+    THAW_ASSERT(dnnl_primitive_execute(entry->primitive, stream, count, arguments) == dnnl_success);
+    THAW_ASSERT(dnnl_stream_wait(stream) == dnnl_success);
+}

@@ -1,0 +1,52 @@
+/* onednn_impl.h - oneDNN as the rest of kern sees it: no type or name of its headers, which change between major versions. */
+#ifndef KERN_ONEDNN_IMPL_H
+#define KERN_ONEDNN_IMPL_H
+
+#include "kern/conv_plan_impl.h"
+
+/* Engine and stream of one opened backend. */
+typedef struct onednn_library onednn_library;
+
+thaw_status onednn_library_open(onednn_library **out);
+void onednn_library_close(onednn_library **library);
+/* "oneDNN 2.6.3 avx512_core" */
+void onednn_library_title(char *out, size_t bytes);
+/* Channels in a block of the layout that its kernels for this CPU like; 1: none. */
+int32_t onednn_library_block(void);
+/* Row-major, as thaw_kern.gemm; false when the library refuses. */
+bool onednn_library_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K,
+                         float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                         float beta, float *c, int64_t ldc);
+
+/* One pass of one convolution, with primitives for a few B, all with the same algorithm and form of weights. */
+typedef struct onednn_conv onednn_conv;
+
+typedef enum onednn_method { ONEDNN_DIRECT, ONEDNN_WINOGRAD } onednn_method;
+
+/* Whether the library has an optimised kernel for this pass in these layouts. */
+bool onednn_conv_fits(const onednn_library *library, const thaw_conv_spec *spec,
+                      thaw_conv_pass pass, onednn_method method);
+thaw_status onednn_conv_new(onednn_library *library, const thaw_conv_spec *spec,
+                            thaw_conv_pass pass, onednn_method method, onednn_conv **out);
+void onednn_conv_free(onednn_conv **conv);
+
+/* How the library wants one pass's weights. Rows of 16 (or 8) output or input channels inside when `known`; strides in floats of
+ * blocks and taps. */
+typedef struct onednn_form {
+    size_t bytes;
+    bool plain; /* as they are */
+    bool known; /* blocked[o block][i block][kh][kw][..][..] with the strides below, one group */
+    int64_t block;
+    bool out_inside; /* the innermost lanes are output channels */
+    int64_t out_stride, in_stride, row_stride, column_stride;
+} onednn_form;
+const onednn_form *onednn_conv_form(const onednn_conv *conv);
+size_t onednn_conv_scratch_bytes(const onednn_conv *conv);
+/* By the library's own reorder, for any form: packed = w, or w += packed. */
+void onednn_conv_pack(onednn_conv *conv, const float *w, float *packed);
+void onednn_conv_unpack_add(onednn_conv *conv, const float *packed, float *w);
+/* `weights` in the library's form, read or (backward weights) written; `data` is x or dx, `result` y or dy. */
+void onednn_conv_run(onednn_conv *conv, int64_t B, float *data, float *weights, const float *bias,
+                     float *result, void *scratch);
+
+#endif

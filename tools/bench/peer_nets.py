@@ -1,6 +1,6 @@
 """The networks of tools/bench in PyTorch: the same layers as src/model, from torch alone.
 
-layers(arch) gives [stem, blocks..., head]; split(arch, rung) what is frozen and what trains of it.
+layers(arch) gives [stem, blocks..., head]; split and split_parts what is frozen and what trains of it.
 """
 import math
 
@@ -121,12 +121,12 @@ class FirstToken(nn.Module):
         return x[:, 0]
 
 
-def resnet(arch):
+def resnet(arch, channels):
     if arch == "resnet20":
-        stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(True)]
+        stem = [nn.Conv2d(channels, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(True)]
         widths, depths = (16, 32, 64), (3, 3, 3)
     else:
-        stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
+        stem = [nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(True), nn.MaxPool2d(3, 2, 1)]
         widths, depths = (64, 128, 256, 512), {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}[arch]
     blocks, inputs = [], widths[0]
     for stage, (width, depth) in enumerate(zip(widths, depths)):
@@ -158,10 +158,23 @@ def minilm():
     return [Embedding(D, 512), *(Layer(D, 12, 4 * D) for _ in range(6))], [FirstToken(), nn.Linear(D, CLASSES)]
 
 
-def layers(arch):
+def layers(arch, channels=3):
     """Stem, blocks, head."""
-    body, head = minilm() if arch.startswith("minilm") else efficientnet_lite0() if arch.startswith("eff") else resnet(arch)
+    body, head = minilm() if arch.startswith("minilm") else efficientnet_lite0() if arch.startswith("eff") else resnet(arch, channels)
     return [*body, nn.Sequential(*head)]
+
+
+def named_tensors(arch, parts):
+    """The parameters and buffers of a ResNet's body under the names of our files (torchvision's)."""
+    depths = {"resnet20": (3, 3, 3), "resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}[arch]
+    prefixes = [f"layer{stage + 1}.{i}" for stage, depth in enumerate(depths) for i in range(depth)]
+    for prefix, part in zip(["", *prefixes], parts[:-1]):
+        for name, tensor in part.state_dict(keep_vars=True).items():
+            if name.endswith("num_batches_tracked"):
+                continue
+            if prefix == "":
+                name = name.replace("0.", "conv1.", 1) if name.startswith("0.") else name.replace("1.", "bn1.", 1)
+            yield (f"{prefix}." if prefix else "") + name.replace("down.", "downsample."), tensor
 
 
 class Lora(nn.Module):
@@ -202,8 +215,11 @@ def lora(parts):
 
 
 def split(arch, rung):
+    return split_parts(layers(arch), rung)
+
+
+def split_parts(parts, rung):
     """What is frozen (or None) and what trains."""
-    parts = layers(arch)
     if rung == "lora":
         return None, lora(parts)
     trained = {"full": len(parts), "frozen": 1}.get(rung) or 1 + int(rung.split(":")[1])

@@ -24,7 +24,8 @@ function rest(from,    s, i) { s = $from; for (i = from + 1; i <= NF; i++) s = s
 # The bar of a row against a peer: PyTorch 1 has the first column of the file, a newer one the second.
 function bar_of(row, peer,    i) {
     for (i = 1; i <= bar_count; i++)
-        if (row ~ bar_pattern[i]) return peer ~ /^torch-1\./ ? bar_old[i] : peer ~ /^torch-/ ? bar_new[i] : "-"
+        if (row ~ bar_pattern[i])
+            return peer ~ /^torch-1\./ ? bar_old[i] : peer ~ /^torch-/ ? bar_new[i] : "-"
     return "-"
 }
 function ratio_of(row, side,    a, b) {

@@ -52,14 +52,14 @@ static kern_sweep strip_rows(const group *g, int64_t column)
 static int64_t channel_of(const group *g, int64_t column)
 {
     if (g->block > 1)
-        return column % g->block;
+        return column & (g->block - 1);
     return g->S < KERN_STRIP ? column / g->S : 0;
 }
 
-/* Repeats one value a channel over its columns; zero where there is none. */
+/* Repeats one value a channel over its columns, up to a whole strip; zero where there is none. */
 static void spread(const group *g, const double *from, float *to)
 {
-    for (int64_t j = 0; j < COLUMNS; j++) {
+    for (int64_t j = 0; j < g->columns || j % KERN_STRIP != 0; j++) {
         int64_t c = channel_of(g, j);
         to[j] = c < g->channels ? (float)from[c] : 0.0f;
     }

@@ -119,32 +119,52 @@ INLINE ints load_ints(const int32_t *from, int64_t count)
     return (ints)load_first((const float *)(const void *)from, count);
 }
 
-/* The first of equal ones; NaN wins, so that it is seen. */
-static void block_max_pool(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
+/* Largest of `rows` by `columns` vectors, the first of equal ones; NaN wins, so that it is seen. */
+INLINE void largest_of(const float *x, int64_t W, int32_t block, int64_t width, int64_t top,
+                       int64_t left, int64_t rows, const int64_t columns, float *y, int32_t *argmax)
 {
-    int64_t width = block_width(s->block);
-    for (int64_t oh = 0; oh < s->OH; oh++) {
-        int64_t top, bottom;
-        window_along(oh, s->stride_h, s->pad_h, s->KH, s->H, &top, &bottom);
-        for (int64_t ow = 0; ow < s->OW; ow++) {
-            int64_t left, right;
-            window_along(ow, s->stride_w, s->pad_w, s->KW, s->W, &left, &right);
-            for (int64_t v = 0; v < s->block; v += width) {
-                int64_t out = (oh * s->OW + ow) * s->block + v;
-                ints best = (ints){0} + (int32_t)(top * s->W + left);
-                lanes most = load_first(x + (top * s->W + left) * s->block + v, width);
-                for (int64_t i = top; i < bottom; i++)
-                    for (int64_t j = left; j < right; j++) {
-                        lanes value = load_first(x + (i * s->W + j) * s->block + v, width);
-                        ints keep = (value <= most) | (most != most);
-                        best = (keep & best) | (~keep & ((ints){0} + (int32_t)(i * s->W + j)));
-                        most = choose(keep, most, value);
-                    }
-                store_first(y + out, most, width);
-                store_first((float *)(void *)(argmax + out), (lanes)best, width);
-            }
+    const float *from = x + (top * W + left) * block;
+    int32_t place = (int32_t)(top * W + left);
+    ints best = (ints){0} + place;
+    lanes most = load_first(from, width);
+    for (int64_t i = 0; i < rows; i++, from += W * block, place += (int32_t)W)
+        for (int64_t j = 0; j < columns; j++) {
+            lanes value = load_first(from + j * block, width);
+            ints keep = (value <= most) | (most != most);
+            best = (keep & best) | (~keep & ((ints){0} + (place + (int32_t)j)));
+            most = choose(keep, most, value);
+        }
+    store_first(y, most, width);
+    store_first((float *)(void *)argmax, (lanes)best, width);
+}
+
+INLINE void max_pool_row(const thaw_pool2d *s, int64_t width, int64_t oh, const float *x, float *y,
+                         int32_t *argmax)
+{
+    int64_t top, bottom;
+    window_along(oh, s->stride_h, s->pad_h, s->KH, s->H, &top, &bottom);
+    for (int64_t ow = 0; ow < s->OW; ow++) {
+        int64_t left, right;
+        window_along(ow, s->stride_w, s->pad_w, s->KW, s->W, &left, &right);
+        for (int64_t v = 0; v < s->block; v += width) {
+            int64_t out = (oh * s->OW + ow) * s->block + v;
+            if (right - left == 3)
+                largest_of(x + v, s->W, s->block, width, top, left, bottom - top, 3, y + out,
+                           argmax + out);
+            else
+                largest_of(x + v, s->W, s->block, width, top, left, bottom - top, right - left,
+                           y + out, argmax + out);
         }
     }
+}
+
+static void block_max_pool(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
+{
+    for (int64_t oh = 0; oh < s->OH; oh++)
+        if (s->block >= LANES)
+            max_pool_row(s, LANES, oh, x, y, argmax);
+        else
+            max_pool_row(s, block_width(s->block), oh, x, y, argmax);
 }
 
 /* Each input pixel gathers from the windows that chose it. */

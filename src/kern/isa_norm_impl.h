@@ -103,24 +103,49 @@ INLINE void run_moments(const norm_run *run, int v, const float *x, lanes center
 INLINE void join(const norm_run *run, int v, lanes center, lanes sum, lanes squares,
                  kern_moments *out)
 {
-    int64_t part = part_of(run, v);
+    double *count = out->count + v * LANES;
+    double *mean = out->mean + v * LANES;
+    double *about = out->squares + v * LANES;
+    int part = (int)part_of(run, v);
+    double whole = (double)(run->rows * run->strips);
+    double more = (double)run->rows;
     for (int i = 0; i < LANES; i++) {
-        int at = v * LANES + i;
-        double n = (double)(run->rows * (run->strips + (i < part)));
-        if (n == 0)
-            continue;
-        double before = out->count[at];
-        double inverse = 1 / (before + n);
-        double offset = sum[i] / n;
-        double change = center[i] + offset - out->mean[at];
-        out->squares[at] += squares[i] - sum[i] * offset + change * change * (before * n * inverse);
-        out->mean[at] += change * (n * inverse);
-        out->count[at] = before + n;
+        double n = whole + (i < part ? more : 0.0);
+        double before = count[i];
+        double all = before + n;
+        /* Where there is no value, sums are zero and so is what they are divided by. */
+        double offset = sum[i] / (n > 0 ? n : 1.0);
+        double share = n / (all > 0 ? all : 1.0);
+        double change = center[i] + offset - mean[i];
+        about[i] += squares[i] - sum[i] * offset + change * change * (before * share);
+        mean[i] += change * share;
+        count[i] = all;
     }
 }
 
-/* One pass: a run's moments are taken about the mean so far, which lies near; only the first run is read twice, the
- * second time out of the cache. What the centre is off by costs no more digits than it adds to the variance. */
+/* A centre for the first run: the mean of its first few values. Its distance from the run's mean is at most what those
+ * values scatter, so that it costs a few bits at most. */
+INLINE lanes first_center(const norm_run *first, int v, const float *x)
+{
+    enum { FEW = 16 };
+    norm_run few = *first;
+    lanes sum, squares;
+    if (few.strips > FEW) {
+        few.rows = 1;
+        few.strips = FEW;
+        few.part = 0;
+    }
+    run_moments(&few, v, x, (lanes){0}, &sum, &squares);
+    int64_t part = part_of(&few, v);
+    for (int i = 0; i < LANES; i++) {
+        int64_t n = few.rows * (few.strips + (i < part));
+        sum[i] /= (float)(n > 0 ? n : 1);
+    }
+    return sum;
+}
+
+/* One pass: a run's moments are taken about the mean so far, which lies near. What the centre is off by costs no more
+ * digits than it adds to the variance. */
 static void norm_moments(const kern_sweep *r, const float *x, kern_moments *out)
 {
     *out = (kern_moments){{0}, {0}, {0}};
@@ -128,18 +153,12 @@ static void norm_moments(const kern_sweep *r, const float *x, kern_moments *out)
         norm_run run = run_at(r, b, from);
         const float *start = x + b * r->stride + from * KERN_STRIP;
         for (int v = 0; v < VECTORS; v++) {
-            lanes center = {0};
-            lanes sum, squares;
-            if (b == 0 && from == 0) {
-                run_moments(&run, v, start, center, &sum, &squares);
-                join(&run, v, center, sum, squares, out);
-            }
-            for (int i = 0; i < LANES; i++)
-                center[i] = (float)out->mean[v * LANES + i];
+            lanes center, sum, squares;
             if (b == 0 && from == 0)
+                center = first_center(&run, v, start);
+            else
                 for (int i = 0; i < LANES; i++)
-                    out->count[v * LANES + i] = out->mean[v * LANES + i] =
-                        out->squares[v * LANES + i] = 0;
+                    center[i] = (float)out->mean[v * LANES + i];
             run_moments(&run, v, start, center, &sum, &squares);
             join(&run, v, center, sum, squares, out);
         }

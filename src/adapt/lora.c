@@ -39,13 +39,20 @@ static bool is_word(const char *target)
     return strcmp(target, "conv") == 0 || strcmp(target, "linear") == 0;
 }
 
+/* Without targets, grouped and dilated convolutions are left alone: check_module says why. */
+static bool is_plain(const thaw_node *node)
+{
+    const thaw_conv2d_attr *conv = &node->attr.conv2d;
+    return !is_conv(node) || (conv->groups == 1 && conv->dilation_h == 1 && conv->dilation_w == 1);
+}
+
 static bool wanted(const thaw_peft *peft, const thaw_node *node)
 {
     for (int64_t i = 0; i < peft->targets.count; i++) {
         if (target_names(peft->targets.items[i], node))
             return true;
     }
-    return peft->targets.count == 0;
+    return peft->targets.count == 0 && is_plain(node);
 }
 
 /* A pattern that names no module is a mistake; the words conv and linear may well find nothing. */
@@ -68,15 +75,13 @@ static thaw_status check_targets(const thaw_model *model, const thaw_peft *peft)
 static thaw_status check_module(const thaw_model *model, const thaw_node *node, int64_t rank)
 {
     const thaw_param *w = thaw_graph_param(model->graph, node->params[0]);
-    const thaw_conv2d_attr *conv = &node->attr.conv2d;
     int64_t out = w->shape.dim[0];
     int64_t in = thaw_shape_count(&w->shape) / out;
-    if (is_conv(node))
-        THAW_CHECK(conv->groups == 1 && conv->dilation_h == 1 && conv->dilation_w == 1,
-                   THAW_ERR_CONFIG,
-                   "lora cannot adapt convolution \"%s\" with %lld groups and dilation %lld; "
-                   "leave it out with peft.targets",
-                   node->name, (long long)conv->groups, (long long)conv->dilation_h);
+    THAW_CHECK(is_plain(node), THAW_ERR_CONFIG,
+               "lora cannot adapt convolution \"%s\" with %lld groups and dilation %lld; "
+               "leave it out with peft.targets",
+               node->name, (long long)node->attr.conv2d.groups,
+               (long long)node->attr.conv2d.dilation_h);
     int64_t most = out < in ? out : in;
     THAW_CHECK(rank <= most, THAW_ERR_CONFIG,
                "peft.rank %lld exceeds layer \"%s\" (%lld x %lld); choose a rank up to %lld or "

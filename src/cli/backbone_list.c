@@ -7,8 +7,12 @@ static thaw_status add_row(const thaw_model_arch *arch, thaw_table *table, thaw_
     thaw_table_cell(table, arch->name);
     thaw_table_printf(table, "%lld", (long long)params);
     thaw_table_printf(table, "%d", arch->blocks);
-    thaw_table_printf(table, "%lld x %lld x %lld, %lld classes", (long long)arch->C,
-                      (long long)arch->H, (long long)arch->W, (long long)arch->K);
+    if (arch->T > 0)
+        thaw_table_printf(table, "%lld tokens, %lld classes", (long long)arch->T,
+                          (long long)arch->K);
+    else
+        thaw_table_printf(table, "%lld x %lld x %lld, %lld classes", (long long)arch->C,
+                          (long long)arch->H, (long long)arch->W, (long long)arch->K);
     thaw_table_cell(table, arch->doc);
     thaw_json *row = thaw_json_add_object(list);
     thaw_json_set_string(row, "name", arch->name);

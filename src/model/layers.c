@@ -8,8 +8,8 @@ static void join(char out[NAME], const char *prefix, const char *name)
     THAW_ASSERT(fits);
 }
 
-thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
-                      int64_t channels, int64_t kernel, int64_t stride)
+static thaw_value conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                       int64_t channels, int64_t kernel, int64_t stride, int64_t groups)
 {
     char full[NAME];
     join(full, prefix, name);
@@ -24,10 +24,23 @@ thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_
         .pad_w = pad,
         .dilation_h = 1,
         .dilation_w = 1,
-        .groups = 1,
+        .groups = groups,
         .init = THAW_INIT_KAIMING_NORMAL_FAN_OUT,
     };
     return thaw_graph_conv2d(g, full, x, &attr);
+}
+
+thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                      int64_t channels, int64_t kernel, int64_t stride)
+{
+    return conv(g, prefix, name, x, channels, kernel, stride, 1);
+}
+
+thaw_value model_depthwise(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                           int64_t kernel, int64_t stride)
+{
+    int64_t channels = x >= 0 ? thaw_graph_value_shape(g, x).dim[0] : 1;
+    return conv(g, prefix, name, x, channels, kernel, stride, channels);
 }
 
 thaw_value model_norm(thaw_graph *g, const char *prefix, const char *name, thaw_value x)

@@ -15,11 +15,33 @@ static thaw_status check_range(const char *field, int64_t value, int64_t least, 
     return THAW_OK;
 }
 
-static thaw_status spec_check(const thaw_model_spec *spec)
+static thaw_status check_text(const thaw_model_spec *spec, int64_t most_tokens)
 {
+    THAW_CHECK(
+        spec->C == 0 && spec->H == 0 && spec->W == 0, THAW_ERR_CONFIG,
+        "%s reads text, but the data are images of %lld x %lld x %lld; data sets of text "
+        "cannot be imported yet, so choose an architecture for images (`thaw backbone list`)",
+        spec->arch, (long long)spec->C, (long long)spec->H, (long long)spec->W);
+    return check_range("number of tokens", spec->T, 1, most_tokens);
+}
+
+static thaw_status check_image(const thaw_model_spec *spec)
+{
+    THAW_CHECK(spec->T == 0, THAW_ERR_CONFIG,
+               "%s reads images, but the data are text of %lld tokens; choose an architecture for "
+               "text (`thaw backbone list`)",
+               spec->arch, (long long)spec->T);
     THAW_TRY(check_range("number of input channels", spec->C, 1, MOST_PIXELS));
     THAW_TRY(check_range("input height", spec->H, 1, MOST_PIXELS));
-    THAW_TRY(check_range("input width", spec->W, 1, MOST_PIXELS));
+    return check_range("input width", spec->W, 1, MOST_PIXELS);
+}
+
+static thaw_status spec_check(const thaw_model_spec *spec, const model_family *family)
+{
+    if (family->most_tokens > 0)
+        THAW_TRY(check_text(spec, family->most_tokens));
+    else
+        THAW_TRY(check_image(spec));
     THAW_TRY(check_range("number of classes", spec->K, 1, MOST_CLASSES));
     THAW_TRY(check_range("width", spec->width, 0, 4096));
     for (int64_t i = 0; i < spec->hidden.count; i++)
@@ -38,6 +60,9 @@ static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *ar
     THAW_CHECK(!layered || spec->width == 0, THAW_ERR_CONFIG,
                "width %lld is for residual networks; size an mlp with hidden",
                (long long)spec->width);
+    THAW_CHECK(!model_family_of(arch)->one_width || spec->width == 0 || spec->width == arch->width,
+               THAW_ERR_CONFIG, "%s has one width, %lld, and not %lld; leave width out", arch->name,
+               (long long)arch->width, (long long)spec->width);
     if (spec->width == 0)
         spec->width = arch->width;
     if (layered && spec->hidden.count == 0) {
@@ -54,8 +79,9 @@ static void build(thaw_model *model, const model_family *family)
     const thaw_model_spec *spec = &model->spec;
     thaw_graph *g = model->graph;
     int64_t dims[] = {spec->C, spec->H, spec->W};
+    thaw_shape input = spec->T > 0 ? thaw_shape1(spec->T) : thaw_shape_make(3, dims);
     thaw_graph_set_block(g, 0, "stem");
-    thaw_value x = family->build(model, thaw_graph_input(g, thaw_shape_make(3, dims)));
+    thaw_value x = family->build(model, thaw_graph_input(g, input));
     thaw_graph_set_features(g, x);
     if (x >= 0)
         model->D = thaw_graph_value_shape(g, x).dim[0];
@@ -71,7 +97,7 @@ thaw_status thaw_model_outline(const thaw_model_spec *spec, thaw_model **out)
     const thaw_model_arch *arch = NULL;
     thaw_model *model = NULL;
     THAW_TRY(thaw_model_arch_find(spec->arch, &arch));
-    THAW_TRY(spec_check(spec));
+    THAW_TRY(spec_check(spec, model_family_of(arch)));
     THAW_TRY(thaw_alloc(&model, 1, sizeof *model));
     THAW_TRY_TO(thaw_model_spec_copy(spec, &model->spec));
     THAW_TRY_TO(spec_resolve(&model->spec, arch));
@@ -84,13 +110,21 @@ done:
     return status;
 }
 
+static thaw_status building(thaw_status status, const thaw_model_spec *spec)
+{
+    thaw_str what = {0};
+    thaw_model_spec_format(spec, &what);
+    status = thaw_fail_context(status, "building %s", thaw_str_c(&what));
+    thaw_str_clear(&what);
+    return status;
+}
+
 thaw_status thaw_model_complete(thaw_model *model)
 {
     const thaw_model_spec *spec = &model->spec;
     const thaw_status status = thaw_graph_finish(model->graph);
     if (status != THAW_OK)
-        return thaw_fail_context(status, "building %s for input %lld x %lld x %lld", spec->arch,
-                                 (long long)spec->C, (long long)spec->H, (long long)spec->W);
+        return building(status, spec);
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++)
         thaw_graph_param(model->graph, i)->trainable = true;
     return thaw_graph_analyze(model->graph);

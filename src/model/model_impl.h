@@ -10,6 +10,8 @@ typedef struct model_family {
     const char *name;
     const thaw_model_arch *arches;
     int32_t count;
+    bool one_width;      /* spec.width is the architecture's own */
+    int64_t most_tokens; /* text: spec.T at most; 0: images */
     thaw_value (*build)(thaw_model *model, thaw_value input);
 } model_family;
 
@@ -23,6 +25,9 @@ const model_family *model_family_of(const thaw_model_arch *arch);
 /* Convolution without bias, square kernel, torchvision's init; padding keeps the size at stride 1. */
 thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
                       int64_t channels, int64_t kernel, int64_t stride);
+/* The same with one filter a channel. */
+thaw_value model_depthwise(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                           int64_t kernel, int64_t stride);
 /* Batch norm with PyTorch's epsilon and momentum. */
 thaw_value model_norm(thaw_graph *g, const char *prefix, const char *name, thaw_value x);
 /* conv, norm, relu: prefix.conv<i>, prefix.bn<i>; prefix "" for none. */

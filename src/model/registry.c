@@ -64,7 +64,7 @@ thaw_status thaw_model_arch_find(const char *name, const thaw_model_arch **out)
 
 thaw_status thaw_model_arch_params(const thaw_model_arch *arch, int64_t *out)
 {
-    thaw_model_spec spec = {.C = arch->C, .H = arch->H, .W = arch->W, .K = arch->K};
+    thaw_model_spec spec = {.C = arch->C, .H = arch->H, .W = arch->W, .K = arch->K, .T = arch->T};
     thaw_model *model = NULL;
     THAW_TRY(thaw_strdup(&spec.arch, arch->name));
     thaw_status status = thaw_model_new(&spec, &model);

@@ -70,6 +70,8 @@ thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state)
     THAW_TRY(thaw_state_add_text(state, "model.arch", spec->arch));
     THAW_TRY(thaw_state_add_new(state, "model.input", THAW_I64, thaw_shape1(3), &data));
     memcpy(data, (int64_t[]){spec->C, spec->H, spec->W}, 3 * sizeof(int64_t));
+    if (spec->T > 0)
+        THAW_TRY(thaw_state_add_int(state, "model.tokens", spec->T));
     THAW_TRY(thaw_state_add_int(state, "model.classes", spec->K));
     THAW_TRY(thaw_state_add_int(state, "model.width", spec->width));
     if (spec->hidden.count > 0) {
@@ -104,6 +106,8 @@ thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out)
     spec.C = input.items[0];
     spec.H = input.items[1];
     spec.W = input.items[2];
+    if (thaw_state_find(state, "model.tokens"))
+        THAW_TRY_TO(thaw_state_get_int(state, "model.tokens", &spec.T));
     THAW_TRY_TO(thaw_state_get_int(state, "model.classes", &spec.K));
     THAW_TRY_TO(thaw_state_get_int(state, "model.width", &spec.width));
     THAW_TRY_TO(thaw_state_get_double(state, "model.head_dropout", &spec.head_dropout));
@@ -133,6 +137,10 @@ void thaw_model_spec_format(const thaw_model_spec *spec, thaw_str *out)
         thaw_str_add(out, ", hidden [");
         add_ints(out, &spec->hidden);
         thaw_str_add(out, "]");
+    }
+    if (spec->T > 0) {
+        thaw_str_printf(out, ", %lld tokens", (long long)spec->T);
+        return;
     }
     thaw_str_printf(out, ", input %lld x %lld x %lld", (long long)spec->C, (long long)spec->H,
                     (long long)spec->W);

@@ -333,6 +333,62 @@ static void test_presets(void **state)
     }
 }
 
+/* Without targets every linear layer of a BERT outside the head gets one; tables and norms stay as they are. */
+static void test_text(void **state)
+{
+    (void)state;
+    char arch[] = "bert-tiny";
+    thaw_model_spec spec = {.arch = arch, .T = 9, .K = CLASSES};
+    thaw_model *model = NULL;
+    thaw_peft peft = lora(4);
+    thaw_adapt_counts counts;
+    thaw_str words = {0};
+    ok(thaw_model_new(&spec, &model));
+    thaw_model_initialize(model, 4);
+    ok(thaw_adapt_apply(model, &peft_rung, &peft, 1));
+    thaw_adapt_count(model, &counts);
+    /* 2 layers of four 128 x 128, one 128 x 512, one 512 x 128; the pooler */
+    assert_int_equal(counts.adapter, 4 * (2 * (4 * 256 + 2 * 640) + 256));
+    assert_int_equal(counts.backbone, 0);
+    thaw_adapt_describe(model, &words);
+    assert_non_null(strstr(thaw_str_c(&words), "lora in 13 modules"));
+    assert_int_equal(param(model, "encoder.layer.1.attention.self.value.lora_B.weight")->block, 2);
+    thaw_str_clear(&words);
+    thaw_model_free(&model);
+    /* query and value alone, as Hugging Face's default for BERT */
+    char query[] = "*.query";
+    char value[] = "*.value";
+    char *targets[] = {query, value};
+    peft.targets = (thaw_strings){.items = targets, .count = 2};
+    ok(thaw_model_new(&spec, &model));
+    ok(thaw_adapt_apply(model, &peft_rung, &peft, 1));
+    thaw_adapt_count(model, &counts);
+    assert_int_equal(counts.adapter, 4 * 2 * 2 * 256);
+    thaw_model_free(&model);
+}
+
+/* Depthwise convolutions have no lora; without targets they are left alone, named they are refused. */
+static void test_depthwise_is_left_alone(void **state)
+{
+    (void)state;
+    char arch[] = "efficientnet_lite0";
+    thaw_model_spec spec = {.arch = arch, .C = 3, .H = 14, .W = 13, .K = CLASSES};
+    thaw_model *model = NULL;
+    thaw_peft peft = lora(2);
+    ok(thaw_model_new(&spec, &model));
+    ok(thaw_adapt_apply(model, &peft_rung, &peft, 1));
+    assert_true(thaw_graph_find_param(model->graph, "blocks.1.0.conv_pw.lora_A.weight") >= 0);
+    assert_true(thaw_graph_find_param(model->graph, "blocks.1.0.conv_dw.lora_A.weight") < 0);
+    thaw_model_free(&model);
+    char depthwise[] = "*.conv_dw";
+    char *targets[] = {depthwise};
+    peft.targets = (thaw_strings){.items = targets, .count = 1};
+    ok(thaw_model_new(&spec, &model));
+    assert_int_equal(thaw_adapt_apply(model, &peft_rung, &peft, 1), THAW_ERR_CONFIG);
+    assert_non_null(strstr(thaw_error_last()->message, "groups"));
+    thaw_model_free(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +402,8 @@ int main(void)
         cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_bitfit_and_norm),
         cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_depthwise_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

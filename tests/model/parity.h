@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define PARITY_SECTIONS 12
+#define PARITY_TOKENS   30522
 #define PARITY_RECORDS  256
 #define PARITY_ENTRIES  4
 

@@ -24,6 +24,9 @@
 #define MEDIAN_TOLERANCE   5e-3
 #define WORST_TOLERANCE    5e-2
 #define WHOLE_TOLERANCE    1e-2
+/* Gradients below a kink of relu6 that the two programs may pass on different sides (tools/gen-golden, gradient_section): a
+ * wrong formula is off by 1. */
+#define ROUGH_TOLERANCE 5e-2
 
 typedef struct setup {
     int64_t B;
@@ -40,6 +43,7 @@ typedef struct setup {
     const float **gradients; /* in the order of tensors */
     int32_t *params;         /* index in the graph, in the order of tensors */
     int32_t tensor_count;
+    int32_t zeros; /* tensors whose gradient is nothing but rounding */
 } setup;
 
 static void ok(thaw_status status)
@@ -59,6 +63,10 @@ static void make_spec(setup *s, const char *header, thaw_model_spec *spec, thaw_
                         arch, &width, hidden, &C, &H, &W, &K, &batch, depth, &rank, &s->steps);
     assert_int_equal(fields, 11);
     *spec = (thaw_model_spec){.C = C, .H = H, .W = W, .K = K, .width = width};
+    if (C == 0) {
+        spec->W = 0;
+        spec->T = W;
+    }
     ok(thaw_strdup(&spec->arch, arch));
     if (strcmp(hidden, "-") != 0) {
         ok(thaw_alloc(&spec->hidden.items, 16, sizeof(int64_t)));
@@ -133,14 +141,20 @@ static void make_plans(setup *s)
 static void make_batch(setup *s)
 {
     const thaw_model_spec *spec = &s->model->spec;
-    int64_t count = s->B * spec->C * spec->H * spec->W;
+    int64_t T = spec->T;
+    int64_t count = s->B * (T > 0 ? T : spec->C * spec->H * spec->W);
     ok(thaw_alloc(&s->input, count, sizeof(float)));
     ok(thaw_alloc(&s->probs, s->B * spec->K, sizeof(float)));
     ok(thaw_alloc(&s->loss, s->B, sizeof(float)));
     ok(thaw_alloc(&s->labels, s->B, sizeof(int32_t)));
     ok(thaw_alloc(&s->ids, s->B, sizeof(int64_t)));
-    for (int64_t i = 0; i < count; i++)
-        s->input[i] = (float)(2 * parity_uniform("input", (uint32_t)i) - 1);
+    for (int64_t i = 0; i < count; i++) {
+        double u = parity_uniform("input", (uint32_t)i);
+        bool padding = T > 0 && i / T % 2 == 1 && i % T >= T - T / 3;
+        s->input[i] = (float)(T == 0    ? 2 * u - 1
+                              : padding ? 0
+                                        : floor(1 + u * (PARITY_TOKENS - 1)));
+    }
     for (int64_t i = 0; i < s->B; i++) {
         s->labels[i] = (int32_t)(parity_uniform("labels", (uint32_t)i) * (double)spec->K);
         s->ids[i] = i;
@@ -272,7 +286,13 @@ static void compare_param(setup *s, parity_file *f)
     thaw_param *p = thaw_graph_param(g, index);
     int64_t n = thaw_shape_count(&p->shape);
     assert_int_equal(n, f->record.count);
-    if (strcmp(f->record.section, "grad") == 0) {
+    if (thaw_ends_with(f->record.section, "no_grad")) {
+        /* What is exactly zero in theory: rounding of sums of unit-sized terms. */
+        const thaw_reduced *r = reduced_of(s->train, index);
+        for (int64_t i = 0; i < n; i++)
+            assert_true(fabs(r->data[i]) < 1e-5);
+        s->zeros++;
+    } else if (thaw_ends_with(f->record.section, "grad")) {
         const thaw_reduced *r = reduced_of(s->train, index);
         float *mean = NULL;
         ok(thaw_alloc(&mean, n, sizeof *mean));
@@ -294,7 +314,7 @@ static void compare_param(setup *s, parity_file *f)
 static void train_for(setup *s, const char *section)
 {
     char wanted = thaw_starts_with(section, "sgd") ? 's' : 'a';
-    if (strcmp(section, "grad") == 0 || s->trained == wanted)
+    if (thaw_ends_with(section, "grad") || s->trained == wanted)
         return;
     train(s, wanted == 'a');
     s->trained = wanted;
@@ -386,7 +406,11 @@ static void compare_file(const char *path, bool binary)
     check_section(&f, "loss", LOGITS_TOLERANCE);
     check_section(&f, "grad", GRADIENT_TOLERANCE);
     check_steps(&s, &f);
-    assert_int_equal(parity_result(&f, "grad")->records, s.tensor_count);
+    const parity_section *rough = parity_result(&f, "rough_grad");
+    if (rough && !(parity_median(rough) <= ROUGH_TOLERANCE))
+        fail_msg("half of the gradients differ from PyTorch by more than %g", parity_median(rough));
+    assert_int_equal(parity_result(&f, "grad")->records + (rough ? rough->records : 0) + s.zeros,
+                     s.tensor_count);
     tear_down(&s);
     parity_close(&f);
 }
@@ -410,8 +434,10 @@ static void test_live(void **state)
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        GOLDEN("mlp"),      GOLDEN("resnet20"),         GOLDEN("resnet20_lora"),
-        GOLDEN("resnet18"), GOLDEN("resnet18_partial"), GOLDEN("resnet50"),
+        GOLDEN("mlp"),          GOLDEN("resnet20"),         GOLDEN("resnet20_lora"),
+        GOLDEN("resnet18"),     GOLDEN("resnet18_partial"), GOLDEN("resnet50"),
+        GOLDEN("bert_tiny"),    GOLDEN("bert_tiny_lora"),   GOLDEN("efficientnet_lite0"),
+        GOLDEN("mobilenet_v2"),
     };
     if (count == 2) {
         const struct CMUnitTest live[] = {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Full-width resnet20 and resnet18 with PyTorch's own random weights: logits, gradients and twenty steps of each optimizer.
+# Full-width resnet20, resnet18 and minilm-l6 with PyTorch's own random weights: logits, gradients and twenty steps of each optimizer.
 # thaw-test: timeout=180
 # Needs a Python with PyTorch: THAW_PEER_PYTHON, else python3. Nothing is written to disk: the tensors travel through a pipe.
 set -u
@@ -17,7 +17,7 @@ if [ ! -x "$test_program" ]; then
     exit 1
 fi
 status=0
-for case in ${THAW_LIVE_CASES:-resnet20 resnet18}; do
+for case in ${THAW_LIVE_CASES:-resnet20 resnet18 bert}; do
     "$python" "$generator" --live /dev/stdout "$case" | "$test_program" /dev/stdin || status=1
 done
 exit $status

@@ -19,7 +19,7 @@
 #include "thaw/model.h"
 #include "thaw/optim.h"
 
-enum { MOST_STEPS = 4096, LEAST_STEPS = 3, CLASSES = 10, CHANNELS = 3 };
+enum { MOST_STEPS = 4096, LEAST_STEPS = 3, CLASSES = 10, TOKENS = 30522, CHANNELS = 3 };
 
 typedef enum bench_mode { MODE_TRAIN, MODE_FIRST, MODE_LATER, MODE_INFER } bench_mode;
 static const char *const mode_names[] = {"train", "first", "later", "infer", NULL};
@@ -30,6 +30,7 @@ typedef struct bench {
     bool plain;
     double budget;
     int64_t side, batch;
+    bool is_text;
     thaw_kern *kern;
     thaw_model *model;
     thaw_plan *prefix; /* input to boundary; modes first and infer */
@@ -53,11 +54,15 @@ static thaw_status open_model(bench *b)
     char name[64];
     bool lora = strcmp(b->rung, "lora") == 0;
     (void)thaw_copy(name, sizeof name, b->arch);
-    thaw_model_spec spec = {.arch = name, .C = CHANNELS, .H = b->side, .W = b->side, .K = CLASSES};
+    thaw_model_spec image = {.arch = name, .C = CHANNELS, .H = b->side, .W = b->side, .K = CLASSES};
+    thaw_model_spec text = {.arch = name, .T = b->side, .K = CLASSES};
+    const thaw_model_arch *row = NULL;
     thaw_peft_defaults(&peft);
     THAW_TRY(thaw_kern_open(b->backend, &b->kern));
     THAW_TRY(thaw_rung_parse(lora ? "peft" : b->rung, &rung));
-    THAW_TRY(thaw_model_new(&spec, &b->model));
+    THAW_TRY(thaw_model_arch_find(name, &row));
+    b->is_text = row->T > 0;
+    THAW_TRY(thaw_model_new(b->is_text ? &text : &image, &b->model));
     thaw_model_initialize(b->model, 1);
     THAW_TRY(thaw_adapt_apply(b->model, &rung, &peft, 1));
     b->boundary = thaw_graph_boundary(b->model->graph);
@@ -139,7 +144,8 @@ static thaw_status random_values(bench *b, thaw_value v, thaw_rng *rng, float **
     int64_t count = b->batch * thaw_shape_count(&shape);
     THAW_TRY(thaw_alloc(out, count, sizeof **out));
     for (int64_t i = 0; i < count; i++)
-        (*out)[i] = (float)thaw_rng_normal(rng);
+        (*out)[i] =
+            b->is_text && v == 0 ? (float)thaw_rng_below(rng, TOKENS) : (float)thaw_rng_normal(rng);
     return THAW_OK;
 }
 

@@ -56,15 +56,20 @@ bench() { # NAME ARGUMENT...
 }
 
 export THAW_BENCH_NETS=resnet20@8:4 THAW_BENCH_RANKS=1 THAW_BENCH_RUNGS="partial:1 infer"
-bench step --json "$dir/step.json"
-expect '^resnet20@8/partial:1/np1/first +samples/s +[0-9.]+ '
-expect '^resnet20@8/partial:1/np1/later +samples/s +[0-9.]+ '
-expect '^resnet20@8/infer/np1 +samples/s +[0-9.]+ '
+bench step --clock cpu --json "$dir/step.json"
+expect '^resnet20@8/partial:1/np1/first +samples/core-s +[0-9.]+ '
+expect '^resnet20@8/partial:1/np1/later +samples/core-s +[0-9.]+ '
+expect '^resnet20@8/infer/np1 +samples/core-s +[0-9.]+ '
 expect '"row":"resnet20@8/infer/np1"' "$dir/step.json"
 export THAW_BENCH_IMAGES=8 THAW_BENCH_SIDE=16 THAW_BENCH_LADDER_ROWS=frozen-224
 bench ladder --json "$dir/ladder.json"
 expect '^frozen-10-epochs/resnet18@16 +s +[0-9.]+ '
 expect '^frozen-10-epochs/resnet18@16/core +core-s +[0-9.]+ '
+
+export THAW_BENCH_TRACE=no
+bench start
+expect '^start/np1 +s +[0-9.]+ '
+expect '^start/np1/memory +MiB +[0-9.]+ '
 
 "$root/tools/bench/step" --wrong 1 >"$dir/out" 2>&1 && fail "a wrong option was taken:"
 

@@ -7,8 +7,12 @@
 #   note TEXT                      a line under the table
 #   peer_start LABEL FILE ARG...   starts a peer that measures when asked: FILE ARG... DIRECTORY
 #   peer_ask LABEL; peer_stop LABEL
+#   timed COMMAND...               wall and core seconds to $dir/time, output to $dir/out
+#   job_ours ROW ARG...            a command of thaw on $ranks ranks, timed and recorded; job_peers ROW ARG...: peer_ladder.py ARG...
 #   bench_end                      table on standard output, JSON in $json
+# $wrap stands before every measured command: strace, where files are counted.
 root=$(cd "$(dirname "$0")/../.." && pwd) || exit 2
+wrap=
 
 bench_usage() {
     sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
@@ -28,6 +32,7 @@ bench_begin() {
         --json) json=$2 ;;
         --build) build=$2 ;;
         --share) share=$2 ;;
+        --clock) export THAW_BENCH_CLOCK="$2" ;;
         *) echo "$bench: unknown argument $1; see --help" >&2; exit 2 ;;
         esac
         shift 2
@@ -73,7 +78,7 @@ peer_run() { # LABEL FILE ARG...: with the environment of a peer
     label=$1 file=$2
     shift 2
     [ -z "$peer_core" ] || export OPENBLAS_CORETYPE="$peer_core"
-    exec timeout -k 5 "${THAW_BENCH_LIMIT:-1800}" "$(peer_python "$label")" "$root/tools/bench/$file" "$@"
+    exec $wrap timeout -k 5 "${THAW_BENCH_LIMIT:-1800}" "$(peer_python "$label")" "$root/tools/bench/$file" "$@"
 }
 
 bench_program() {
@@ -89,11 +94,11 @@ ranks_run() { # RANKS PROGRAM ARG...: one core a rank, as far as there are cores
     ranks=$1
     shift
     if [ "$ranks" = 1 ]; then
-        timeout -k 5 "${THAW_BENCH_LIMIT:-1800}" "$@"
+        $wrap timeout -k 5 "${THAW_BENCH_LIMIT:-1800}" "$@"
     else
         bind=core
         [ "$ranks" -le "$cores" ] || bind=none
-        env OMPI_MCA_hwloc_base_binding_policy=$bind OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_ALLOW_RUN_AS_ROOT=1 \
+        $wrap env OMPI_MCA_hwloc_base_binding_policy=$bind OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_ALLOW_RUN_AS_ROOT=1 \
             OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 "${THAW_BENCH_LIMIT:-1800}" "${MPIEXEC:-mpirun}" -n "$ranks" "$@"
     fi
 }
@@ -127,6 +132,67 @@ peer_stop() {
     wait "$(cat "$dir/$1/pid")" 2>/dev/null
     rm -f "$dir/$1/pid"
 }
+
+# ---- Whole jobs ----------------------------------------------------------------------------------------------------
+
+# Wall seconds and core seconds of a command to $dir/time; its output to $dir/out.
+timed() {
+    began=$(date +%s.%N)
+    ("$@" >"$dir/out" 2>&1; code=$?; times; exit $code) >"$dir/times"
+    code=$?
+    ended=$(date +%s.%N)
+    # The last line of `times` is user and system time of the children, as 0m1.23s.
+    tail -n 1 "$dir/times" | tr 'ms' '  ' | awk -v a="$began" -v b="$ended" '{ print b - a, $1 * 60 + $2 + $3 * 60 + $4 }' >"$dir/time"
+    [ $code = 0 ] || { grep -m 5 -i error "$dir/out" >&2; echo "$bench: ended with $code: $*" >&2; }
+    return $code
+}
+both() { # ROW SIDE: wall and core seconds of what was timed
+    record "$1" "$2" s "$(cut -d ' ' -f 1 "$dir/time")"
+    record "$1/core" "$2" core-s "$(cut -d ' ' -f 2 "$dir/time")"
+}
+job_ours() { # ROW COMMAND CONFIG SETTING...
+    row=$1
+    shift
+    rm -rf "$dir/run"
+    timed ranks_run "$ranks" "$thaw" "$@" --quiet --set "output=$dir/run" || return
+    both "$row" ours
+}
+job_peers() { # ROW DATA OPTION...
+    row=$1
+    shift
+    for label in $(peer_labels); do
+        timed peer_job "$label" "$@" || continue
+        # Less than all trials: both clocks grow as the seconds did.
+        awk -v whole="$(word_after seconds <"$dir/out")" -v ran="$(sed -n 's/.*extrapolated from \([0-9.]*\) s/\1/p' "$dir/out")" \
+            '{ part = ran ? ran : whole; f = whole / part; print $1 + (f - 1) * part, $2 * f }' "$dir/time" >"$dir/scaled"
+        mv "$dir/scaled" "$dir/time"
+        both "$row" "$label"
+        cp "$dir/out" "$dir/out.$label"
+        detail "$row" "$label" "$(tail -n 1 "$dir/out"); $(grep 'gate accuracy' "$dir/out" | sed 's/, .* gate/ gate/; s/, [^,]*$//' | tr '\n' ';')"
+    done
+}
+peer_job() { # in a subshell of its own, since peer_run ends its shell
+    (label=$1; shift; peer_run "$label" peer_ladder.py "$@" "ranks=$ranks")
+}
+
+# Random images with random labels, a backbone with random weights, the config of a job on them, and all of it for the peer.
+random_job() { # DIRECTORY ARCH IMAGES SIDE BATCH RUNG EPOCHS
+    mkdir -p "$1/dump" && "$data_tool" random $(($3 + $3 / 4)) "$4" 2 "$1" && "$data_tool" backbone "$2" "$4" "$1/backbone.h5" &&
+        "$thaw" data import --quiet --format npy --images "$1/x.npy" --labels "$1/y.npy" --splits "train=${3}total,val=rest" -o "$1/data.h5" &&
+        "$data_tool" dump "$1/data.h5" "$1/backbone.h5" "$1/dump" || exit 1
+    cat >"$1/config.yaml" <<Y
+name: random
+output: run
+rung: $6
+data: {file: $1/data.h5, gate: "", test: ""}
+model: {backbone: $1/backbone.h5}
+train: {epochs: $7, batch: $5, shards: 2, eval_batch: 16}
+optimizer: {kind: sgd, momentum: 0.9, nesterov: true, weight_decay: 0.0005, clip_norm: 1.0}
+rates: {head: 0.1, backbone: 0.1, reason: any}
+Y
+}
+
+# ---- Records -------------------------------------------------------------------------------------------------------
 
 word_after() { awk -v word="$1" '{ for (i = 1; i < NF; i++) if ($i == word) print $(i + 1) }'; }
 record() { echo "value $*" >>"$dir/records"; }

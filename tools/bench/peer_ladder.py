@@ -13,6 +13,7 @@ share < 1 runs that part of the trials of each rung, at least one, and multiplie
 """
 import math
 import os
+import resource
 import sys
 import time
 
@@ -96,7 +97,7 @@ class Trial:
         warm = math.ceil(total * o.warmup)
 
         def factor(step):
-            return (step + 1) / warm if step < warm else (1 + math.cos(math.pi * (step - warm) / (total - warm))) / 2
+            return (step + 1) / warm if step < warm else (1 + math.cos(math.pi * (step - warm) / max(1, total - warm))) / 2
         schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
         order = torch.Generator().manual_seed(self.seed)
         best, kept = (-1.0, 0.0), None
@@ -200,7 +201,8 @@ def work(rank, directory, words, started):
     ladder.climb()
     if rank == 0:
         seconds = time.perf_counter() - started
-        print(f"seconds {seconds + ladder.saved:.2f} trials {ladder.ran} of {ladder.planned}"
+        print(f"seconds {seconds + ladder.saved:.2f} rss_mib {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} "
+              f"trials {ladder.ran} of {ladder.planned}"
               + (f", extrapolated from {seconds:.2f} s" if ladder.ran < ladder.planned else ""), flush=True)
     if o.ranks > 1:
         dist.destroy_process_group()

@@ -32,7 +32,7 @@ function ratio_of(row, side,    a, b) {
     if (!((row, "ours") in median) || !((row, side) in median)) return 0
     a = median[row, "ours"]; b = median[row, side]
     if (!a || !b) return 0
-    return unit[row] ~ /\/s$/ ? a / b : b / a
+    return unit[row] ~ /\/(core-)?s$/ ? a / b : b / a
 }
 function side_json(row, side,    s, i, n, v) {
     n = sort_values(values[row, side], v)
@@ -69,12 +69,12 @@ END {
             if (n) { median[rows[r], side] = quantile(v, n, 0.5); spread[rows[r], side] = "[" number(v[1]) ".." number(v[n]) "]" }
         }
     }
-    printf "%-" width "s %9s %8s %-17s", bench, "unit", "ours", ""
+    printf "%-" width "s %14s %8s %-17s", bench, "unit", "ours", ""
     for (p = 1; p <= peer_count; p++) printf " | %10s %-17s %6s %5s", peers[p], "", "ratio", "bar"
     print ""
     for (r = 1; r <= row_count; r++) {
         row = rows[r]
-        printf "%-" width "s %9s %8s %-17s", row, unit[row], ((row, "ours") in median ? number(median[row, "ours"]) : "-"), spread[row, "ours"]
+        printf "%-" width "s %14s %8s %-17s", row, unit[row], ((row, "ours") in median ? number(median[row, "ours"]) : "-"), spread[row, "ours"]
         for (p = 1; p <= peer_count; p++) {
             ratio = ratio_of(row, peers[p]); bar = bar_of(row, peers[p])
             printf " | %10s %-17s %6s %5s", ((row, peers[p]) in median ? number(median[row, peers[p]]) : "-"), spread[row, peers[p]],

@@ -102,7 +102,7 @@ void thaw_bell_end(thaw_bell **bell, thaw_comm *comm);
 /* Counted where MPI is called: this rank's payload of each call (not what the algorithm makes of it on the wire). */
 typedef struct thaw_comm_counters {
     int64_t gradient_calls,
-        gradient_bytes; /* all-reduces of thaw_reducer, control words included */
+        gradient_bytes; /* sums of thaw_reducer, in shared memory too; control words included */
     int64_t allreduce_calls, allreduce_bytes; /* all other all-reduces, agreement included */
     int64_t bcast_calls, bcast_bytes;
     int64_t gather_calls, gather_bytes;
@@ -178,7 +178,7 @@ typedef enum thaw_reduce_outcome {
     THAW_REDUCE_NOT_FINITE /* NaN or infinity in a tensor or in a sum */
 } thaw_reduce_outcome;
 typedef enum thaw_reduce_travel {
-    THAW_TRAVEL_AUTO,    /* overlap when there are several nodes, else at the end */
+    THAW_TRAVEL_AUTO, /* overlap when there are several nodes, else at the end; see thaw_reducer_share */
     THAW_TRAVEL_OVERLAP, /* buckets leave in ready() and progress (MPI_Iallreduce) */
     THAW_TRAVEL_AT_END   /* all leave in finish, one blocking call a bucket */
 } thaw_reduce_travel;
@@ -195,6 +195,9 @@ typedef struct thaw_reducer_options {
 THAW_NODISCARD thaw_status thaw_reducer_new(const int64_t *sizes, int32_t tensor_count,
                                             const thaw_reducer_options *options,
                                             thaw_reducer **out);
+/* Collective, before the first step. When all ranks of `comm` are on one node that has the shared memory for it, and travel is AUTO,
+ * sums go through that memory instead of MPI (one call a step for the counters); else nothing changes. Same results. */
+THAW_NODISCARD thaw_status thaw_reducer_share(thaw_reducer *reducer, thaw_comm *comm);
 /* No step may be open (between ready and finish). */
 void thaw_reducer_free(thaw_reducer **reducer);
 

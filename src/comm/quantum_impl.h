@@ -40,6 +40,11 @@ uint32_t thaw_wide_add(int64_t *acc, const float *x, int64_t n, int exponent, bo
 /* The same without rounding, for mode float. */
 uint32_t thaw_float_add(float *acc, const float *x, int64_t n, bool first);
 
+/* acc += other, modulo 2^32 or 2^64. */
+void thaw_narrow_join(uint32_t *acc, const uint32_t *other, int64_t n);
+void thaw_wide_join(int64_t *acc, const int64_t *other, int64_t n);
+void thaw_float_join(float *acc, const float *other, int64_t n);
+
 /* out = float(sum * 2^exponent * scale). */
 void thaw_narrow_get(const uint32_t *sum, int64_t n, int exponent, double scale, float *out);
 void thaw_wide_get(const int64_t *sum, int64_t n, int exponent, double scale, float *out);

@@ -46,6 +46,8 @@ void thaw_reducer_begin(thaw_reducer *r)
         for (int32_t b = from; b < to; b++)
             r->buckets[b].pending++;
     }
+    if (r->node.segment != NULL)
+        thaw_node_sums_begin(&r->node);
     r->posted = r->arrived = 0;
     r->failed = THAW_OK;
     r->culprit = -1;
@@ -59,6 +61,8 @@ void thaw_reducer_add(thaw_reducer *r, int32_t tensor, const float *data)
     const bool first = !r->added[tensor];
     const int exponent = exponent_of(r, tensor);
     uint32_t peak;
+    if (r->node.segment != NULL)
+        thaw_node_sums_may_write(&r->node);
     if (r->wide[tensor])
         peak = thaw_wide_add(r->wide_sums + at, data, n, exponent, first);
     else if (r->narrow_sums != NULL)
@@ -95,6 +99,8 @@ static void clear(thaw_reducer *r, int32_t tensor)
 {
     const size_t n = (size_t)r->size[tensor];
     const int64_t at = r->start[tensor];
+    if (r->node.segment != NULL)
+        thaw_node_sums_may_write(&r->node);
     if (r->wide[tensor])
         memset(r->wide_sums + at, 0, n * sizeof *r->wide_sums);
     else if (r->narrow_sums != NULL)
@@ -120,11 +126,19 @@ void thaw_reducer_ready(thaw_reducer *r, thaw_comm *comm, int32_t tensor)
 static bool beyond_float(const thaw_reducer *r, int32_t tensor)
 {
     const int exponent = exponent_of(r, tensor);
+    uint64_t bits = 0;
     if (r->options.mode == THAW_REDUCE_FLOAT || exponent + rule_of(r, tensor)->limit_bits <= 127)
         return false;
-    const int64_t at = r->start[tensor];
-    const uint64_t bits = r->wide[tensor] ? thaw_wide_bits(r->wide_sums + at, r->size[tensor])
-                                          : thaw_narrow_bits(r->narrow_sums + at, r->size[tensor]);
+    for (int64_t at = 0, n = 0; at < r->size[tensor]; at += n) {
+        n = r->size[tensor] - at;
+        if (r->wide[tensor]) {
+            const int64_t *piece = thaw_reducer_wide_piece(r, tensor, at, &n);
+            bits |= thaw_wide_bits(piece, n);
+        } else {
+            const uint32_t *piece = thaw_reducer_narrow_piece(r, tensor, at, &n);
+            bits |= thaw_narrow_bits(piece, n);
+        }
+    }
     return bits > 0 && exponent + 63 - __builtin_clzll(bits) > 127;
 }
 
@@ -203,14 +217,20 @@ thaw_status thaw_reducer_finish(thaw_reducer *r, thaw_comm *comm, thaw_reduce_ou
 void thaw_reducer_get(const thaw_reducer *r, int32_t tensor, double scale, float *out)
 {
     THAW_ASSERT(tensor >= 0 && tensor < r->tensor_count);
-    const int64_t at = r->start[tensor];
-    const int64_t n = r->size[tensor];
-    if (r->wide[tensor])
-        thaw_wide_get(r->wide_sums + at, n, exponent_of(r, tensor), scale, out);
-    else if (r->narrow_sums != NULL)
-        thaw_narrow_get(r->narrow_sums + at, n, exponent_of(r, tensor), scale, out);
-    else
-        thaw_float_get(r->float_sums + at, n, scale, out);
+    const int exponent = exponent_of(r, tensor);
+    for (int64_t at = 0, n = 0; at < r->size[tensor]; at += n) {
+        n = r->size[tensor] - at;
+        if (r->wide[tensor]) {
+            const int64_t *sums = thaw_reducer_wide_piece(r, tensor, at, &n);
+            thaw_wide_get(sums, n, exponent, scale, out + at);
+            continue;
+        }
+        const void *sums = thaw_reducer_narrow_piece(r, tensor, at, &n);
+        if (r->options.mode == THAW_REDUCE_FLOAT)
+            thaw_float_get(sums, n, scale, out + at);
+        else
+            thaw_narrow_get(sums, n, exponent, scale, out + at);
+    }
 }
 
 int64_t thaw_reducer_count(const thaw_reducer *r, int32_t word)

@@ -5,6 +5,7 @@
 #include "thaw/comm.h"
 
 #include "comm/comm_impl.h"
+#include "comm/node_sums_impl.h"
 #include "comm/quantum_impl.h"
 
 /* One all-reduce: elements [first, first + count) of the narrow or of the wide payload. */
@@ -15,8 +16,8 @@ typedef struct thaw_bucket {
 } thaw_bucket;
 
 /* The payload has two parts, each with its tensors one after another: the narrow one of 32-bit words (uint32_t, or float in mode
- * float) and the wide one of int64_t, with the control words behind its tensors: failed ranks, a bound a tensor, counts, sums. The buckets of
- * the narrow part come first. The last one has the control words and leaves in finish, when nothing can be added any more. */
+ * float) and the wide one of int64_t, with room for the control words behind its tensors: failed ranks, a bound a tensor, counts, sums. The
+ * buckets of the narrow part come first. The last one has the control words and leaves in finish, when nothing can be added any more. */
 struct thaw_reducer {
     thaw_reducer_options options;
     int32_t tensor_count;
@@ -25,6 +26,7 @@ struct thaw_reducer {
     uint32_t *narrow_sums; /* or NULL */
     float *float_sums;     /* or NULL */
     int64_t *wide_sums;
+    thaw_node_sums node;              /* in use: the sums above are this rank's payload in it */
     int64_t narrow_count, wide_count; /* elements, without control words */
     int64_t *control;
     int64_t control_count;
@@ -42,6 +44,11 @@ struct thaw_reducer {
 
 /* Buckets that a tensor touches: [*from, *to). */
 void thaw_reducer_touches(const thaw_reducer *r, int32_t tensor, int32_t *from, int32_t *to);
+/* The tensor's sums from its element `at` on, after finish, of the *n wanted as many as lie together. */
+const void *thaw_reducer_narrow_piece(const thaw_reducer *r, int32_t tensor, int64_t at,
+                                      int64_t *n);
+const int64_t *thaw_reducer_wide_piece(const thaw_reducer *r, int32_t tensor, int64_t at,
+                                       int64_t *n);
 /* Sends every bucket but the last that is complete, if buckets leave before the end. */
 void thaw_reducer_send_ready(thaw_reducer *r, thaw_comm *comm);
 /* Sends what was not sent, waits for everything. */

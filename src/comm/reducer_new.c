@@ -73,7 +73,7 @@ static thaw_status make_payload(thaw_reducer *r)
 {
     r->control_count = 1 + r->tensor_count + r->options.counts + 3 * (int64_t)r->options.sums;
     THAW_TRY(thaw_alloc(&r->wide_sums, r->wide_count + r->control_count, sizeof *r->wide_sums));
-    r->control = r->wide_sums + r->wide_count;
+    THAW_TRY(thaw_alloc(&r->control, r->control_count, sizeof *r->control));
     if (r->options.mode == THAW_REDUCE_FLOAT)
         return thaw_alloc(&r->float_sums, r->narrow_count, sizeof *r->float_sums);
     return thaw_alloc(&r->narrow_sums, r->narrow_count, sizeof *r->narrow_sums);
@@ -139,14 +139,43 @@ done:
     return status;
 }
 
+static void free_payload(thaw_reducer *r)
+{
+    if (r->node.segment != NULL) {
+        thaw_node_sums_clear(&r->node);
+        return;
+    }
+    thaw_free(&r->narrow_sums);
+    thaw_free(&r->float_sums);
+    thaw_free(&r->wide_sums);
+}
+
+thaw_status thaw_reducer_share(thaw_reducer *r, thaw_comm *comm)
+{
+    thaw_node_sums node;
+    if (comm->size == 1 || comm->node_count > 1 || r->options.travel != THAW_TRAVEL_AUTO)
+        return THAW_OK; /* uniform */
+    THAW_TRY(thaw_node_sums_new(comm, r->narrow_count, r->wide_count + r->control_count, &node));
+    if (node.segment == NULL)
+        return THAW_OK; /* uniform */
+    free_payload(r);
+    r->node = node;
+    void *narrow = thaw_node_sums_narrow(&node, node.rank);
+    if (r->options.mode == THAW_REDUCE_FLOAT)
+        r->float_sums = narrow;
+    else
+        r->narrow_sums = narrow;
+    r->wide_sums = thaw_node_sums_wide(&node, node.rank);
+    return THAW_OK;
+}
+
 void thaw_reducer_free(thaw_reducer **reducer)
 {
     thaw_reducer *r = *reducer;
     if (r == NULL)
         return;
-    thaw_free(&r->narrow_sums);
-    thaw_free(&r->float_sums);
-    thaw_free(&r->wide_sums);
+    free_payload(r);
+    thaw_free(&r->control);
     thaw_free(&r->size);
     thaw_free(&r->start);
     thaw_free(&r->wide);
@@ -168,5 +197,5 @@ int32_t *thaw_reducer_exponents(thaw_reducer *reducer)
 void thaw_reducer_plan(const thaw_reducer *reducer, int64_t *bytes, int64_t *calls)
 {
     *bytes = 4 * reducer->narrow_count + 8 * (reducer->wide_count + reducer->control_count);
-    *calls = reducer->bucket_count;
+    *calls = reducer->node.segment != NULL ? 1 : reducer->bucket_count;
 }

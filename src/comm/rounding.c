@@ -111,6 +111,24 @@ VARIANTS uint32_t thaw_float_add(float *acc, const float *x, int64_t n, bool fir
     return peak;
 }
 
+VARIANTS void thaw_narrow_join(uint32_t *restrict acc, const uint32_t *restrict other, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        acc[i] += other[i];
+}
+
+VARIANTS void thaw_wide_join(int64_t *restrict acc, const int64_t *restrict other, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        acc[i] = (int64_t)((uint64_t)acc[i] + (uint64_t)other[i]);
+}
+
+VARIANTS void thaw_float_join(float *restrict acc, const float *restrict other, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        acc[i] += other[i];
+}
+
 VARIANTS void thaw_narrow_get(const uint32_t *sum, int64_t n, int exponent, double scale,
                               float *out)
 {

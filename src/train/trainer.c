@@ -278,6 +278,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(thaw_agree(comm, open_sampler(out)));
     THAW_TRY_TO(thaw_agree(comm, open_cache(out, comm)));
     THAW_TRY_TO(thaw_agree(comm, open_local(out)));
+    THAW_TRY_TO(thaw_reducer_share(out->reducer, comm));
     out->state.best_accuracy = -1;
     out->state.best_loss = 1e300;
     out->state.best_epoch = -1;

@@ -11,6 +11,7 @@ static void a_fault_in_one_rank_is_everybodys_error(void **state)
     const thaw_reducer_options options = {.shards = 8};
     thaw_reducer *r = NULL;
     assert_all(thaw_reducer_new(&size, 1, &options, &r) == THAW_OK);
+    assert_all(thaw_reducer_share(r, world) == THAW_OK);
     for (int step = 1; step <= 3; step++) {
         thaw_reduce_outcome outcome;
         thaw_reducer_begin(r);

@@ -1,0 +1,42 @@
+/* Sums over the ranks of one node without messages: every rank's payload lies in the node's shared memory, each rank sums its part
+ * of it over all of them, in place, and everybody reads the sums where they are.
+ *
+ * A step: begin -> may_write before the first write -> write -> sum -> read pieces until the next begin. */
+#ifndef THAW_COMM_NODE_SUMS_IMPL_H
+#define THAW_COMM_NODE_SUMS_IMPL_H
+
+#include "thaw/comm.h"
+
+#include <stdatomic.h>
+
+typedef struct thaw_node_sums {
+    thaw_shared *segment; /* NULL: not in use */
+    int rank, size;
+    int64_t stride,
+        wide_at; /* bytes from one rank's payload to the next, and to the wide part in it */
+    int64_t narrow_count, wide_count;
+    int64_t narrow_part, wide_part; /* elements that one rank sums */
+    int64_t step;
+    bool all_begun; /* nobody reads the last step's sums any more */
+} thaw_node_sums;
+
+/* Collective; all ranks are on one node. Elements of 4 and of 8 bytes. The segment stays NULL where shared memory is too small. */
+THAW_NODISCARD thaw_status thaw_node_sums_new(thaw_comm *comm, int64_t narrow_count,
+                                              int64_t wide_count, thaw_node_sums *s);
+void thaw_node_sums_clear(thaw_node_sums *s);
+
+/* A rank's payload. */
+void *thaw_node_sums_narrow(const thaw_node_sums *s, int rank);
+int64_t *thaw_node_sums_wide(const thaw_node_sums *s, int rank);
+
+/* Local: this rank reads no more sums of the step before. */
+void thaw_node_sums_begin(thaw_node_sums *s);
+/* Waits until all ranks have begun. */
+void thaw_node_sums_may_write(thaw_node_sums *s);
+/* Collective. Narrow elements are float or uint32_t. */
+void thaw_node_sums_sum(thaw_node_sums *s, thaw_comm *comm, bool as_float);
+/* The sums from element `at` on, of the *n wanted as many as lie together. */
+const void *thaw_node_sums_narrow_piece(const thaw_node_sums *s, int64_t at, int64_t *n);
+const int64_t *thaw_node_sums_wide_piece(const thaw_node_sums *s, int64_t at, int64_t *n);
+
+#endif

@@ -49,6 +49,7 @@ struct thaw_conv {
 extern const conv_algorithm conv_plain;
 /* The same with blocked arrays turned before and after. */
 extern const conv_algorithm conv_reordered;
+extern const conv_algorithm conv_winograd_blocks;
 /* NULL-ended. */
 extern const conv_algorithm *const kern_onednn_algorithms[];
 

@@ -248,7 +248,7 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
 
 #include "kern/isa_block_impl.h"
 #include "kern/isa_norm_impl.h"
-#include "kern/isa_winograd_impl.h"
+#include "kern/isa_winograd_blocks_impl.h"
 
 /* clang-format off */
 #define TILES_12(kind) NULL, kind##_1_1, kind##_2_1, kind##_3_1, kind##_4_1, kind##_5_1, kind##_6_1, kind##_7_1, \
@@ -271,6 +271,9 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
         .transpose = transpose, .transpose_out = transpose_out, .winograd_input = winograd_input,  \
         .winograd_output = winograd_output, .winograd_gradient = winograd_gradient,                \
         .winograd_weight = winograd_weight, .winograd_weight_gradient = winograd_weight_gradient,  \
+        .conv = {.winograd_input = blocks_winograd_input,                                          \
+                 .winograd_gradient = blocks_winograd_gradient,                                    \
+                 .winograd_output = blocks_winograd_output},                                       \
         .image = {                                                                                 \
             .moments = norm_moments, .sums = norm_sums, .affine = norm_affine,                     \
             .gradient_sums = norm_gradient_sums, .combine = norm_combine, .spread = norm_spread,   \

@@ -7,6 +7,7 @@
 #ifndef KERN_ISA_IMPL_H
 #define KERN_ISA_IMPL_H
 
+#include "kern/isa_conv_impl.h"
 #include "kern/isa_image_impl.h"
 
 typedef struct kern_tile_run {
@@ -44,6 +45,7 @@ typedef struct kern_isa {
     kern_transform *winograd_input, *winograd_output, *winograd_gradient, *winograd_weight,
         *winograd_weight_gradient;
     kern_isa_image image;
+    kern_isa_conv conv;
 } kern_isa;
 
 extern const kern_isa kern_isa_portable;

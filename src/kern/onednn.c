@@ -192,8 +192,8 @@ static const conv_algorithm winograd = {.name = "onednn-winograd",
                                         .pack = pack,
                                         .run = run_unit};
 
-const conv_algorithm *const kern_onednn_algorithms[] = {&direct, &winograd, &conv_plain,
-                                                        &conv_reordered, NULL};
+const conv_algorithm *const kern_onednn_algorithms[] = {
+    &conv_winograd_blocks, &direct, &winograd, &conv_plain, &conv_reordered, NULL};
 
 /* ---- backend ---- */
 

@@ -32,7 +32,8 @@ struct onednn_conv {
 
 static dnnl_format_tag_t image_tag(int32_t block)
 {
-    return block == 16 ? dnnl_nChw16c : block == 8 ? dnnl_nChw8c : dnnl_nchw;
+    static const dnnl_format_tag_t tags[3] = {dnnl_nChw4c, dnnl_nChw8c, dnnl_nChw16c};
+    return block == 1 ? dnnl_nchw : tags[block / 8];
 }
 
 static int weight_dims(const thaw_conv2d *s, dnnl_dims_t dims)

@@ -336,6 +336,15 @@ static void check_algorithms(plan_case *c, const problem *p, const thaw_kern *re
     }
 }
 
+static void check_layouts(const thaw_kern *k, const planned_row *row, const problem *p,
+                          const thaw_kern *ref)
+{
+    for (int which = 0; which < (k->block > 1 ? 4 : 1); which++) {
+        plan_case c = make_case(k, row, p, which);
+        check_algorithms(&c, p, ref);
+    }
+}
+
 static void check_row(const planned_row *row, const thaw_kern *ref)
 {
     problem p = make_problem(row, ref);
@@ -343,9 +352,13 @@ static void check_row(const planned_row *row, const thaw_kern *ref)
     for (int i = 0; test_open(i, &k); i++) {
         if (k == NULL)
             continue;
-        for (int which = 0; which < (k->block > 1 ? 4 : 1); which++) {
-            plan_case c = make_case(k, row, &p, which);
-            check_algorithms(&c, &p, ref);
+        check_layouts(k, row, &p, ref);
+        /* Our own kernels in narrower blocks too: other CPUs have those. */
+        for (int j = 0; k->block > 1 && test_isa(j); j++) {
+            kern_handle *handle = k->library;
+            handle->isa = test_isa(j);
+            k->block = handle->isa->lanes;
+            check_layouts(k, row, &p, ref);
         }
         thaw_kern_close(&k);
     }

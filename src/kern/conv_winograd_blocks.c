@@ -1,0 +1,341 @@
+/* conv_winograd_blocks.c - F(4x4, 3x3) on images in channel blocks: nothing is turned, transforms read and write the images
+ * themselves, and bias, residual and activation ride in the output transform. See conv_winograd.c for the method.
+ *
+ * Points are kept as [point][channel block][tile][lanes]: the transforms write streams, and a product's rows are
+ * neighbouring lines. */
+#include "kern/conv_plan_impl.h"
+
+#include "kern/conv_impl.h"
+
+enum { POINTS = 36, SIDE = 6, STEP = 4, TOGETHER = 16, GAP = 16 };
+
+/* One pass as a gather from `in` to `out`; for weight gradients x is in and dy out. */
+typedef struct winograd {
+    const kern_isa *isa;
+    conv_gather g;
+    int64_t lanes, in_blocks;
+    int64_t all_tiles;           /* of all images */
+    int64_t tiles;               /* one piece of work */
+    int64_t kept;                /* output channels whose points are kept at once */
+    int64_t in_plane, out_plane; /* floats from one point to the next; never a multiple of 4 KiB */
+    kern_winograd_tiles in, out;
+    float *in_points, *out_points, *taps;
+    float *sums; /* weight gradients: block after block [point][in channel][block] */
+    int64_t *a_offset, *b_offset;
+} winograd;
+
+static bool axis_fits(const conv_axis *a)
+{
+    int64_t shift = a->step < 0 ? a->shift - 2 : a->shift;
+    return a->taps == 3 && a->scale == 1 && a->divisor == 1 && (a->step == 1 || a->step == -1) &&
+           shift <= 0;
+}
+
+static bool fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
+{
+    const thaw_conv2d *s = &spec->shape;
+    int32_t lanes = kern_isa_of(k)->lanes;
+    if (spec->block_in != lanes || spec->block_out != lanes || s->groups != 1 ||
+        s->C % lanes != 0 || s->O % lanes != 0)
+        return false;
+    conv_gather g =
+        pass == THAW_CONV_BACKWARD_DATA ? conv_backward_gather(s) : conv_forward_gather(s);
+    /* Tiles that compute mostly for nothing: tap by tap is better then. */
+    return axis_fits(&g.h) && axis_fits(&g.w) && g.h.count >= 2 && g.w.count >= 2;
+}
+
+static bool prefers(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
+{
+    (void)k;
+    conv_gather g = pass == THAW_CONV_BACKWARD_DATA ? conv_backward_gather(&spec->shape)
+                                                    : conv_forward_gather(&spec->shape);
+    return g.h.count >= 3 && g.w.count >= 3 && g.in_channels >= 32 && g.out_channels >= 32;
+}
+
+static winograd describe(const kern_isa *isa, const thaw_conv2d *shape, thaw_conv_pass pass,
+                         int64_t B)
+{
+    winograd p = {.isa = isa, .lanes = isa->lanes};
+    p.g =
+        pass == THAW_CONV_BACKWARD_DATA ? conv_backward_gather(shape) : conv_forward_gather(shape);
+    conv_gather *g = &p.g;
+    g->B = B;
+    p.in_blocks = g->in_channels / p.lanes;
+    int64_t tiles_h = conv_parts(g->h.count, STEP);
+    int64_t tiles_w = conv_parts(g->w.count, STEP);
+    p.all_tiles = B * tiles_h * tiles_w;
+    p.in = (kern_winograd_tiles){.H = g->h.size,
+                                 .W = g->w.size,
+                                 .image = g->in_image,
+                                 .shift_h = g->h.step < 0 ? g->h.shift - 2 : g->h.shift,
+                                 .shift_w = g->w.step < 0 ? g->w.shift - 2 : g->w.shift,
+                                 .tiles_h = tiles_h,
+                                 .tiles_w = tiles_w,
+                                 .pitch = p.lanes};
+    p.out = (kern_winograd_tiles){.H = g->h.count,
+                                  .W = g->w.count,
+                                  .image = g->out_image,
+                                  .tiles_h = tiles_h,
+                                  .tiles_w = tiles_w};
+    return p;
+}
+
+/* Pieces of nearly the same size. */
+static void set_sizes(winograd *p, int64_t most_tiles, int64_t kept)
+{
+    p->tiles = conv_parts(p->all_tiles, conv_parts(p->all_tiles, most_tiles));
+    p->kept = kept;
+    p->in_plane = p->tiles * p->g.in_channels + GAP;
+    p->out_plane = p->tiles * kept + GAP;
+    p->in.plane = p->in_plane;
+    p->out.plane = p->out_plane;
+}
+
+static void piece_at(winograd *p, int64_t first)
+{
+    p->in.first = p->out.first = first;
+    p->in.count = p->out.count = p->all_tiles - first < p->tiles ? p->all_tiles - first : p->tiles;
+}
+
+static int64_t block_width(const winograd *p, int64_t channel)
+{
+    return conv_block_vectors(p->isa, p->g.out_channels - channel) * p->lanes;
+}
+
+static void input_points(const winograd *p, const float *in)
+{
+    int64_t S = p->in.H * p->in.W;
+    for (int64_t b = 0; b < p->in_blocks; b++)
+        p->isa->conv.winograd_input(&p->in, in + b * S * p->lanes,
+                                    p->in_points + b * p->tiles * p->lanes);
+}
+
+/* ---- forward and backward data ---- */
+
+/* Transformed weights that fill the third-level cache are read once a piece: larger pieces pay then. */
+static void size_gather(winograd *p)
+{
+    bool many = p->g.in_channels * p->g.out_channels > 128 * 1024;
+    set_sizes(p, many ? 112 : 56, block_width(p, 0));
+}
+
+static size_t take_gather(winograd *p, void *workspace)
+{
+    conv_scratch scratch = conv_scratch_on(workspace);
+    p->in_points = conv_take_floats(&scratch, POINTS * p->in_plane);
+    p->out_points = conv_take_floats(&scratch, POINTS * p->out_plane);
+    p->a_offset = conv_take(&scratch, p->in_blocks, sizeof(int64_t));
+    p->b_offset = conv_take(&scratch, p->in_blocks, sizeof(int64_t));
+    return scratch.used;
+}
+
+/* One point, one block of output channels. */
+static void multiply(const winograd *p, int64_t point, int64_t channel, const float *weights)
+{
+    int64_t block = block_width(p, channel);
+    int vectors = (int)(block / p->lanes);
+    for (int64_t b = 0; b < p->in_blocks; b++) {
+        p->a_offset[b] = b * p->tiles * p->lanes;
+        p->b_offset[b] = b * p->lanes * block;
+    }
+    kern_tile_run run = {.row_stride = p->lanes,
+                         .step_b = block,
+                         .steps = p->lanes,
+                         .segments = p->in_blocks,
+                         .a_offset = p->a_offset,
+                         .b_offset = p->b_offset,
+                         .c_stride = block};
+    const float *right = weights + (channel * POINTS + point * block) * p->g.in_channels;
+    int64_t parts = conv_parts(p->in.count, p->isa->most_rows[vectors - 1]);
+    for (int64_t t = 0; t < parts; t++) {
+        int64_t first = conv_part(p->in.count, parts, t);
+        int64_t rows = conv_part(p->in.count, parts, t + 1) - first;
+        p->isa->strided[vectors - 1][rows](
+            &run, p->in_points + point * p->in_plane + first * p->lanes, right,
+            p->out_points + point * p->out_plane + first * block);
+    }
+}
+
+static void output_block(const winograd *p, int64_t channel, const kern_finish *finish, float *out)
+{
+    kern_winograd_tiles tiles = p->out;
+    tiles.pitch = block_width(p, channel);
+    for (int64_t i = 0; i < tiles.pitch; i += p->lanes) {
+        kern_finish here = *finish;
+        here.bias = finish->bias ? finish->bias + channel + i : NULL;
+        p->isa->conv.winograd_output(&tiles, p->out_points + i, &here,
+                                     out + (channel + i) * tiles.H * tiles.W);
+    }
+}
+
+static void run_gather(winograd *p, const float *in, const float *weights,
+                       const kern_finish *finish, float *out)
+{
+    for (int64_t first = 0; first < p->all_tiles; first += p->tiles) {
+        piece_at(p, first);
+        input_points(p, in);
+        for (int64_t channel = 0; channel < p->g.out_channels; channel += 2 * p->lanes) {
+            for (int64_t point = 0; point < POINTS; point++)
+                multiply(p, point, channel, weights);
+            output_block(p, channel, finish, out);
+        }
+    }
+}
+
+/* Weights as [block of output channels][point][in channel][block]. */
+static void pack(const conv_unit *unit, const float *w, float *packed)
+{
+    const kern_isa *isa = kern_isa_of(unit->kern);
+    winograd p = describe(isa, &unit->spec.shape, unit->pass, 1);
+    const conv_gather *g = &p.g;
+    int64_t order[3] = {0, 1, 2};
+    enum { AT_ONCE = 16, MOST = 9 * AT_ONCE * 2 * KERN_MOST_LANES };
+    float taps[MOST];
+    /* Some input channels at a time, so that their taps stay in cache. */
+    for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p.lanes) {
+        int64_t block = block_width(&p, channel);
+        for (int64_t c = 0; c < g->in_channels; c += AT_ONCE) {
+            conv_gather part = *g;
+            part.in_channels = g->in_channels - c < AT_ONCE ? g->in_channels - c : AT_ONCE;
+            conv_pack_weights(isa, &part, order, channel, block, w + c * g->weight_in, taps);
+            int64_t plane = part.in_channels * block;
+            /* Backward data reads its window backwards: start at the last tap and walk back. */
+            int64_t row = (g->h.step < 0 ? -3 : 3) * plane;
+            int64_t column = (g->w.step < 0 ? -1 : 1) * plane;
+            const float *from =
+                taps + (g->h.step < 0 ? 6 : 0) * plane + (g->w.step < 0 ? 2 : 0) * plane;
+            int64_t to_plane = g->in_channels * block;
+            isa->winograd_weight(plane, from, row, column,
+                                 packed + channel * POINTS * g->in_channels + c * block,
+                                 SIDE * to_plane, to_plane);
+        }
+    }
+}
+
+/* ---- weight gradients ---- */
+
+static void size_weights(winograd *p)
+{
+    set_sizes(p, 128, p->g.out_channels);
+}
+
+static size_t take_weights(winograd *p, void *workspace)
+{
+    conv_scratch scratch = conv_scratch_on(workspace);
+    p->in_points = conv_take_floats(&scratch, POINTS * p->in_plane);
+    p->out_points = conv_take_floats(&scratch, POINTS * p->out_plane);
+    p->sums = conv_take_floats(&scratch, POINTS * p->g.in_channels * p->g.out_channels);
+    p->taps = conv_take_floats(&scratch, 9 * TOGETHER * 2 * p->lanes);
+    return scratch.used;
+}
+
+static void gradient_points(const winograd *p, const float *dy)
+{
+    int64_t S = p->out.H * p->out.W;
+    kern_winograd_tiles tiles = p->out;
+    for (int64_t channel = 0; channel < p->g.out_channels; channel += p->lanes) {
+        int64_t block_start = channel - channel % (2 * p->lanes);
+        tiles.pitch = block_width(p, block_start);
+        p->isa->conv.winograd_gradient(&tiles, dy + channel * S,
+                                       p->out_points + block_start * p->tiles +
+                                           (channel - block_start));
+    }
+}
+
+static void add_products(const winograd *p, bool first_piece)
+{
+    static const int64_t start = 0;
+    const conv_gather *g = &p->g;
+    for (int64_t point = 0; point < POINTS; point++)
+        for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p->lanes) {
+            int64_t block = block_width(p, channel);
+            int vectors = (int)(block / p->lanes);
+            /* Rows of a tile lie in one block of channels. */
+            int64_t rows = p->lanes / 2;
+            kern_tile_run run = {.step_a = p->lanes,
+                                 .step_b = block,
+                                 .steps = p->in.count,
+                                 .segments = 1,
+                                 .a_offset = &start,
+                                 .b_offset = &start,
+                                 .c_stride = block,
+                                 .add = !first_piece};
+            const float *right = p->out_points + point * p->out_plane + channel * p->tiles;
+            float *to = p->sums + (channel * POINTS + point * block) * g->in_channels;
+            for (int64_t c = 0; c < g->in_channels; c += rows)
+                p->isa->unit[vectors - 1][rows](&run,
+                                                p->in_points + point * p->in_plane +
+                                                    c / p->lanes * p->lanes * p->tiles +
+                                                    c % p->lanes,
+                                                right, to + c * block);
+        }
+}
+
+static void add_to_gradient(const winograd *p, float *dw)
+{
+    const conv_gather *g = &p->g;
+    for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p->lanes) {
+        int64_t block = block_width(p, channel);
+        int64_t plane = g->in_channels * block;
+        for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
+            int64_t count = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
+            for (int64_t c = 0; c < count; c++)
+                p->isa->winograd_weight_gradient(
+                    block, p->sums + channel * POINTS * g->in_channels + (first + c) * block,
+                    SIDE * plane, plane, p->taps + 9 * c * block, 3 * block, block);
+            p->isa->transpose_out(9 * count, block, p->taps, block,
+                                  dw + channel * g->weight_out + first * g->weight_in,
+                                  g->weight_out, NULL, true);
+        }
+    }
+}
+
+/* ---- as an algorithm ---- */
+
+static thaw_status open_unit(conv_unit *unit)
+{
+    winograd p =
+        describe(kern_isa_of(unit->kern), &unit->spec.shape, unit->pass, unit->spec.shape.B);
+    if (unit->pass == THAW_CONV_BACKWARD_WEIGHTS) {
+        size_weights(&p);
+        unit->workspace_bytes = take_weights(&p, NULL) + CONV_LINE;
+        return THAW_OK;
+    }
+    size_gather(&p);
+    unit->workspace_bytes = take_gather(&p, NULL) + CONV_LINE;
+    unit->packed_bytes = sizeof(float) * POINTS * (size_t)(p.g.in_channels * p.g.out_channels);
+    return THAW_OK;
+}
+
+static void run_unit(conv_unit *unit, const conv_run *run)
+{
+    winograd p = describe(kern_isa_of(unit->kern), &unit->spec.shape, unit->pass, run->B);
+    if (unit->pass == THAW_CONV_BACKWARD_WEIGHTS) {
+        size_weights(&p);
+        (void)take_weights(&p, run->workspace);
+        for (int64_t first = 0; first < p.all_tiles; first += p.tiles) {
+            piece_at(&p, first);
+            input_points(&p, run->x);
+            gradient_points(&p, run->dy);
+            add_products(&p, first == 0);
+        }
+        add_to_gradient(&p, run->dw);
+        return;
+    }
+    size_gather(&p);
+    (void)take_gather(&p, run->workspace);
+    const thaw_conv_spec *spec = &unit->spec;
+    kern_finish forward = {spec->bias ? run->bias : NULL, spec->add, spec->act};
+    kern_finish backward = {NULL, run->accumulate, THAW_ACT_NONE};
+    if (unit->pass == THAW_CONV_FORWARD)
+        run_gather(&p, run->x, run->w, &forward, run->y);
+    else
+        run_gather(&p, run->dy, run->w, &backward, run->dx);
+}
+
+const conv_algorithm conv_winograd_blocks = {.name = "winograd",
+                                             .fits = fits,
+                                             .prefers = prefers,
+                                             .open = open_unit,
+                                             .pack = pack,
+                                             .run = run_unit};

@@ -102,7 +102,7 @@ void thaw_bell_end(thaw_bell **bell, thaw_comm *comm);
 /* Counted where MPI is called: this rank's payload of each call (not what the algorithm makes of it on the wire). */
 typedef struct thaw_comm_counters {
     int64_t gradient_calls,
-        gradient_bytes; /* sums of thaw_reducer, in shared memory too; control words included */
+        gradient_bytes; /* sums of thaw_reducer, control words included; in shared memory one call a step */
     int64_t allreduce_calls, allreduce_bytes; /* all other all-reduces, agreement included */
     int64_t bcast_calls, bcast_bytes;
     int64_t gather_calls, gather_bytes;

@@ -121,12 +121,20 @@ static void sum_wide(thaw_node_sums *s)
     }
 }
 
+/* Part of the sum, which is counted as one call. */
+static void meet(thaw_comm *comm)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    THAW_MPI(MPI_Barrier(comm->mpi));
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 void thaw_node_sums_sum(thaw_node_sums *s, thaw_comm *comm, bool as_float)
 {
-    thaw_shared_publish(comm, s->segment);
+    meet(comm);
     sum_narrow(s, as_float);
     sum_wide(s);
-    thaw_shared_publish(comm, s->segment);
+    meet(comm);
 }
 
 /* Where the sum of element `at` is, and how many follow it there. */

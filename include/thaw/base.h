@@ -294,6 +294,16 @@ bool thaw_fault(const char *site);
 /* Every site in the tree, for the test that walks them (NULL-ended). Sites are listed in src/base/faults.def. */
 const char *const *thaw_fault_sites(void);
 
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+/* Threads of this rank in the loops of kern: OMP_NUM_THREADS, one when it is not set, and never more than the cores that the
+ * process may use (its affinity mask), so that bound ranks do not get in each other's way. Settled at the first call. */
+int32_t thaw_threads(void);
+/* Sets another number, for tests; 0: settle again. Not while kern works. */
+void thaw_threads_set(int32_t count);
+/* Cores in the affinity mask of the process. */
+int32_t thaw_cores(void);
+
 /* ---- Version ---------------------------------------------------------------------------------------------- */
 
 const char *thaw_version(void); /* "0.1.0" */

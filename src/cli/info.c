@@ -48,6 +48,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
         thaw_json_set_string(out, "commit", thaw_commit());
         thaw_json_set_int(out, "ranks", thaw_comm_size(comm));
         thaw_json_set_int(out, "nodes", thaw_comm_node_count(comm));
+        thaw_json_set_int(out, "threads", thaw_threads());
+        thaw_json_set_int(out, "cores", thaw_cores());
         thaw_json_set_string(out, "mpi", thaw_comm_library());
         thaw_json_set_string(out, "hdf5", thaw_h5_library());
         thaw_json_set_string(out, "backend", kern->name);
@@ -60,6 +62,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
         cli_print("thaw %s (%s)", thaw_version(), thaw_commit());
         cli_print("%-15s%d on %d node%s", "ranks", thaw_comm_size(comm), thaw_comm_node_count(comm),
                   thaw_comm_node_count(comm) == 1 ? "" : "s");
+        cli_print("%-15s%d per rank, on %d core%s (OMP_NUM_THREADS, affinity mask)", "threads",
+                  thaw_threads(), thaw_cores(), thaw_cores() == 1 ? "" : "s");
         cli_print("%-15s%s", "MPI", thaw_comm_library());
         cli_print("%-15s%s", "HDF5", thaw_h5_library());
         cli_print("%-15s%s, running %s kernels", "backend", kern->name, kern->cpu_kernels);

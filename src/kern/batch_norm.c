@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "kern/isa_impl.h"
+#include "kern/threads_impl.h"
 
 enum { COLUMNS = 128 };
 
@@ -21,11 +22,25 @@ typedef struct group {
     kern_sweep rows;
 } group;
 
-static group next_group(const thaw_image *s, int64_t first)
+/* Channels of every group but the last. */
+static int64_t group_channels(const thaw_image *s)
+{
+    int64_t S = s->H * s->W;
+    return s->block > 1 ? s->block : S < KERN_STRIP ? COLUMNS / S : 1;
+}
+
+static int64_t group_count(const thaw_image *s)
+{
+    int64_t most = group_channels(s);
+    return (s->C + most - 1) / most;
+}
+
+static group group_at(const thaw_image *s, int64_t index)
 {
     int64_t S = s->H * s->W;
     int32_t block = s->block > 1 ? s->block : 1;
-    int64_t most = block > 1 ? block : S < KERN_STRIP ? COLUMNS / S : 1;
+    int64_t most = group_channels(s);
+    int64_t first = index * most;
     group g = {.isa = &kern_isa_choose()->image,
                .first = first,
                .channels = s->C - first < most ? s->C - first : most,
@@ -118,31 +133,59 @@ static void affine(const group *g, const float *x, const double *scale, const do
     }
 }
 
+typedef struct forward_call {
+    const thaw_image *s;
+    const float *x, *weight, *bias, *residual;
+    float epsilon;
+    thaw_act act;
+    float *y;
+} forward_call;
+
+static void train_group(const forward_call *f, int64_t index, float *mean, float *inv_std,
+                        float *unbiased_var)
+{
+    group g = group_at(f->s, index);
+    double count = (double)f->s->B * (double)g.S;
+    double center[COLUMNS];
+    double squares[COLUMNS];
+    double shift[COLUMNS];
+    moments(&g, f->x, center, squares);
+    for (int64_t i = 0; i < g.channels; i++) {
+        int64_t c = g.first + i;
+        double variance = squares[i] / count;
+        variance = variance < 0 ? 0 : variance;
+        double scale = 1.0 / sqrt(variance + f->epsilon);
+        mean[c] = (float)center[i];
+        inv_std[c] = (float)scale;
+        unbiased_var[c] = (float)(variance * (count / (count > 1 ? count - 1 : 1)));
+        squares[i] = f->weight[c] * scale;
+        shift[i] = f->bias[c] - squares[i] * center[i];
+    }
+    affine(&g, f->x, squares, shift, f->residual, f->act, f->y);
+}
+
 void thaw_kern_batch_norm_train(const thaw_image *s, const float *x, const float *weight,
                                 const float *bias, float epsilon, const float *residual,
                                 thaw_act act, float *y, float *mean, float *inv_std,
                                 float *unbiased_var)
 {
-    double count = (double)s->B * (double)(s->H * s->W);
-    double center[COLUMNS];
-    double squares[COLUMNS];
+    forward_call f = {s, x, weight, bias, residual, epsilon, act, y};
+    KERN_EACH(thaw_image_count(s), group_count(s), i,
+              train_group(&f, i, mean, inv_std, unbiased_var));
+}
+
+static void eval_group(const forward_call *f, int64_t index, const float *running_mean,
+                       const float *running_var)
+{
+    group g = group_at(f->s, index);
+    double scale[COLUMNS];
     double shift[COLUMNS];
-    group g;
-    for (int64_t first = 0; first < s->C; first += g.channels) {
-        g = next_group(s, first);
-        moments(&g, x, center, squares);
-        for (int64_t c = 0; c < g.channels; c++) {
-            double variance = squares[c] / count;
-            variance = variance < 0 ? 0 : variance;
-            double scale = 1.0 / sqrt(variance + epsilon);
-            mean[first + c] = (float)center[c];
-            inv_std[first + c] = (float)scale;
-            unbiased_var[first + c] = (float)(variance * (count / (count > 1 ? count - 1 : 1)));
-            squares[c] = weight[first + c] * scale;
-            shift[c] = bias[first + c] - squares[c] * center[c];
-        }
-        affine(&g, x, squares, shift, residual, act, y);
+    for (int64_t i = 0; i < g.channels; i++) {
+        int64_t c = g.first + i;
+        scale[i] = f->weight[c] / sqrt((double)running_var[c] + f->epsilon);
+        shift[i] = f->bias[c] - scale[i] * running_mean[c];
     }
+    affine(&g, f->x, scale, shift, f->residual, f->act, f->y);
 }
 
 void thaw_kern_batch_norm_eval(const thaw_image *s, const float *x, const float *weight,
@@ -150,17 +193,8 @@ void thaw_kern_batch_norm_eval(const thaw_image *s, const float *x, const float 
                                const float *running_var, float epsilon, const float *residual,
                                thaw_act act, float *y)
 {
-    double scale[COLUMNS];
-    double shift[COLUMNS];
-    group g;
-    for (int64_t first = 0; first < s->C; first += g.channels) {
-        g = next_group(s, first);
-        for (int64_t c = 0; c < g.channels; c++) {
-            scale[c] = weight[first + c] / sqrt((double)running_var[first + c] + epsilon);
-            shift[c] = bias[first + c] - scale[c] * running_mean[first + c];
-        }
-        affine(&g, x, scale, shift, residual, act, y);
-    }
+    forward_call f = {s, x, weight, bias, residual, epsilon, act, y};
+    KERN_EACH(thaw_image_count(s), group_count(s), i, eval_group(&f, i, running_mean, running_var));
 }
 
 /* The streams from the group's column on. */
@@ -229,39 +263,77 @@ static void combine(const group *g, const kern_norm_streams *s, bool after_sums,
     }
 }
 
+typedef struct backward_call {
+    const thaw_image *s;
+    kern_norm_streams streams;
+    const float *weight, *mean, *spread; /* inv_std, or in the eval form the variance */
+    float epsilon;
+    float *dweight, *dbias;
+} backward_call;
+
+static void train_backward_group(const backward_call *f, int64_t index)
+{
+    group g = group_at(f->s, index);
+    bool sums = f->streams.dx || f->dweight || f->dbias;
+    double count = (double)f->s->B * (double)g.S;
+    double center[COLUMNS];
+    double scale[COLUMNS];
+    double total[COLUMNS] = {0};
+    double product[COLUMNS] = {0};
+    double coefficients[3][COLUMNS];
+    for (int64_t i = 0; i < g.channels; i++) {
+        center[i] = f->mean[g.first + i];
+        scale[i] = f->spread[g.first + i];
+    }
+    if (sums)
+        gradient_sums(&g, &f->streams, center, scale, total, product, f->dweight, f->dbias);
+    /* dx = a (g - mean(g) - xhat mean(g xhat)), a = weight inv_std, written as p g + q x + r. */
+    for (int64_t i = 0; i < g.channels; i++) {
+        double slope = f->weight[g.first + i] * scale[i];
+        coefficients[0][i] = slope;
+        coefficients[1][i] = -slope * product[i] * scale[i] * scale[i] / count;
+        coefficients[2][i] = -slope * total[i] / count - coefficients[1][i] * center[i];
+    }
+    combine(&g, &f->streams, sums, coefficients);
+}
+
 void thaw_kern_batch_norm_train_backward(const thaw_image *s, const float *x, const float *y,
                                          thaw_act act, const float *weight, const float *mean,
                                          const float *inv_std, const float *dy, float *dx,
                                          bool accumulate, float *dresidual,
                                          bool accumulate_residual, float *dweight, float *dbias)
 {
-    kern_norm_streams streams = {
-        x, y, dy, dx, dresidual, accumulate, accumulate_residual, kern_bounds_of(act)};
-    bool sums = dx || dweight || dbias;
-    double count = (double)s->B * (double)(s->H * s->W);
+    backward_call f = {
+        .s = s,
+        .streams = {x, y, dy, dx, dresidual, accumulate, accumulate_residual, kern_bounds_of(act)},
+        .weight = weight,
+        .mean = mean,
+        .spread = inv_std,
+        .dweight = dweight,
+        .dbias = dbias};
+    KERN_EACH(thaw_image_count(s), group_count(s), i, train_backward_group(&f, i));
+}
+
+static void eval_backward_group(const backward_call *f, int64_t index)
+{
+    group g = group_at(f->s, index);
+    bool sums = f->dweight || f->dbias;
     double center[COLUMNS];
     double scale[COLUMNS];
-    double total[COLUMNS] = {0};
-    double product[COLUMNS] = {0};
-    double coefficients[3][COLUMNS];
-    group g;
-    for (int64_t first = 0; first < s->C; first += g.channels) {
-        g = next_group(s, first);
-        for (int64_t c = 0; c < g.channels; c++) {
-            center[c] = mean[first + c];
-            scale[c] = inv_std[first + c];
-        }
-        if (sums)
-            gradient_sums(&g, &streams, center, scale, total, product, dweight, dbias);
-        /* dx = a (g - mean(g) - xhat mean(g xhat)), a = weight inv_std, written as p g + q x + r. */
-        for (int64_t c = 0; c < g.channels; c++) {
-            double slope = weight[first + c] * scale[c];
-            coefficients[0][c] = slope;
-            coefficients[1][c] = -slope * product[c] * scale[c] * scale[c] / count;
-            coefficients[2][c] = -slope * total[c] / count - coefficients[1][c] * center[c];
-        }
-        combine(&g, &streams, sums, coefficients);
+    double total[COLUMNS];
+    double product[COLUMNS];
+    double coefficients[3][COLUMNS] = {{0}};
+    for (int64_t i = 0; i < g.channels; i++) {
+        int64_t c = g.first + i;
+        center[i] = f->mean[c];
+        scale[i] = 1.0 / sqrt((double)f->spread[c] + f->epsilon);
+        coefficients[0][i] = f->weight[c] * scale[i];
     }
+    if (sums)
+        gradient_sums(&g, &f->streams, center, scale, total, product, f->dweight, f->dbias);
+    kern_norm_streams without = f->streams;
+    without.x = NULL;
+    combine(&g, &without, sums, coefficients);
 }
 
 void thaw_kern_batch_norm_eval_backward(const thaw_image *s, const float *x, const float *y,
@@ -271,45 +343,33 @@ void thaw_kern_batch_norm_eval_backward(const thaw_image *s, const float *x, con
                                         float *dresidual, bool accumulate_residual, float *dweight,
                                         float *dbias)
 {
-    kern_norm_streams streams = {
-        x, y, dy, dx, dresidual, accumulate, accumulate_residual, kern_bounds_of(act)};
-    bool sums = dweight || dbias;
-    double center[COLUMNS];
-    double scale[COLUMNS];
-    double total[COLUMNS];
-    double product[COLUMNS];
-    double coefficients[3][COLUMNS] = {{0}};
-    group g;
-    for (int64_t first = 0; first < s->C; first += g.channels) {
-        g = next_group(s, first);
-        for (int64_t c = 0; c < g.channels; c++) {
-            center[c] = running_mean[first + c];
-            scale[c] = 1.0 / sqrt((double)running_var[first + c] + epsilon);
-            coefficients[0][c] = weight[first + c] * scale[c];
-        }
-        streams.x = x;
-        if (sums)
-            gradient_sums(&g, &streams, center, scale, total, product, dweight, dbias);
-        streams.x = NULL;
-        combine(&g, &streams, sums, coefficients);
+    backward_call f = {
+        .s = s,
+        .streams = {x, y, dy, dx, dresidual, accumulate, accumulate_residual, kern_bounds_of(act)},
+        .weight = weight,
+        .mean = running_mean,
+        .spread = running_var,
+        .epsilon = epsilon,
+        .dweight = dweight,
+        .dbias = dbias};
+    KERN_EACH(thaw_image_count(s), group_count(s), i, eval_backward_group(&f, i));
+}
+
+static void sums_group(const thaw_image *s, int64_t index, const float *x, float *out)
+{
+    group g = group_at(s, index);
+    double sum[KERN_STRIP];
+    double total[COLUMNS] = {0};
+    for (int64_t j = 0; j < g.columns; j += KERN_STRIP) {
+        kern_sweep rows = strip_rows(&g, j);
+        g.isa->sums(&rows, x + g.start + j, sum);
+        fold(&g, j, sum, total);
     }
+    for (int64_t i = 0; i < g.channels; i++)
+        out[g.first + i] = (float)(out[g.first + i] + total[i]);
 }
 
 void thaw_kern_channel_sums(const thaw_image *s, const float *x, float *out)
 {
-    double sum[KERN_STRIP];
-    double total[COLUMNS];
-    group g;
-    for (int64_t first = 0; first < s->C; first += g.channels) {
-        g = next_group(s, first);
-        for (int64_t c = 0; c < g.channels; c++)
-            total[c] = 0;
-        for (int64_t j = 0; j < g.columns; j += KERN_STRIP) {
-            kern_sweep rows = strip_rows(&g, j);
-            g.isa->sums(&rows, x + g.start + j, sum);
-            fold(&g, j, sum, total);
-        }
-        for (int64_t c = 0; c < g.channels; c++)
-            out[first + c] = (float)(out[first + c] + total[c]);
-    }
+    KERN_EACH(thaw_image_count(s), group_count(s), i, sums_group(s, i, x, out));
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kern/threads_impl.h"
+
 /* Scratch for input pixels: part of a second-level cache; the rest of it is for weights and output. */
 enum { INPUT_BYTES = 384 * 1024, BAND_PIXELS = 128, DEEP_IMAGES = 64 };
 
@@ -18,10 +20,14 @@ typedef struct gather_plan {
      * i = phase + divisor * j read input column slot_base + j * scale. */
     int64_t *slot_kw, *slot_base;
     int64_t *phase_start; /* (divisor + 1) */
+    int threads;
+    size_t room; /* bytes of one thread's own memory */
+    /* A thread's own: */
     int64_t *a_offset, *b_offset;
     float *input, *output;
-    float *
-        packed; /* weights, block after block; packed when the first piece needs them and still in cache then */
+    bool clear; /* the borders of input are not zero yet */
+    /* Of all threads: weights, block after block; with one thread packed when the first piece needs them, to be in cache then. */
+    float *packed;
 } gather_plan;
 
 static const float *packed_block(const gather_plan *p, int64_t channel)
@@ -103,6 +109,9 @@ static void choose_piece(gather_plan *p)
         p->images = clamp(DEEP_IMAGES, g->B);
     if (!p->deep && image > 2 * INPUT_BYTES)
         p->rows = clamp(g->h.count * INPUT_BYTES / image / p->band * p->band, p->rows);
+    /* Smaller pieces where there are too few; an output's sum does not depend on what it is computed with. */
+    if (p->threads > 1 && p->rows == g->h.count)
+        p->images = clamp(conv_parts(g->B, p->threads), p->images);
     for (int64_t row = 0; row < g->h.count; row += p->rows) {
         int64_t first, last;
         conv_source_range(&g->h, row, row + p->rows < g->h.count ? row + p->rows : g->h.count,
@@ -120,14 +129,31 @@ static void make_plan(gather_plan *p, conv_scratch *scratch)
     p->slot_kw = conv_take(scratch, g->w.taps, sizeof(int64_t));
     p->slot_base = conv_take(scratch, g->w.taps, sizeof(int64_t));
     p->phase_start = conv_take(scratch, g->w.divisor + 1, sizeof(int64_t));
-    p->a_offset = conv_take(scratch, taps, sizeof(int64_t));
-    p->b_offset = conv_take(scratch, taps, sizeof(int64_t));
-    int64_t pixels = p->deep ? g->h.size * g->w.size : p->input_rows * p->width;
-    p->input = conv_take_floats(scratch, p->images * pixels * g->in_channels);
     p->packed = conv_take_floats(scratch, taps * g->in_channels *
                                               conv_round(g->out_channels, p->isa->lanes));
+    size_t before = scratch->used;
+    int64_t pixels = p->deep ? g->h.size * g->w.size : p->input_rows * p->width;
     int64_t out_pixels = p->deep ? p->images * g->h.count * g->w.count : p->band * g->w.count;
+    p->a_offset = conv_take(scratch, taps, sizeof(int64_t));
+    p->b_offset = conv_take(scratch, taps, sizeof(int64_t));
+    p->input = conv_take_floats(scratch, p->images * pixels * g->in_channels);
     p->output = conv_take_floats(scratch, out_pixels * 2 * p->isa->lanes);
+    p->room = scratch->used - before;
+    scratch->used += (size_t)(p->threads - 1) * p->room;
+}
+
+/* The plan as thread `thread` sees it. */
+static gather_plan of_thread(const gather_plan *p, int thread)
+{
+    gather_plan own = *p;
+    size_t floats = (size_t)thread * p->room / sizeof(float);
+    size_t offsets = (size_t)thread * p->room / sizeof(int64_t);
+    own.a_offset += offsets;
+    own.b_offset += offsets;
+    own.input += floats;
+    own.output += floats;
+    own.clear = true;
+    return own;
 }
 
 typedef struct piece {
@@ -137,14 +163,15 @@ typedef struct piece {
 
 /* ---- wide ---- */
 
-static void fill_wide(const gather_plan *p, const piece *part, const float *in)
+static void fill_wide(gather_plan *p, const piece *part, const float *in)
 {
     const conv_gather *g = p->g;
     int64_t rows = part->last_input - part->first_input;
     int64_t C = g->in_channels;
     /* Where all pieces are whole images the borders stay zero. */
-    if (p->width > g->w.size && (part->first_image == 0 || p->rows < g->h.count))
+    if (p->width > g->w.size && (p->clear || p->rows < g->h.count))
         memset(p->input, 0, (size_t)(part->images * rows * p->width * C) * sizeof(float));
+    p->clear = false;
     for (int64_t n = 0; n < part->images; n++)
         p->isa->transpose(C, rows * g->w.size,
                           in + (part->first_image + n) * g->in_image +
@@ -303,7 +330,15 @@ static void deep_block(const gather_plan *p, const piece *part, int64_t channel,
 
 /* ---- all ---- */
 
-static void run_piece(const gather_plan *p, const piece *part, const float *in, const float *bias,
+static void pack_block(const gather_plan *p, int64_t channel, const float *w)
+{
+    const conv_gather *g = p->g;
+    conv_pack_weights(p->isa, g, p->slot_kw, channel,
+                      conv_block_vectors(p->isa, g->out_channels - channel) * p->isa->lanes, w,
+                      p->packed + channel * g->h.taps * g->w.taps * g->in_channels);
+}
+
+static void run_piece(gather_plan *p, const piece *part, const float *in, const float *bias,
                       float *out, bool accumulate, const float *w_to_pack)
 {
     const conv_gather *g = p->g;
@@ -316,8 +351,7 @@ static void run_piece(const gather_plan *p, const piece *part, const float *in, 
         int vectors = conv_block_vectors(p->isa, g->out_channels - channel);
         block = vectors * p->isa->lanes;
         if (w_to_pack)
-            conv_pack_weights(p->isa, g, p->slot_kw, channel, block, w_to_pack,
-                              p->packed + channel * g->h.taps * g->w.taps * g->in_channels);
+            pack_block(p, channel, w_to_pack);
         if (p->deep)
             deep_block(p, part, channel, vectors, bias, out, accumulate);
         else
@@ -325,24 +359,62 @@ static void run_piece(const gather_plan *p, const piece *part, const float *in, 
     }
 }
 
+static piece piece_at(const gather_plan *p, int64_t index)
+{
+    const conv_gather *g = p->g;
+    int64_t bands = conv_parts(g->h.count, p->rows);
+    piece part = {.first_image = index / bands * p->images, .first_row = index % bands * p->rows};
+    int64_t images = g->B - part.first_image;
+    int64_t rows = g->h.count - part.first_row;
+    part.images = images < p->images ? images : p->images;
+    part.last_row = part.first_row + (rows < p->rows ? rows : p->rows);
+    conv_source_range(&g->h, part.first_row, part.last_row, &part.first_input, &part.last_input);
+    return part;
+}
+
+typedef struct gather_call {
+    const float *in, *w, *bias;
+    float *out;
+    bool accumulate;
+} gather_call;
+
+/* Pieces [from, to) in the memory of one thread. */
+static void run_pieces(const gather_plan *p, int thread, int64_t from, int64_t to,
+                       const gather_call *call)
+{
+    gather_plan own = of_thread(p, thread);
+    for (int64_t i = from; i < to; i++) {
+        piece part = piece_at(&own, i);
+        run_piece(&own, &part, call->in, call->bias, call->out, call->accumulate,
+                  p->threads == 1 && i == 0 ? call->w : NULL);
+    }
+}
+
+static void run_threads(const gather_plan *p, const gather_call *call)
+{
+    const conv_gather *g = p->g;
+    int64_t block = 2 * p->isa->lanes;
+    int64_t pieces = conv_parts(g->B, p->images) * conv_parts(g->h.count, p->rows);
+    if (p->threads == 1) {
+        run_pieces(p, 0, 0, pieces, call);
+        return;
+    }
+    KERN_ALL(p->threads, conv_parts(g->out_channels, block), i, pack_block(p, i * block, call->w));
+    KERN_ALL(p->threads, p->threads, t,
+             run_pieces(p, (int)t, conv_part(pieces, p->threads, t),
+                        conv_part(pieces, p->threads, t + 1), call));
+}
+
 size_t conv_gather_run(const kern_isa *isa, const conv_gather *g, const float *in, const float *w,
                        const float *bias, float *out, bool accumulate, void *workspace)
 {
-    gather_plan p = {.isa = isa, .g = g};
+    gather_plan p = {.isa = isa, .g = g, .threads = conv_threads(g)};
     conv_scratch scratch = conv_scratch_on(workspace);
     make_plan(&p, &scratch);
     if (workspace == NULL)
         return scratch.used;
     list_slots(&p);
-    for (int64_t n = 0; n < g->B; n += p.images)
-        for (int64_t row = 0; row < g->h.count; row += p.rows) {
-            piece part = {.first_image = n,
-                          .images = g->B - n < p.images ? g->B - n : p.images,
-                          .first_row = row};
-            part.last_row = row + p.rows < g->h.count ? row + p.rows : g->h.count;
-            conv_source_range(&g->h, part.first_row, part.last_row, &part.first_input,
-                              &part.last_input);
-            run_piece(&p, &part, in, bias, out, accumulate, n == 0 && row == 0 ? w : NULL);
-        }
+    gather_call call = {in, w, bias, out, accumulate};
+    run_threads(&p, &call);
     return scratch.used;
 }

@@ -74,6 +74,9 @@ static inline int64_t conv_round(int64_t value, int64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
+/* Threads for one group's problem of up to B images. More than the images or, in workspaces, than are used is no harm. */
+int conv_threads(const conv_gather *g);
+
 /* Each returns what it needs in bytes; run with workspace NULL to only count. */
 size_t conv_gather_run(const kern_isa *isa, const conv_gather *g, const float *in, const float *w,
                        const float *bias, float *out, bool accumulate, void *workspace);

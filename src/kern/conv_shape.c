@@ -1,6 +1,8 @@
 /* conv_shape.c - convolutions as gathers, and the arithmetic of windows and scratch memory. */
 #include "kern/conv_impl.h"
 
+#include "kern/threads_impl.h"
+
 bool conv_source(const conv_axis *axis, int64_t i, int64_t k, int64_t *source)
 {
     int64_t t = i * axis->scale + k * axis->step + axis->shift;
@@ -90,4 +92,13 @@ void *conv_take(conv_scratch *scratch, int64_t count, size_t size)
     void *taken = scratch->base ? scratch->base + scratch->used : NULL;
     scratch->used += (size_t)conv_round((int64_t)((size_t)count * size), CONV_LINE);
     return taken;
+}
+
+int conv_threads(const conv_gather *g)
+{
+    /* A vector's multiply and add in place of an element: counted so, the sum is worth a thread as early as a sweep. */
+    enum { PER_FLOAT = 16 };
+    int64_t products = g->in_channels * g->h.taps * g->w.taps;
+    return kern_threads_for(g->B * g->out_channels * g->h.count * g->w.count / PER_FLOAT *
+                            products);
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kern/threads_impl.h"
+
 enum { PIXELS_BYTES = 768 * 1024, DEEP_IMAGES = 64 };
 
 typedef struct weights_plan {
@@ -17,6 +19,8 @@ typedef struct weights_plan {
     int64_t *a_offset, *b_offset; /* segments */
     float *x, *dy;
     float *sum; /* (in_channels, taps, pitch): the order of dw, transposed */
+    int threads;
+    int64_t most_segments; /* every thread has room for so many offsets */
 } weights_plan;
 
 static int64_t clamp(int64_t value, int64_t most)
@@ -59,8 +63,9 @@ static void make_plan(weights_plan *p, conv_scratch *scratch)
     p->few_taps = 2 * conv_taps_used(g) <= g->h.taps * g->w.taps;
     int64_t S = g->h.count * g->w.count;
     int64_t segments = p->deep ? S : p->images * p->rows;
-    p->a_offset = conv_take(scratch, segments, sizeof(int64_t));
-    p->b_offset = conv_take(scratch, segments, sizeof(int64_t));
+    p->most_segments = segments;
+    p->a_offset = conv_take(scratch, p->threads * segments, sizeof(int64_t));
+    p->b_offset = conv_take(scratch, p->threads * segments, sizeof(int64_t));
     int64_t x_pixels = p->deep ? g->h.size * g->w.size : p->input_rows * p->width;
     int64_t dy_pixels = p->deep ? S : p->rows * g->w.count;
     p->x = conv_take_floats(scratch, p->images * x_pixels * g->in_channels);
@@ -82,7 +87,7 @@ static void fill_wide(const weights_plan *p, const piece *part, const float *x, 
     /* Where all pieces are whole images the borders stay zero. */
     if (p->width > g->w.size && (part->first_image == 0 || p->rows < g->h.count))
         memset(p->x, 0, (size_t)(part->images * rows * p->width * C) * sizeof(float));
-    for (int64_t n = 0; n < part->images; n++) {
+    KERN_ALL(p->threads, part->images, n, {
         int64_t image = part->first_image + n;
         p->isa->transpose(C, rows * g->w.size,
                           x + image * g->in_image + part->first_input * g->w.size,
@@ -92,20 +97,20 @@ static void fill_wide(const weights_plan *p, const piece *part, const float *x, 
         p->isa->transpose(
             g->out_channels, pixels, dy + image * g->out_image + part->first_row * g->w.count,
             g->h.count * g->w.count, p->dy + n * pixels * p->pitch, p->pitch, pixels, 0);
-    }
+    });
 }
 
 /* (images, channels, S) to (S, images, pitch). */
-static void fill_deep(const kern_isa *isa, int64_t images, int64_t channels, int64_t S,
+static void fill_deep(const kern_isa *isa, int threads, int64_t images, int64_t channels, int64_t S,
                       const float *in, int64_t in_image, float *out, int64_t pitch)
 {
-    for (int64_t n = 0; n < images; n++) {
+    KERN_ALL(threads, images, n, {
         if (S == 1)
             memcpy(out + n * pitch, in + n * in_image, (size_t)channels * sizeof(float));
         else
             isa->transpose(channels, S, in + n * in_image, S, out + n * pitch, images * pitch, S,
                            0);
-    }
+    });
 }
 
 static int64_t wide_segments(const weights_plan *p, const piece *part, int64_t kh, int64_t kw)
@@ -143,20 +148,17 @@ static int64_t deep_segments(const weights_plan *p, const piece *part, int64_t k
     return count;
 }
 
-static void add_tap(const weights_plan *p, const kern_tile_run *run, float *sum)
+/* Output channels from `channel` on, one block. */
+static void add_tap(const weights_plan *p, const kern_tile_run *run, int64_t channel, float *sum)
 {
     const conv_gather *g = p->g;
-    int64_t block = 0;
-    for (int64_t channel = 0; channel < g->out_channels; channel += block) {
-        int vectors = conv_block_vectors(p->isa, g->out_channels - channel);
-        block = vectors * p->isa->lanes;
-        int64_t tiles = conv_parts(g->in_channels, p->isa->most_rows[vectors - 1]);
-        for (int64_t t = 0; t < tiles; t++) {
-            int64_t first = conv_part(g->in_channels, tiles, t);
-            int64_t rows = conv_part(g->in_channels, tiles, t + 1) - first;
-            p->isa->unit[vectors - 1][rows](run, p->x + first, p->dy + channel,
-                                            sum + first * run->c_stride + channel);
-        }
+    int vectors = conv_block_vectors(p->isa, g->out_channels - channel);
+    int64_t tiles = conv_parts(g->in_channels, p->isa->most_rows[vectors - 1]);
+    for (int64_t t = 0; t < tiles; t++) {
+        int64_t first = conv_part(g->in_channels, tiles, t);
+        int64_t rows = conv_part(g->in_channels, tiles, t + 1) - first;
+        p->isa->unit[vectors - 1][rows](run, p->x + first, p->dy + channel,
+                                        sum + first * run->c_stride + channel);
     }
 }
 
@@ -165,33 +167,59 @@ static bool tap_wanted(const weights_plan *p, int64_t kh, int64_t kw)
     return !p->few_taps || (conv_tap_used(&p->g->h, kh) && conv_tap_used(&p->g->w, kw));
 }
 
+static void fill(const weights_plan *p, const piece *part, const float *x, const float *dy)
+{
+    const conv_gather *g = p->g;
+    if (!p->deep) {
+        fill_wide(p, part, x, dy);
+        return;
+    }
+    fill_deep(p->isa, p->threads, part->images, g->in_channels, g->h.size * g->w.size,
+              x + part->first_image * g->in_image, g->in_image, p->x, g->in_channels);
+    fill_deep(p->isa, p->threads, part->images, g->out_channels, g->h.count * g->w.count,
+              dy + part->first_image * g->out_image, g->out_image, p->dy, p->pitch);
+}
+
+/* Sums of blocks [from, to) of (taps, blocks of output channels), with the segments of one thread. */
+static void add_blocks(const weights_plan *plan, int thread, const piece *part, bool first,
+                       int64_t from, int64_t to)
+{
+    weights_plan own = *plan;
+    const weights_plan *p = &own;
+    const conv_gather *g = p->g;
+    int64_t block = 2 * p->isa->lanes;
+    int64_t blocks = conv_parts(g->out_channels, block);
+    own.a_offset += thread * p->most_segments;
+    own.b_offset += thread * p->most_segments;
+    kern_tile_run run = {0};
+    for (int64_t i = from; i < to; i++) {
+        int64_t kh = i / blocks / g->w.taps;
+        int64_t kw = i / blocks % g->w.taps;
+        if (i == from || i % blocks == 0)
+            run = (kern_tile_run){.step_a = p->deep ? g->in_channels : g->w.scale * g->in_channels,
+                                  .step_b = p->pitch,
+                                  .steps = p->deep ? part->images : g->w.count,
+                                  .segments = p->deep ? deep_segments(p, part, kh, kw)
+                                                      : wide_segments(p, part, kh, kw),
+                                  .a_offset = p->a_offset,
+                                  .b_offset = p->b_offset,
+                                  .c_stride = g->h.taps * g->w.taps * p->pitch,
+                                  .add = !first};
+        /* Without segments the first piece writes zeros. */
+        if (run.segments > 0 || (first && tap_wanted(p, kh, kw)))
+            add_tap(p, &run, i % blocks * block, p->sum + (kh * g->w.taps + kw) * p->pitch);
+    }
+}
+
 static void run_piece(const weights_plan *p, const piece *part, const float *x, const float *dy,
                       bool first)
 {
     const conv_gather *g = p->g;
-    if (p->deep) {
-        fill_deep(p->isa, part->images, g->in_channels, g->h.size * g->w.size,
-                  x + part->first_image * g->in_image, g->in_image, p->x, g->in_channels);
-        fill_deep(p->isa, part->images, g->out_channels, g->h.count * g->w.count,
-                  dy + part->first_image * g->out_image, g->out_image, p->dy, p->pitch);
-    } else {
-        fill_wide(p, part, x, dy);
-    }
-    for (int64_t kh = 0; kh < g->h.taps; kh++)
-        for (int64_t kw = 0; kw < g->w.taps; kw++) {
-            kern_tile_run run = {.step_a = p->deep ? g->in_channels : g->w.scale * g->in_channels,
-                                 .step_b = p->pitch,
-                                 .steps = p->deep ? part->images : g->w.count,
-                                 .segments = p->deep ? deep_segments(p, part, kh, kw)
-                                                     : wide_segments(p, part, kh, kw),
-                                 .a_offset = p->a_offset,
-                                 .b_offset = p->b_offset,
-                                 .c_stride = g->h.taps * g->w.taps * p->pitch,
-                                 .add = !first};
-            /* Without segments the first piece writes zeros. */
-            if (run.segments > 0 || (first && tap_wanted(p, kh, kw)))
-                add_tap(p, &run, p->sum + (kh * g->w.taps + kw) * p->pitch);
-        }
+    int64_t all = g->h.taps * g->w.taps * conv_parts(g->out_channels, 2 * p->isa->lanes);
+    fill(p, part, x, dy);
+    KERN_ALL(p->threads, p->threads, t,
+             add_blocks(p, (int)t, part, first, conv_part(all, p->threads, t),
+                        conv_part(all, p->threads, t + 1)));
 }
 
 /* One tap, in blocks: both sides are strided. */
@@ -225,7 +253,7 @@ static void add_to_gradient(const weights_plan *p, float *dw)
 size_t conv_weights_run(const kern_isa *isa, const conv_gather *g, const float *x, const float *dy,
                         float *dw, void *workspace)
 {
-    weights_plan p = {.isa = isa, .g = g};
+    weights_plan p = {.isa = isa, .g = g, .threads = conv_threads(g)};
     conv_scratch scratch = conv_scratch_on(workspace);
     make_plan(&p, &scratch);
     if (workspace == NULL)

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "kern/threads_impl.h"
+
 enum { POINTS = 36, SIDE = 6, STEP = 4, POINT_BYTES = 144 * 1024, PLANE_GAP = 16, TOGETHER = 16 };
 
 typedef struct winograd {
@@ -24,6 +26,8 @@ typedef struct winograd {
     float *weights; /* gather: block after block (36, in_channels, block); else gradient sums */
     float *out_points, *out_pixels; /* of the output; of dy for weight gradients */
     float *taps; /* of one block of weights, (9, in_channels, block), or of TOGETHER gradients */
+    int threads;
+    size_t room; /* bytes of one thread's own memory: gather: all but weights; else: taps */
 } winograd;
 
 bool conv_winograd_fits(const conv_gather *g)
@@ -51,7 +55,7 @@ static int64_t clamp(int64_t value, int64_t most)
 
 static winograd describe(const kern_isa *isa, const conv_gather *g)
 {
-    winograd p = {.isa = isa, .g = g};
+    winograd p = {.isa = isa, .g = g, .threads = conv_threads(g)};
     p.shift_h = g->h.step < 0 ? g->h.shift - 2 : g->h.shift;
     p.shift_w = g->w.step < 0 ? g->w.shift - 2 : g->w.shift;
     p.tiles_h = conv_parts(g->h.count, STEP);
@@ -86,9 +90,9 @@ typedef struct pixel_box {
     int64_t rows, width, top, left, pitch;
 } pixel_box;
 
-static void fill_pixels(const kern_isa *isa, const pixel_box *box, bool clear, int64_t images,
-                        int64_t channels, int64_t H, int64_t W, const float *in, int64_t in_image,
-                        float *out)
+static void fill_pixels(const kern_isa *isa, int threads, const pixel_box *box, bool clear,
+                        int64_t images, int64_t channels, int64_t H, int64_t W, const float *in,
+                        int64_t in_image, float *out)
 {
     if (clear)
         memset(out, 0, (size_t)(images * box->rows * box->width * box->pitch) * sizeof(float));
@@ -96,55 +100,77 @@ static void fill_pixels(const kern_isa *isa, const pixel_box *box, bool clear, i
     int64_t last = H < box->rows - box->top ? H : box->rows - box->top;
     if (last <= first)
         return;
-    for (int64_t n = 0; n < images; n++)
-        isa->transpose(channels, (last - first) * W, in + n * in_image + first * W, H * W,
-                       out + ((n * box->rows + first + box->top) * box->width + box->left) *
-                                 box->pitch,
-                       box->pitch, W, box->width - W);
+    KERN_ALL(threads, images, n,
+             isa->transpose(channels, (last - first) * W, in + n * in_image + first * W, H * W,
+                            out + ((n * box->rows + first + box->top) * box->width + box->left) *
+                                      box->pitch,
+                            box->pitch, W, box->width - W));
 }
 
 /* Pixels of every tile, `side` apart by STEP, to its row in each of the 36 planes. */
-static void to_points(const winograd *p, const piece *part, kern_transform *transform,
+static void to_points(const winograd *p, int threads, const piece *part, kern_transform *transform,
                       const pixel_box *box, const float *pixels, float *points, int64_t plane)
 {
-    int64_t tile = 0;
-    for (int64_t n = 0; n < part->images; n++)
-        for (int64_t i = 0; i < part->rows; i++)
-            for (int64_t j = 0; j < p->tiles_w; j++, tile++)
-                transform(box->pitch,
-                          pixels +
-                              ((n * box->rows + STEP * i) * box->width + STEP * j) * box->pitch,
-                          box->width * box->pitch, box->pitch, points + tile * box->pitch,
-                          SIDE * plane, plane);
+    KERN_ALL(threads, part->images * part->rows, row, {
+        int64_t n = row / part->rows;
+        int64_t i = row % part->rows;
+        for (int64_t j = 0; j < p->tiles_w; j++)
+            transform(box->pitch,
+                      pixels + ((n * box->rows + STEP * i) * box->width + STEP * j) * box->pitch,
+                      box->width * box->pitch, box->pitch,
+                      points + (row * p->tiles_w + j) * box->pitch, SIDE * plane, plane);
+    });
 }
 
-static void input_points(const winograd *p, const piece *part, const float *in)
+static void input_points(const winograd *p, int threads, const piece *part, const float *in)
 {
     const conv_gather *g = p->g;
     pixel_box box = {STEP * part->rows + 2, p->width, -p->shift_h - STEP * part->first_row,
                      -p->shift_w, p->in_pitch};
-    fill_pixels(p->isa, &box, part->clear, part->images, g->in_channels, g->h.size, g->w.size,
-                in + part->first_image * g->in_image, g->in_image, p->pixels);
-    to_points(p, part, p->isa->winograd_input, &box, p->pixels, p->points, p->in_plane);
+    fill_pixels(p->isa, threads, &box, part->clear, part->images, g->in_channels, g->h.size,
+                g->w.size, in + part->first_image * g->in_image, g->in_image, p->pixels);
+    to_points(p, threads, part, p->isa->winograd_input, &box, p->pixels, p->points, p->in_plane);
 }
 
-static void transform_weights(const winograd *p, const float *w)
+/* The plan as thread `thread` of a gather sees it. */
+static winograd of_thread(const winograd *p, int thread)
+{
+    winograd own = *p;
+    size_t floats = (size_t)thread * p->room / sizeof(float);
+    own.pixels += floats;
+    own.points += floats;
+    own.out_points += floats;
+    own.out_pixels += floats;
+    own.taps += floats;
+    return own;
+}
+
+static void transform_block(const winograd *p, int64_t channel, const float *w)
 {
     const conv_gather *g = p->g;
     int64_t order[3] = {0, 1, 2};
     int64_t C = g->in_channels;
-    int64_t block = 0;
-    for (int64_t channel = 0; channel < g->out_channels; channel += block) {
-        block = conv_block_vectors(p->isa, g->out_channels - channel) * p->isa->lanes;
-        conv_pack_weights(p->isa, g, order, channel, block, w, p->taps);
-        float *to = p->weights + channel * POINTS * C;
-        /* Backward data reads its window backwards: start at the last tap and walk back. */
-        int64_t row = (g->h.step < 0 ? -3 : 3) * C * block;
-        int64_t column = (g->w.step < 0 ? -1 : 1) * C * block;
-        const float *from =
-            p->taps + (g->h.step < 0 ? 6 : 0) * C * block + (g->w.step < 0 ? 2 : 0) * C * block;
-        p->isa->winograd_weight(C * block, from, row, column, to, SIDE * C * block, C * block);
-    }
+    int64_t block = conv_block_vectors(p->isa, g->out_channels - channel) * p->isa->lanes;
+    conv_pack_weights(p->isa, g, order, channel, block, w, p->taps);
+    float *to = p->weights + channel * POINTS * C;
+    /* Backward data reads its window backwards: start at the last tap and walk back. */
+    int64_t row = (g->h.step < 0 ? -3 : 3) * C * block;
+    int64_t column = (g->w.step < 0 ? -1 : 1) * C * block;
+    const float *from =
+        p->taps + (g->h.step < 0 ? 6 : 0) * C * block + (g->w.step < 0 ? 2 : 0) * C * block;
+    p->isa->winograd_weight(C * block, from, row, column, to, SIDE * C * block, C * block);
+}
+
+static void transform_weights(const winograd *p, const float *w)
+{
+    int64_t block = 2 * p->isa->lanes;
+    int64_t blocks = conv_parts(p->g->out_channels, block);
+    KERN_ALL(p->threads, p->threads, t, {
+        winograd own = of_thread(p, (int)t);
+        int64_t last = conv_part(blocks, p->threads, t + 1);
+        for (int64_t i = conv_part(blocks, p->threads, t); i < last; i++)
+            transform_block(&own, i * block, w);
+    });
 }
 
 /* Products of all planes for one block of output channels. */
@@ -222,13 +248,42 @@ typedef struct gather_call {
 static void gather_piece(const winograd *p, const piece *part, const gather_call *call)
 {
     const conv_gather *g = p->g;
-    input_points(p, part, call->in);
+    input_points(p, 1, part, call->in);
     int64_t block = 0;
     for (int64_t channel = 0; channel < g->out_channels; channel += block) {
         int vectors = conv_block_vectors(p->isa, g->out_channels - channel);
         block = vectors * p->isa->lanes;
         multiply(p, part->images * part->rows * p->tiles_w, channel, vectors);
         output_block(p, part, channel, block, call->bias, call->out, call->accumulate);
+    }
+}
+
+static piece piece_at(const winograd *p, int64_t index)
+{
+    int64_t bands = conv_parts(p->tiles_h, p->tile_rows);
+    piece part = {.first_image = index / bands * p->images,
+                  .first_row = index % bands * p->tile_rows};
+    int64_t images = p->g->B - part.first_image;
+    int64_t rows = p->tiles_h - part.first_row;
+    part.images = images < p->images ? images : p->images;
+    part.rows = rows < p->tile_rows ? rows : p->tile_rows;
+    return part;
+}
+
+static int64_t piece_count(const winograd *p)
+{
+    return conv_parts(p->g->B, p->images) * conv_parts(p->tiles_h, p->tile_rows);
+}
+
+/* Pieces [from, to) in the memory of one thread. */
+static void gather_pieces(const winograd *p, int thread, int64_t from, int64_t to,
+                          const gather_call *call)
+{
+    winograd own = of_thread(p, thread);
+    for (int64_t i = from; i < to; i++) {
+        piece part = piece_at(&own, i);
+        part.clear = i == from || p->tile_rows < p->tiles_h;
+        gather_piece(&own, &part, call);
     }
 }
 
@@ -240,23 +295,23 @@ size_t conv_winograd_gather(const kern_isa *isa, const conv_gather *g, const flo
     conv_scratch scratch = conv_scratch_on(workspace);
     int64_t block = 2 * isa->lanes;
     p.out_plane = p.most_tiles * block + PLANE_GAP;
+    p.weights = conv_take_floats(&scratch, POINTS * g->in_channels * p.out_pitch);
+    size_t before = scratch.used;
     p.pixels = conv_take_floats(&scratch, p.images * p.rows * p.width * p.in_pitch);
     p.points = conv_take_floats(&scratch, POINTS * p.in_plane);
     p.out_points = conv_take_floats(&scratch, POINTS * p.out_plane);
     p.out_pixels = conv_take_floats(&scratch, STEP * p.tile_rows * g->w.count * block);
-    p.weights = conv_take_floats(&scratch, POINTS * g->in_channels * p.out_pitch);
     p.taps = conv_take_floats(&scratch, 9 * g->in_channels * block);
+    p.room = scratch.used - before;
+    scratch.used += (size_t)(p.threads - 1) * p.room;
     if (workspace == NULL)
         return scratch.used;
     transform_weights(&p, w);
     gather_call call = {in, bias, out, accumulate};
-    for (int64_t n = 0; n < g->B; n += p.images)
-        for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
-            piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
-                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows,
-                          n == 0 || p.tile_rows < p.tiles_h};
-            gather_piece(&p, &part, &call);
-        }
+    int64_t pieces = piece_count(&p);
+    KERN_ALL(p.threads, p.threads, t,
+             gather_pieces(&p, (int)t, conv_part(pieces, p.threads, t),
+                           conv_part(pieces, p.threads, t + 1), &call));
     return scratch.used;
 }
 
@@ -267,9 +322,10 @@ static void gradient_points(const winograd *p, const piece *part, const float *d
     const conv_gather *g = p->g;
     pixel_box box = {STEP * part->rows, STEP * p->tiles_w, -STEP * part->first_row, 0,
                      p->out_pitch};
-    fill_pixels(p->isa, &box, part->clear, part->images, g->out_channels, g->h.count, g->w.count,
-                dy + part->first_image * g->out_image, g->out_image, p->out_pixels);
-    to_points(p, part, p->isa->winograd_gradient, &box, p->out_pixels, p->out_points, p->out_plane);
+    fill_pixels(p->isa, p->threads, &box, part->clear, part->images, g->out_channels, g->h.count,
+                g->w.count, dy + part->first_image * g->out_image, g->out_image, p->out_pixels);
+    to_points(p, p->threads, part, p->isa->winograd_gradient, &box, p->out_pixels, p->out_points,
+              p->out_plane);
 }
 
 static void add_products(const winograd *p, int64_t tiles, bool first_piece)
@@ -284,7 +340,7 @@ static void add_products(const winograd *p, int64_t tiles, bool first_piece)
                          .b_offset = &start,
                          .c_stride = p->out_pitch,
                          .add = !first_piece};
-    for (int64_t point = 0; point < POINTS; point++)
+    KERN_ALL(p->threads, POINTS, point, {
         for (int64_t channel = 0; channel < p->out_pitch;) {
             int vectors = conv_block_vectors(p->isa, p->out_pitch - channel);
             int64_t parts = conv_parts(g->in_channels, p->isa->most_rows[vectors - 1]);
@@ -298,22 +354,31 @@ static void add_products(const winograd *p, int64_t tiles, bool first_piece)
             }
             channel += vectors * p->isa->lanes;
         }
+    });
 }
 
 /* Some channels at a time, so that their taps are turned into rows of dw in cache. */
-static void add_to_gradient(const winograd *p, float *dw)
+static void add_channels(const winograd *p, float *taps, int64_t first, float *dw)
 {
     const conv_gather *g = p->g;
     int64_t pitch = p->out_pitch;
     int64_t plane = g->in_channels * pitch;
-    for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
-        int64_t channels = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
-        for (int64_t c = 0; c < channels; c++)
-            p->isa->winograd_weight_gradient(pitch, p->weights + (first + c) * pitch, SIDE * plane,
-                                             plane, p->taps + 9 * c * pitch, 3 * pitch, pitch);
-        p->isa->transpose_out(9 * channels, g->out_channels, p->taps, pitch,
-                              dw + first * g->weight_in, g->weight_out, NULL, true);
-    }
+    int64_t channels = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
+    for (int64_t c = 0; c < channels; c++)
+        p->isa->winograd_weight_gradient(pitch, p->weights + (first + c) * pitch, SIDE * plane,
+                                         plane, taps + 9 * c * pitch, 3 * pitch, pitch);
+    p->isa->transpose_out(9 * channels, g->out_channels, taps, pitch, dw + first * g->weight_in,
+                          g->weight_out, NULL, true);
+}
+
+static void add_to_gradient(const winograd *p, float *dw)
+{
+    int64_t groups = conv_parts(p->g->in_channels, TOGETHER);
+    KERN_ALL(p->threads, p->threads, t, {
+        int64_t last = conv_part(groups, p->threads, t + 1);
+        for (int64_t i = conv_part(groups, p->threads, t); i < last; i++)
+            add_channels(p, p->taps + (size_t)t * p->room / sizeof(float), i * TOGETHER, dw);
+    });
 }
 
 size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const float *x,
@@ -329,18 +394,20 @@ size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const fl
     p.out_pixels =
         conv_take_floats(&scratch, p.images * STEP * p.tile_rows * STEP * p.tiles_w * p.out_pitch);
     p.weights = conv_take_floats(&scratch, sums);
+    size_t before = scratch.used;
     p.taps = conv_take_floats(&scratch, 9 * TOGETHER * p.out_pitch);
+    p.room = scratch.used - before;
+    scratch.used += (size_t)(p.threads - 1) * p.room;
     if (workspace == NULL)
         return scratch.used;
-    for (int64_t n = 0; n < g->B; n += p.images)
-        for (int64_t row = 0; row < p.tiles_h; row += p.tile_rows) {
-            piece part = {n, g->B - n < p.images ? g->B - n : p.images, row,
-                          p.tiles_h - row < p.tile_rows ? p.tiles_h - row : p.tile_rows,
-                          n == 0 || p.tile_rows < p.tiles_h};
-            input_points(&p, &part, x);
-            gradient_points(&p, &part, dy);
-            add_products(&p, part.images * part.rows * p.tiles_w, n == 0 && row == 0);
-        }
+    int64_t pieces = piece_count(&p);
+    for (int64_t i = 0; i < pieces; i++) {
+        piece part = piece_at(&p, i);
+        part.clear = i == 0 || p.tile_rows < p.tiles_h;
+        input_points(&p, p.threads, &part, x);
+        gradient_points(&p, &part, dy);
+        add_products(&p, part.images * part.rows * p.tiles_w, i == 0);
+    }
     add_to_gradient(&p, dw);
     return scratch.used;
 }

@@ -2,6 +2,7 @@
 #include "kern/conv_impl.h"
 
 #include "kern/kern_impl.h"
+#include "kern/threads_impl.h"
 
 /* One panel of op(B), steps x (two vectors), lies on the stack: 32 KiB at most. */
 enum { PANEL_STEPS = 256, MOST_BLOCK = 2 * KERN_MOST_LANES };
@@ -75,19 +76,19 @@ void kern_tiled_gemm(const thaw_kern *kern, bool transpose_a, bool transpose_b, 
 {
     product p = {
         kern_isa_of(kern), transpose_a, transpose_b, M, N, K, alpha, a, b, lda, ldb, c, ldc};
-    for (int64_t m = 0; m < M; m++) {
+    /* A vector's multiply and add in place of an element. */
+    int threads = kern_threads_for(M * N / 16 * K);
+    int64_t block = 2 * p.isa->lanes;
+    KERN_ALL(threads, M, m, {
         /* beta 0 must not read c: it may hold NaN. */
         if (beta == 0)
             thaw_kern_fill(N, 0.0f, c + m * ldc);
         else if (beta != 1)
             thaw_kern_scale(N, beta, c + m * ldc);
-    }
-    for (int64_t k = 0; k < K; k += PANEL_STEPS) {
-        int64_t steps = K - k < PANEL_STEPS ? K - k : PANEL_STEPS;
-        for (int64_t n = 0; n < N;) {
-            int vectors = conv_block_vectors(p.isa, N - n);
-            add_panel(&p, k, steps, n, vectors);
-            n += vectors * p.isa->lanes;
-        }
-    }
+    });
+    /* A strip of A stays in cache for all panels. */
+    for (int64_t k = 0; k < K; k += PANEL_STEPS)
+        KERN_ALL(threads, conv_parts(N, block), i,
+                 add_panel(&p, k, K - k < PANEL_STEPS ? K - k : PANEL_STEPS, i * block,
+                           conv_block_vectors(p.isa, N - i * block)));
 }

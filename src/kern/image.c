@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kern/isa_impl.h"
+#include "kern/threads_impl.h"
 
 static int64_t lanes_of(const thaw_image *image)
 {
@@ -16,30 +17,37 @@ int64_t thaw_image_count(const thaw_image *image)
     return image->B * ((image->C + lanes - 1) / lanes * lanes) * image->H * image->W;
 }
 
+/* Block `index` of all images. */
+static void reorder_block(const thaw_image *s, int32_t lanes, bool to_block, int64_t index,
+                          const float *x, float *y, bool accumulate)
+{
+    const kern_isa_image *isa = &kern_isa_choose()->image;
+    int64_t S = s->H * s->W;
+    int64_t blocks = (s->C + lanes - 1) / lanes;
+    int64_t first = index % blocks * lanes;
+    int64_t plain = (index / blocks * s->C + first) * S;
+    int64_t channels = s->C - first < lanes ? s->C - first : lanes;
+    if (to_block)
+        isa->to_block(channels, S, lanes, x + plain, y + index * S * lanes, accumulate);
+    else
+        isa->from_block(channels, S, lanes, x + index * S * lanes, y + plain, accumulate);
+}
+
 void thaw_kern_reorder(const thaw_image *from, const float *x, int32_t block, float *y,
                        bool accumulate)
 {
-    const kern_isa_image *isa = &kern_isa_choose()->image;
-    int64_t S = from->H * from->W;
     bool to_block = block > 1;
     int32_t lanes = to_block ? block : from->block;
-    int64_t blocks = (from->C + lanes - 1) / lanes;
     THAW_ASSERT((from->block <= 1) == to_block);
-    for (int64_t i = 0; i < from->B * blocks; i++) {
-        int64_t first = i % blocks * lanes;
-        int64_t plain = (i / blocks * from->C + first) * S;
-        int64_t channels = from->C - first < lanes ? from->C - first : lanes;
-        if (to_block)
-            isa->to_block(channels, S, lanes, x + plain, y + i * S * lanes, accumulate);
-        else
-            isa->from_block(channels, S, lanes, x + i * S * lanes, y + plain, accumulate);
-    }
+    KERN_EACH(thaw_image_count(from), from->B * ((from->C + lanes - 1) / lanes), i,
+              reorder_block(from, lanes, to_block, i, x, y, accumulate));
 }
 
 void thaw_kern_act(int64_t n, thaw_act act, const float *x, float *y)
 {
     if (act != THAW_ACT_NONE)
-        kern_isa_choose()->image.act(n, kern_bounds_of(act), x, y);
+        KERN_SPLIT(n, n, at, count,
+                   kern_isa_choose()->image.act(count, kern_bounds_of(act), x + at, y + at));
     else if (x != y)
         memcpy(y, x, (size_t)n * sizeof *y);
 }
@@ -48,7 +56,9 @@ void thaw_kern_act_backward(int64_t n, thaw_act act, const float *y, const float
                             bool accumulate)
 {
     if (act != THAW_ACT_NONE)
-        kern_isa_choose()->image.act_backward(n, kern_bounds_of(act), y, dy, dx, accumulate);
+        KERN_SPLIT(n, n, at, count,
+                   kern_isa_choose()->image.act_backward(count, kern_bounds_of(act), y + at,
+                                                         dy + at, dx + at, accumulate));
     else if (accumulate)
         thaw_kern_axpy(n, 1.0f, dy, dx);
     else if (dx != dy)
@@ -58,7 +68,9 @@ void thaw_kern_act_backward(int64_t n, thaw_act act, const float *y, const float
 void thaw_kern_add_act(int64_t n, const float *a, float alpha, const float *b, thaw_act act,
                        float *y)
 {
-    kern_isa_choose()->image.add_act(n, a, alpha, b, kern_bounds_of(act), y);
+    KERN_SPLIT(n, n, at, count,
+               kern_isa_choose()->image.add_act(count, a + at, alpha, b + at, kern_bounds_of(act),
+                                                y + at));
 }
 
 void thaw_kern_relu(int64_t n, const float *x, float *y)
@@ -108,14 +120,13 @@ void thaw_kern_shortcut_pad(const thaw_image *in, int64_t out_channels, int64_t 
     thaw_image out = padded(in, out_channels, stride, &first);
     int64_t lanes = lanes_of(in);
     thaw_kern_fill(thaw_image_count(&out), 0.0f, y);
-    for (int64_t b = 0; b < in->B; b++)
-        for (int64_t c = 0; c < in->C; c++) {
-            const float *from = x + channel_at(in, b, c);
-            float *to = y + channel_at(&out, b, first + c);
-            for (int64_t h = 0; h < out.H; h++)
-                for (int64_t w = 0; w < out.W; w++)
-                    to[(h * out.W + w) * lanes] = from[(h * in->W + w) * stride * lanes];
-        }
+    KERN_EACH(thaw_image_count(&out), in->B * in->C, i, {
+        const float *from = x + channel_at(in, i / in->C, i % in->C);
+        float *to = y + channel_at(&out, i / in->C, first + i % in->C);
+        for (int64_t h = 0; h < out.H; h++)
+            for (int64_t w = 0; w < out.W; w++)
+                to[(h * out.W + w) * lanes] = from[(h * in->W + w) * stride * lanes];
+    });
 }
 
 void thaw_kern_shortcut_pad_backward(const thaw_image *in, int64_t out_channels, int64_t stride,
@@ -126,12 +137,11 @@ void thaw_kern_shortcut_pad_backward(const thaw_image *in, int64_t out_channels,
     int64_t lanes = lanes_of(in);
     if (!accumulate)
         thaw_kern_fill(thaw_image_count(in), 0.0f, dx);
-    for (int64_t b = 0; b < in->B; b++)
-        for (int64_t c = 0; c < in->C; c++) {
-            float *to = dx + channel_at(in, b, c);
-            const float *from = dy + channel_at(&out, b, first + c);
-            for (int64_t h = 0; h < out.H; h++)
-                for (int64_t w = 0; w < out.W; w++)
-                    to[(h * in->W + w) * stride * lanes] += from[(h * out.W + w) * lanes];
-        }
+    KERN_EACH(thaw_image_count(&out), in->B * in->C, i, {
+        float *to = dx + channel_at(in, i / in->C, i % in->C);
+        const float *from = dy + channel_at(&out, i / in->C, first + i % in->C);
+        for (int64_t h = 0; h < out.H; h++)
+            for (int64_t w = 0; w < out.W; w++)
+                to[(h * in->W + w) * stride * lanes] += from[(h * out.W + w) * lanes];
+    });
 }

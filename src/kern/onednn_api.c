@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the library runs on OpenMP: a rank is one thread unless its user said otherwise. */
+/* Where the library runs on OpenMP it gets as many threads as our own loops. */
 #if DNNL_CPU_RUNTIME == DNNL_RUNTIME_OMP
 extern void omp_set_num_threads(int);
 static void settle_threads(void)
 {
-    if (getenv("OMP_NUM_THREADS") == NULL)
-        omp_set_num_threads(1);
+    omp_set_num_threads(thaw_threads());
 }
 #else
 static void settle_threads(void)

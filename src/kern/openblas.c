@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kern/kern_impl.h"
+#include "kern/threads_impl.h"
 
 static const char *const library_name = "libopenblas.so.0";
 
@@ -113,19 +114,57 @@ static thaw_status load_best(openblas *b)
     return load(b, core);
 }
 
+typedef struct product {
+    const openblas *library;
+    bool transpose_a, transpose_b;
+    int64_t M, N, K, lda, ldb, ldc;
+    float alpha, beta;
+    const float *a, *b;
+    float *c;
+} product;
+
+/* Rows and columns of C that one call of the library computes: the same for every number of threads, because the order
+ * of its sums may depend on the size. */
+enum { PIECE = 512 };
+
+static void multiply_piece(const product *p, int64_t m, int64_t n)
+{
+    int64_t rows = p->M - m < PIECE ? p->M - m : PIECE;
+    int64_t columns = p->N - n < PIECE ? p->N - n : PIECE;
+    p->library->sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans,
+                      p->transpose_b ? CblasTrans : CblasNoTrans, (blasint)rows, (blasint)columns,
+                      (blasint)p->K, p->alpha, p->a + m * (p->transpose_a ? 1 : p->lda),
+                      (blasint)p->lda, p->b + n * (p->transpose_b ? p->ldb : 1), (blasint)p->ldb,
+                      p->beta, p->c + m * p->ldc + n, (blasint)p->ldc);
+}
+
 static void openblas_gemm(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M,
                           int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
                           const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
-    const openblas *library = k->library;
     if (M > INT_MAX || N > INT_MAX || K > INT_MAX || lda > INT_MAX || ldb > INT_MAX ||
         ldc > INT_MAX) {
         kern_tiled_gemm(k, transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
     }
-    library->sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                   transpose_b ? CblasTrans : CblasNoTrans, (blasint)M, (blasint)N, (blasint)K,
-                   alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+    const product p = {.library = k->library,
+                       .transpose_a = transpose_a,
+                       .transpose_b = transpose_b,
+                       .M = M,
+                       .N = N,
+                       .K = K,
+                       .lda = lda,
+                       .ldb = ldb,
+                       .ldc = ldc,
+                       .alpha = alpha,
+                       .beta = beta,
+                       .a = a,
+                       .b = b,
+                       .c = c};
+    int64_t across = (N + PIECE - 1) / PIECE;
+    /* A vector's multiply and add in place of an element. */
+    KERN_EACH(M * N / 16 * K, (M + PIECE - 1) / PIECE * across, i,
+              multiply_piece(&p, i / across * PIECE, i % across * PIECE));
 }
 
 thaw_status kern_openblas_open(thaw_kern *k)

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kern/clones_impl.h"
+#include "kern/threads_impl.h"
 
 /* Gradient as the update sees it: scaled, pulled to the anchor, decayed. */
 static inline float effective(float gradient, float scale, float w, float anchor, float strength,
@@ -50,7 +51,8 @@ void thaw_kern_sgd(int64_t n, const thaw_sgd *s, const float *gradient, const fl
     float strength = anchor ? s->anchor_strength : 0.0f;
     const float *target = anchor ? anchor : w;
     if (momentum == NULL || s->momentum == 0.0f) {
-        sgd_plain(n, s, gradient, target, strength, w);
+        KERN_SPLIT(n, n, at, count,
+                   sgd_plain(count, s, gradient + at, target + at, strength, w + at));
         return;
     }
     if (s->first_step)
@@ -59,7 +61,9 @@ void thaw_kern_sgd(int64_t n, const thaw_sgd *s, const float *gradient, const fl
                           .take = s->first_step ? 1.0f : 1.0f - s->dampening,
                           .direct = s->nesterov ? 1.0f : 0.0f,
                           .follow = s->nesterov ? s->momentum : 1.0f};
-    sgd_momentum(n, s, &rule, gradient, target, strength, w, momentum);
+    KERN_SPLIT(
+        n, n, at, count,
+        sgd_momentum(count, s, &rule, gradient + at, target + at, strength, w + at, momentum + at));
 }
 
 /* The scalars of one AdamW step, worked out in double once. */
@@ -97,5 +101,7 @@ void thaw_kern_adamw(int64_t n, const thaw_adamw *s, const float *gradient, cons
                        .epsilon = s->epsilon,
                        .scale = s->gradient_scale,
                        .strength = anchor ? s->anchor_strength : 0.0f};
-    adamw_sweep(n, &rule, gradient, anchor ? anchor : w, w, m, v);
+    const float *target = anchor ? anchor : w;
+    KERN_SPLIT(n, n, at, count,
+               adamw_sweep(count, &rule, gradient + at, target + at, w + at, m + at, v + at));
 }

@@ -2,6 +2,7 @@
 #include "thaw/kern.h"
 
 #include "kern/isa_impl.h"
+#include "kern/threads_impl.h"
 
 /* The part of a window that lies inside the input. */
 typedef struct window {
@@ -46,66 +47,65 @@ static int32_t largest_in(const float *x, int64_t W, window v)
     return largest(x, W, v.top, v.bottom, v.left, columns);
 }
 
-/* Blocks of all images; the steps from one to the next in the input and in the output. */
-typedef struct blocks {
+/* Planes of all images, a channel or a block of channels each; the steps from one to the next in the input and the output. */
+typedef struct planes {
+    const kern_isa_image *isa; /* NULL: NCHW */
     int64_t count, in, out;
-} blocks;
+} planes;
 
-static blocks blocks_of(const thaw_pool2d *s)
+static planes planes_of(const thaw_pool2d *s)
 {
-    int64_t lanes = s->block;
-    return (blocks){s->B * ((s->C + lanes - 1) / lanes), s->H * s->W * lanes,
+    int64_t lanes = s->block > 1 ? s->block : 1;
+    return (planes){s->block > 1 ? &kern_isa_choose()->image : NULL,
+                    s->B * ((s->C + lanes - 1) / lanes), s->H * s->W * lanes,
                     s->OH * s->OW * lanes};
+}
+
+static void max_plane(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
+{
+    for (int64_t oh = 0; oh < s->OH; oh++)
+        for (int64_t ow = 0; ow < s->OW; ow++) {
+            int64_t at = oh * s->OW + ow;
+            argmax[at] = largest_in(x, s->W, window_at(s, oh, ow));
+            y[at] = x[argmax[at]];
+        }
 }
 
 void thaw_kern_max_pool(const thaw_pool2d *s, const float *x, float *y, int32_t *argmax)
 {
-    if (s->block > 1) {
-        blocks z = blocks_of(s);
-        for (int64_t i = 0; i < z.count; i++)
-            kern_isa_choose()->image.max_pool(s, x + i * z.in, y + i * z.out, argmax + i * z.out);
-        return;
-    }
-    int64_t at = 0;
-    for (int64_t plane = 0; plane < s->B * s->C; plane++) {
-        const float *from = x + plane * s->H * s->W;
-        for (int64_t oh = 0; oh < s->OH; oh++)
-            for (int64_t ow = 0; ow < s->OW; ow++, at++) {
-                argmax[at] = largest_in(from, s->W, window_at(s, oh, ow));
-                y[at] = from[argmax[at]];
-            }
-    }
+    planes z = planes_of(s);
+    KERN_EACH(
+        z.count * z.in, z.count, i,
+        (z.isa ? z.isa->max_pool : max_plane)(s, x + i * z.in, y + i * z.out, argmax + i * z.out));
+}
+
+static void max_plane_backward(const thaw_pool2d *s, const int32_t *argmax, const float *dy,
+                               float *dx, bool accumulate)
+{
+    if (!accumulate)
+        thaw_kern_fill(s->H * s->W, 0.0f, dx);
+    for (int64_t i = 0; i < s->OH * s->OW; i++)
+        dx[argmax[i]] += dy[i];
 }
 
 void thaw_kern_max_pool_backward(const thaw_pool2d *s, const int32_t *argmax, const float *dy,
                                  float *dx, bool accumulate)
 {
-    if (s->block > 1) {
-        blocks z = blocks_of(s);
-        for (int64_t i = 0; i < z.count; i++)
-            kern_isa_choose()->image.max_pool_backward(s, argmax + i * z.out, dy + i * z.out,
-                                                       dx + i * z.in, accumulate);
-        return;
-    }
-    if (!accumulate)
-        thaw_kern_fill(s->B * s->C * s->H * s->W, 0.0f, dx);
-    int64_t out = s->OH * s->OW;
-    for (int64_t plane = 0; plane < s->B * s->C; plane++)
-        for (int64_t i = 0; i < out; i++)
-            dx[plane * s->H * s->W + argmax[plane * out + i]] += dy[plane * out + i];
+    planes z = planes_of(s);
+    KERN_EACH(z.count * z.in, z.count, i,
+              (z.isa ? z.isa->max_pool_backward : max_plane_backward)(
+                  s, argmax + i * z.out, dy + i * z.out, dx + i * z.in, accumulate));
 }
 
 void thaw_kern_max_pool_gather(const thaw_pool2d *s, const int32_t *argmax, const float *x,
                                float *y)
 {
+    planes z = planes_of(s);
     int64_t lanes = s->block > 1 ? s->block : 1;
-    int64_t out = s->OH * s->OW * lanes;
-    int64_t planes = s->B * ((s->C + lanes - 1) / lanes);
-    for (int64_t plane = 0; plane < planes; plane++)
-        for (int64_t i = 0; i < out; i++) {
-            int64_t at = plane * out + i;
-            y[at] = x[(plane * s->H * s->W + argmax[at]) * lanes + i % lanes];
-        }
+    KERN_EACH(z.count * z.out, z.count, plane, {
+        for (int64_t i = 0; i < z.out; i++)
+            y[plane * z.out + i] = x[plane * z.in + argmax[plane * z.out + i] * lanes + i % lanes];
+    });
 }
 
 static float divisor(const thaw_pool2d *s, window v)
@@ -114,82 +114,91 @@ static float divisor(const thaw_pool2d *s, window v)
     return (float)count;
 }
 
+static void avg_plane(const thaw_pool2d *s, const float *x, float *y)
+{
+    for (int64_t oh = 0; oh < s->OH; oh++)
+        for (int64_t ow = 0; ow < s->OW; ow++) {
+            window v = window_at(s, oh, ow);
+            float sum = 0;
+            for (int64_t ih = v.top; ih < v.bottom; ih++)
+                for (int64_t iw = v.left; iw < v.right; iw++)
+                    sum += x[ih * s->W + iw];
+            y[oh * s->OW + ow] = sum / divisor(s, v);
+        }
+}
+
 void thaw_kern_avg_pool(const thaw_pool2d *s, const float *x, float *y)
 {
-    if (s->block > 1) {
-        blocks z = blocks_of(s);
-        for (int64_t i = 0; i < z.count; i++)
-            kern_isa_choose()->image.avg_pool(s, x + i * z.in, y + i * z.out);
-        return;
-    }
-    for (int64_t plane = 0; plane < s->B * s->C; plane++)
-        for (int64_t oh = 0; oh < s->OH; oh++)
-            for (int64_t ow = 0; ow < s->OW; ow++) {
-                window v = window_at(s, oh, ow);
-                float sum = 0;
-                for (int64_t ih = v.top; ih < v.bottom; ih++)
-                    for (int64_t iw = v.left; iw < v.right; iw++)
-                        sum += x[(plane * s->H + ih) * s->W + iw];
-                y[(plane * s->OH + oh) * s->OW + ow] = sum / divisor(s, v);
-            }
+    planes z = planes_of(s);
+    KERN_EACH(z.count * z.in, z.count, i,
+              (z.isa ? z.isa->avg_pool : avg_plane)(s, x + i * z.in, y + i * z.out));
+}
+
+static void avg_plane_backward(const thaw_pool2d *s, const float *dy, float *dx, bool accumulate)
+{
+    if (!accumulate)
+        thaw_kern_fill(s->H * s->W, 0.0f, dx);
+    for (int64_t oh = 0; oh < s->OH; oh++)
+        for (int64_t ow = 0; ow < s->OW; ow++) {
+            window v = window_at(s, oh, ow);
+            float share = dy[oh * s->OW + ow] / divisor(s, v);
+            for (int64_t ih = v.top; ih < v.bottom; ih++)
+                for (int64_t iw = v.left; iw < v.right; iw++)
+                    dx[ih * s->W + iw] += share;
+        }
 }
 
 void thaw_kern_avg_pool_backward(const thaw_pool2d *s, const float *dy, float *dx, bool accumulate)
 {
-    if (s->block > 1) {
-        blocks z = blocks_of(s);
-        for (int64_t i = 0; i < z.count; i++)
-            kern_isa_choose()->image.avg_pool_backward(s, dy + i * z.out, dx + i * z.in,
-                                                       accumulate);
-        return;
+    planes z = planes_of(s);
+    KERN_EACH(z.count * z.in, z.count, i,
+              (z.isa ? z.isa->avg_pool_backward : avg_plane_backward)(s, dy + i * z.out,
+                                                                      dx + i * z.in, accumulate));
+}
+
+/* One channel or block of channels of one image, `index` of all: its mean over pixels to y (B, C). */
+static void global_plane(const thaw_image *s, int64_t lanes, int64_t index, const float *x,
+                         float *y)
+{
+    int64_t across = (s->C + lanes - 1) / lanes;
+    int64_t first = index % across * lanes;
+    double pixels = (double)s->H * (double)s->W;
+    kern_sweep row = {1, 0, s->H * s->W * lanes};
+    double sum[KERN_STRIP];
+    kern_isa_choose()->image.sums(&row, x + index * row.n, sum);
+    for (int64_t c = 0; c < lanes && first + c < s->C; c++) {
+        double total = 0;
+        for (int64_t j = c; j < KERN_STRIP; j += lanes)
+            total += sum[j];
+        y[index / across * s->C + first + c] = (float)(total / pixels);
     }
-    if (!accumulate)
-        thaw_kern_fill(s->B * s->C * s->H * s->W, 0.0f, dx);
-    for (int64_t plane = 0; plane < s->B * s->C; plane++)
-        for (int64_t oh = 0; oh < s->OH; oh++)
-            for (int64_t ow = 0; ow < s->OW; ow++) {
-                window v = window_at(s, oh, ow);
-                float share = dy[(plane * s->OH + oh) * s->OW + ow] / divisor(s, v);
-                for (int64_t ih = v.top; ih < v.bottom; ih++)
-                    for (int64_t iw = v.left; iw < v.right; iw++)
-                        dx[(plane * s->H + ih) * s->W + iw] += share;
-            }
 }
 
 void thaw_kern_global_avg_pool(const thaw_image *s, const float *x, float *y)
 {
-    const kern_isa_image *isa = &kern_isa_choose()->image;
-    int64_t S = s->H * s->W;
     int64_t lanes = s->block > 1 ? s->block : 1;
+    KERN_EACH(thaw_image_count(s), s->B * ((s->C + lanes - 1) / lanes), i,
+              global_plane(s, lanes, i, x, y));
+}
+
+static void global_plane_backward(const thaw_image *s, int64_t lanes, int64_t index,
+                                  const float *dy, float *dx, bool accumulate)
+{
     int64_t across = (s->C + lanes - 1) / lanes;
+    int64_t S = s->H * s->W;
     kern_sweep row = {1, 0, S * lanes};
-    double sum[KERN_STRIP];
-    for (int64_t i = 0; i < s->B * across; i++) {
-        int64_t first = i % across * lanes;
-        isa->sums(&row, x + i * row.n, sum);
-        for (int64_t c = 0; c < lanes && first + c < s->C; c++) {
-            double total = 0;
-            for (int64_t j = c; j < KERN_STRIP; j += lanes)
-                total += sum[j];
-            y[i / across * s->C + first + c] = (float)(total / (double)S);
-        }
+    float share[KERN_STRIP];
+    for (int64_t j = 0; j < KERN_STRIP; j++) {
+        int64_t c = index % across * lanes + j % lanes;
+        share[j] = c < s->C ? dy[index / across * s->C + c] / (float)S : 0.0f;
     }
+    kern_isa_choose()->image.spread(&row, share, dx + index * row.n, accumulate);
 }
 
 void thaw_kern_global_avg_pool_backward(const thaw_image *s, const float *dy, float *dx,
                                         bool accumulate)
 {
-    const kern_isa_image *isa = &kern_isa_choose()->image;
-    int64_t S = s->H * s->W;
     int64_t lanes = s->block > 1 ? s->block : 1;
-    int64_t across = (s->C + lanes - 1) / lanes;
-    kern_sweep row = {1, 0, S * lanes};
-    float share[KERN_STRIP];
-    for (int64_t i = 0; i < s->B * across; i++) {
-        for (int64_t j = 0; j < KERN_STRIP; j++) {
-            int64_t c = i % across * lanes + j % lanes;
-            share[j] = c < s->C ? dy[i / across * s->C + c] / (float)S : 0.0f;
-        }
-        isa->spread(&row, share, dx + i * row.n, accumulate);
-    }
+    KERN_EACH(thaw_image_count(s), s->B * ((s->C + lanes - 1) / lanes), i,
+              global_plane_backward(s, lanes, i, dy, dx, accumulate));
 }

@@ -1,13 +1,15 @@
 /* vector.c - sums and element-wise functions on arrays. Sums run in LANES fixed partial sums, so that they vectorise and
- * still have one order. */
+ * still have one order; long arrays are cut into PIECES by their length alone, so that threads can share them and do not
+ * change the order. */
 #include "thaw/kern.h"
 
 #include <math.h>
 
 #include "kern/clones_impl.h"
 #include "kern/rows_impl.h"
+#include "kern/threads_impl.h"
 
-enum { LANES = 16 };
+enum { LANES = 16, PIECES = 64, LEAST_PIECE = 16384 };
 
 static double sum_lanes(const double *lane)
 {
@@ -17,7 +19,7 @@ static double sum_lanes(const double *lane)
     return sum;
 }
 
-KERN_CLONES double thaw_kern_sum(int64_t n, const float *x)
+KERN_CLONES static double sum_piece(int64_t n, const float *x)
 {
     double lane[LANES] = {0};
     int64_t i = 0;
@@ -29,7 +31,7 @@ KERN_CLONES double thaw_kern_sum(int64_t n, const float *x)
     return sum_lanes(lane);
 }
 
-KERN_CLONES double thaw_kern_dot(int64_t n, const float *x, const float *y)
+KERN_CLONES static double dot_piece(int64_t n, const float *x, const float *y)
 {
     double lane[LANES] = {0};
     int64_t i = 0;
@@ -41,12 +43,7 @@ KERN_CLONES double thaw_kern_dot(int64_t n, const float *x, const float *y)
     return sum_lanes(lane);
 }
 
-double thaw_kern_sum_squares(int64_t n, const float *x)
-{
-    return thaw_kern_dot(n, x, x);
-}
-
-KERN_CLONES double thaw_kern_distance_squared(int64_t n, const float *x, const float *y)
+KERN_CLONES static double distance_squared_piece(int64_t n, const float *x, const float *y)
 {
     double lane[LANES] = {0};
     int64_t i = 0;
@@ -62,7 +59,55 @@ KERN_CLONES double thaw_kern_distance_squared(int64_t n, const float *x, const f
     return sum_lanes(lane);
 }
 
-KERN_CLONES bool thaw_kern_all_finite(int64_t n, const float *x)
+/* Elements of one piece; a multiple of LANES. */
+static int64_t piece_of(int64_t n)
+{
+    int64_t piece = (n / PIECES + LANES) / LANES * LANES;
+    return piece < LEAST_PIECE ? LEAST_PIECE : piece;
+}
+
+static double sum_pieces(int64_t n, int64_t piece, const double *part)
+{
+    double sum = 0;
+    for (int64_t i = 0; i * piece < n; i++)
+        sum += part[i];
+    return sum;
+}
+
+/* part[i] of every piece [at, at + count) of n elements. */
+#define EACH_PIECE(n, at, count, value)                                                            \
+    double part[PIECES + 1];                                                                       \
+    const int64_t piece = piece_of(n);                                                             \
+    KERN_EACH(n, (n + piece - 1) / piece, i, {                                                     \
+        int64_t at = i * piece;                                                                    \
+        int64_t count = n - at < piece ? n - at : piece;                                           \
+        part[i] = value;                                                                           \
+    })
+
+double thaw_kern_sum(int64_t n, const float *x)
+{
+    EACH_PIECE(n, at, count, sum_piece(count, x + at));
+    return sum_pieces(n, piece, part);
+}
+
+double thaw_kern_dot(int64_t n, const float *x, const float *y)
+{
+    EACH_PIECE(n, at, count, dot_piece(count, x + at, y + at));
+    return sum_pieces(n, piece, part);
+}
+
+double thaw_kern_sum_squares(int64_t n, const float *x)
+{
+    return thaw_kern_dot(n, x, x);
+}
+
+double thaw_kern_distance_squared(int64_t n, const float *x, const float *y)
+{
+    EACH_PIECE(n, at, count, distance_squared_piece(count, x + at, y + at));
+    return sum_pieces(n, piece, part);
+}
+
+KERN_CLONES static bool finite_piece(int64_t n, const float *x)
 {
     /* 0 * x is NaN for infinity and NaN, else 0: a loop without branches. */
     float bad[LANES] = {0};
@@ -78,35 +123,66 @@ KERN_CLONES bool thaw_kern_all_finite(int64_t n, const float *x)
     return true;
 }
 
-KERN_CLONES void thaw_kern_fill(int64_t n, float value, float *x)
+bool thaw_kern_all_finite(int64_t n, const float *x)
+{
+    EACH_PIECE(n, at, count, finite_piece(count, x + at) ? 0.0 : 1.0);
+    return sum_pieces(n, piece, part) == 0.0;
+}
+
+KERN_CLONES static void fill_part(int64_t n, float value, float *x)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] = value;
 }
 
-KERN_CLONES void thaw_kern_scale(int64_t n, float alpha, float *x)
+void thaw_kern_fill(int64_t n, float value, float *x)
+{
+    KERN_SPLIT(n, n, at, count, fill_part(count, value, x + at));
+}
+
+KERN_CLONES static void scale_part(int64_t n, float alpha, float *x)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] *= alpha;
 }
 
-KERN_CLONES void thaw_kern_axpy(int64_t n, float alpha, const float *x, float *y)
+void thaw_kern_scale(int64_t n, float alpha, float *x)
+{
+    KERN_SPLIT(n, n, at, count, scale_part(count, alpha, x + at));
+}
+
+KERN_CLONES static void axpy_part(int64_t n, float alpha, const float *x, float *y)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] += alpha * x[i];
 }
 
-KERN_CLONES void thaw_kern_add(int64_t n, const float *a, float alpha, const float *b, float *y)
+void thaw_kern_axpy(int64_t n, float alpha, const float *x, float *y)
+{
+    KERN_SPLIT(n, n, at, count, axpy_part(count, alpha, x + at, y + at));
+}
+
+KERN_CLONES static void add_part(int64_t n, const float *a, float alpha, const float *b, float *y)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = a[i] + alpha * b[i];
 }
 
-KERN_CLONES void thaw_kern_add_row(int64_t N, int64_t D, const float *bias, float *y)
+void thaw_kern_add(int64_t n, const float *a, float alpha, const float *b, float *y)
+{
+    KERN_SPLIT(n, n, at, count, add_part(count, a + at, alpha, b + at, y + at));
+}
+
+KERN_CLONES static void add_row_part(int64_t N, int64_t D, const float *bias, float *y)
 {
     for (int64_t row = 0; row < N; row++)
         for (int64_t d = 0; d < D; d++)
             y[row * D + d] += bias[d];
+}
+
+void thaw_kern_add_row(int64_t N, int64_t D, const float *bias, float *y)
+{
+    KERN_SPLIT(N * D, N, at, count, add_row_part(count, D, bias, y + at * D));
 }
 
 enum { COLUMNS = 2048, NARROW = 64 };
@@ -145,6 +221,5 @@ KERN_CLONES static void normalize_plane(int64_t S, const uint8_t *x, float mean,
 void thaw_kern_normalize_u8(int64_t C, int64_t S, const uint8_t *x, const float *mean,
                             const float *std, float *y)
 {
-    for (int64_t c = 0; c < C; c++)
-        normalize_plane(S, x + c * S, mean[c], std[c], y + c * S);
+    KERN_EACH(C * S, C, c, normalize_plane(S, x + c * S, mean[c], std[c], y + c * S));
 }

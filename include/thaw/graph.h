@@ -211,6 +211,12 @@ typedef struct thaw_node {
     bool frozen_stats;    /* batch norm uses running statistics also in training */
     bool need_input_grad; /* some parameter at or below one of its inputs trains */
     bool active;          /* takes part in backward */
+    /* set by lowering, in a plan's own copy of the graph only */
+    thaw_act act;  /* applied to the result in the same sweep */
+    bool residual; /* input 1 is added before act */
+    bool
+        folded; /* conv2d: the last four parameters are those of a frozen norm, folded into the weights */
+    float fold_epsilon; /* the norm's */
 } thaw_node;
 
 int32_t thaw_graph_node_count(const thaw_graph *g);
@@ -258,9 +264,14 @@ typedef struct thaw_plan_options {
     thaw_value to; /* last value computed; -1: logits */
     thaw_value
         keep; /* one more value whose contents stay readable after forward (features); -1: none */
+    bool
+        recompute; /* keep only what enters each block, and run its forward again before its backward (Chen et al. 2016);
+                     * the same bits, less memory, one more forward */
 } thaw_plan_options;
 
-/* Plans memory: liveness, one arena. The graph must outlive the plan and not change. THAW_ERR_RESOURCE. */
+/* Lowers the range from..to into a copy of the plan's own (frozen norms folded into convolutions, what follows fused, layouts
+ * chosen, reorders inserted) and plans memory: liveness, one arena. The graph must outlive the plan and not change; frozen
+ * parameters must hold their values before the first forward. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_plan_new(thaw_graph *g, const thaw_kern *kern,
                                          const thaw_plan_options *options, thaw_plan **out);
 void thaw_plan_free(thaw_plan **plan);
@@ -268,6 +279,18 @@ size_t thaw_plan_arena_bytes(
     const thaw_plan *plan); /* activations, their gradients, what backward keeps, workspace */
 size_t
 thaw_plan_reduced_bytes(const thaw_plan *plan); /* gradients and statistics, beside the arena */
+
+/* Constants: packed and folded forms of frozen weights, filled once. Without set_constants the first forward allocates and fills
+ * private memory. With it, `memory` (constant_bytes, aligned to 64 bytes, outlives the plan) is used; `fill`: write it now (of
+ * ranks that share it, one does so, and the others run after it has). */
+size_t thaw_plan_constant_bytes(const thaw_plan *plan);
+void thaw_plan_set_constants(thaw_plan *plan, void *memory, bool fill);
+
+/* What lowering made of the range, for `thaw check` and tests. */
+typedef struct thaw_plan_counts {
+    int32_t steps, folded, fused, reorders, replayed;
+} thaw_plan_counts;
+thaw_plan_counts thaw_plan_count(const thaw_plan *plan);
 
 /* One run's input. Randomness (dropout) is keyed by seed, step and the sample's index in its dataset, never by rank. */
 typedef struct thaw_run {

@@ -24,6 +24,9 @@ extern "C" {
 
 /* ---- Config ----------------------------------------------------------------------------------------------- */
 
+enum { THAW_KERNELS_MEASURE, THAW_KERNELS_RULE };
+enum { THAW_RECOMPUTE_AUTO, THAW_RECOMPUTE_ON, THAW_RECOMPUTE_OFF };
+
 typedef struct thaw_data_config {
     char *file; /* dataset file (thaw data import) */
     char *train, *val, *gate,
@@ -51,6 +54,8 @@ typedef struct thaw_train_config {
     int select; /* which epoch's weights are kept: 0 best val accuracy (ties: val loss), 1 best val loss, 2 last */
     int cache; /* frozen features: 0 auto, 1 off */
     double cache_limit_gib;
+    int recompute;            /* thaw_recompute */
+    double memory_gib;        /* of a rank; 0: its share of the node's */
     int64_t log_every;        /* steps between rows in metrics.jsonl */
     int64_t checkpoint_every; /* steps between checkpoints; 0: each epoch */
     int64_t checkpoint_keep;
@@ -80,6 +85,7 @@ typedef struct thaw_config {
     char *output; /* run directory */
     int64_t seed;
     char *backend;      /* as thaw_kern_open takes it */
+    int kernels;        /* how algorithms are chosen: THAW_KERNELS_MEASURE or THAW_KERNELS_RULE */
     char *rung;         /* `thaw train` */
     double log_seconds; /* seconds between progress lines in a log file */
     thaw_data_config data;
@@ -115,6 +121,8 @@ typedef struct thaw_run_options {
     bool quiet;
     bool
         predict_gate; /* write predictions of val and gate (the ladder); test is never opened here */
+    const char *
+        choices_from; /* a directory whose record of kernel choices a fresh run takes over; NULL: none */
     bool (*stop)(void *context); /* asked once a step on every rank; true on any asks for a stop */
     void *stop_context;
 } thaw_run_options;
@@ -123,6 +131,11 @@ typedef struct thaw_run_options {
  * THAW_ERR_STOPPED: a stop was requested (SIGTERM, SIGUSR1), state saved. */
 THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
                                           const thaw_run_options *options);
+
+/* Settles the choices of kernels for a rung before trials run on sub-groups, which must choose alike, and records them in
+ * `directory`. Collective. */
+THAW_NODISCARD thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config *config,
+                                              const char *rung, const char *directory);
 
 /* Installs handlers that only set a flag: SIGTERM, SIGINT, SIGUSR1 ask for a stop. */
 void thaw_stop_on_signals(void);
@@ -162,6 +175,8 @@ typedef struct thaw_cost {
     int64_t parameters_total, parameters_trainable;
     double forward_flops, backward_flops;             /* per sample */
     size_t arena_bytes, state_bytes, allreduce_bytes; /* per rank; all-reduce payload per step */
+    size_t constant_bytes; /* packed and folded forms of frozen weights */
+    thaw_plan_counts plan; /* what lowering made of a training step */
     int64_t steps_per_epoch;
     int64_t smallest_shard; /* samples a shard sees in the smallest batch */
     bool trains_norm;       /* batch statistics in use */

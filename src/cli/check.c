@@ -10,7 +10,9 @@ static void add_row(thaw_table *table, const char *rung, const thaw_cost *c)
     thaw_table_value(table, c->backward_flops, THAW_UNIT_COUNT);
     thaw_table_value(table, (double)c->arena_bytes, THAW_UNIT_BYTES);
     thaw_table_value(table, (double)c->state_bytes, THAW_UNIT_BYTES);
+    thaw_table_value(table, (double)c->constant_bytes, THAW_UNIT_BYTES);
     thaw_table_value(table, (double)c->allreduce_bytes, THAW_UNIT_BYTES);
+    thaw_table_printf(table, "%d", c->plan.reorders);
     thaw_table_cell(table, c->boundary);
 }
 
@@ -24,6 +26,12 @@ static void add_json(thaw_json *list, const char *rung, const thaw_cost *c)
     thaw_json_set_double(row, "backward_flops_per_sample", c->backward_flops);
     thaw_json_set_int(row, "arena_bytes_per_rank", (int64_t)c->arena_bytes);
     thaw_json_set_int(row, "state_bytes_per_rank", (int64_t)c->state_bytes);
+    thaw_json_set_int(row, "frozen_form_bytes", (int64_t)c->constant_bytes);
+    thaw_json_set_int(row, "plan.steps", c->plan.steps);
+    thaw_json_set_int(row, "plan.folded", c->plan.folded);
+    thaw_json_set_int(row, "plan.fused", c->plan.fused);
+    thaw_json_set_int(row, "plan.reorders", c->plan.reorders);
+    thaw_json_set_int(row, "plan.recomputed", c->plan.replayed);
     thaw_json_set_int(row, "allreduce_bytes_per_step", (int64_t)c->allreduce_bytes);
     thaw_json_set_int(row, "steps_per_epoch", c->steps_per_epoch);
     thaw_json_set_int(row, "smallest_shard", c->smallest_shard);
@@ -47,19 +55,14 @@ static void warn(const thaw_config *config, const char *rung, const thaw_cost *c
 
 static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const cli_args *args)
 {
-    static const char *const titles[] = {"rung",
-                                         "trainable",
-                                         "FLOPs forward",
-                                         "FLOPs backward",
-                                         "activations a rank",
-                                         "state a rank",
-                                         "all-reduce a step",
-                                         "frozen up to"};
+    static const char *const titles[] = {
+        "rung",         "trainable",    "FLOPs forward",     "FLOPs backward", "activations a rank",
+        "state a rank", "frozen forms", "all-reduce a step", "reorders",       "frozen up to"};
     thaw_table table = {0};
     thaw_json *list = thaw_json_new_array();
     thaw_status status = THAW_OK;
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        thaw_table_column(&table, titles[i], i == 0 || i == 7 ? THAW_LEFT : THAW_RIGHT);
+        thaw_table_column(&table, titles[i], i == 0 || i == 9 ? THAW_LEFT : THAW_RIGHT);
     const char *own[] = {config->rung};
     const bool backbone = config->model.backbone[0] != '\0';
     const char *const *rungs = backbone ? (const char *const *)config->ladder.rungs.items : own;

@@ -83,9 +83,10 @@ static scratch share_out(const thaw_need *need, void *workspace)
                      .bytes = factors + kern + (size_t)s.T * sizeof(bool)};
 }
 
-static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+static size_t workspace(const thaw_need *need, const void *object, bool backward)
 {
-    (void)kern;
+    (void)object;
+    (void)backward;
     return share_out(need, NULL).bytes;
 }
 

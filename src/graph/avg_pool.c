@@ -5,19 +5,20 @@
 
 static void forward(const thaw_call *call)
 {
-    thaw_pool2d s = thaw_pool_sizes(call->need->node, &call->need->in[0], call->run->B);
+    thaw_pool2d s = thaw_pool_sizes(call->need, call->run->B);
     thaw_kern_avg_pool(&s, call->x[0], call->y);
 }
 
 static void backward(const thaw_call *call)
 {
-    thaw_pool2d s = thaw_pool_sizes(call->need->node, &call->need->in[0], call->run->B);
+    thaw_pool2d s = thaw_pool_sizes(call->need, call->run->B);
     thaw_kern_avg_pool_backward(&s, call->dy, call->dx[0], call->accumulate[0]);
 }
 
 const thaw_op thaw_op_avg_pool = {
     .kind = "avg_pool",
     .input_count = 1,
+    .layouts = THAW_LAYOUTS_SAME,
     .shape = thaw_pool_shape,
     .flops = thaw_pool_flops,
     .forward = forward,

@@ -51,18 +51,20 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
 static thaw_keep keep(const thaw_need *need)
 {
     size_t channels = (size_t)need->in[0].dim[0];
-    return (thaw_keep){.input = need->active && need->batch_statistics,
+    return (thaw_keep){.first_input = need->active && need->batch_statistics,
+                       .output = need->active && need->node->act != THAW_ACT_NONE,
                        .saved_bytes = need->batch_statistics ? 2 * channels * sizeof(float) : 0};
 }
 
 static thaw_image image_of(const thaw_call *call)
 {
-    int64_t C = call->need->in[0].dim[0];
+    const thaw_need *need = call->need;
+    const bool vector = need->in[0].ndim == 1;
     return (thaw_image){.B = call->run->B,
-                        .C = C,
-                        .H = thaw_shape_count(&call->need->in[0]) / C,
-                        .W = 1,
-                        .block = 1};
+                        .C = need->in[0].dim[0],
+                        .H = vector ? 1 : need->in[0].dim[1],
+                        .W = vector ? 1 : need->in[0].dim[2],
+                        .block = need->block_out};
 }
 
 static bool uses_batch(const thaw_call *call)
@@ -72,21 +74,23 @@ static bool uses_batch(const thaw_call *call)
 
 static void forward(const thaw_call *call)
 {
-    thaw_image s = image_of(call);
-    float epsilon = call->need->node->attr.batch_norm.epsilon;
+    const thaw_image s = image_of(call);
+    const thaw_node *node = call->need->node;
+    const float *residual = node->residual ? call->x[1] : NULL;
+    float epsilon = node->attr.batch_norm.epsilon;
     const float *const *param = call->param;
     if (!uses_batch(call)) {
         thaw_kern_batch_norm_eval(&s, call->x[0], param[WEIGHT], param[BIAS], param[MEAN],
-                                  param[VAR], epsilon, NULL, THAW_ACT_NONE, call->y);
+                                  param[VAR], epsilon, residual, node->act, call->y);
         return;
     }
     float *mean = call->saved;
     float *inv_std = mean + s.C;
     float *var = call->dparam[VAR];
-    thaw_kern_batch_norm_train(&s, call->x[0], param[WEIGHT], param[BIAS], epsilon, NULL,
-                               THAW_ACT_NONE, call->y, mean, inv_std, var);
+    thaw_kern_batch_norm_train(&s, call->x[0], param[WEIGHT], param[BIAS], epsilon, residual,
+                               node->act, call->y, mean, inv_std, var);
     /* One value has no unbiased variance; its biased one, 0, stands in. */
-    if (s.B * s.H == 1)
+    if (s.B * s.H * s.W == 1)
         thaw_kern_fill(s.C, 0.0f, var);
     memcpy(call->dparam[MEAN], mean, (size_t)s.C * sizeof *mean);
     thaw_kern_scale(s.C, (float)s.B, call->dparam[MEAN]);
@@ -95,28 +99,32 @@ static void forward(const thaw_call *call)
 
 static void backward(const thaw_call *call)
 {
-    thaw_image s = image_of(call);
-    float epsilon = call->need->node->attr.batch_norm.epsilon;
+    const thaw_image s = image_of(call);
+    const thaw_node *node = call->need->node;
+    float epsilon = node->attr.batch_norm.epsilon;
     const float *const *param = call->param;
+    float *dresidual = node->residual ? call->dx[1] : NULL;
     if (uses_batch(call)) {
         const float *mean = call->saved;
-        thaw_kern_batch_norm_train_backward(&s, call->x[0], NULL, THAW_ACT_NONE, param[WEIGHT],
-                                            mean, mean + s.C, call->dy, call->dx[0],
-                                            call->accumulate[0], NULL, false, call->dparam[WEIGHT],
+        thaw_kern_batch_norm_train_backward(&s, call->x[0], call->y, node->act, param[WEIGHT], mean,
+                                            mean + s.C, call->dy, call->dx[0], call->accumulate[0],
+                                            dresidual, call->accumulate[1], call->dparam[WEIGHT],
                                             call->dparam[BIAS]);
         return;
     }
-    /* Only dweight depends on x, which is kept where the weight may train. */
-    const float *x = call->need->batch_statistics ? call->x[0] : NULL;
-    thaw_kern_batch_norm_eval_backward(
-        &s, x, NULL, THAW_ACT_NONE, param[WEIGHT], param[MEAN], param[VAR], epsilon, call->dy,
-        call->dx[0], call->accumulate[0], NULL, false, call->dparam[WEIGHT], call->dparam[BIAS]);
+    /* Only dweight depends on x. Where x was not kept, dy stands in: finite, of the right size, and multiplied by 0. */
+    const float *x = call->need->batch_statistics ? call->x[0] : call->dy;
+    thaw_kern_batch_norm_eval_backward(&s, x, call->y, node->act, param[WEIGHT], param[MEAN],
+                                       param[VAR], epsilon, call->dy, call->dx[0],
+                                       call->accumulate[0], dresidual, call->accumulate[1],
+                                       call->dparam[WEIGHT], call->dparam[BIAS]);
 }
 
 const thaw_op thaw_op_batch_norm = {
     .kind = "batch_norm",
     .input_count = 1,
     .in_place = true,
+    .layouts = THAW_LAYOUTS_SAME,
     .shape = shape,
     .params = params,
     .flops = flops,

@@ -1,5 +1,8 @@
 #include "thaw/graph.h"
 
+#include <math.h>
+#include <string.h>
+
 #include "graph/op_impl.h"
 
 static thaw_conv2d make(const thaw_node *node, const thaw_shape *in, int64_t B)
@@ -104,48 +107,214 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
 /* A frozen weight does not need the input: LoRA on a frozen convolution keeps it once, not twice. */
 static thaw_keep keep(const thaw_need *need)
 {
-    return (thaw_keep){.input = need->dparam[0]};
+    return (thaw_keep){.first_input = need->dparam[0],
+                       .output = need->active && need->node->act != THAW_ACT_NONE};
 }
 
-static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+/* ---- The planned convolution ---- */
+
+static thaw_conv_spec spec_of(const thaw_need *need)
 {
-    thaw_conv2d s = sizes(need->node, &need->in[0], need->B);
-    return kern->conv2d_workspace(kern, &s);
+    const thaw_node *node = need->node;
+    thaw_conv_spec spec = {.shape = sizes(node, &need->in[0], need->B),
+                           .block_in = need->block_in[0],
+                           .block_out = need->block_out,
+                           .bias = node->attr.conv2d.bias || node->folded,
+                           .act = node->act,
+                           .add = node->residual};
+    spec.wanted[THAW_CONV_FORWARD] = true;
+    spec.wanted[THAW_CONV_BACKWARD_DATA] = need->dx[0];
+    spec.wanted[THAW_CONV_BACKWARD_WEIGHTS] = need->dparam[0];
+    return spec;
 }
+
+static bool fits(const thaw_kern *kern, const thaw_need *need)
+{
+    const thaw_conv_spec spec = spec_of(need);
+    return (need->block_out == 1 || !spec.add || need->block_in[1] == need->block_out) &&
+           thaw_conv_fits(kern, &spec);
+}
+
+static thaw_status prepare(const thaw_kern *kern, const thaw_need *need, void **object)
+{
+    const thaw_conv_spec spec = spec_of(need);
+    thaw_conv *conv = NULL;
+    THAW_TRY(thaw_conv_new(kern, &spec, &conv));
+    *object = conv;
+    return THAW_OK;
+}
+
+static void release(void **object)
+{
+    thaw_conv *conv = *object;
+    thaw_conv_free(&conv);
+    *object = NULL;
+}
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Weights that train are packed at every use, in front of the scratch memory. */
+static size_t packed_per_use(const thaw_need *need, const thaw_conv *conv, thaw_conv_pass pass)
+{
+    return need->frozen[0] ? 0 : rounded(thaw_conv_packed_bytes(conv, pass));
+}
+
+static size_t workspace(const thaw_need *need, const void *object, bool backward)
+{
+    const thaw_conv *conv = object;
+    if (!backward)
+        return packed_per_use(need, conv, THAW_CONV_FORWARD) +
+               thaw_conv_workspace_bytes(conv, THAW_CONV_FORWARD);
+    size_t data = 0;
+    size_t weights = 0;
+    if (need->dx[0])
+        data = packed_per_use(need, conv, THAW_CONV_BACKWARD_DATA) +
+               thaw_conv_workspace_bytes(conv, THAW_CONV_BACKWARD_DATA);
+    if (need->dparam[0])
+        weights = thaw_conv_workspace_bytes(conv, THAW_CONV_BACKWARD_WEIGHTS);
+    return data > weights ? data : weights;
+}
+
+/* ---- Constants: [folded bias (O)] [forward's weights] [backward's weights], each on a cache line ---- */
+
+static size_t weight_bytes(const thaw_need *need)
+{
+    const thaw_conv2d s = sizes(need->node, &need->in[0], 1);
+    return (size_t)(s.O * s.C / s.groups * s.KH * s.KW) * sizeof(float);
+}
+
+/* Bytes of frozen weights for one pass; 0: the parameter itself serves. */
+static size_t frozen_bytes(const thaw_need *need, const thaw_conv *conv, thaw_conv_pass pass)
+{
+    size_t packed = thaw_conv_packed_bytes(conv, pass);
+    if (!need->frozen[0] || (pass == THAW_CONV_BACKWARD_DATA && !need->dx[0]))
+        return 0;
+    return rounded(packed > 0 ? packed : need->node->folded ? weight_bytes(need) : 0);
+}
+
+static size_t bias_bytes(const thaw_need *need)
+{
+    return need->node->folded ? rounded((size_t)need->out.dim[0] * sizeof(float)) : 0;
+}
+
+static size_t constant_bytes(const thaw_need *need, const void *object)
+{
+    return bias_bytes(need) + frozen_bytes(need, object, THAW_CONV_FORWARD) +
+           frozen_bytes(need, object, THAW_CONV_BACKWARD_DATA);
+}
+
+/* w'[o] = w[o] scale[o], bias'[o] = (bias[o] - mean[o]) scale[o] + shift[o], scale = weight / sqrt(var + epsilon); the last
+ * four parameters are the norm's weight, bias, mean and variance. */
+static void fold(const thaw_call *call, float *weights, float *bias)
+{
+    const thaw_node *node = call->need->node;
+    const thaw_conv2d s = sizes(node, &call->need->in[0], 1);
+    const int64_t per_output = s.C / s.groups * s.KH * s.KW;
+    const float *const *norm = call->param + node->param_count - 4;
+    for (int64_t o = 0; o < s.O; o++) {
+        double scale = norm[0][o] / sqrt((double)norm[3][o] + node->fold_epsilon);
+        double start = node->attr.conv2d.bias ? call->param[1][o] : 0.0;
+        bias[o] = (float)((start - norm[2][o]) * scale + norm[1][o]);
+        for (int64_t i = 0; i < per_output; i++)
+            weights[o * per_output + i] = (float)(call->param[0][o * per_output + i] * scale);
+    }
+}
+
+static void fill_pass(const thaw_call *call, thaw_conv_pass pass, const float *weights, char *to)
+{
+    size_t bytes = frozen_bytes(call->need, call->object, pass);
+    if (bytes == 0)
+        return;
+    if (thaw_conv_packed_bytes(call->object, pass) > 0)
+        thaw_conv_pack(call->object, pass, weights, (float *)(void *)to);
+    else
+        memcpy(to, weights, weight_bytes(call->need));
+}
+
+static void fill(const thaw_call *call, void *constants, float *scratch)
+{
+    char *at = constants;
+    const float *weights = call->param[0];
+    if (call->need->node->folded) {
+        fold(call, scratch, constants);
+        weights = scratch;
+    }
+    at += bias_bytes(call->need);
+    fill_pass(call, THAW_CONV_FORWARD, weights, at);
+    at += frozen_bytes(call->need, call->object, THAW_CONV_FORWARD);
+    fill_pass(call, THAW_CONV_BACKWARD_DATA, weights, at);
+}
+
+/* The weights in the form that a pass wants; *workspace moves behind what is packed into it. */
+static const float *packed_weights(const thaw_call *call, thaw_conv_pass pass, char **workspace)
+{
+    const thaw_need *need = call->need;
+    thaw_conv *conv = call->object;
+    if (frozen_bytes(need, conv, pass) > 0) {
+        const char *at = (const char *)call->constants + bias_bytes(need);
+        if (pass == THAW_CONV_BACKWARD_DATA)
+            at += frozen_bytes(need, conv, THAW_CONV_FORWARD);
+        return (const float *)(const void *)at;
+    }
+    size_t bytes = packed_per_use(need, conv, pass);
+    if (bytes == 0)
+        return call->param[0];
+    float *packed = (float *)(void *)*workspace;
+    thaw_conv_pack(conv, pass, call->param[0], packed);
+    *workspace += bytes;
+    return packed;
+}
+
+/* ---- Forward and backward ---- */
 
 static void forward(const thaw_call *call)
 {
-    thaw_conv2d s = sizes(call->need->node, &call->need->in[0], call->run->B);
-    const float *bias = call->need->node->attr.conv2d.bias ? call->param[1] : NULL;
-    call->kern->conv2d_forward(call->kern, &s, call->x[0], call->param[0], bias, call->y,
-                               call->workspace);
+    const thaw_node *node = call->need->node;
+    char *workspace = call->workspace;
+    const float *bias = node->folded             ? call->constants
+                        : node->attr.conv2d.bias ? call->param[1]
+                                                 : NULL;
+    const float *weights = packed_weights(call, THAW_CONV_FORWARD, &workspace);
+    size_t n = (size_t)call->run->B * (size_t)call->need->out_count;
+    if (node->residual && call->y != call->x[1])
+        memcpy(call->y, call->x[1], n * sizeof *call->y);
+    thaw_conv_forward(call->object, call->run->B, call->x[0], weights, bias, call->y, workspace);
 }
 
-static void backward_bias(const thaw_conv2d *s, const float *dy, float *dbias)
+static thaw_image output_image(const thaw_need *need, int64_t B)
 {
-    int64_t S = s->OH * s->OW;
-    for (int64_t o = 0; o < s->O; o++) {
-        double sum = 0;
-        for (int64_t b = 0; b < s->B; b++)
-            sum += thaw_kern_sum(S, dy + (b * s->O + o) * S);
-        dbias[o] += (float)sum;
-    }
+    return (thaw_image){.B = B,
+                        .C = need->out.dim[0],
+                        .H = need->out.dim[1],
+                        .W = need->out.dim[2],
+                        .block = need->block_out};
 }
 
 static void backward(const thaw_call *call)
 {
-    const thaw_kern *kern = call->kern;
-    thaw_conv2d s = sizes(call->need->node, &call->need->in[0], call->run->B);
-    float *dw = call->dparam[0];
-    float *dbias = call->need->node->attr.conv2d.bias ? call->dparam[1] : NULL;
+    const thaw_need *need = call->need;
+    const int64_t B = call->run->B;
+    char *workspace = call->workspace;
+    float *dbias = need->node->attr.conv2d.bias ? call->dparam[1] : NULL;
+    if (need->node->act != THAW_ACT_NONE)
+        thaw_kern_act_backward(B * need->out_count, need->node->act, call->y, call->dy, call->dy,
+                               false);
     /* Backends compute dbias beside dw; where only the bias trains (BitFit), x was not kept. */
-    if (dw != NULL)
-        kern->conv2d_backward_weights(kern, &s, call->x[0], call->dy, dw, dbias, call->workspace);
-    else if (dbias != NULL)
-        backward_bias(&s, call->dy, dbias);
-    if (call->dx[0] != NULL)
-        kern->conv2d_backward_data(kern, &s, call->param[0], call->dy, call->dx[0],
-                                   call->accumulate[0], call->workspace);
+    if (call->dparam[0] != NULL) {
+        thaw_conv_backward_weights(call->object, B, call->x[0], call->dy, call->dparam[0], dbias,
+                                   workspace);
+    } else if (dbias != NULL) {
+        const thaw_image image = output_image(need, B);
+        thaw_kern_channel_sums(&image, call->dy, dbias);
+    }
+    if (call->dx[0] == NULL)
+        return;
+    const float *weights = packed_weights(call, THAW_CONV_BACKWARD_DATA, &workspace);
+    thaw_conv_backward_data(call->object, B, weights, call->dy, call->dx[0], call->accumulate[0],
+                            workspace);
 }
 
 const thaw_op thaw_op_conv2d = {
@@ -154,8 +323,14 @@ const thaw_op thaw_op_conv2d = {
     .shape = shape,
     .params = params,
     .flops = flops,
+    .layouts = THAW_LAYOUTS_ASK,
+    .fits = fits,
     .keep = keep,
+    .prepare = prepare,
+    .release = release,
     .workspace = workspace,
+    .constant_bytes = constant_bytes,
+    .fill = fill,
     .forward = forward,
     .backward = backward,
 };

@@ -20,24 +20,26 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
 static thaw_image image_of(const thaw_call *call)
 {
     const int64_t *in = call->need->in[0].dim;
-    return (thaw_image){.B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = 1};
+    return (thaw_image){
+        .B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = call->need->block_in[0]};
 }
 
 static void forward(const thaw_call *call)
 {
-    thaw_image s = image_of(call);
+    const thaw_image s = image_of(call);
     thaw_kern_global_avg_pool(&s, call->x[0], call->y);
 }
 
 static void backward(const thaw_call *call)
 {
-    thaw_image s = image_of(call);
+    const thaw_image s = image_of(call);
     thaw_kern_global_avg_pool_backward(&s, call->dy, call->dx[0], call->accumulate[0]);
 }
 
 const thaw_op thaw_op_global_avg_pool = {
     .kind = "global_avg_pool",
     .input_count = 1,
+    .layouts = THAW_LAYOUTS_INPUT,
     .shape = shape,
     .flops = flops,
     .forward = forward,

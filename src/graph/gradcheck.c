@@ -190,8 +190,8 @@ thaw_status thaw_graph_check_gradients(thaw_graph *g, const thaw_kern *kern, int
         .batch = batch, .training = true, .from = -1, .to = -1, .keep = -1};
 
     *worst = 0;
-    THAW_TRY_TO(
-        thaw_plan_new_with(g, kern, &options, &(thaw_plan_extra){.input_gradient = true}, &c.plan));
+    THAW_TRY_TO(thaw_plan_new_with(
+        g, kern, &options, &(thaw_plan_extra){.input_gradient = true, .plain = true}, &c.plan));
     c.input_count = batch * thaw_shape_count(&g->values[g->input].shape);
     c.output_count = batch * thaw_shape_count(&g->values[g->logits].shape);
     c.elements = elements_per_tensor(c.plan);

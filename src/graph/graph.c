@@ -116,6 +116,14 @@ thaw_status thaw_graph_add_value(thaw_graph *g, thaw_shape shape, int32_t produc
     return THAW_OK;
 }
 
+int64_t thaw_memory_count(const thaw_activation *value)
+{
+    if (value->block <= 1)
+        return thaw_shape_count(&value->shape);
+    const int64_t *dim = value->shape.dim;
+    return (dim[0] + value->block - 1) / value->block * value->block * dim[1] * dim[2];
+}
+
 bool thaw_graph_has_value(const thaw_graph *g, thaw_value v)
 {
     return v >= 0 && v < g->value_count;

@@ -8,8 +8,12 @@
 
 typedef struct thaw_activation {
     thaw_shape shape;
-    int32_t producer; /* node; -1: the graph's input */
+    int32_t producer; /* node; -1: the graph's input, or outside of a lowered range */
+    int32_t block;    /* layout in a lowered graph, as in thaw_image; 0 and 1: plain */
 } thaw_activation;
+
+/* Elements of one sample in memory. */
+int64_t thaw_memory_count(const thaw_activation *value);
 
 struct thaw_graph {
     thaw_param **params;

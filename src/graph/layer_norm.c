@@ -46,10 +46,10 @@ static thaw_keep keep(const thaw_need *need)
 }
 
 /* Backward sums two columns a feature in double. */
-static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+static size_t workspace(const thaw_need *need, const void *object, bool backward)
 {
-    (void)kern;
-    return need->active ? (size_t)last_dim(&need->out) * 2 * sizeof(double) : 0;
+    (void)object;
+    return backward ? (size_t)last_dim(&need->out) * 2 * sizeof(double) : 0;
 }
 
 /* (N, D) */

@@ -52,10 +52,10 @@ static thaw_keep keep(const thaw_need *need)
 }
 
 /* The gradient before gelu. */
-static size_t workspace(const thaw_kern *kern, const thaw_need *need)
+static size_t workspace(const thaw_need *need, const void *object, bool backward)
 {
-    (void)kern;
-    return keep(need).saved_bytes;
+    (void)object;
+    return backward ? keep(need).saved_bytes : 0;
 }
 
 /* N = rows, D = features in, O = features out. */

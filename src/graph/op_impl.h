@@ -21,15 +21,19 @@ typedef struct thaw_need {
     const thaw_node *node;
     int64_t B; /* most samples in one run */
     thaw_shape in[THAW_MAX_INPUTS], out;
-    bool active;                  /* takes part in backward */
-    bool batch_statistics;        /* a norm that trains, in a plan for training */
-    bool dx[THAW_MAX_INPUTS];     /* gradient wanted */
+    int32_t block_in[THAW_MAX_INPUTS], block_out; /* layouts, 1: plain */
+    int64_t in_count[THAW_MAX_INPUTS], out_count; /* elements of one sample in memory */
+    bool active;                                  /* takes part in backward */
+    bool batch_statistics;                        /* a norm that trains, in a plan for training */
+    bool dx[THAW_MAX_INPUTS];                     /* gradient wanted */
     bool dparam[THAW_MAX_PARAMS]; /* gradient wanted; for buffers: statistic wanted */
+    bool frozen[THAW_MAX_PARAMS]; /* never changes while the plan lives */
 } thaw_need;
 
 /* What must still be there in backward. */
 typedef struct thaw_keep {
-    bool input, output;
+    bool input, output; /* input: all of them */
+    bool first_input;   /* only this one */
     size_t saved_bytes; /* private to the node, written by forward */
 } thaw_keep;
 
@@ -43,12 +47,22 @@ typedef struct thaw_call {
     const float *param[THAW_MAX_PARAMS];
     float *dparam
         [THAW_MAX_PARAMS]; /* +=; a buffer's: forward writes B * statistic; NULL: not wanted */
-    const float *dy;       /* (B, out) */
+    float *dy;             /* (B, out); backward may write over it */
     float *dx
         [THAW_MAX_INPUTS]; /* (B, in); NULL: not wanted; one of them may be dy where the kind says in_place */
     bool accumulate[THAW_MAX_INPUTS]; /* dx += instead of dx = */
     void *saved, *workspace;
+    void *object;          /* what prepare made */
+    const void *constants; /* what fill wrote */
 } thaw_call;
+
+/* Which layouts a kind takes. */
+typedef enum thaw_layouts {
+    THAW_LAYOUTS_PLAIN, /* none but plain */
+    THAW_LAYOUTS_SAME,  /* channel blocks, one layout for all inputs and the output */
+    THAW_LAYOUTS_INPUT, /* channel blocks in, plain out */
+    THAW_LAYOUTS_ASK    /* `fits` says */
+} thaw_layouts;
 
 struct thaw_op {
     const char *kind;
@@ -57,6 +71,9 @@ struct thaw_op {
     bool
         in_place; /* y may take x's memory, and dx that of dy (a norm: not with batch statistics) */
     bool view;    /* y is x under another shape: forward is not called */
+    thaw_act act; /* this kind is that function, so that a producer may apply it */
+    thaw_layouts layouts;
+    bool (*fits)(const thaw_kern *kern, const thaw_need *need); /* with need's layouts */
     /* Checks attributes and inputs; *out gets the output's shape. The caller puts the node's name in front of the message. */
     thaw_status (*shape)(const thaw_node *node, const thaw_shape *in, thaw_shape *out);
     /* Fills specs and returns how many; NULL: none. Called after shape has agreed. */
@@ -64,8 +81,15 @@ struct thaw_op {
                       thaw_param_spec specs[THAW_MAX_PARAMS]);
     /* Forward, one sample, multiply-add counted as 2. */
     double (*flops)(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
-    thaw_keep (*keep)(const thaw_need *need);                          /* NULL: nothing */
-    size_t (*workspace)(const thaw_kern *kern, const thaw_need *need); /* bytes; NULL: none */
+    thaw_keep (*keep)(const thaw_need *need); /* NULL: nothing */
+    /* What a node of a plan owns beside memory of the arena, made once; NULL: nothing. */
+    thaw_status (*prepare)(const thaw_kern *kern, const thaw_need *need, void **object);
+    void (*release)(void **object);
+    size_t (*workspace)(const thaw_need *need, const void *object, bool backward); /* bytes */
+    /* Forms of frozen parameters, written once before the first run: bytes, and the writer. NULL: none. scratch: as large as the
+     * first parameter. */
+    size_t (*constant_bytes)(const thaw_need *need, const void *object);
+    void (*fill)(const thaw_call *call, void *constants, float *scratch);
     bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
     /* An input that is tokens and not a quantity: ids must be below this (INT64_MAX: any). 0: a quantity. NULL: all are. */
     int64_t (*ids_below)(const thaw_node *node, int32_t input);

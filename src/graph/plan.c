@@ -7,7 +7,7 @@
 
 static thaw_status check_options(const thaw_plan *plan)
 {
-    const thaw_graph *g = plan->graph;
+    const thaw_graph *g = plan->source;
     const thaw_plan_options *o = &plan->options;
     char label[200];
     THAW_CHECK(g->status == THAW_OK, g->status, "%s", g->message);
@@ -30,64 +30,85 @@ static thaw_status check_options(const thaw_plan *plan)
 }
 
 /* A norm that trains, in a plan for training. */
-static bool uses_batch_statistics(const thaw_plan *plan, const thaw_node *node)
+static bool uses_batch_statistics(const thaw_graph *g, const thaw_plan_options *options,
+                                  const thaw_node *node)
 {
     for (int32_t j = 0; j < node->param_count; j++)
-        if (thaw_is_buffer(plan->graph->params[node->params[j]]))
-            return plan->options.training && !node->frozen_stats;
+        if (thaw_is_buffer(g->params[node->params[j]]))
+            return options->training && !node->frozen_stats;
     return false;
 }
 
-static void fill_step(const thaw_plan *plan, int32_t index, bool active, thaw_step *step)
+static int32_t block_of(const thaw_graph *g, thaw_value v)
 {
-    const thaw_graph *g = plan->graph;
+    return g->values[v].block > 1 ? g->values[v].block : 1;
+}
+
+void thaw_fill_need(const thaw_graph *g, int32_t index, const thaw_plan_options *options,
+                    thaw_need *need)
+{
     const thaw_node *node = g->nodes[index];
-    thaw_need *need = &step->need;
-    *step = (thaw_step){.node = index,
-                        .saved = THAW_NO_SPAN,
-                        .forward_workspace = THAW_NO_SPAN,
-                        .backward_workspace = THAW_NO_SPAN};
-    need->node = node;
-    need->B = plan->options.batch;
-    need->out = g->values[node->output].shape;
-    need->active = active;
-    need->batch_statistics = uses_batch_statistics(plan, node);
+    *need = (thaw_need){.node = node,
+                        .B = options->batch,
+                        .out = g->values[node->output].shape,
+                        .block_out = block_of(g, node->output),
+                        .out_count = thaw_memory_count(&g->values[node->output]),
+                        .active = node->active,
+                        .batch_statistics = uses_batch_statistics(g, options, node)};
     for (int32_t j = 0; j < node->input_count; j++) {
         need->in[j] = g->values[node->inputs[j]].shape;
-        need->dx[j] = active && plan->wanted[node->inputs[j]];
+        need->block_in[j] = block_of(g, node->inputs[j]);
+        need->in_count[j] = thaw_memory_count(&g->values[node->inputs[j]]);
     }
-    for (int32_t j = 0; j < THAW_MAX_PARAMS; j++)
-        step->reduced[j] = -1;
     for (int32_t j = 0; j < node->param_count; j++) {
         const thaw_param *p = g->params[node->params[j]];
-        need->dparam[j] = thaw_is_buffer(p) ? need->batch_statistics : active && p->trainable;
+        need->frozen[j] = !p->trainable;
+        need->dparam[j] = thaw_is_buffer(p) ? need->batch_statistics : node->active && p->trainable;
     }
 }
 
-/* The nodes between from and {to, keep}, and what backward from `to` needs of them. */
+static thaw_status make_step(const thaw_plan *plan, int32_t index, thaw_step *step)
+{
+    const thaw_node *node = plan->graph->nodes[index];
+    *step = (thaw_step){.node = index,
+                        .saved = THAW_NO_SPAN,
+                        .forward_workspace = THAW_NO_SPAN,
+                        .backward_workspace = THAW_NO_SPAN,
+                        .replay_workspace = THAW_NO_SPAN,
+                        .replay_from = -1};
+    thaw_fill_need(plan->graph, index, &plan->options, &step->need);
+    for (int32_t j = 0; j < node->input_count; j++)
+        step->need.dx[j] = node->active && plan->wanted[node->inputs[j]];
+    for (int32_t j = 0; j < THAW_MAX_PARAMS; j++)
+        step->reduced[j] = -1;
+    if (node->op->prepare != NULL)
+        THAW_TRY(node->op->prepare(plan->kern, &step->need, &step->object));
+    if (node->op->constant_bytes != NULL)
+        step->constant_bytes = node->op->constant_bytes(&step->need, step->object);
+    return THAW_OK;
+}
+
+/* Every node of the lowered graph, and what backward from `to` needs of it. */
 static thaw_status make_steps(thaw_plan *plan)
 {
     const thaw_graph *g = plan->graph;
     const thaw_plan_options *o = &plan->options;
     thaw_status status = THAW_OK;
     bool *needed = NULL;
-    bool *kept = NULL;
     bool *active = NULL;
-
     THAW_TRY_TO(thaw_alloc(&needed, g->node_count, sizeof *needed));
-    THAW_TRY_TO(thaw_alloc(&kept, g->node_count, sizeof *kept));
     THAW_TRY_TO(thaw_alloc(&active, g->node_count, sizeof *active));
     THAW_TRY_TO(thaw_needed_nodes(g, o->from, o->to, needed));
     thaw_need_grad(g, needed, o->from, plan->extra.input_gradient, active, plan->wanted);
-    if (o->keep >= 0)
-        THAW_TRY_TO(thaw_needed_nodes(g, o->from, o->keep, kept));
     THAW_TRY_TO(thaw_alloc(&plan->steps, g->node_count, sizeof *plan->steps));
-    for (int32_t i = 0; i < g->node_count; i++)
-        if (needed[i] || kept[i])
-            fill_step(plan, i, o->training && active[i], &plan->steps[plan->step_count++]);
+    for (int32_t i = 0; i < g->node_count; i++) {
+        g->nodes[i]->active = o->training && active[i];
+        THAW_TRY_TO(make_step(plan, i, &plan->steps[plan->step_count++]));
+        plan->steps[i].constant_offset = plan->constant_bytes;
+        plan->constant_bytes += (plan->steps[i].constant_bytes + 63) / 64 * 64;
+    }
 done:
     thaw_free(&active);
-    thaw_free(&kept);
     thaw_free(&needed);
     return status;
 }
@@ -160,11 +181,16 @@ static thaw_status make_reduced(thaw_plan *plan)
 static thaw_status build(thaw_plan *plan)
 {
     THAW_TRY(check_options(plan));
+    THAW_TRY(thaw_lower(plan->source, plan->kern, &plan->options, &plan->extra, &plan->graph,
+                        &plan->counts));
     int32_t value_count = plan->graph->value_count;
     THAW_TRY(thaw_alloc(&plan->storage, value_count, sizeof *plan->storage));
+    THAW_TRY(thaw_alloc(&plan->replayed, value_count, sizeof *plan->replayed));
     THAW_TRY(thaw_alloc(&plan->gradient, value_count, sizeof *plan->gradient));
     THAW_TRY(thaw_alloc(&plan->wanted, value_count, sizeof *plan->wanted));
     THAW_TRY(make_steps(plan));
+    thaw_replay(plan);
+    THAW_TRY(thaw_make_constants(plan));
     if (plan->options.training)
         THAW_TRY(make_reduced(plan));
     THAW_TRY(thaw_liveness(plan));
@@ -182,7 +208,7 @@ thaw_status thaw_plan_new_with(thaw_graph *g, const thaw_kern *kern,
     thaw_plan *plan = NULL;
     *out = NULL;
     THAW_TRY(thaw_alloc(&plan, 1, sizeof *plan));
-    plan->graph = g;
+    plan->source = g;
     plan->kern = kern;
     plan->options = *options;
     plan->extra = *extra;
@@ -210,6 +236,11 @@ void thaw_plan_free(thaw_plan **plan)
         return;
     for (int32_t p = 0; (*plan)->branches != NULL && p < (*plan)->step_count; p++)
         thaw_free(&(*plan)->branches[p]);
+    for (int32_t p = 0; p < (*plan)->step_count; p++)
+        if ((*plan)->steps[p].object != NULL)
+            (*plan)->steps[p].need.node->op->release(&(*plan)->steps[p].object);
+    thaw_free(&(*plan)->own_constants);
+    thaw_free(&(*plan)->scratch);
     thaw_free(&(*plan)->branches);
     thaw_free(&(*plan)->arena);
     thaw_free(&(*plan)->reduced_data);
@@ -219,8 +250,15 @@ void thaw_plan_free(thaw_plan **plan)
     thaw_free(&(*plan)->wanted);
     thaw_free(&(*plan)->gradient);
     thaw_free(&(*plan)->storage);
+    thaw_free(&(*plan)->replayed);
     thaw_free(&(*plan)->steps);
+    thaw_lowered_free(&(*plan)->graph);
     thaw_free(plan);
+}
+
+thaw_plan_counts thaw_plan_count(const thaw_plan *plan)
+{
+    return plan->counts;
 }
 
 size_t thaw_plan_arena_bytes(const thaw_plan *plan)

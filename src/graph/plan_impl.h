@@ -1,7 +1,7 @@
 /* graph/plan_impl.h - a plan: the nodes it runs, where every buffer lies, what it hands out.
  *
- * Time: the forward of step p of n is moment p, the caller computes the loss at moment n, the backward of step p is
- * moment 2n - p. */
+ * Time runs in moments: the forward of step p of n is moment p, the caller computes the loss at moment n, then steps run
+ * backward. Where a block is recomputed, its forward runs once more (its replay) just before its backward. */
 #ifndef THAW_GRAPH_PLAN_IMPL_H
 #define THAW_GRAPH_PLAN_IMPL_H
 
@@ -16,25 +16,35 @@
 typedef struct thaw_plan_extra {
     bool input_gradient; /* also with respect to `from` */
     bool no_reuse;       /* every buffer has memory of its own; nothing in place */
+    bool plain;          /* as built: nothing folded or fused, no layouts */
 } thaw_plan_extra;
 
 typedef struct thaw_step {
     int32_t node; /* in the graph */
     thaw_need need;
     thaw_keep keep;
-    int32_t saved, forward_workspace, backward_workspace; /* spans */
+    void *object;
+    size_t constant_bytes, constant_offset;
+    int32_t saved, forward_workspace, backward_workspace, replay_workspace; /* spans */
+    bool replays;        /* its forward runs again before the backward of its block */
+    int32_t replay_from; /* before this step's backward the replay starts at this step; -1: none */
+    int32_t replay_at, backward_at; /* moments */
     bool accumulate[THAW_MAX_INPUTS];
     int32_t reduced[THAW_MAX_PARAMS]; /* -1: none */
 } thaw_step;
 
 struct thaw_plan {
-    thaw_graph *graph;
+    thaw_graph *graph; /* the plan's own, lowered; its parameters are the source's */
+    const thaw_graph *source;
+    thaw_plan_counts counts;
     const thaw_kern *kern;
     thaw_plan_options options; /* with -1 replaced, but for keep */
     thaw_plan_extra extra;
     thaw_step *steps;
     int32_t step_count;
     int32_t *storage;  /* per value: span, THAW_NO_SPAN or THAW_GIVEN */
+    int32_t *replayed; /* per value: span of what its replay writes, or THAW_NO_SPAN */
+    int32_t last_moment;
     int32_t *gradient; /* per value: span or THAW_NO_SPAN */
     bool *wanted;      /* per value: its gradient is needed */
     thaw_span *spans;
@@ -46,6 +56,10 @@ struct thaw_plan {
     int32_t reduced_count, statistic_count;
     float *reduced_data; /* of all reduced tensors, statistics first */
     int64_t reduced_elements, statistic_elements;
+    size_t constant_bytes;
+    char *constants, *own_constants; /* in use; where they are if nobody gives memory */
+    bool constants_filled;
+    float *scratch;     /* for filling, freed afterwards */
     const float *input; /* of the latest run */
     void **branches;    /* per step: kinks held by thaw_plan_hold; NULL: none */
 };
@@ -57,13 +71,58 @@ static inline int32_t thaw_forward_moment(int32_t step)
 
 static inline int32_t thaw_backward_moment(const thaw_plan *plan, int32_t step)
 {
-    return 2 * plan->step_count - step;
+    return plan->steps[step].backward_at;
 }
 
 static inline int32_t thaw_last_moment(const thaw_plan *plan)
 {
-    return 2 * plan->step_count + 1;
+    return plan->last_moment;
 }
+
+/* The pass replay: which steps run again, and the moments of all. Steps and their needs are there. */
+void thaw_replay(thaw_plan *plan);
+
+/* A copy of the nodes between from and {to, keep}: values and parameters keep their numbers, parameters are shared. Passes, unless
+ * extra.plain: fold, fuse, layout. `active` of each node is filled. */
+THAW_NODISCARD thaw_status thaw_lower(const thaw_graph *source, const thaw_kern *kern,
+                                      const thaw_plan_options *options,
+                                      const thaw_plan_extra *extra, thaw_graph **out,
+                                      thaw_plan_counts *counts);
+void thaw_lowered_free(thaw_graph **graph);
+/* Filled for node `index` of a lowered graph. need->dx is left out. */
+void thaw_fill_need(const thaw_graph *g, int32_t index, const thaw_plan_options *options,
+                    thaw_need *need);
+
+/* ---- Passes of lowering, on a lowered graph ---- */
+
+typedef struct thaw_lowering {
+    thaw_graph *graph;
+    const thaw_kern *kern;
+    const thaw_plan_options *options;
+    bool *pinned; /* per value of the source: stays a value of its own */
+    thaw_plan_counts *counts;
+} thaw_lowering;
+
+/* Frozen norms into the frozen convolutions before them. */
+void thaw_fold(thaw_lowering *l);
+/* Additions and activations into the operator before them. */
+void thaw_fuse(thaw_lowering *l);
+/* Chooses a layout for every value and puts reorders where they differ. from, to and keep stay plain. */
+THAW_NODISCARD thaw_status thaw_layout(thaw_lowering *l);
+
+/* The only node that reads v; -1: none or several, or v is pinned. */
+int32_t thaw_only_user(const thaw_lowering *l, thaw_value v);
+/* Takes node `index` off the list; its output's producer becomes `heir`. */
+void thaw_remove_node(thaw_graph *g, int32_t index, int32_t heir);
+
+extern const thaw_op thaw_op_reorder; /* between layouts; lowering alone makes it */
+
+/* Memory for constants that is the plan's own; thaw_plan_forward fills it. */
+THAW_NODISCARD thaw_status thaw_make_constants(thaw_plan *plan);
+void thaw_fill_constants(thaw_plan *plan);
+/* late: in replay and backward, which find the values of replayed steps in their second place. */
+thaw_call thaw_plan_call(const thaw_plan *plan, const thaw_step *step, const thaw_run *run,
+                         bool late);
 
 /* The pass memory: fills storage, gradient, spans (without offsets), and each step's saved, workspaces, keep, accumulate.
  * Steps and their needs are there. */

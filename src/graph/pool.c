@@ -17,9 +17,10 @@ static thaw_pool2d make(const thaw_node *node, const thaw_shape *in, int64_t B)
                          .count_padding = true}; /* PyTorch's default */
 }
 
-thaw_pool2d thaw_pool_sizes(const thaw_node *node, const thaw_shape *in, int64_t B)
+thaw_pool2d thaw_pool_sizes(const thaw_need *need, int64_t B)
 {
-    thaw_pool2d s = make(node, in, B);
+    thaw_pool2d s = make(need->node, &need->in[0], B);
+    s.block = need->block_out;
     bool fits = thaw_pool2d_output(&s);
     THAW_ASSERT(fits);
     return s;

@@ -13,7 +13,7 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
 
 static int64_t count(const thaw_call *call)
 {
-    return call->run->B * thaw_shape_count(&call->need->out);
+    return call->run->B * call->need->out_count;
 }
 
 static thaw_keep keep(const thaw_need *need)
@@ -33,7 +33,7 @@ static void backward(const thaw_call *call)
 
 static size_t branch_bytes(const thaw_need *need)
 {
-    return (size_t)need->B * (size_t)thaw_shape_count(&need->out) * sizeof(float);
+    return (size_t)need->B * (size_t)need->out_count * sizeof(float);
 }
 
 static void take_branches(const thaw_call *call, void *branches)
@@ -53,6 +53,8 @@ const thaw_op thaw_op_relu6 = {
     .kind = "relu6",
     .input_count = 1,
     .in_place = true,
+    .act = THAW_ACT_RELU6,
+    .layouts = THAW_LAYOUTS_SAME,
     .shape = shape,
     .flops = thaw_flops_elementwise,
     .keep = keep,

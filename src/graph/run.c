@@ -1,24 +1,35 @@
 /* The executor: walks a plan's steps. Nothing here allocates. */
 #include "graph/plan_impl.h"
 
-static const float *activation(const thaw_plan *plan, thaw_value v)
+static float *activation(const thaw_plan *plan, thaw_value v, bool late)
 {
-    return plan->storage[v] == THAW_GIVEN ? plan->input : thaw_plan_span(plan, plan->storage[v]);
+    const bool second = late && plan->replayed[v] != THAW_NO_SPAN;
+    return thaw_plan_span(plan, second ? plan->replayed[v] : plan->storage[v]);
 }
 
-static thaw_call make_call(const thaw_plan *plan, const thaw_step *step, const thaw_run *run)
+static const float *input_activation(const thaw_plan *plan, thaw_value v, bool late)
+{
+    return plan->storage[v] == THAW_GIVEN ? plan->input : activation(plan, v, late);
+}
+
+thaw_call thaw_plan_call(const thaw_plan *plan, const thaw_step *step, const thaw_run *run,
+                         bool late)
 {
     const thaw_node *node = step->need.node;
     thaw_call call = {.need = &step->need, .kern = plan->kern, .run = run};
     for (int32_t j = 0; j < node->input_count; j++)
-        call.x[j] = activation(plan, node->inputs[j]);
-    call.y = thaw_plan_span(plan, plan->storage[node->output]);
+        call.x[j] = input_activation(plan, node->inputs[j], late);
+    call.y = activation(plan, node->output, late);
     for (int32_t j = 0; j < node->param_count; j++) {
         call.param[j] = plan->graph->params[node->params[j]]->data;
         if (step->reduced[j] >= 0)
             call.dparam[j] = plan->reduced[step->reduced[j]].data;
     }
     call.saved = thaw_plan_span(plan, step->saved);
+    call.object = step->object;
+    call.constants = plan->constants != NULL && step->constant_bytes > 0
+                         ? plan->constants + step->constant_offset
+                         : NULL;
     return call;
 }
 
@@ -31,6 +42,8 @@ static void check_run(const thaw_plan *plan, const thaw_run *run)
 void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
 {
     check_run(plan, run);
+    if (!plan->constants_filled)
+        thaw_fill_constants(plan);
     plan->input = run->input;
     /* What no norm writes in this run (evaluation, no samples) contributes nothing. */
     thaw_kern_fill(plan->statistic_elements, 0.0f, plan->reduced_data);
@@ -38,7 +51,7 @@ void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
         const thaw_step *step = &plan->steps[p];
         if (step->need.node->op->view)
             continue;
-        thaw_call call = make_call(plan, step, run);
+        thaw_call call = thaw_plan_call(plan, step, run, false);
         call.workspace = thaw_plan_span(plan, step->forward_workspace);
         if (plan->branches != NULL && plan->branches[p] != NULL)
             step->need.node->op->forward_on(&call, plan->branches[p]);
@@ -59,16 +72,28 @@ thaw_status thaw_plan_hold(thaw_plan *plan, const thaw_run *run)
         /* Only what backward keeps is still there now. */
         THAW_ASSERT(step->need.active);
         THAW_TRY(thaw_alloc(&plan->branches[p], (int64_t)op->branch_bytes(&step->need), 1));
-        thaw_call call = make_call(plan, step, run);
+        thaw_call call = thaw_plan_call(plan, step, run, true);
         op->take_branches(&call, plan->branches[p]);
     }
     return THAW_OK;
 }
 
+static void replay(thaw_plan *plan, int32_t first, int32_t last, const thaw_run *run)
+{
+    for (int32_t p = first; p <= last; p++) {
+        const thaw_step *step = &plan->steps[p];
+        if (!step->replays)
+            continue;
+        thaw_call call = thaw_plan_call(plan, step, run, true);
+        call.workspace = thaw_plan_span(plan, step->replay_workspace);
+        step->need.node->op->forward(&call);
+    }
+}
+
 static void backward_step(thaw_plan *plan, const thaw_step *step, const thaw_run *run)
 {
     const thaw_node *node = step->need.node;
-    thaw_call call = make_call(plan, step, run);
+    thaw_call call = thaw_plan_call(plan, step, run, true);
     call.workspace = thaw_plan_span(plan, step->backward_workspace);
     call.dy = thaw_plan_span(plan, plan->gradient[node->output]);
     for (int32_t j = 0; j < node->input_count; j++) {
@@ -94,6 +119,8 @@ void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready,
         const thaw_step *step = &plan->steps[p];
         if (!step->need.active)
             continue;
+        if (run->B > 0 && step->replay_from >= 0)
+            replay(plan, step->replay_from, p, run);
         if (run->B > 0)
             backward_step(plan, step, run);
         for (; next < plan->reduced_count && plan->final_step[next] == p; next++)

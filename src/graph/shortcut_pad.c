@@ -28,27 +28,31 @@ static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shap
 static thaw_image image_of(const thaw_call *call)
 {
     const int64_t *in = call->need->in[0].dim;
-    return (thaw_image){.B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = 1};
+    return (thaw_image){
+        .B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = call->need->block_out};
 }
 
 static void forward(const thaw_call *call)
 {
-    thaw_image s = image_of(call);
-    thaw_kern_shortcut_pad(&s, call->need->out.dim[0], call->need->node->attr.shortcut.stride,
+    const thaw_image s = image_of(call);
+    const thaw_node *node = call->need->node;
+    thaw_kern_shortcut_pad(&s, node->attr.shortcut.out_channels, node->attr.shortcut.stride,
                            call->x[0], call->y);
 }
 
 static void backward(const thaw_call *call)
 {
-    thaw_image s = image_of(call);
-    thaw_kern_shortcut_pad_backward(&s, call->need->out.dim[0],
-                                    call->need->node->attr.shortcut.stride, call->dy, call->dx[0],
+    const thaw_image s = image_of(call);
+    const thaw_node *node = call->need->node;
+    thaw_kern_shortcut_pad_backward(&s, node->attr.shortcut.out_channels,
+                                    node->attr.shortcut.stride, call->dy, call->dx[0],
                                     call->accumulate[0]);
 }
 
 const thaw_op thaw_op_shortcut_pad = {
     .kind = "shortcut_pad",
     .input_count = 1,
+    .layouts = THAW_LAYOUTS_SAME,
     .shape = shape,
     .flops = flops,
     .forward = forward,

@@ -127,8 +127,12 @@ static bool heard(void *bell)
 static thaw_status run_trial(const ladder *l, thaw_comm *group, thaw_bell *bell, ladder_rung *r,
                              const ladder_trial *trial)
 {
-    const thaw_run_options options = {
-        .resume = true, .quiet = true, .predict_gate = true, .stop = heard, .stop_context = bell};
+    const thaw_run_options options = {.resume = true,
+                                      .quiet = true,
+                                      .predict_gate = true,
+                                      .choices_from = l->config->output,
+                                      .stop = heard,
+                                      .stop_context = bell};
     thaw_config config = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
@@ -294,6 +298,7 @@ static thaw_status check_seeds(const ladder *l, const ladder_rung *r)
 thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index)
 {
     ladder_rung *r = &l->rungs[index];
+    THAW_TRY(thaw_train_prepare(world, l->config, r->name, l->config->output));
     THAW_TRY(thaw_agree(world, allocate(l, r)));
     THAW_TRY(run_trials(l, world, group, r, r->search, r->candidates));
     THAW_TRY(load_summaries(l, world, r, r->search, r->candidates));

@@ -7,6 +7,8 @@
 /* The one table behind parsing, defaults, `--help`, the resolved config and docs/config.md. */
 
 static const char *const reduce_words[] = {"exact", "exact64", "float", NULL};
+static const char *const recompute_words[] = {"auto", "on", "off", NULL};
+static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
 static const char *const select_words[] = {"accuracy", "loss", "last", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
@@ -86,6 +88,11 @@ static const thaw_field train_fields[] = {
          "compute the features of a frozen prefix once when inputs are deterministic"),
     REAL(thaw_train_config, "cache_limit_gib", cache_limit_gib, "1", 0, 1e6,
          "largest feature cache of a rank, in GiB"),
+    WORD(thaw_train_config, "recompute", recompute, "auto", recompute_words,
+         "run a block's forward again in backward instead of keeping its activations; auto: when "
+         "memory_gib is not enough otherwise"),
+    REAL(thaw_train_config, "memory_gib", memory_gib, "0", 0, 1e6,
+         "memory that a rank may plan with, in GiB; 0: its share of 80 % of the node's"),
     INT(thaw_train_config, "log_every", log_every, "10", 1, 1e9,
         "steps between rows of metrics.jsonl"),
     INT(thaw_train_config, "checkpoint_every", checkpoint_every, "0", 0, 1e9,
@@ -139,6 +146,9 @@ const thaw_field thaw_config_fields[] = {
     TEXT(thaw_config, "output", output, NULL, "directory for everything that is written"),
     INT(thaw_config, "seed", seed, "1", 0, 9e15, "fixes every random choice"),
     TEXT(thaw_config, "backend", backend, "auto", "kernels: auto, onednn, openblas, native or ref"),
+    WORD(thaw_config, "kernels", kernels, "measure", kernel_words,
+         "algorithms of convolutions: the fastest measured on this CPU, kept in the user's cache "
+         "directory and recorded in the run, or a fixed rule"),
     TEXT(
         thaw_config, "rung", rung, "frozen",
         "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, full"),

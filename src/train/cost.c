@@ -67,7 +67,7 @@ static void name_boundary(const thaw_graph *graph, thaw_cost *out)
     }
 }
 
-static thaw_status measure(thaw_setup *s, thaw_cost *out)
+static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
 {
     thaw_graph *graph = s->model->graph;
     const thaw_train_config *train = &s->config->train;
@@ -80,9 +80,11 @@ static thaw_status measure(thaw_setup *s, thaw_cost *out)
                                        .to = -1,
                                        .keep = -1};
     thaw_plan *plan = NULL;
-    THAW_TRY(thaw_plan_new(graph, s->kern, &options, &plan));
+    THAW_TRY(thaw_train_plan_open(comm, s, &options, &plan));
+    out->constant_bytes = thaw_plan_constant_bytes(plan);
+    out->plan = thaw_plan_count(plan);
     out->arena_bytes = thaw_plan_arena_bytes(plan);
-    const thaw_status status = count_payload(plan, s->config, out);
+    const thaw_status status = thaw_agree(comm, count_payload(plan, s->config, out));
     thaw_plan_free(&plan);
     out->parameters_total = thaw_graph_count_params(graph, false);
     out->parameters_trainable = thaw_graph_count_params(graph, true);
@@ -106,7 +108,10 @@ thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char 
     memset(out, 0, sizeof *out);
     THAW_TRY(thaw_setup_open(comm, config, rung == NULL ? config->rung : rung, THAW_SETUP_TRAIN,
                              &setup));
-    const thaw_status status = thaw_agree(comm, measure(&setup, out));
+    thaw_status status;
+    THAW_TRY_TO(thaw_choices_begin(comm, &setup, NULL, NULL));
+    status = measure(comm, &setup, out);
+done:
     thaw_setup_close(&setup);
     return status;
 }

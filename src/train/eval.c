@@ -113,10 +113,9 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
     const thaw_graph *graph = setup->model->graph;
     const thaw_plan_options options = {
         .batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
-    thaw_status status = thaw_feed_open(&feed, setup->dataset, setup->val);
-    if (status == THAW_OK)
-        status = thaw_plan_new(setup->model->graph, setup->kern, &options, &plan);
-    THAW_TRY_TO(thaw_agree(comm, status));
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, thaw_feed_open(&feed, setup->dataset, setup->val)));
+    THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
     THAW_TRY_TO(thaw_sweep(comm, &feed, plan, setup->config->train.eval_batch,
                            thaw_graph_logits(graph), setup->model->spec.K, &logits));
     status =
@@ -176,6 +175,7 @@ thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char
     if (status == THAW_OK)
         status = load_trained(&setup, file, &state);
     THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_choices_begin(comm, &setup, NULL, run_directory));
     status = predict(comm, &setup, out);
 done:
     thaw_setup_close(&setup);

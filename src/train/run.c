@@ -166,11 +166,17 @@ static thaw_status train(thaw_comm *comm, const thaw_config *config,
     THAW_TRY(thaw_setup_open(comm, config, config->rung, THAW_SETUP_TRAIN, &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, check_saves_all(&setup)));
+    THAW_TRY_TO(thaw_choices_begin(comm, &setup, options->choices_from,
+                                   options->resume ? config->output : NULL));
     THAW_TRY_TO(thaw_trainer_open(comm, &setup, options, &trainer));
     trainer.opened = trainer.counted = opened;
     if (!options->quiet)
         announce(&trainer, comm);
     THAW_TRY_TO(begin(&trainer, comm, found));
+    if (thaw_comm_rank(comm) == 0 && options->choices_from == NULL)
+        thaw_choices_keep(&setup);
+    if (thaw_comm_rank(comm) == 0)
+        thaw_choices_record(&setup, config->output);
     THAW_TRY_TO(thaw_trainer_loop(&trainer, comm));
     status = thaw_trainer_finish(&trainer, comm);
 done:

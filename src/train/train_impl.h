@@ -24,6 +24,7 @@ typedef struct thaw_setup {
     thaw_backbone backbone; /* how its inputs and its network are described; empty without a file */
     bool has_backbone;
     thaw_digest backbone_digest; /* of the weights training starts from */
+    int64_t choices_bytes;       /* of the choices that all ranks have */
 } thaw_setup;
 
 /* Predicting takes data without labels. */
@@ -41,6 +42,19 @@ THAW_NODISCARD thaw_status thaw_setup_backbone(thaw_comm *comm, thaw_setup *s);
 THAW_NODISCARD thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s); /* model outlined */
 /* After the rung was applied: parameters that train move out of the shared memory. */
 THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s);
+/* Choices of kernels for all ranks: rank 0 reads the user's cache, then the records in `shared` and `own` (NULL: none).
+ * Collective. */
+THAW_NODISCARD thaw_status thaw_choices_begin(thaw_comm *comm, thaw_setup *setup,
+                                              const char *shared, const char *own);
+/* Local, rank 0: into the user's cache; into the record in `directory`. */
+void thaw_choices_keep(const thaw_setup *setup);
+void thaw_choices_record(const thaw_setup *setup, const char *directory);
+/* thaw_plan_new with one choice of kernels on all ranks. Collective. */
+THAW_NODISCARD thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup,
+                                          const thaw_plan_options *options, thaw_plan **out);
+/* The same for training: recomputes blocks as train.recompute says, within the memory budget. THAW_ERR_RESOURCE. Collective. */
+THAW_NODISCARD thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
+                                                const thaw_plan_options *options, thaw_plan **out);
 /* Names of the classes, each with a newline. Appends. */
 void thaw_class_names(const thaw_dataset *dataset, thaw_str *out);
 /* Views on the head's own parameters ("fc.weight", ...). */

@@ -89,7 +89,7 @@ static thaw_status open_cache(thaw_trainer *t, thaw_comm *comm)
     const thaw_plan_options options = {
         .batch = t->config->train.eval_batch, .from = -1, .to = boundary, .keep = -1};
     thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, thaw_plan_new(graph, t->setup->kern, &options, &prefix)));
+    THAW_TRY_TO(thaw_plan_open(comm, t->setup, &options, &prefix));
     THAW_TRY_TO(fill_cache(t, comm, prefix, boundary, width));
     t->from = boundary;
     t->cached = true;
@@ -98,9 +98,9 @@ done:
     return status;
 }
 
-static thaw_status open_plans(thaw_trainer *t)
+static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
 {
-    thaw_graph *graph = t->setup->model->graph;
+    const thaw_graph *graph = t->setup->model->graph;
     const thaw_value from = t->cached ? t->from : -1;
     const thaw_plan_options train = {.batch = thaw_sampler_shard_most(&t->sampler),
                                      .training = true,
@@ -111,8 +111,8 @@ static thaw_status open_plans(thaw_trainer *t)
                                     .from = from,
                                     .to = -1,
                                     .keep = thaw_graph_features(graph)};
-    THAW_TRY(thaw_plan_new(graph, t->setup->kern, &train, &t->train_plan));
-    return thaw_plan_new(graph, t->setup->kern, &eval, &t->eval_plan);
+    THAW_TRY(thaw_train_plan_open(comm, t->setup, &train, &t->train_plan));
+    return thaw_plan_open(comm, t->setup, &eval, &t->eval_plan);
 }
 
 static thaw_status open_reducer(thaw_trainer *t)
@@ -244,7 +244,6 @@ static thaw_status open_buffers(thaw_trainer *t)
 
 static thaw_status open_local(thaw_trainer *t)
 {
-    THAW_TRY(open_plans(t));
     THAW_TRY(open_reducer(t));
     THAW_TRY(open_optimizer(t));
     THAW_TRY(open_states(t));
@@ -277,6 +276,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(thaw_agree(comm, open_feeds(out)));
     THAW_TRY_TO(thaw_agree(comm, open_sampler(out)));
     THAW_TRY_TO(thaw_agree(comm, open_cache(out, comm)));
+    THAW_TRY_TO(open_plans(out, comm));
     THAW_TRY_TO(thaw_agree(comm, open_local(out)));
     THAW_TRY_TO(thaw_reducer_share(out->reducer, comm));
     out->state.best_accuracy = -1;

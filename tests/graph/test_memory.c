@@ -255,8 +255,9 @@ static void freezing_saves_memory(void **state)
     assert_ok(thaw_plan_new(g, kern, &options, &plan));
     print_message("inference: arena %.1f MB\n", (double)thaw_plan_arena_bytes(plan) / 1e6);
     assert_true(thaw_plan_arena_bytes(plan) <= before);
-    /* Block input, and input and output of a convolution inside. */
-    assert_int_equal(thaw_plan_arena_bytes(plan), 3u * 64 * 16 * 32 * 32 * sizeof(float));
+    /* Block input, and input and output of a convolution inside; a line or two for the convolution's own scratch. */
+    const size_t three = 3u * 64 * 16 * 32 * 32 * sizeof(float);
+    assert_in_range(thaw_plan_arena_bytes(plan), three, three + 4096);
     thaw_plan_free(&plan);
     /* Frozen rungs that still send gradients through: LoRA-like, one weight at the bottom. */
     train_only(g, "stem.conv1.weight");

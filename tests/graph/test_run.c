@@ -159,7 +159,7 @@ static void gradients_become_ready_in_order(void **state)
         thaw_plan_output_gradient(plan)[i] = (float)i - 5;
     thaw_plan_backward(plan, &run, note_ready, note_progress, &j);
     assert_int_equal(j.count, thaw_plan_reduced_count(plan));
-    assert_int_equal(j.progressed, thaw_graph_node_count(g));
+    assert_int_equal(j.progressed, thaw_plan_count(plan).steps);
     bool gradients = false;
     int32_t node = -1;
     for (int32_t i = 0; i < j.count; i++) {
@@ -350,8 +350,10 @@ static void partial_gradients_are_those_of_full(void **state)
     for (int32_t i = 0; i < 3; i++) {
         const thaw_reduced *r = thaw_plan_reduced(part, i);
         const thaw_reduced *s = reduced_of(g, full, thaw_graph_param(g, r->param)->name);
-        assert_memory_equal(r->data, s->data, (size_t)r->count * sizeof(float));
-        assert_true(thaw_kern_sum_squares(r->count, r->data) > 0);
+        /* Frozen norms are folded where the convolution before them is frozen too: other roundings. */
+        double size = thaw_kern_sum_squares(r->count, s->data);
+        assert_true(thaw_kern_distance_squared(r->count, r->data, s->data) < 1e-10 * size);
+        assert_true(size > 0);
     }
     thaw_free(&x);
     thaw_plan_free(&part);

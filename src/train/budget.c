@@ -1,0 +1,71 @@
+/* Memory of a run against its budget: whether blocks are recomputed, and the error when nothing helps. */
+
+#include "thaw/train.h"
+
+#include <unistd.h>
+
+#include "train/train_impl.h"
+
+#define GIB 1073741824.0
+
+/* Part of a node's memory that its ranks may plan with: the rest is for the system, the page cache and what libraries take. */
+#define NODE_SHARE 0.8
+
+static double own_budget(const thaw_comm *comm, const thaw_config *config)
+{
+    if (config->train.memory_gib > 0)
+        return config->train.memory_gib * GIB;
+    double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
+    return NODE_SHARE * bytes / thaw_comm_node_size(comm);
+}
+
+/* Weights; per trained value its gradient of a shard, its sum, the optimizer's moments and the selected epoch's copy. */
+static double state_bytes(const thaw_setup *setup)
+{
+    const thaw_graph *graph = setup->model->graph;
+    const int64_t moments = setup->config->optimizer.kind == 0 ? 1 : 2;
+    const int64_t total = thaw_graph_count_params(graph, false);
+    const int64_t trained = thaw_graph_count_params(graph, true);
+    return 4.0 * (double)(total + trained * (3 + moments));
+}
+
+static thaw_status over_budget(const thaw_setup *setup, const thaw_plan *plan, double budget)
+{
+    double activations = (double)thaw_plan_arena_bytes(plan) / GIB;
+    double state = state_bytes(setup) / GIB;
+    return THAW_FAIL(
+        THAW_ERR_RESOURCE,
+        "activations %.3f GiB (blocks recomputed) + weights and optimizer state %.3f GiB = "
+        "%.3f GiB a rank, but train.memory_gib allows %.3f; use more train.shards, a "
+        "smaller train.batch, or a rung that trains less",
+        activations, state, activations + state, budget / GIB);
+}
+
+thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
+                                 const thaw_plan_options *options, thaw_plan **out)
+{
+    const thaw_train_config *train = &setup->config->train;
+    thaw_plan_options o = *options;
+    double budget = own_budget(comm, setup->config);
+    thaw_allreduce_min_double(comm, &budget, 1);
+    const double limit = budget - state_bytes(setup);
+    o.recompute = train->recompute == THAW_RECOMPUTE_ON;
+    THAW_TRY(thaw_plan_open(comm, setup, &o, out));
+    const bool fits = (double)thaw_plan_arena_bytes(*out) <= limit;
+    if (!fits && train->recompute == THAW_RECOMPUTE_AUTO) {
+        THAW_LOG(THAW_INFO,
+                 "activations of %.2f GiB a rank are over the budget of %.2f GiB: blocks are "
+                 "recomputed in backward",
+                 (double)thaw_plan_arena_bytes(*out) / GIB, budget / GIB);
+        thaw_plan_free(out);
+        o.recompute = true;
+        THAW_TRY(thaw_plan_open(comm, setup, &o, out));
+    }
+    thaw_status status = THAW_OK;
+    if (train->memory_gib > 0 && (double)thaw_plan_arena_bytes(*out) > limit)
+        status = over_budget(setup, *out, budget);
+    status = thaw_agree(comm, status);
+    if (status != THAW_OK)
+        thaw_plan_free(out);
+    return status;
+}

@@ -57,17 +57,6 @@ static void tiled_backward_data(const thaw_kern *k, const thaw_conv2d *s, const 
                accumulate, workspace);
 }
 
-static void add_bias_gradient(const thaw_conv2d *s, const float *dy, float *dbias)
-{
-    int64_t S = s->OH * s->OW;
-    for (int64_t o = 0; o < s->O; o++) {
-        double sum = 0;
-        for (int64_t b = 0; b < s->B; b++)
-            sum += thaw_kern_sum(S, dy + (b * s->O + o) * S);
-        dbias[o] = (float)(dbias[o] + sum);
-    }
-}
-
 static void tiled_backward_weights(const thaw_kern *k, const thaw_conv2d *s, const float *x,
                                    const float *dy, float *dw, float *dbias, void *workspace)
 {
@@ -76,8 +65,9 @@ static void tiled_backward_weights(const thaw_kern *k, const thaw_conv2d *s, con
         gather_weights(kern_isa_of(k), &problem, x + g * problem.in_channels * s->H * s->W,
                        dy + g * problem.out_channels * s->OH * s->OW, dw + g * group_weights(s),
                        workspace);
+    thaw_image image = {s->B, s->O, s->OH, s->OW, 1};
     if (dbias)
-        add_bias_gradient(s, dy, dbias);
+        thaw_kern_channel_sums(&image, dy, dbias);
 }
 
 void kern_tiled_fill(thaw_kern *k, kern_handle *handle)

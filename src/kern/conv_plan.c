@@ -189,6 +189,9 @@ void thaw_conv_backward_weights(thaw_conv *conv, int64_t B, const float *x, cons
 {
     conv_run run = {.B = B, .x = x, .dy = dy, .dw = dw, .workspace = workspace};
     run_pass(conv, THAW_CONV_BACKWARD_WEIGHTS, &run);
-    if (dbias)
-        conv_add_bias_gradient(&conv->units[THAW_CONV_BACKWARD_WEIGHTS].spec, B, dy, dbias);
+    if (dbias) {
+        thaw_image image = conv_output_image(&conv->units[THAW_CONV_BACKWARD_WEIGHTS].spec);
+        image.B = B;
+        thaw_kern_channel_sums(&image, dy, dbias);
+    }
 }

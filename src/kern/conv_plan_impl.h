@@ -60,10 +60,7 @@ void conv_unit_close(conv_unit *unit);
 /* What each pass reads and writes. */
 thaw_image conv_input_image(const thaw_conv_spec *spec);  /* x, dx */
 thaw_image conv_output_image(const thaw_conv_spec *spec); /* y, dy */
-int64_t conv_image_count(const thaw_image *image);
 int64_t conv_weight_count(const thaw_conv2d *shape);
-/* dbias (O) += sums over images and pixels of dy. */
-void conv_add_bias_gradient(const thaw_conv_spec *spec, int64_t B, const float *dy, float *dbias);
 
 /* ---- Choices ---- */
 

@@ -1,8 +1,6 @@
 /* conv_reordered.c - what no algorithm does in its layouts: through plain copies of the arrays. */
 #include "kern/conv_plan_impl.h"
 
-#include <string.h>
-
 #include "kern/conv_impl.h"
 
 /* The plain algorithm on a copy of the spec with plain layouts. */
@@ -28,7 +26,7 @@ static thaw_status reordered_open(conv_unit *unit)
     thaw_image y = conv_output_image(&spec);
     unit->state = plain;
     unit->workspace_bytes = plain->workspace_bytes +
-                            (size_t)(conv_image_count(&x) + conv_image_count(&y)) * sizeof(float) +
+                            (size_t)(thaw_image_count(&x) + thaw_image_count(&y)) * sizeof(float) +
                             4 * CONV_LINE;
     return THAW_OK;
 }
@@ -39,69 +37,43 @@ static void reordered_close(conv_unit *unit)
     thaw_free(&unit->state);
 }
 
-/* Channels of one block, as many as there are. */
-static int64_t known_channels(const thaw_image *image, int64_t first)
-{
-    return image->C - first < image->block ? image->C - first : image->block;
-}
-
-static void to_plain(const kern_isa *isa, const thaw_image *image, const float *x, float *plain)
-{
-    int64_t S = image->H * image->W;
-    for (int64_t b = 0; b < image->B; b++)
-        for (int64_t c = 0; c < image->C; c += image->block, x += S * image->block)
-            isa->transpose_out(S, known_channels(image, c), x, image->block,
-                               plain + (b * image->C + c) * S, S, NULL, false);
-}
-
-static void from_plain(const kern_isa *isa, const thaw_image *image, const float *plain, float *x)
-{
-    int64_t S = image->H * image->W;
-    for (int64_t b = 0; b < image->B; b++)
-        for (int64_t c = 0; c < image->C; c += image->block, x += S * image->block) {
-            if (known_channels(image, c) < image->block)
-                memset(x, 0, (size_t)(S * image->block) * sizeof(float));
-            isa->transpose(known_channels(image, c), S, plain + (b * image->C + c) * S, S, x,
-                           image->block, S, 0);
-        }
-}
-
-static const float *plain_copy(const kern_isa *isa, const thaw_image *image, const float *x,
-                               conv_scratch *scratch)
+static const float *plain_copy(const thaw_image *image, const float *x, conv_scratch *scratch)
 {
     if (image->block == 1)
         return x;
     float *copy = conv_take_floats(scratch, image->B * image->C * image->H * image->W);
-    to_plain(isa, image, x, copy);
+    thaw_kern_reorder(image, x, 1, copy, false);
     return copy;
 }
 
 static void reordered_run(conv_unit *unit, const conv_run *run)
 {
     conv_unit *plain = unit->state;
-    const kern_isa *isa = kern_isa_of(unit->kern);
     thaw_image x = conv_input_image(&unit->spec);
     thaw_image y = conv_output_image(&unit->spec);
     x.B = y.B = run->B;
     conv_scratch scratch = conv_scratch_on(run->workspace);
     conv_run inner = *run;
     bool data = unit->pass == THAW_CONV_BACKWARD_DATA;
-    const thaw_image *result = unit->pass == THAW_CONV_FORWARD ? &y : &x;
+    thaw_image *result = unit->pass == THAW_CONV_FORWARD ? &y : &x;
     float *out = data ? run->dx : run->y;
     if (!data)
-        inner.x = plain_copy(isa, &x, run->x, &scratch);
+        inner.x = plain_copy(&x, run->x, &scratch);
     if (unit->pass != THAW_CONV_FORWARD)
-        inner.dy = plain_copy(isa, &y, run->dy, &scratch);
+        inner.dy = plain_copy(&y, run->dy, &scratch);
     if (unit->pass != THAW_CONV_BACKWARD_WEIGHTS && result->block > 1) {
         float *copy = conv_take_floats(&scratch, result->B * result->C * result->H * result->W);
         if (data ? run->accumulate : unit->spec.add)
-            to_plain(isa, result, out, copy);
+            thaw_kern_reorder(result, out, 1, copy, false);
         inner.dx = inner.y = copy;
     }
     inner.workspace = run->workspace + scratch.used;
     plain->algorithm->run(plain, &inner);
-    if (inner.y != run->y || inner.dx != run->dx)
-        from_plain(isa, result, data ? inner.dx : inner.y, out);
+    if (inner.y != run->y || inner.dx != run->dx) {
+        int32_t block = result->block;
+        result->block = 1;
+        thaw_kern_reorder(result, data ? inner.dx : inner.y, block, out, false);
+    }
 }
 
 const conv_algorithm conv_reordered = {.name = "reordered",

@@ -39,8 +39,8 @@ static thaw_status make_arrays(const thaw_conv_spec *spec, trial_arrays *a)
     thaw_image y = conv_output_image(spec);
     int64_t w = conv_weight_count(&spec->shape);
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(fill(&a->x, conv_image_count(&x)));
-    THAW_TRY_TO(fill(&a->y, conv_image_count(&y)));
+    THAW_TRY_TO(fill(&a->x, thaw_image_count(&x)));
+    THAW_TRY_TO(fill(&a->y, thaw_image_count(&y)));
     THAW_TRY_TO(fill(&a->w, w));
     THAW_TRY_TO(fill(&a->dw, w));
     THAW_TRY_TO(fill(&a->bias, spec->shape.O + KERN_MOST_LANES));

@@ -6,6 +6,7 @@
 #include "kern/conv_plan_impl.h"
 
 #include "kern/conv_impl.h"
+#include "kern/threads_impl.h"
 
 enum { POINTS = 36, SIDE = 6, STEP = 4, TOGETHER = 16, GAP = 16 };
 
@@ -22,6 +23,8 @@ typedef struct winograd {
     float *in_points, *out_points, *taps;
     float *sums; /* weight gradients: block after block [point][in channel][block] */
     int64_t *a_offset, *b_offset;
+    int threads;
+    size_t room; /* bytes of one thread's own memory: gather: all; weight gradients: taps */
 } winograd;
 
 static bool axis_fits(const conv_axis *a)
@@ -60,6 +63,7 @@ static winograd describe(const kern_isa *isa, const thaw_conv2d *shape, thaw_con
         pass == THAW_CONV_BACKWARD_DATA ? conv_backward_gather(shape) : conv_forward_gather(shape);
     conv_gather *g = &p.g;
     g->B = B;
+    p.threads = conv_threads(g);
     p.in_blocks = g->in_channels / p.lanes;
     int64_t tiles_h = conv_parts(g->h.count, STEP);
     int64_t tiles_w = conv_parts(g->w.count, STEP);
@@ -102,12 +106,12 @@ static int64_t block_width(const winograd *p, int64_t channel)
     return conv_block_vectors(p->isa, p->g.out_channels - channel) * p->lanes;
 }
 
-static void input_points(const winograd *p, const float *in)
+static void input_points(const winograd *p, int threads, const float *in)
 {
     int64_t S = p->in.H * p->in.W;
-    for (int64_t b = 0; b < p->in_blocks; b++)
-        p->isa->conv.winograd_input(&p->in, in + b * S * p->lanes,
-                                    p->in_points + b * p->tiles * p->lanes);
+    KERN_ALL(threads, p->in_blocks, b,
+             p->isa->conv.winograd_input(&p->in, in + b * S * p->lanes,
+                                         p->in_points + b * p->tiles * p->lanes));
 }
 
 /* ---- forward and backward data ---- */
@@ -126,7 +130,20 @@ static size_t take_gather(winograd *p, void *workspace)
     p->out_points = conv_take_floats(&scratch, POINTS * p->out_plane);
     p->a_offset = conv_take(&scratch, p->in_blocks, sizeof(int64_t));
     p->b_offset = conv_take(&scratch, p->in_blocks, sizeof(int64_t));
-    return scratch.used;
+    p->room = scratch.used;
+    return scratch.used + (size_t)(p->threads - 1) * p->room;
+}
+
+/* A gather as thread `thread` sees it. */
+static winograd of_thread(const winograd *p, int thread)
+{
+    winograd own = *p;
+    size_t bytes = (size_t)thread * p->room;
+    own.in_points += bytes / sizeof(float);
+    own.out_points += bytes / sizeof(float);
+    own.a_offset += bytes / sizeof(int64_t);
+    own.b_offset += bytes / sizeof(int64_t);
+    return own;
 }
 
 /* One point, one block of output channels. */
@@ -168,18 +185,30 @@ static void output_block(const winograd *p, int64_t channel, const kern_finish *
     }
 }
 
-static void run_gather(winograd *p, const float *in, const float *weights,
-                       const kern_finish *finish, float *out)
+/* Pieces [from, to) in the memory of one thread. */
+static void run_pieces(const winograd *plan, int thread, int64_t from, int64_t to, const float *in,
+                       const float *weights, const kern_finish *finish, float *out)
 {
-    for (int64_t first = 0; first < p->all_tiles; first += p->tiles) {
-        piece_at(p, first);
-        input_points(p, in);
+    winograd own = of_thread(plan, thread);
+    winograd *p = &own;
+    for (int64_t i = from; i < to; i++) {
+        piece_at(p, i * p->tiles);
+        input_points(p, 1, in);
         for (int64_t channel = 0; channel < p->g.out_channels; channel += 2 * p->lanes) {
             for (int64_t point = 0; point < POINTS; point++)
                 multiply(p, point, channel, weights);
             output_block(p, channel, finish, out);
         }
     }
+}
+
+static void run_gather(const winograd *p, const float *in, const float *weights,
+                       const kern_finish *finish, float *out)
+{
+    int64_t pieces = conv_parts(p->all_tiles, p->tiles);
+    KERN_ALL(p->threads, p->threads, t,
+             run_pieces(p, (int)t, conv_part(pieces, p->threads, t),
+                        conv_part(pieces, p->threads, t + 1), in, weights, finish, out));
 }
 
 /* Weights as [block of output channels][point][in channel][block]. */
@@ -225,69 +254,84 @@ static size_t take_weights(winograd *p, void *workspace)
     p->in_points = conv_take_floats(&scratch, POINTS * p->in_plane);
     p->out_points = conv_take_floats(&scratch, POINTS * p->out_plane);
     p->sums = conv_take_floats(&scratch, POINTS * p->g.in_channels * p->g.out_channels);
+    size_t before = scratch.used;
     p->taps = conv_take_floats(&scratch, 9 * TOGETHER * 2 * p->lanes);
-    return scratch.used;
+    p->room = scratch.used - before;
+    return scratch.used + (size_t)(p->threads - 1) * p->room;
 }
 
 static void gradient_points(const winograd *p, const float *dy)
 {
     int64_t S = p->out.H * p->out.W;
-    kern_winograd_tiles tiles = p->out;
-    for (int64_t channel = 0; channel < p->g.out_channels; channel += p->lanes) {
+    KERN_ALL(p->threads, p->g.out_channels / p->lanes, b, {
+        kern_winograd_tiles tiles = p->out;
+        int64_t channel = b * p->lanes;
         int64_t block_start = channel - channel % (2 * p->lanes);
         tiles.pitch = block_width(p, block_start);
         p->isa->conv.winograd_gradient(&tiles, dy + channel * S,
                                        p->out_points + block_start * p->tiles +
                                            (channel - block_start));
+    });
+}
+
+static void add_point(const winograd *p, int64_t point, bool first_piece)
+{
+    static const int64_t start = 0;
+    const conv_gather *g = &p->g;
+    for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p->lanes) {
+        int64_t block = block_width(p, channel);
+        int vectors = (int)(block / p->lanes);
+        /* Rows of a tile lie in one block of channels. */
+        int64_t rows = p->lanes / 2;
+        kern_tile_run run = {.step_a = p->lanes,
+                             .step_b = block,
+                             .steps = p->in.count,
+                             .segments = 1,
+                             .a_offset = &start,
+                             .b_offset = &start,
+                             .c_stride = block,
+                             .add = !first_piece};
+        const float *right = p->out_points + point * p->out_plane + channel * p->tiles;
+        float *to = p->sums + (channel * POINTS + point * block) * g->in_channels;
+        for (int64_t c = 0; c < g->in_channels; c += rows)
+            p->isa->unit[vectors - 1][rows](&run,
+                                            p->in_points + point * p->in_plane +
+                                                c / p->lanes * p->lanes * p->tiles + c % p->lanes,
+                                            right, to + c * block);
     }
 }
 
 static void add_products(const winograd *p, bool first_piece)
 {
-    static const int64_t start = 0;
+    KERN_ALL(p->threads, POINTS, point, add_point(p, point, first_piece));
+}
+
+/* One block of output channels. */
+static void add_block(const winograd *p, float *taps, int64_t channel, float *dw)
+{
     const conv_gather *g = &p->g;
-    for (int64_t point = 0; point < POINTS; point++)
-        for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p->lanes) {
-            int64_t block = block_width(p, channel);
-            int vectors = (int)(block / p->lanes);
-            /* Rows of a tile lie in one block of channels. */
-            int64_t rows = p->lanes / 2;
-            kern_tile_run run = {.step_a = p->lanes,
-                                 .step_b = block,
-                                 .steps = p->in.count,
-                                 .segments = 1,
-                                 .a_offset = &start,
-                                 .b_offset = &start,
-                                 .c_stride = block,
-                                 .add = !first_piece};
-            const float *right = p->out_points + point * p->out_plane + channel * p->tiles;
-            float *to = p->sums + (channel * POINTS + point * block) * g->in_channels;
-            for (int64_t c = 0; c < g->in_channels; c += rows)
-                p->isa->unit[vectors - 1][rows](&run,
-                                                p->in_points + point * p->in_plane +
-                                                    c / p->lanes * p->lanes * p->tiles +
-                                                    c % p->lanes,
-                                                right, to + c * block);
-        }
+    int64_t block = block_width(p, channel);
+    int64_t plane = g->in_channels * block;
+    for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
+        int64_t count = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
+        for (int64_t c = 0; c < count; c++)
+            p->isa->winograd_weight_gradient(
+                block, p->sums + channel * POINTS * g->in_channels + (first + c) * block,
+                SIDE * plane, plane, taps + 9 * c * block, 3 * block, block);
+        p->isa->transpose_out(9 * count, block, taps, block,
+                              dw + channel * g->weight_out + first * g->weight_in, g->weight_out,
+                              NULL, true);
+    }
 }
 
 static void add_to_gradient(const winograd *p, float *dw)
 {
-    const conv_gather *g = &p->g;
-    for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p->lanes) {
-        int64_t block = block_width(p, channel);
-        int64_t plane = g->in_channels * block;
-        for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
-            int64_t count = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
-            for (int64_t c = 0; c < count; c++)
-                p->isa->winograd_weight_gradient(
-                    block, p->sums + channel * POINTS * g->in_channels + (first + c) * block,
-                    SIDE * plane, plane, p->taps + 9 * c * block, 3 * block, block);
-            p->isa->transpose_out(9 * count, block, p->taps, block,
-                                  dw + channel * g->weight_out + first * g->weight_in,
-                                  g->weight_out, NULL, true);
-        }
-    }
+    int64_t blocks = conv_parts(p->g.out_channels, 2 * p->lanes);
+    KERN_ALL(p->threads, p->threads, t, {
+        int64_t last = conv_part(blocks, p->threads, t + 1);
+        for (int64_t i = conv_part(blocks, p->threads, t); i < last; i++)
+            add_block(p, p->taps + (size_t)t * p->room / sizeof(float), i * 2 * p->lanes, dw);
+    });
 }
 
 /* ---- as an algorithm ---- */
@@ -315,7 +359,7 @@ static void run_unit(conv_unit *unit, const conv_run *run)
         (void)take_weights(&p, run->workspace);
         for (int64_t first = 0; first < p.all_tiles; first += p.tiles) {
             piece_at(&p, first);
-            input_points(&p, run->x);
+            input_points(&p, p.threads, run->x);
             gradient_points(&p, run->dy);
             add_products(&p, first == 0);
         }

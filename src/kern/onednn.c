@@ -2,6 +2,7 @@
 #include "kern/onednn_impl.h"
 
 #include "kern/conv_impl.h"
+#include "kern/threads_impl.h"
 
 typedef struct onednn {
     kern_handle tiles; /* first: the tiled functions look for it */
@@ -63,15 +64,16 @@ static void unpack_square(const weight_walk *p, const float *packed, float *w)
 static void walk(const weight_walk *p, const float *w, float *packed, float *dw)
 {
     int64_t n = p->form->block;
-    for (int64_t o = 0; o < p->O; o += n)
-        for (int64_t c = 0; c < p->C; c += n) {
-            int64_t square = (o * p->C + c) * p->KH * p->KW;
-            int64_t place = o / n * p->form->out_stride + c / n * p->form->in_stride;
-            if (w)
-                pack_square(p, w + square, packed + place);
-            else
-                unpack_square(p, packed + place, dw + square);
-        }
+    int64_t taps = p->KH * p->KW;
+    int64_t across = p->C / n;
+    KERN_EACH(p->O * p->C * taps, p->O / n * across, i, {
+        int64_t square = (i / across * n * p->C + i % across * n) * taps;
+        int64_t place = i / across * p->form->out_stride + i % across * p->form->in_stride;
+        if (w)
+            pack_square(p, w + square, packed + place);
+        else
+            unpack_square(p, packed + place, dw + square);
+    });
 }
 
 static weight_walk walk_of(const thaw_kern *k, const onednn_form *form, const thaw_conv2d *s)
@@ -98,7 +100,7 @@ static int64_t extra_floats(const conv_unit *unit)
         return 0;
     const onednn_form *form = onednn_conv_form(unit->state);
     thaw_image x = conv_input_image(&unit->spec);
-    return unit->pass == THAW_CONV_BACKWARD_DATA ? conv_image_count(&x)
+    return unit->pass == THAW_CONV_BACKWARD_DATA ? thaw_image_count(&x)
                                                  : (int64_t)(form->bytes / sizeof(float));
 }
 
@@ -146,11 +148,11 @@ static void run_data(conv_unit *unit, const conv_run *run, conv_scratch *scratch
 {
     thaw_image x = conv_input_image(&unit->spec);
     x.B = run->B;
-    float *fresh = run->accumulate ? conv_take_floats(scratch, conv_image_count(&x)) : run->dx;
+    float *fresh = run->accumulate ? conv_take_floats(scratch, thaw_image_count(&x)) : run->dx;
     onednn_conv_run(unit->state, run->B, fresh, (float *)(uintptr_t)run->w, NULL,
                     (float *)(uintptr_t)run->dy, run->workspace + scratch->used);
     if (run->accumulate)
-        thaw_kern_add(conv_image_count(&x), run->dx, 1, fresh, run->dx);
+        thaw_kern_add(thaw_image_count(&x), run->dx, 1, fresh, run->dx);
 }
 
 static void run_weights(conv_unit *unit, const conv_run *run, conv_scratch *scratch)

@@ -50,6 +50,7 @@ extern const conv_algorithm conv_plain;
 /* The same with blocked arrays turned before and after. */
 extern const conv_algorithm conv_reordered;
 extern const conv_algorithm conv_winograd_blocks;
+extern const conv_algorithm conv_depthwise;
 /* NULL-ended. */
 extern const conv_algorithm *const kern_onednn_algorithms[];
 

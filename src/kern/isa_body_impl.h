@@ -247,6 +247,7 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
 }
 
 #include "kern/isa_block_impl.h"
+#include "kern/isa_depthwise_impl.h"
 #include "kern/isa_norm_impl.h"
 #include "kern/isa_winograd_blocks_impl.h"
 
@@ -271,7 +272,9 @@ static void transpose_out(int64_t rows, int64_t columns, const float *in, int64_
         .transpose = transpose, .transpose_out = transpose_out, .winograd_input = winograd_input,  \
         .winograd_output = winograd_output, .winograd_gradient = winograd_gradient,                \
         .winograd_weight = winograd_weight, .winograd_weight_gradient = winograd_weight_gradient,  \
-        .conv = {.winograd_input = blocks_winograd_input,                                          \
+        .conv = {.finish_rows = finish_rows, .depthwise_row = depthwise_row,                       \
+                 .depthwise_gradient = depthwise_gradient,                                         \
+                 .winograd_input = blocks_winograd_input,                                          \
                  .winograd_gradient = blocks_winograd_gradient,                                    \
                  .winograd_output = blocks_winograd_output},                                       \
         .image = {                                                                                 \

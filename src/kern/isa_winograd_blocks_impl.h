@@ -2,9 +2,8 @@
 #ifndef KERN_ISA_WINOGRAD_BLOCKS_IMPL_H
 #define KERN_ISA_WINOGRAD_BLOCKS_IMPL_H
 
+#include "kern/isa_finish_impl.h"
 #include "kern/isa_winograd_impl.h"
-
-typedef int32_t lane_bits __attribute__((vector_size(LANES * 4)));
 
 /* Where a walk over tiles stands. */
 typedef struct tile_walk {
@@ -93,33 +92,17 @@ static void blocks_winograd_gradient(const kern_winograd_tiles *t, const float *
     }
 }
 
-/* NaN passes: where a comparison is false the value stays. */
-INLINE lanes finish_lanes(lanes value, const thaw_act act)
-{
-    lanes six = (lanes){0} + 6.0f;
-    if (act != THAW_ACT_NONE)
-        value = (lanes)((lane_bits)value & ~(lane_bits)(value < (lanes){0}));
-    if (act == THAW_ACT_RELU6) {
-        lane_bits above = (lane_bits)(value > six);
-        value = (lanes)(((lane_bits)value & ~above) | ((lane_bits)six & above));
-    }
-    return value;
-}
-
 INLINE void write_square(lanes square[4][4], const kern_finish *finish, const bool add,
                          const thaw_act act, int64_t rows, int64_t columns, int64_t width,
                          float *to)
 {
-    lanes bias = finish->bias ? load(finish->bias) : (lanes){0};
+    lanes bias = finish_bias(finish);
     UNROLL
     for (int i = 0; i < 4; i++)
         UNROLL
     for (int j = 0; j < 4; j++)
-        if (i < rows && j < columns) {
-            float *pixel = to + (i * width + j) * LANES;
-            lanes value = square[i][j] + bias;
-            store(pixel, finish_lanes(add ? value + load(pixel) : value, act));
-        }
+        if (i < rows && j < columns)
+            finish_store(square[i][j], bias, add, act, to + (i * width + j) * LANES);
 }
 
 INLINE void output_tiles(const kern_winograd_tiles *t, const float *points,
@@ -148,16 +131,9 @@ INLINE void output_tiles(const kern_winograd_tiles *t, const float *points,
 static void blocks_winograd_output(const kern_winograd_tiles *t, const float *points,
                                    const kern_finish *finish, float *out)
 {
-    if (finish->act == THAW_ACT_NONE && !finish->add)
-        output_tiles(t, points, finish, false, THAW_ACT_NONE, out);
-    else if (finish->act == THAW_ACT_NONE)
-        output_tiles(t, points, finish, true, THAW_ACT_NONE, out);
-    else if (finish->act == THAW_ACT_RELU && !finish->add)
-        output_tiles(t, points, finish, false, THAW_ACT_RELU, out);
-    else if (finish->act == THAW_ACT_RELU)
-        output_tiles(t, points, finish, true, THAW_ACT_RELU, out);
-    else
-        output_tiles(t, points, finish, finish->add, THAW_ACT_RELU6, out);
+#define RUN(add, act) output_tiles(t, points, finish, add, act, out)
+    FINISH_CASES(finish, RUN);
+#undef RUN
 }
 
 #endif

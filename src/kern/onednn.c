@@ -195,7 +195,7 @@ static const conv_algorithm winograd = {.name = "onednn-winograd",
                                         .run = run_unit};
 
 const conv_algorithm *const kern_onednn_algorithms[] = {
-    &conv_winograd_blocks, &direct, &winograd, &conv_plain, &conv_reordered, NULL};
+    &direct, &conv_winograd_blocks, &conv_depthwise, &winograd, &conv_plain, &conv_reordered, NULL};
 
 /* ---- backend ---- */
 

@@ -91,6 +91,21 @@ size_t conv_winograd_gather(const kern_isa *isa, const conv_gather *g, const flo
 size_t conv_winograd_weights(const kern_isa *isa, const conv_gather *g, const float *x,
                              const float *dy, float *dw, void *workspace);
 
+/* Weights as [output block][input block][tap][in channel][out channel], with these strides in floats. */
+typedef struct conv_squares {
+    int64_t block; /* channels of a square's side */
+    int64_t out_stride, in_stride, row_stride, column_stride;
+} conv_squares;
+
+enum { CONV_SQUARE_TAPS = 25 };
+/* Whole squares as wide as a vector, one group, a window that is not too large. */
+bool conv_squares_fit(const kern_isa *isa, const conv_squares *form, const thaw_conv2d *s);
+void conv_squares_pack(const kern_isa *isa, const conv_squares *form, const thaw_conv2d *s,
+                       const float *w, float *packed);
+/* dw += packed */
+void conv_squares_add(const kern_isa *isa, const conv_squares *form, const thaw_conv2d *s,
+                      const float *packed, float *dw);
+
 /* Weights of output channels [first, first + width) as [kh][slot][in channel][width], zero beyond out_channels; kw_of_slot
  * gives the order of the columns. Taps that no output uses may be left as they are. */
 void conv_pack_weights(const kern_isa *isa, const conv_gather *g, const int64_t *kw_of_slot,

@@ -51,6 +51,7 @@ extern const conv_algorithm conv_plain;
 extern const conv_algorithm conv_reordered;
 extern const conv_algorithm conv_winograd_blocks;
 extern const conv_algorithm conv_depthwise;
+extern const conv_algorithm conv_taps;
 /* NULL-ended. */
 extern const conv_algorithm *const kern_onednn_algorithms[];
 

@@ -2,7 +2,6 @@
 #include "kern/onednn_impl.h"
 
 #include "kern/conv_impl.h"
-#include "kern/threads_impl.h"
 
 typedef struct onednn {
     kern_handle tiles; /* first: the tiled functions look for it */
@@ -12,73 +11,6 @@ typedef struct onednn {
 static onednn_library *library_of(const thaw_kern *k)
 {
     return ((const onednn *)k->library)->library;
-}
-
-/* ---- weights ---- */
-
-/* Blocks of `block` output and as many input channels, each turned in a small buffer that stays in the first-level cache. */
-typedef struct weight_walk {
-    const kern_isa *isa;
-    const onednn_form *form;
-    int64_t O, C, KH, KW;
-} weight_walk;
-
-enum { MOST_TAPS = 25, SQUARE = KERN_MOST_LANES * KERN_MOST_LANES };
-
-static bool walks(const thaw_kern *k, const onednn_form *form, const thaw_conv2d *s)
-{
-    return form->known && form->out_inside && form->block == kern_isa_of(k)->lanes &&
-           s->O % form->block == 0 && s->C % form->block == 0 && s->KH * s->KW <= MOST_TAPS;
-}
-
-static int64_t tap_place(const weight_walk *p, int64_t tap)
-{
-    return tap / p->KW * p->form->row_stride + tap % p->KW * p->form->column_stride;
-}
-
-/* One square of channels: rows of w are output channels, columns (in channel, tap). */
-static void pack_square(const weight_walk *p, const float *w, float *packed)
-{
-    int64_t n = p->form->block;
-    int64_t taps = p->KH * p->KW;
-    float turned[SQUARE * MOST_TAPS];
-    p->isa->transpose(n, n * taps, w, p->C * taps, turned, n, n * taps, 0);
-    for (int64_t tap = 0; tap < taps; tap++)
-        for (int64_t c = 0; c < n; c++)
-            for (int64_t o = 0; o < n; o++)
-                packed[tap_place(p, tap) + c * n + o] = turned[(c * taps + tap) * n + o];
-}
-
-static void unpack_square(const weight_walk *p, const float *packed, float *w)
-{
-    int64_t n = p->form->block;
-    int64_t taps = p->KH * p->KW;
-    float turned[SQUARE * MOST_TAPS];
-    for (int64_t tap = 0; tap < taps; tap++)
-        for (int64_t c = 0; c < n; c++)
-            for (int64_t o = 0; o < n; o++)
-                turned[(c * taps + tap) * n + o] = packed[tap_place(p, tap) + c * n + o];
-    p->isa->transpose_out(n * taps, n, turned, n, w, p->C * taps, NULL, true);
-}
-
-static void walk(const weight_walk *p, const float *w, float *packed, float *dw)
-{
-    int64_t n = p->form->block;
-    int64_t taps = p->KH * p->KW;
-    int64_t across = p->C / n;
-    KERN_EACH(p->O * p->C * taps, p->O / n * across, i, {
-        int64_t square = (i / across * n * p->C + i % across * n) * taps;
-        int64_t place = i / across * p->form->out_stride + i % across * p->form->in_stride;
-        if (w)
-            pack_square(p, w + square, packed + place);
-        else
-            unpack_square(p, packed + place, dw + square);
-    });
-}
-
-static weight_walk walk_of(const thaw_kern *k, const onednn_form *form, const thaw_conv2d *s)
-{
-    return (weight_walk){kern_isa_of(k), form, s->O, s->C, s->KH, s->KW};
 }
 
 /* ---- the library's convolutions as algorithms ---- */
@@ -133,15 +65,21 @@ static void close_unit(conv_unit *unit)
     onednn_conv_free(&conv);
 }
 
-static void pack(const conv_unit *unit, const float *w, float *packed)
+/* Whether our own transposes, which are faster, know the form. */
+static bool in_squares(const conv_unit *unit)
 {
     const onednn_form *form = onednn_conv_form(unit->state);
-    if (!walks(unit->kern, form, &unit->spec.shape)) {
+    return form->in_squares &&
+           conv_squares_fit(kern_isa_of(unit->kern), &form->squares, &unit->spec.shape);
+}
+
+static void pack(const conv_unit *unit, const float *w, float *packed)
+{
+    if (in_squares(unit))
+        conv_squares_pack(kern_isa_of(unit->kern), &onednn_conv_form(unit->state)->squares,
+                          &unit->spec.shape, w, packed);
+    else
         onednn_conv_pack(unit->state, w, packed);
-        return;
-    }
-    weight_walk p = walk_of(unit->kern, form, &unit->spec.shape);
-    walk(&p, w, packed, NULL);
 }
 
 static void run_data(conv_unit *unit, const conv_run *run, conv_scratch *scratch)
@@ -157,16 +95,14 @@ static void run_data(conv_unit *unit, const conv_run *run, conv_scratch *scratch
 
 static void run_weights(conv_unit *unit, const conv_run *run, conv_scratch *scratch)
 {
-    const onednn_form *form = onednn_conv_form(unit->state);
     float *packed = conv_take_floats(scratch, extra_floats(unit));
     onednn_conv_run(unit->state, run->B, (float *)(uintptr_t)run->x, packed, NULL,
                     (float *)(uintptr_t)run->dy, run->workspace + scratch->used);
-    if (!walks(unit->kern, form, &unit->spec.shape)) {
+    if (in_squares(unit))
+        conv_squares_add(kern_isa_of(unit->kern), &onednn_conv_form(unit->state)->squares,
+                         &unit->spec.shape, packed, run->dw);
+    else
         onednn_conv_unpack_add(unit->state, packed, run->dw);
-        return;
-    }
-    weight_walk p = walk_of(unit->kern, form, &unit->spec.shape);
-    walk(&p, NULL, packed, run->dw);
 }
 
 static void run_unit(conv_unit *unit, const conv_run *run)
@@ -195,7 +131,8 @@ static const conv_algorithm winograd = {.name = "onednn-winograd",
                                         .run = run_unit};
 
 const conv_algorithm *const kern_onednn_algorithms[] = {
-    &direct, &conv_winograd_blocks, &conv_depthwise, &winograd, &conv_plain, &conv_reordered, NULL};
+    &direct,   &conv_taps,  &conv_winograd_blocks, &conv_depthwise,
+    &winograd, &conv_plain, &conv_reordered,       NULL};
 
 /* ---- backend ---- */
 

@@ -267,17 +267,11 @@ static void find_form(onednn_conv *conv)
     form->plain = onednn_desc_equal(onednn_desc_of(&conv->weights), onednn_desc_of(&conv->plain));
     if (!onednn_desc_blocking(onednn_desc_of(&conv->weights), strides, &blocks, sizes, dimensions))
         return;
-    bool one_group = conv->spec.shape.groups == 1;
-    form->known = one_group && blocks == 2 && sizes[0] == sizes[1] &&
-                  dimensions[0] + dimensions[1] == 1 && (sizes[0] == 16 || sizes[0] == 8);
-    if (!form->known)
-        return;
-    form->block = sizes[0];
-    form->out_inside = dimensions[1] == 0;
-    form->out_stride = strides[0];
-    form->in_stride = strides[1];
-    form->row_stride = strides[2];
-    form->column_stride = strides[3];
+    /* The last inner dimension is the innermost: output channels, number 0 where there are no groups. */
+    form->in_squares = conv->spec.shape.groups == 1 && blocks == 2 && sizes[0] == sizes[1] &&
+                       dimensions[0] == 1 && dimensions[1] == 0;
+    if (form->in_squares)
+        form->squares = (conv_squares){sizes[0], strides[0], strides[1], strides[2], strides[3]};
 }
 
 static dnnl_status_t set_up(onednn_conv *conv)

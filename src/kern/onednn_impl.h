@@ -2,6 +2,7 @@
 #ifndef KERN_ONEDNN_IMPL_H
 #define KERN_ONEDNN_IMPL_H
 
+#include "kern/conv_impl.h"
 #include "kern/conv_plan_impl.h"
 
 /* Engine and stream of one opened backend. */
@@ -30,15 +31,12 @@ thaw_status onednn_conv_new(onednn_library *library, const thaw_conv_spec *spec,
                             thaw_conv_pass pass, onednn_method method, onednn_conv **out);
 void onednn_conv_free(onednn_conv **conv);
 
-/* How the library wants one pass's weights. Rows of 16 (or 8) output or input channels inside when `known`; strides in floats of
- * blocks and taps. */
+/* How the library wants one pass's weights. */
 typedef struct onednn_form {
     size_t bytes;
-    bool plain; /* as they are */
-    bool known; /* blocked[o block][i block][kh][kw][..][..] with the strides below, one group */
-    int64_t block;
-    bool out_inside; /* the innermost lanes are output channels */
-    int64_t out_stride, in_stride, row_stride, column_stride;
+    bool plain;      /* as they are */
+    bool in_squares; /* as `squares` says */
+    conv_squares squares;
 } onednn_form;
 const onednn_form *onednn_conv_form(const onednn_conv *conv);
 size_t onednn_conv_scratch_bytes(const onednn_conv *conv);

@@ -60,6 +60,7 @@ bench step --clock cpu --json "$dir/step.json"
 expect '^resnet20@8/partial:1/np1/first +samples/core-s +[0-9.]+ '
 expect '^resnet20@8/partial:1/np1/later +samples/core-s +[0-9.]+ '
 expect '^resnet20@8/infer/np1 +samples/core-s +[0-9.]+ '
+grep -q 'not the same work' "$dir/out" && fail "other parameters train:"
 expect '"row":"resnet20@8/infer/np1"' "$dir/step.json"
 export THAW_BENCH_IMAGES=8 THAW_BENCH_SIDE=16 THAW_BENCH_LADDER_ROWS=frozen-224
 bench ladder --json "$dir/ladder.json"

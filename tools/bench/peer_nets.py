@@ -116,9 +116,15 @@ class Layer(nn.Module):
         return self.norm2(x + self.down(F.gelu(self.up(x))))
 
 
-class FirstToken(nn.Module):
+class Pooler(nn.Module):
+    """The features: a layer with tanh on the first token."""
+
+    def __init__(self, D):
+        super().__init__()
+        self.dense = nn.Linear(D, D)
+
     def forward(self, x):
-        return x[:, 0]
+        return torch.tanh(self.dense(x[:, 0]))
 
 
 def resnet(arch, channels):
@@ -149,13 +155,16 @@ def efficientnet_lite0():
         for i in range(depth):
             blocks.append(InvertedResidual(inputs, outputs, kernel, stride if i == 0 else 1, expand))
             inputs = outputs
-    blocks.append(conv_norm(inputs, 1280, 1))
+    blocks[-1] = nn.Sequential(blocks[-1], conv_norm(inputs, 1280, 1))
     return [conv_norm(3, 32, 3, 2), *blocks], [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, CLASSES)]
 
 
 def minilm():
+    """No padding in the input, so no mask; no dropout."""
     D = 384
-    return [Embedding(D, 512), *(Layer(D, 12, 4 * D) for _ in range(6))], [FirstToken(), nn.Linear(D, CLASSES)]
+    blocks = [Layer(D, 12, 4 * D) for _ in range(6)]
+    blocks[-1] = nn.Sequential(blocks[-1], Pooler(D))
+    return [Embedding(D, 512), *blocks], [nn.Linear(D, CLASSES)]
 
 
 def layers(arch, channels=3):

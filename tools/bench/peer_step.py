@@ -68,6 +68,7 @@ def make_step(arch, side, rung, mode, batch, ranks, variant):
         def infer():
             with torch.no_grad():
                 frozen(x)
+        infer.trainable = sum(p.numel() for p in trained.parameters())
         return infer
     trained = trained.to(memory_format=memory).train()
     if kind == "compile":
@@ -83,6 +84,7 @@ def make_step(arch, side, rung, mode, batch, ranks, variant):
                 features = frozen(x)
         F.cross_entropy(model(features), labels).backward()
         optimizer.step()
+    step.trainable = sum(p.numel() for p in trained.parameters() if p.requires_grad)
     return step
 
 
@@ -162,7 +164,7 @@ def serve(rank, args, names, seconds, directory, parent):
         times = timed(step, seconds, 3, ranks)
         median = times[len(times) // 2]
         answer = (f"samples/s {batch * ranks / median:.2f} median_ms {median * 1e3:.3f} best_ms {times[0] * 1e3:.3f} "
-                  f"variant {variant}")
+                  f"trainable {step.trainable} variant {variant}")
         if directory == "-":
             if rank == 0:
                 print(answer, "torch", torch.__version__, flush=True)

@@ -271,9 +271,11 @@ static thaw_status measure(bench *b)
                    (b->plan ? thaw_plan_arena_bytes(b->plan) : 0);
     if (thaw_comm_rank(b->comm) == 0)
         printf("samples/s %.2f median_ms %.3f best_ms %.3f steps %d allocations %d plan_mib %.1f "
+               "trainable %lld "
                "kernels %s %s\n",
                samples / median, median * 1e3, b->seconds[0] * 1e3, (int)steps, (int)allocations,
-               (double)bytes / 1048576, b->kern->name, b->kern->cpu_kernels);
+               (double)bytes / 1048576, (long long)thaw_graph_count_params(b->model->graph, true),
+               b->kern->name, b->kern->cpu_kernels);
     return THAW_OK;
 }
 

@@ -28,11 +28,12 @@ value net/full/np1 ours samples/s 200
 value start ours s 0.5
 value start torch-1.13 s 2
 value start ours s failed
+mark net/full/np1 the mark
 detail net/full/np1 torch-1.13 said "so"
 note a note
 R
 awk -v bench=made -v bars="$dir/bars" -v json="$dir/json" -f "$root/tools/bench/table.awk" "$dir/records" >"$dir/out" 2>&1 || fail "table.awk failed:"
-expect '^net/full/np1 .* 200\.0 \[100\.0\.\.300\.0\] .* 2\.00 +2 met .* 0\.80 +1\.5 NOT'
+expect '^net/full/np1 .* 200\.0 \[100\.0\.\.300\.0\] .* 2\.00 +2 met .* 0\.80 +1\.5 NOT  the mark'
 expect '^start .* 0\.5 .* 4\.00 +-'
 expect '^1 of 2 bars met'
 expect '"median":200,"least":100,"most":300,"quartiles":\[150,250\]' "$dir/json"
@@ -52,7 +53,7 @@ bench() { # NAME ARGUMENT...
     shift
     THAW_PEER_PYTHON=$peers THAW_BENCH_VARIANTS=eager-cl,eager-nchw "$root/tools/bench/$name" --build "$build" --rounds 1 --seconds 0.05 "$@" \
         >"$dir/out" 2>&1 || fail "tools/bench/$name failed:"
-    [ "$peers" = none ] || expect 'torch-[0-9.]+ on '
+    [ "$peers" = none ] || expect 'torch-[0-9.]+: PyTorch '
 }
 
 export THAW_BENCH_NETS=resnet20@8:4 THAW_BENCH_RANKS=1 THAW_BENCH_RUNGS="partial:1 infer"
@@ -71,6 +72,11 @@ export THAW_BENCH_TRACE=no
 bench start
 expect '^start/np1 +s +[0-9.]+ '
 expect '^start/np1/memory +MiB +[0-9.]+ '
+
+export THAW_BENCH_NETS=resnet20@8:2 THAW_BENCH_FUNCTIONS=norm/resnet50.layer1
+bench kernels
+expect '^resnet20@8/conv/layer1.0.conv1/weights +GFLOP/s .* of peak, residual [0-9.]+e-0[4-9] '
+expect '^function/batch_norm/resnet50.layer1 +GB/s .* of triad, residual [0-9.]+e-0[4-9]'
 
 "$root/tools/bench/step" --wrong 1 >"$dir/out" 2>&1 && fail "a wrong option was taken:"
 

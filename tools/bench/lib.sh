@@ -4,6 +4,7 @@
 #   bench_program NAME             builds bench_NAME or the command thaw; its path in $program
 #   record ROW SIDE UNIT VALUE     one measured value; ROW has no spaces; UNIT ending in /s: more is better, else less
 #   detail ROW SIDE TEXT           how that side was run
+#   mark ROW TEXT                  what stands at the end of that row
 #   note TEXT                      a line under the table
 #   peer_start LABEL FILE ARG...   starts a peer that measures when asked: FILE ARG... DIRECTORY
 #   peer_ask LABEL; peer_stop LABEL
@@ -197,6 +198,7 @@ Y
 word_after() { awk -v word="$1" '{ for (i = 1; i < NF; i++) if ($i == word) print $(i + 1) }'; }
 record() { echo "value $*" >>"$dir/records"; }
 detail() { echo "detail $*" >>"$dir/records"; }
+mark() { echo "mark $*" >>"$dir/records"; }
 note() { echo "note $*" >>"$dir/records"; }
 
 bench_end() {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Times PyTorch's convolutions on shapes read from standard input, for bench_kern.
+"""Times PyTorch's convolutions on shapes read from standard input, for tools/bench/kernels.
 
-Each line: name count B C H W O KH KW stride pad groups. Prints per line: name, and the best milliseconds of
-forward, backward data, backward weights for one call, one thread, channels_last.
+Each line: name count B C H W O KH KW stride pad groups (count negative: no backward data). Prints a line a pass: name/pass, median milliseconds
+of one call, GFLOP/s; one thread, channels_last.
 """
 import os
 import sys
@@ -14,15 +14,15 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 
-def best(call, seconds):
+def median(call, seconds):
     call()
-    least = 1e9
+    times = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while len(times) < 3 or time.perf_counter() < end:
         start = time.perf_counter()
         call()
-        least = min(least, time.perf_counter() - start)
-    return least * 1e3
+        times.append(time.perf_counter() - start)
+    return sorted(times)[len(times) // 2]
 
 
 def main():
@@ -41,10 +41,14 @@ def main():
                 return torch.ops.aten.convolution_backward(
                     dy, x, w, None, [stride, stride], [pad, pad], [1, 1], False, [0, 0], groups, mask)
 
-            forward = best(lambda: torch.conv2d(x, w, None, stride, pad, 1, groups), seconds)
-            data = best(lambda: backward([True, False, False]), seconds)
-            weights = best(lambda: backward([False, True, False]), seconds)
-        print(f"{name} {forward:.4f} {data:.4f} {weights:.4f}", flush=True)
+            calls = {"forward": lambda: torch.conv2d(x, w, None, stride, pad, 1, groups),
+                     "data": lambda: backward([True, False, False]), "weights": lambda: backward([False, True, False])}
+            for kind, call in calls.items():
+                if kind == "data" and count < 0:
+                    continue
+                took = median(call, seconds)
+                flops = 2 * y.numel() * (C // groups) * KH * KW
+                print(f"{name}/{kind} {took * 1e3:.4f} {flops / took * 1e-9:.3f}", flush=True)
 
 
 main()

@@ -71,6 +71,39 @@ static thaw_status open_model(bench *b)
     return THAW_OK;
 }
 
+/* Rank 0 measures algorithms or knows them from earlier runs, as training does; the others take its choices. */
+static thaw_status share_choices(bench *b)
+{
+    thaw_str text = {0};
+    thaw_str path = {0};
+    bool first = thaw_comm_rank(b->comm) == 0;
+    thaw_kern_choices_path(b->kern, &path);
+    thaw_status status = THAW_OK;
+    if (first) {
+        thaw_kern_choices_save(b->kern, thaw_str_c(&path));
+        status = thaw_kern_choices_write(b->kern, &text);
+    }
+    int64_t bytes = (int64_t)text.length;
+    thaw_bcast(b->comm, 0, &bytes, sizeof bytes);
+    while (!first && (int64_t)text.length < bytes)
+        thaw_str_add(&text, " ");
+    thaw_bcast(b->comm, 0, text.data, bytes);
+    if (!first)
+        status = thaw_kern_choices_read(b->kern, "the choices of rank 0", thaw_str_c(&text));
+    thaw_str_clear(&text);
+    thaw_str_clear(&path);
+    return status;
+}
+
+static void begin_choices(bench *b)
+{
+    thaw_str path = {0};
+    thaw_kern_choices_path(b->kern, &path);
+    thaw_kern_choices_load(b->kern, thaw_str_c(&path));
+    thaw_kern_choices_measure(b->kern, true);
+    thaw_str_clear(&path);
+}
+
 static thaw_status open_plans(bench *b)
 {
     bool cut = b->mode != MODE_TRAIN;
@@ -303,7 +336,14 @@ static thaw_status run(bench *b, int argc, char **argv)
 {
     THAW_TRY(read_arguments(b, argc, argv)); /* uniform */
     THAW_TRY(open_model(b));                 /* uniform */
-    THAW_TRY(open_plans(b));                 /* uniform */
+    bool first = thaw_comm_rank(b->comm) == 0;
+    if (first)
+        begin_choices(b);
+    thaw_status status = first ? open_plans(b) : THAW_OK;
+    THAW_TRY(thaw_agree(b->comm, status));
+    THAW_TRY(thaw_agree(b->comm, share_choices(b)));
+    status = first ? THAW_OK : open_plans(b);
+    THAW_TRY(thaw_agree(b->comm, status));
     if (b->plan != NULL) {
         THAW_TRY(open_reducer(b));   /* uniform */
         THAW_TRY(open_optimizer(b)); /* uniform */

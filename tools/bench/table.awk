@@ -54,6 +54,7 @@ BEGIN {
 }
 $1 == "note" { notes[++note_count] = rest(2) }
 $1 == "detail" { details[$2, $3] = rest(4) }
+$1 == "mark" { marks[$2] = rest(3) }
 $1 == "value" && NF == 5 && $5 ~ /^[0-9.]/ {
     if (!($2 in unit)) { rows[++row_count] = $2; unit[$2] = $4 }
     if (!($3 in side_seen)) { side_seen[$3] = 1; if ($3 != "ours") peers[++peer_count] = $3 }
@@ -81,7 +82,7 @@ END {
                 (ratio ? sprintf("%.2f", ratio) : "-"), bar
             if (ratio && bar != "-") { judged++; if (ratio >= bar) { met++; printf " met" } else printf " NOT" } else printf "    "
         }
-        print ""
+        print (rows[r] in marks ? "  " marks[rows[r]] : "")
     }
     for (r = 1; r <= row_count; r++)
         for (p = 0; p <= peer_count; p++) {
@@ -117,7 +118,7 @@ END {
                 (bar == "-" ? "" : ",\"bar\":" bar ",\"met\":" (ratio >= bar ? "true" : "false")) >json
             first = 0
         }
-        printf "]}" >json
+        printf "]%s}", (row in marks ? ",\"mark\":" text(marks[row]) : "") >json
     }
     print "]}" >json
 }

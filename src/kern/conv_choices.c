@@ -97,7 +97,7 @@ static void first_line(const thaw_kern *k, thaw_str *out)
 {
     char cpu[64];
     cpu_name(cpu);
-    thaw_str_printf(out, "thaw choices 1: backend %s, %s, %s\n", k->name, k->cpu_kernels, cpu);
+    thaw_str_printf(out, "thaw choices 2: backend %s, %s, %s\n", k->name, k->cpu_kernels, cpu);
 }
 
 void conv_choices_text(const thaw_kern *k, bool measured_only, thaw_str *out)
@@ -142,29 +142,29 @@ static bool parse_pass(const char *word, thaw_conv_spec *spec, thaw_conv_pass *o
 /* A line is right when what is understood of it, written again, is the line. */
 static bool parse_line(const thaw_kern *k, const char *line, conv_choice *choice)
 {
-    long long n[15];
+    long long n[13];
     char pass_word[32], name[32], how[16];
     thaw_conv_spec spec = {0};
     if (sscanf(line,
-               "%31s B%lld C%lld H%lld W%lld O%lld kernel %lldx%lld stride %lldx%lld pad "
+               "%31s C%lld H%lld W%lld O%lld kernel %lldx%lld stride %lldx%lld pad "
                "%lldx%lld dilation %lldx%lld groups %lld blocks %d %d: %31s %15s",
                pass_word, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9],
-               &n[10], &n[11], &n[12], &n[13], &spec.block_in, &spec.block_out, name, how) != 19)
+               &n[10], &n[11], &n[12], &spec.block_in, &spec.block_out, name, how) != 18)
         return false;
-    spec.shape = (thaw_conv2d){.B = n[0],
-                               .C = n[1],
-                               .H = n[2],
-                               .W = n[3],
-                               .O = n[4],
-                               .KH = n[5],
-                               .KW = n[6],
-                               .stride_h = n[7],
-                               .stride_w = n[8],
-                               .pad_h = n[9],
-                               .pad_w = n[10],
-                               .dilation_h = n[11],
-                               .dilation_w = n[12],
-                               .groups = n[13]};
+    spec.shape = (thaw_conv2d){.B = 1,
+                               .C = n[0],
+                               .H = n[1],
+                               .W = n[2],
+                               .O = n[3],
+                               .KH = n[4],
+                               .KW = n[5],
+                               .stride_h = n[6],
+                               .stride_w = n[7],
+                               .pad_h = n[8],
+                               .pad_w = n[9],
+                               .dilation_h = n[10],
+                               .dilation_w = n[11],
+                               .groups = n[12]};
     thaw_conv_pass pass;
     choice->algorithm = find_algorithm(k, name);
     choice->measured = strcmp(how, "measured") == 0;

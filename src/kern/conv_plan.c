@@ -15,13 +15,13 @@ void conv_key(const thaw_conv_spec *spec, thaw_conv_pass pass, char key[CONV_KEY
 {
     const thaw_conv2d *s = &spec->shape;
     (void)thaw_format(key, CONV_KEY_BYTES,
-                      "%s B%lld C%lld H%lld W%lld O%lld kernel %lldx%lld stride %lldx%lld pad "
+                      "%s C%lld H%lld W%lld O%lld kernel %lldx%lld stride %lldx%lld pad "
                       "%lldx%lld dilation %lldx%lld groups %lld blocks %d %d",
-                      pass_name(pass), (long long)s->B, (long long)s->C, (long long)s->H,
-                      (long long)s->W, (long long)s->O, (long long)s->KH, (long long)s->KW,
-                      (long long)s->stride_h, (long long)s->stride_w, (long long)s->pad_h,
-                      (long long)s->pad_w, (long long)s->dilation_h, (long long)s->dilation_w,
-                      (long long)s->groups, spec->block_in, spec->block_out);
+                      pass_name(pass), (long long)s->C, (long long)s->H, (long long)s->W,
+                      (long long)s->O, (long long)s->KH, (long long)s->KW, (long long)s->stride_h,
+                      (long long)s->stride_w, (long long)s->pad_h, (long long)s->pad_w,
+                      (long long)s->dilation_h, (long long)s->dilation_w, (long long)s->groups,
+                      spec->block_in, spec->block_out);
 }
 
 /* ---- one pass ---- */

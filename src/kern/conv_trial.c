@@ -4,8 +4,10 @@
 #include <math.h>
 
 enum { RUNS = 3, ROUNDS = 2 };
-/* A run of a trial has at most so many operations: what is faster on some images is faster on many. */
+/* A run of a trial has about so many operations, and at most so many images: what is faster on some is faster on many. The
+ * shape alone decides, not the batch: a frozen prefix runs in chunks, shards and alone, and must give a sample the same bits. */
 static const double most_flops = 1.5e9;
+enum { MOST_IMAGES = 64 };
 /* Less of a gain than this is noise; the rule's choice stays. */
 static const double least_gain = 0.03;
 /* An algorithm whose first run takes so many times the best median is not run again. */
@@ -116,10 +118,8 @@ static void bound(thaw_conv_spec *spec)
     thaw_conv2d *s = &spec->shape;
     double flops =
         2.0 * (double)(s->O * s->OH * s->OW) * (double)(s->C / s->groups * s->KH * s->KW);
-    if ((double)s->B * flops > most_flops) {
-        int64_t images = (int64_t)(most_flops / flops);
-        s->B = images > 1 ? images : 1;
-    }
+    int64_t images = flops * MOST_IMAGES < most_flops ? MOST_IMAGES : (int64_t)(most_flops / flops);
+    s->B = images > 1 ? images : 1;
 }
 
 thaw_status conv_trial(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,

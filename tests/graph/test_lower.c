@@ -219,6 +219,45 @@ static void the_boundary_is_never_fused_across(void **state)
     }
 }
 
+/* In chunks, in shards or alone: what others are in the batch changes no bit of a sample. */
+static void samples_do_not_depend_on_their_neighbours(void **state)
+{
+    (void)state;
+    for (const char *const *name = thaw_kern_names(); *name != NULL; name++) {
+        thaw_kern *kern = NULL;
+        if (thaw_kern_open(*name, &kern) != THAW_OK)
+            continue;
+        for (int kind = 0; kind < KINDS; kind++) {
+            thaw_graph *g = make(kind);
+            const thaw_shape shape = thaw_graph_value_shape(g, 0);
+            const int64_t width = thaw_shape_count(&shape);
+            float *x = random_floats(BATCH * 3 * 12 * 12, 3);
+            train_only(g, "fc.*");
+            thaw_plan_options options = plan_options(BATCH, false);
+            options.to = thaw_graph_features(g);
+            const thaw_shape out = thaw_graph_value_shape(g, options.to);
+            const size_t bytes = (size_t)thaw_shape_count(&out) * sizeof(float);
+            thaw_plan *together = new_plan(g, kern, &options, false);
+            options.batch = 1;
+            thaw_plan *alone = new_plan(g, kern, &options, false);
+            thaw_run run = make_run(BATCH, x, false);
+            thaw_plan_forward(together, &run);
+            for (int b = 0; b < BATCH; b++) {
+                run = make_run(1, x + b * width, false);
+                thaw_plan_forward(alone, &run);
+                assert_memory_equal(thaw_plan_value(alone, -1),
+                                    (const char *)thaw_plan_value(together, -1) + (size_t)b * bytes,
+                                    bytes);
+            }
+            thaw_plan_free(&alone);
+            thaw_plan_free(&together);
+            thaw_free(&x);
+            thaw_graph_free(&g);
+        }
+        thaw_kern_close(&kern);
+    }
+}
+
 static void constants_may_live_elsewhere(void **state)
 {
     (void)state;
@@ -289,6 +328,7 @@ int main(void)
         cmocka_unit_test(lowered_plans_compute_what_the_graph_says),
         cmocka_unit_test(frozen_norms_are_folded_and_neighbours_fused),
         cmocka_unit_test(the_boundary_is_never_fused_across),
+        cmocka_unit_test(samples_do_not_depend_on_their_neighbours),
         cmocka_unit_test(constants_may_live_elsewhere),
         cmocka_unit_test(recomputed_blocks_give_the_same_bits_in_less_memory),
     };

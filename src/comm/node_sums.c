@@ -69,17 +69,25 @@ void thaw_node_sums_begin(thaw_node_sums *s)
     atomic_store_explicit(&begun_by(s, s->rank)->step, s->step, memory_order_release);
 }
 
+/* The others may need this core, or MPI may still have something of this rank's to deliver, which it does when it is called. */
+static void let_others_on(void)
+{
+    int found = 0;
+    (void)sched_yield();
+    THAW_MPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_SELF, &found, MPI_STATUS_IGNORE));
+}
+
 void thaw_node_sums_may_write(thaw_node_sums *s)
 {
     if (s->all_begun)
         return;
     for (int rank = 0; rank < s->size; rank++) {
-        /* The others are a forward pass away at most; with more ranks than cores they need this one. */
+        /* The others are a forward pass away at most. */
         for (int round = 1;
              atomic_load_explicit(&begun_by(s, rank)->step, memory_order_acquire) < s->step;
              round++) {
             if (round % ROUNDS == 0)
-                (void)sched_yield();
+                let_others_on();
         }
     }
     s->all_begun = true;

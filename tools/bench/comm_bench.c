@@ -333,11 +333,11 @@ static thaw_status time_step(bench *b, const char *arch, double seconds)
     }
     for (int m = 0; m < MODES && thaw_comm_rank(b->comm) == 0; m++)
         printf("step %s@%lld %s step_ms %.3f adding_ms %.3f waiting_ms %.3f getting_ms %.3f "
-               "over_float %.4f steps %lld\n",
+               "over_float %.4f steps %lld least_step_ms %.3f least_waiting_ms %.3f\n",
                arch, (long long)b->side, mode_names[m], quantile(&parts[m][0], 0.5) * 1e3,
                quantile(&parts[m][1], 0.5) * 1e3, quantile(&parts[m][2], 0.5) * 1e3,
                quantile(&parts[m][3], 0.5) * 1e3, quantile(&over[m], 0.5),
-               (long long)parts[m][0].count);
+               (long long)parts[m][0].count, quantile(&parts[m][0], 0), quantile(&parts[m][2], 0));
     return THAW_OK;
 }
 

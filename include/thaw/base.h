@@ -303,6 +303,12 @@ int32_t thaw_threads(void);
 void thaw_threads_set(int32_t count);
 /* Cores in the affinity mask of the process. */
 int32_t thaw_cores(void);
+/* Threads that are worth starting to touch so many elements of arrays; one inside a parallel loop. */
+int32_t thaw_threads_for(int64_t elements);
+/* Calls body(context, thread, i) for each i below n, in `threads` threads; a thread gets neighbours. What different i write
+ * must lie apart, so that the result does not depend on the threads; `thread` chooses scratch memory. */
+typedef void thaw_parallel_body(void *context, int32_t thread, int64_t i);
+void thaw_parallel(int32_t threads, int64_t n, thaw_parallel_body *body, void *context);
 
 /* ---- Version ---------------------------------------------------------------------------------------------- */
 

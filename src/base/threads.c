@@ -5,6 +5,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 static int32_t chosen; /* 0: not yet */
 
@@ -48,4 +51,34 @@ int32_t thaw_threads(void)
 void thaw_threads_set(int32_t count)
 {
     chosen = count;
+}
+
+int32_t thaw_threads_for(int64_t elements)
+{
+    enum { WORTH = 32768 }; /* to be touched by each thread; below, starting it costs more */
+#if defined(_OPENMP)
+    int64_t most = elements / WORTH;
+    int32_t threads = thaw_threads();
+    if (threads <= 1 || most <= 1 || omp_in_parallel())
+        return 1;
+    return most < threads ? (int32_t)most : threads;
+#else
+    (void)elements;
+    return 1;
+#endif
+}
+
+void thaw_parallel(int32_t threads, int64_t n, thaw_parallel_body *body, void *context)
+{
+#if defined(_OPENMP)
+    if (threads > 1 && n > 1) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t i = 0; i < n; i++)
+            body(context, omp_get_thread_num(), i);
+        return;
+    }
+#endif
+    (void)threads;
+    for (int64_t i = 0; i < n; i++)
+        body(context, 0, i);
 }

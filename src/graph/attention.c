@@ -63,7 +63,7 @@ static thaw_keep keep(const thaw_need *need)
     return (thaw_keep){.input = need->active, .saved_bytes = rows * 2 * sizeof(float)};
 }
 
-/* In this order: factors of dropout (T, T), what kern works in, mask (T). */
+/* Of one thread, in this order: factors of dropout (T, T), what kern works in, mask (T). */
 typedef struct scratch {
     float *factors;
     char *kern;
@@ -71,23 +71,33 @@ typedef struct scratch {
     size_t bytes;
 } scratch;
 
-static scratch share_out(const thaw_need *need, void *workspace)
+static scratch share_out(const thaw_need *need, void *workspace, int32_t thread)
 {
+    enum { LINE = 64 };
     thaw_attention s = head_of(need);
     size_t factors = is_random(need->node) ? (size_t)(s.T * s.T) * sizeof(float) : 0;
     size_t kern = thaw_kern_attention_workspace(&s, need->active);
-    char *base = workspace;
-    return (scratch){.factors = workspace,
+    size_t bytes = factors + kern + (size_t)s.T * sizeof(bool);
+    bytes = (bytes + LINE - 1) / LINE * LINE;
+    char *base = workspace != NULL ? (char *)workspace + (size_t)thread * bytes : NULL;
+    return (scratch){.factors = (float *)(void *)base,
                      .kern = base != NULL ? base + factors : NULL,
                      .masked = base != NULL ? (bool *)(base + factors + kern) : NULL,
-                     .bytes = factors + kern + (size_t)s.T * sizeof(bool)};
+                     .bytes = bytes};
+}
+
+/* Heads of all samples are shared out to threads. */
+static int32_t threads_for(const thaw_need *need, int64_t B)
+{
+    return thaw_threads_for(B * need->node->attr.attention.heads * need->in[0].dim[0] *
+                            need->in[0].dim[0]);
 }
 
 static size_t workspace(const thaw_need *need, const void *object, bool backward)
 {
     (void)object;
     (void)backward;
-    return share_out(need, NULL).bytes;
+    return (size_t)threads_for(need, need->B) * share_out(need, NULL, 0).bytes;
 }
 
 /* NULL: nothing is masked. */
@@ -124,40 +134,54 @@ static const float *draw_factors(const thaw_call *call, int64_t sample, int64_t 
     return room->factors;
 }
 
+/* Head i % heads of sample i / heads. */
+static void forward_head(void *context, int32_t thread, int64_t i)
+{
+    const thaw_call *call = context;
+    thaw_attention s = head_of(call->need);
+    scratch room = share_out(call->need, call->workspace, thread);
+    int64_t heads = call->need->node->attr.attention.heads;
+    int64_t b = i / heads;
+    int64_t h = i % heads;
+    int64_t at = b * s.T * s.stride + h * s.d;
+    thaw_kern_attention(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at,
+                        mask_of(call, b, &room), draw_factors(call, b, h, &room), call->y + at,
+                        (float *)call->saved + i * 2 * s.T, room.kern);
+}
+
+static void each_head(const thaw_call *call, thaw_parallel_body *body)
+{
+    thaw_call copy = *call;
+    thaw_parallel(threads_for(call->need, call->run->B),
+                  call->run->B * call->need->node->attr.attention.heads, body, &copy);
+}
+
 static void forward(const thaw_call *call)
 {
+    each_head(call, forward_head);
+}
+
+static void backward_head(void *context, int32_t thread, int64_t i)
+{
+    const thaw_call *call = context;
     thaw_attention s = head_of(call->need);
-    scratch room = share_out(call->need, call->workspace);
+    scratch room = share_out(call->need, call->workspace, thread);
     int64_t heads = call->need->node->attr.attention.heads;
-    for (int64_t b = 0; b < call->run->B; b++) {
-        const bool *masked = mask_of(call, b, &room);
-        for (int64_t h = 0; h < heads; h++) {
-            int64_t at = b * s.T * s.stride + h * s.d;
-            float *stats = (float *)call->saved + (b * heads + h) * 2 * s.T;
-            thaw_kern_attention(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at, masked,
-                                draw_factors(call, b, h, &room), call->y + at, stats, room.kern);
-        }
-    }
+    int64_t b = i / heads;
+    int64_t h = i % heads;
+    int64_t at = b * s.T * s.stride + h * s.d;
+    float *dx[3];
+    for (int k = 0; k < 3; k++)
+        dx[k] = call->dx[k] != NULL ? call->dx[k] + at : NULL;
+    thaw_kern_attention_backward(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at,
+                                 mask_of(call, b, &room), draw_factors(call, b, h, &room),
+                                 (const float *)call->saved + i * 2 * s.T, call->dy + at, dx,
+                                 call->accumulate, room.kern);
 }
 
 static void backward(const thaw_call *call)
 {
-    thaw_attention s = head_of(call->need);
-    scratch room = share_out(call->need, call->workspace);
-    int64_t heads = call->need->node->attr.attention.heads;
-    for (int64_t b = 0; b < call->run->B; b++) {
-        const bool *masked = mask_of(call, b, &room);
-        for (int64_t h = 0; h < heads; h++) {
-            int64_t at = b * s.T * s.stride + h * s.d;
-            const float *stats = (const float *)call->saved + (b * heads + h) * 2 * s.T;
-            float *dx[3];
-            for (int i = 0; i < 3; i++)
-                dx[i] = call->dx[i] != NULL ? call->dx[i] + at : NULL;
-            thaw_kern_attention_backward(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at,
-                                         masked, draw_factors(call, b, h, &room), stats,
-                                         call->dy + at, dx, call->accumulate, room.kern);
-        }
-    }
+    each_head(call, backward_head);
     if (is_masked(call->need->node))
         thaw_no_gradient(call, 3);
 }

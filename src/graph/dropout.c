@@ -46,40 +46,59 @@ static void drop(const thaw_rng *rng, float probability, int64_t n, const float 
     }
 }
 
-static void forward(const thaw_call *call)
+static void forward_sample(void *context, int32_t thread, int64_t b)
 {
+    const thaw_call *call = context;
     const thaw_node *node = call->need->node;
     int64_t n = thaw_shape_count(&call->need->out);
-    if (!is_on(call)) {
-        if (call->y != call->x[0])
-            memcpy(call->y, call->x[0], (size_t)(call->run->B * n) * sizeof *call->y);
-        return;
-    }
+    (void)thread;
     /* A value keeps its number when a graph is rewritten, so that an adapter elsewhere leaves the masks alone. */
     uint64_t seed = thaw_mix(call->run->seed, (uint64_t)node->output);
-    for (int64_t b = 0; b < call->run->B; b++) {
-        thaw_rng rng = thaw_rng_make(seed, THAW_RNG_DROPOUT, call->run->step,
-                                     (uint64_t)call->run->sample_ids[b]);
-        uint8_t *mask = call->saved != NULL ? (uint8_t *)call->saved + b * n : NULL;
-        drop(&rng, node->attr.dropout.probability, n, call->x[0] + b * n, call->y + b * n, mask);
+    thaw_rng rng =
+        thaw_rng_make(seed, THAW_RNG_DROPOUT, call->run->step, (uint64_t)call->run->sample_ids[b]);
+    uint8_t *mask = call->saved != NULL ? (uint8_t *)call->saved + b * n : NULL;
+    drop(&rng, node->attr.dropout.probability, n, call->x[0] + b * n, call->y + b * n, mask);
+}
+
+/* Samples are shared out to threads. */
+static void each_sample(const thaw_call *call, thaw_parallel_body *body)
+{
+    thaw_call copy = *call;
+    int64_t B = call->run->B;
+    thaw_parallel(thaw_threads_for(B * thaw_shape_count(&call->need->out)), B, body, &copy);
+}
+
+static void forward(const thaw_call *call)
+{
+    int64_t n = thaw_shape_count(&call->need->out);
+    if (is_on(call))
+        each_sample(call, forward_sample);
+    else if (call->y != call->x[0])
+        memcpy(call->y, call->x[0], (size_t)(call->run->B * n) * sizeof *call->y);
+}
+
+static void backward_sample(void *context, int32_t thread, int64_t b)
+{
+    const thaw_call *call = context;
+    int64_t n = thaw_shape_count(&call->need->out);
+    const uint8_t *mask = (const uint8_t *)call->saved + b * n;
+    const float *dy = call->dy + b * n;
+    float *dx = call->dx[0] + b * n;
+    float scale = 1.0f / (1.0f - call->need->node->attr.dropout.probability);
+    (void)thread;
+    for (int64_t i = 0; i < n; i++) {
+        float value = mask[i] ? dy[i] * scale : 0.0f;
+        dx[i] = call->accumulate[0] ? dx[i] + value : value;
     }
 }
 
 static void backward(const thaw_call *call)
 {
     int64_t n = call->run->B * thaw_shape_count(&call->need->out);
-    const uint8_t *mask = call->saved;
-    const float *dy = call->dy;
-    float *dx = call->dx[0];
-    if (!is_on(call)) {
-        thaw_pass_gradient(n, 1.0f, dy, dx, call->accumulate[0]);
-        return;
-    }
-    float scale = 1.0f / (1.0f - call->need->node->attr.dropout.probability);
-    for (int64_t i = 0; i < n; i++) {
-        float value = mask[i] ? dy[i] * scale : 0.0f;
-        dx[i] = call->accumulate[0] ? dx[i] + value : value;
-    }
+    if (is_on(call))
+        each_sample(call, backward_sample);
+    else
+        thaw_pass_gradient(n, 1.0f, call->dy, call->dx[0], call->accumulate[0]);
 }
 
 const thaw_op thaw_op_dropout = {

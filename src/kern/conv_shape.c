@@ -99,6 +99,6 @@ int conv_threads(const conv_gather *g)
     /* A vector's multiply and add in place of an element: counted so, the sum is worth a thread as early as a sweep. */
     enum { PER_FLOAT = 16 };
     int64_t products = g->in_channels * g->h.taps * g->w.taps;
-    return kern_threads_for(g->B * g->out_channels * g->h.count * g->w.count / PER_FLOAT *
+    return thaw_threads_for(g->B * g->out_channels * g->h.count * g->w.count / PER_FLOAT *
                             products);
 }

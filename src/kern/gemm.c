@@ -77,7 +77,7 @@ void kern_tiled_gemm(const thaw_kern *kern, bool transpose_a, bool transpose_b, 
     product p = {
         kern_isa_of(kern), transpose_a, transpose_b, M, N, K, alpha, a, b, lda, ldb, c, ldc};
     /* A vector's multiply and add in place of an element. */
-    int threads = kern_threads_for(M * N / 16 * K);
+    int threads = thaw_threads_for(M * N / 16 * K);
     int64_t block = 2 * p.isa->lanes;
     KERN_ALL(threads, M, m, {
         /* beta 0 must not read c: it may hold NaN. */

@@ -43,7 +43,7 @@ void thaw_kern_layer_norm_backward(int64_t N, int64_t D, const float *x, const f
      * share the sums, whose order is fixed: then all of them come first. */
     enum { TOGETHER = 32 };
     const kern_rows *rows = kern_rows_choose();
-    int64_t together = kern_threads_for(N * D) > 1 ? N : TOGETHER;
+    int64_t together = thaw_threads_for(N * D) > 1 ? N : TOGETHER;
     memset(sums, 0, (size_t)(2 * D) * sizeof *sums);
     for (int64_t n = 0; n < N; n += together) {
         int64_t end = n + together < N ? n + together : N;

@@ -7,20 +7,15 @@
 
 #include "thaw/kern.h"
 
-enum {
-    KERN_WORTH = 32768, /* floats to be touched by each thread; below, starting it costs more */
-    KERN_UNIT = 16      /* shares begin at multiples of so many elements */
-};
+enum { KERN_UNIT = 16 }; /* shares begin at multiples of so many elements */
 
-/* Threads that are worth starting for `work` floats; one inside a loop that is shared out already. */
-int kern_threads_for(int64_t work);
 /* Element at which share `i` of `shares` begins. */
 int64_t kern_share(int64_t n, int shares, int i);
 
 /* Runs body, which uses the elements [at, at + count) of n, once or in several threads. */
 #define KERN_SPLIT(work, n, at, count, body)                                                       \
     do {                                                                                           \
-        int shares_ = kern_threads_for(work);                                                      \
+        int shares_ = thaw_threads_for(work);                                                      \
         if (shares_ == 1) {                                                                        \
             const int64_t at = 0;                                                                  \
             const int64_t count = (n);                                                             \
@@ -52,7 +47,7 @@ int64_t kern_share(int64_t n, int shares, int i);
     } while (0)
 
 /* The same in as many threads as the work is worth. */
-#define KERN_EACH(work, n, i, body) KERN_ALL(kern_threads_for(work), n, i, body)
+#define KERN_EACH(work, n, i, body) KERN_ALL(thaw_threads_for(work), n, i, body)
 
 #if defined(_OPENMP)
 #define KERN_PRAGMA(text) _Pragma(#text)

@@ -373,12 +373,12 @@ static void test_shares(void **state)
                 assert_true(kern_share(n, shares, i) <= kern_share(n, shares, i + 1));
         }
     thaw_threads_set(1);
-    assert_int_equal(kern_threads_for(INT64_MAX), 1);
+    assert_int_equal(thaw_threads_for(INT64_MAX), 1);
     thaw_threads_set(4);
-    assert_int_equal(kern_threads_for(1), 1);
+    assert_int_equal(thaw_threads_for(1), 1);
 #if defined(_OPENMP)
-    assert_int_equal(kern_threads_for(INT64_MAX), 4);
-    assert_int_equal(kern_threads_for(2 * KERN_WORTH), 2);
+    assert_int_equal(thaw_threads_for(INT64_MAX), 4);
+    assert_int_equal(thaw_threads_for(3 * 32768), 3);
 #endif
     thaw_threads_set(0);
 }

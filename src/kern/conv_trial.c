@@ -1,17 +1,16 @@
-/* conv_trial.c - the fastest algorithm for one pass, measured: medians of a few runs, bounded in time. */
+/* conv_trial.c - the fastest algorithm for one pass, measured: the best of a few runs, bounded in time. */
 #include "kern/conv_plan_impl.h"
 
 #include <math.h>
 
-enum { RUNS = 3, ROUNDS = 2 };
+enum { RUNS = 3, ROUNDS = 2, MOST_IMAGES = 64, MOST_CANDIDATES = 16 };
 /* A run of a trial has about so many operations, and at most so many images: what is faster on some is faster on many. The
  * shape alone decides, not the batch: a frozen prefix runs in chunks, shards and alone, and must give a sample the same bits. */
-static const double most_flops = 1.5e9;
-enum { MOST_IMAGES = 64 };
+static const double most_flops = 0.8e9;
 /* Less of a gain than this is noise; the rule's choice stays. */
 static const double least_gain = 0.03;
-/* An algorithm whose first run takes so many times the best median is not run again. */
-static const double hopeless = 1.6;
+/* An algorithm whose first run takes so many times the best is not run again. */
+static const double hopeless = 1.4;
 
 typedef struct trial_arrays {
     float *x, *y, *w, *dw, *bias, *packed;
@@ -72,45 +71,30 @@ static double run_once(conv_unit *unit, const trial_arrays *a)
     return thaw_seconds() - start;
 }
 
-static double median(double t[RUNS], int count)
-{
-    for (int i = 1; i < count; i++)
-        for (int j = i; j > 0 && t[j] < t[j - 1]; j--) {
-            double swap = t[j];
-            t[j] = t[j - 1];
-            t[j - 1] = swap;
-        }
-    return t[count / 2];
-}
-
-/* Seconds of one algorithm; infinity when it is hopeless or cannot be opened. */
+/* Seconds of one algorithm's best run: the one that other processes disturbed least. Infinity when it cannot be opened. */
 static double measure(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
                       const conv_algorithm *algorithm, trial_arrays *a, double best)
 {
     conv_unit unit;
-    double result = INFINITY;
+    double least = INFINITY;
     if (conv_unit_open(k, spec, pass, algorithm, &unit) != THAW_OK) {
         thaw_error_clear();
-        return result;
+        return least;
     }
     if (thaw_alloc(&a->packed, (int64_t)unit.packed_bytes + 1, 1) == THAW_OK &&
         thaw_alloc(&a->workspace, (int64_t)unit.workspace_bytes + 1, 1) == THAW_OK) {
-        double times[RUNS];
         if (unit.packed_bytes > 0)
             algorithm->pack(&unit, a->w, a->packed);
         (void)run_once(&unit, a);
-        int count = 0;
-        do
-            times[count++] = run_once(&unit, a);
-        while (count < RUNS && times[0] < hopeless * best);
-        result = median(times, count);
+        for (int i = 0; i < RUNS && (i == 0 || least < hopeless * best); i++)
+            least = fmin(least, run_once(&unit, a));
     } else {
         thaw_error_clear();
     }
     thaw_free(&a->packed);
     thaw_free(&a->workspace);
     conv_unit_close(&unit);
-    return result;
+    return least;
 }
 
 static void bound(thaw_conv_spec *spec)
@@ -122,30 +106,48 @@ static void bound(thaw_conv_spec *spec)
     s->B = images > 1 ? images : 1;
 }
 
+/* Those that fit, the preferred one first; what reorders inside is not worth a run. */
+static int list_candidates(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
+                           const conv_algorithm *preferred,
+                           const conv_algorithm *out[MOST_CANDIDATES])
+{
+    int count = 0;
+    out[count++] = preferred;
+    for (const conv_algorithm *const *a = k->backend->algorithms; *a; a++)
+        if (*a != preferred && !(*a)->inside_reorders && (*a)->fits(k, spec, pass) &&
+            count < MOST_CANDIDATES)
+            out[count++] = *a;
+    return count;
+}
+
 thaw_status conv_trial(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
                        const conv_algorithm *preferred, const conv_algorithm **out)
 {
     thaw_conv_spec bounded = *spec;
     bound(&bounded);
     *out = preferred;
-    int fitting = 0;
-    for (const conv_algorithm *const *a = k->backend->algorithms; *a; a++)
-        fitting += (*a)->fits(k, &bounded, pass);
-    if (fitting < 2)
+    const conv_algorithm *candidates[MOST_CANDIDATES];
+    int count = list_candidates(k, &bounded, pass, preferred, candidates);
+    if (count < 2)
         return THAW_OK;
     trial_arrays arrays = {0};
     THAW_TRY(make_arrays(&bounded, &arrays));
+    double took[MOST_CANDIDATES];
     double best = INFINITY;
-    for (int round = 0; round < ROUNDS; round++) {
-        best = fmin(best, (1 - least_gain) * measure(k, &bounded, pass, preferred, &arrays, best));
-        for (const conv_algorithm *const *a = k->backend->algorithms; *a; a++) {
-            if (*a == preferred || !(*a)->fits(k, &bounded, pass))
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < count; i++) {
+            if (round > 0 && took[i] > hopeless * best)
                 continue;
-            double took = measure(k, &bounded, pass, *a, &arrays, best);
-            *out = took < best ? *a : *out;
-            best = fmin(best, took);
+            double now = measure(k, &bounded, pass, candidates[i], &arrays, best);
+            took[i] = round == 0 ? now : fmin(now, took[i]);
+            best = fmin(best, took[i]);
         }
-    }
+    best = took[0] * (1 - least_gain);
+    for (int i = 1; i < count; i++)
+        if (took[i] < best) {
+            best = took[i];
+            *out = candidates[i];
+        }
     free_arrays(&arrays);
     return THAW_OK;
 }

@@ -15,14 +15,9 @@ static onednn_library *library_of(const thaw_kern *k)
 
 /* ---- the library's convolutions as algorithms ---- */
 
-static bool direct_fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
+static bool unit_fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
 {
-    return onednn_conv_fits(library_of(k), spec, pass, ONEDNN_DIRECT);
-}
-
-static bool winograd_fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
-{
-    return onednn_conv_fits(library_of(k), spec, pass, ONEDNN_WINOGRAD);
+    return onednn_conv_fits(library_of(k), spec, pass);
 }
 
 /* Memory beside the library's own: dx before it is added, or the weights' gradient in the library's form. */
@@ -36,10 +31,10 @@ static int64_t extra_floats(const conv_unit *unit)
                                                  : (int64_t)(form->bytes / sizeof(float));
 }
 
-static thaw_status open_method(conv_unit *unit, onednn_method method)
+static thaw_status open_unit(conv_unit *unit)
 {
     onednn_conv *conv = NULL;
-    THAW_TRY(onednn_conv_new(library_of(unit->kern), &unit->spec, unit->pass, method, &conv));
+    THAW_TRY(onednn_conv_new(library_of(unit->kern), &unit->spec, unit->pass, &conv));
     unit->state = conv;
     const onednn_form *form = onednn_conv_form(conv);
     if (unit->pass != THAW_CONV_BACKWARD_WEIGHTS && !form->plain)
@@ -47,16 +42,6 @@ static thaw_status open_method(conv_unit *unit, onednn_method method)
     unit->workspace_bytes = onednn_conv_scratch_bytes(conv) +
                             (size_t)extra_floats(unit) * sizeof(float) + 4 * CONV_LINE;
     return THAW_OK;
-}
-
-static thaw_status open_direct(conv_unit *unit)
-{
-    return open_method(unit, ONEDNN_DIRECT);
-}
-
-static thaw_status open_winograd(conv_unit *unit)
-{
-    return open_method(unit, ONEDNN_WINOGRAD);
 }
 
 static void close_unit(conv_unit *unit)
@@ -118,21 +103,14 @@ static void run_unit(conv_unit *unit, const conv_run *run)
 }
 
 static const conv_algorithm direct = {.name = "onednn",
-                                      .fits = direct_fits,
-                                      .open = open_direct,
+                                      .fits = unit_fits,
+                                      .open = open_unit,
                                       .close = close_unit,
                                       .pack = pack,
                                       .run = run_unit};
-static const conv_algorithm winograd = {.name = "onednn-winograd",
-                                        .fits = winograd_fits,
-                                        .open = open_winograd,
-                                        .close = close_unit,
-                                        .pack = pack,
-                                        .run = run_unit};
-
 const conv_algorithm *const kern_onednn_algorithms[] = {
-    &direct,   &conv_taps,  &conv_winograd_blocks, &conv_depthwise,
-    &winograd, &conv_plain, &conv_reordered,       NULL};
+    &direct,         &conv_taps, &conv_winograd_blocks, &conv_depthwise, &conv_plain,
+    &conv_reordered, NULL};
 
 /* ---- backend ---- */
 

@@ -72,26 +72,24 @@ bool onednn_desc_equal(onednn_desc_ref a, onednn_desc_ref b)
 
 #if DNNL_VERSION_MAJOR >= 3
 dnnl_status_t onednn_forward_desc(const onednn_library *library, const onednn_pass_descs *d,
-                                  dnnl_alg_kind_t method, bool bias, dnnl_primitive_attr_t attr,
-                                  dnnl_primitive_desc_t *out)
+                                  bool bias, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
 {
     return dnnl_convolution_forward_primitive_desc_create(
-        out, library->engine, attr ? dnnl_forward_inference : dnnl_forward_training, method, d->x,
-        d->w, bias ? d->bias : NULL, d->y, d->strides, d->dilations, d->pad_before, d->pad_after,
-        attr);
+        out, library->engine, attr ? dnnl_forward_inference : dnnl_forward_training,
+        dnnl_convolution_direct, d->x, d->w, bias ? d->bias : NULL, d->y, d->strides, d->dilations,
+        d->pad_before, d->pad_after, attr);
 }
 dnnl_status_t onednn_backward_desc(const onednn_library *library, const onednn_pass_descs *d,
-                                   dnnl_alg_kind_t method, thaw_conv_pass pass,
-                                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t hint,
-                                   dnnl_primitive_desc_t *out)
+                                   thaw_conv_pass pass, dnnl_primitive_attr_t attr,
+                                   dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out)
 {
     if (pass == THAW_CONV_BACKWARD_DATA)
         return dnnl_convolution_backward_data_primitive_desc_create(
-            out, library->engine, method, d->x, d->w, d->y, d->strides, d->dilations, d->pad_before,
-            d->pad_after, hint, attr);
+            out, library->engine, dnnl_convolution_direct, d->x, d->w, d->y, d->strides,
+            d->dilations, d->pad_before, d->pad_after, hint, attr);
     return dnnl_convolution_backward_weights_primitive_desc_create(
-        out, library->engine, method, d->x, d->w, NULL, d->y, d->strides, d->dilations,
-        d->pad_before, d->pad_after, hint, attr);
+        out, library->engine, dnnl_convolution_direct, d->x, d->w, NULL, d->y, d->strides,
+        d->dilations, d->pad_before, d->pad_after, hint, attr);
 }
 dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act)
 {
@@ -104,31 +102,29 @@ dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops)
 }
 #else
 dnnl_status_t onednn_forward_desc(const onednn_library *library, const onednn_pass_descs *d,
-                                  dnnl_alg_kind_t method, bool bias, dnnl_primitive_attr_t attr,
-                                  dnnl_primitive_desc_t *out)
+                                  bool bias, dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out)
 {
     dnnl_convolution_desc_t desc;
     dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &desc, attr ? dnnl_forward_inference : dnnl_forward_training, method, &d->x, &d->w,
-        bias ? &d->bias : NULL, &d->y, d->strides, d->dilations, d->pad_before, d->pad_after);
+        &desc, attr ? dnnl_forward_inference : dnnl_forward_training, dnnl_convolution_direct,
+        &d->x, &d->w, bias ? &d->bias : NULL, &d->y, d->strides, d->dilations, d->pad_before,
+        d->pad_after);
     return status == dnnl_success
                ? dnnl_primitive_desc_create(out, &desc, attr, library->engine, NULL)
                : status;
 }
 dnnl_status_t onednn_backward_desc(const onednn_library *library, const onednn_pass_descs *d,
-                                   dnnl_alg_kind_t method, thaw_conv_pass pass,
-                                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t hint,
-                                   dnnl_primitive_desc_t *out)
+                                   thaw_conv_pass pass, dnnl_primitive_attr_t attr,
+                                   dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out)
 {
     dnnl_convolution_desc_t desc;
-    dnnl_status_t status =
-        pass == THAW_CONV_BACKWARD_DATA
-            ? dnnl_dilated_convolution_backward_data_desc_init(&desc, method, &d->x, &d->w, &d->y,
-                                                               d->strides, d->dilations,
-                                                               d->pad_before, d->pad_after)
-            : dnnl_dilated_convolution_backward_weights_desc_init(&desc, method, &d->x, &d->w, NULL,
-                                                                  &d->y, d->strides, d->dilations,
-                                                                  d->pad_before, d->pad_after);
+    dnnl_status_t status = pass == THAW_CONV_BACKWARD_DATA
+                               ? dnnl_dilated_convolution_backward_data_desc_init(
+                                     &desc, dnnl_convolution_direct, &d->x, &d->w, &d->y,
+                                     d->strides, d->dilations, d->pad_before, d->pad_after)
+                               : dnnl_dilated_convolution_backward_weights_desc_init(
+                                     &desc, dnnl_convolution_direct, &d->x, &d->w, NULL, &d->y,
+                                     d->strides, d->dilations, d->pad_before, d->pad_after);
     return status == dnnl_success
                ? dnnl_primitive_desc_create(out, &desc, attr, library->engine, hint)
                : status;

@@ -35,12 +35,11 @@ typedef struct onednn_pass_descs {
 
 /* attr NULL: only as a hint for a backward pass. */
 dnnl_status_t onednn_forward_desc(const onednn_library *library, const onednn_pass_descs *d,
-                                  dnnl_alg_kind_t method, bool bias, dnnl_primitive_attr_t attr,
+                                  bool bias, dnnl_primitive_attr_t attr,
                                   dnnl_primitive_desc_t *out);
 dnnl_status_t onednn_backward_desc(const onednn_library *library, const onednn_pass_descs *d,
-                                   dnnl_alg_kind_t method, thaw_conv_pass pass,
-                                   dnnl_primitive_attr_t attr, dnnl_primitive_desc_t hint,
-                                   dnnl_primitive_desc_t *out);
+                                   thaw_conv_pass pass, dnnl_primitive_attr_t attr,
+                                   dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out);
 dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act);
 dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops);
 

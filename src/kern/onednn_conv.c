@@ -19,7 +19,6 @@ struct onednn_conv {
     onednn_library *library;
     thaw_conv_spec spec;
     thaw_conv_pass pass;
-    dnnl_alg_kind_t method;
     dnnl_memory_desc_t plain, weights;
     bool has_descs;
     onednn_form form;
@@ -112,8 +111,8 @@ static dnnl_status_t make_attr(const thaw_conv_spec *spec, thaw_conv_pass pass,
 }
 
 static dnnl_status_t make_pass(const onednn_library *library, const thaw_conv_spec *spec,
-                               thaw_conv_pass pass, dnnl_alg_kind_t method, int64_t B,
-                               onednn_desc_ref weights, dnnl_primitive_desc_t *out)
+                               thaw_conv_pass pass, int64_t B, onednn_desc_ref weights,
+                               dnnl_primitive_desc_t *out)
 {
     onednn_pass_descs d;
     dnnl_primitive_attr_t attr = NULL;
@@ -123,17 +122,17 @@ static dnnl_status_t make_pass(const onednn_library *library, const thaw_conv_sp
         return status;
     status = make_attr(spec, pass, &attr);
     if (status == dnnl_success && pass == THAW_CONV_FORWARD) {
-        status = onednn_forward_desc(library, &d, method, spec->bias, attr, out);
+        status = onednn_forward_desc(library, &d, spec->bias, attr, out);
     } else if (status == dnnl_success) {
-        /* Its weights may have any form: the hint names the method only. */
+        /* The hint has weights of any form. */
         onednn_pass_descs any;
         status = make_descs(spec, B, NULL, &any);
         if (status == dnnl_success) {
-            status = onednn_forward_desc(library, &any, method, false, NULL, &hint);
+            status = onednn_forward_desc(library, &any, false, NULL, &hint);
             drop_descs(&any);
         }
         if (status == dnnl_success)
-            status = onednn_backward_desc(library, &d, method, pass, attr, hint, out);
+            status = onednn_backward_desc(library, &d, pass, attr, hint, out);
     }
     if (hint)
         (void)dnnl_primitive_desc_destroy(hint);
@@ -143,17 +142,11 @@ static dnnl_status_t make_pass(const onednn_library *library, const thaw_conv_sp
     return status;
 }
 
-static dnnl_alg_kind_t method_of(onednn_method method)
-{
-    return method == ONEDNN_WINOGRAD ? dnnl_convolution_winograd : dnnl_convolution_direct;
-}
-
 bool onednn_conv_fits(const onednn_library *library, const thaw_conv_spec *spec,
-                      thaw_conv_pass pass, onednn_method method)
+                      thaw_conv_pass pass)
 {
     dnnl_primitive_desc_t desc = NULL;
-    if (make_pass(library, spec, pass, method_of(method), spec->shape.B, NULL, &desc) !=
-        dnnl_success)
+    if (make_pass(library, spec, pass, spec->shape.B, NULL, &desc) != dnnl_success)
         return false;
     const char *kernel = NULL;
     bool fits = dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&kernel) ==
@@ -202,7 +195,7 @@ static dnnl_status_t fill_entry(onednn_conv *conv, int64_t B, onednn_entry *entr
 {
     dnnl_primitive_desc_t desc = NULL;
     dnnl_status_t status =
-        make_pass(conv->library, &conv->spec, conv->pass, conv->method, B,
+        make_pass(conv->library, &conv->spec, conv->pass, B,
                   conv->has_descs ? onednn_desc_of(&conv->weights) : NULL, &desc);
     if (status != dnnl_success)
         return status;
@@ -294,14 +287,13 @@ static dnnl_status_t set_up(onednn_conv *conv)
 }
 
 thaw_status onednn_conv_new(onednn_library *library, const thaw_conv_spec *spec,
-                            thaw_conv_pass pass, onednn_method method, onednn_conv **out)
+                            thaw_conv_pass pass, onednn_conv **out)
 {
     onednn_conv *conv = NULL;
     THAW_TRY(thaw_alloc(&conv, 1, sizeof *conv));
     conv->library = library;
     conv->spec = *spec;
     conv->pass = pass;
-    conv->method = method_of(method);
     dnnl_status_t status = set_up(conv);
     if (status != dnnl_success) {
         onednn_conv_free(&conv);

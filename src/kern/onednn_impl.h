@@ -22,13 +22,12 @@ bool onednn_library_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t 
 /* One pass of one convolution, with primitives for a few B, all with the same algorithm and form of weights. */
 typedef struct onednn_conv onednn_conv;
 
-typedef enum onednn_method { ONEDNN_DIRECT, ONEDNN_WINOGRAD } onednn_method;
-
-/* Whether the library has an optimised kernel for this pass in these layouts. */
+/* Whether the library has an optimised kernel for this pass in these layouts. Only its direct method is asked for: its Winograd is slower
+ * than ours, takes long to set up, and is gone in version 3. */
 bool onednn_conv_fits(const onednn_library *library, const thaw_conv_spec *spec,
-                      thaw_conv_pass pass, onednn_method method);
+                      thaw_conv_pass pass);
 thaw_status onednn_conv_new(onednn_library *library, const thaw_conv_spec *spec,
-                            thaw_conv_pass pass, onednn_method method, onednn_conv **out);
+                            thaw_conv_pass pass, onednn_conv **out);
 void onednn_conv_free(onednn_conv **conv);
 
 /* How the library wants one pass's weights. */

@@ -118,9 +118,10 @@ static void library_gemm(const thaw_kern *k, bool transpose_a, bool transpose_b,
                          int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
                          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
-    /* The library leaves C as it is when a dimension is 0. */
-    if (K == 0 || !onednn_library_gemm(transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb,
-                                       beta, c, ldc))
+    /* The library leaves C as it is when a dimension is 0; a few rows against a large transposed matrix it copies first. */
+    bool own = K == 0 || (M <= 16 && transpose_b && !transpose_a && K >= 128);
+    if (own || !onednn_library_gemm(transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb, beta,
+                                    c, ldc))
         kern_tiled_gemm(k, transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 

@@ -114,7 +114,15 @@ void thaw_choices_keep(const thaw_setup *setup)
 void thaw_choices_record(const thaw_setup *setup, const char *directory)
 {
     thaw_str path = {0};
-    thaw_kern_choices_save(setup->kern, thaw_run_path(directory, RECORD, &path));
+    thaw_str text = {0};
+    thaw_status status = thaw_kern_choices_write(setup->kern, &text);
+    if (status == THAW_OK)
+        status = thaw_file_write(thaw_run_path(directory, RECORD, &path), text.data, text.length);
+    if (status != THAW_OK) {
+        THAW_LOG(THAW_WARN, "choices of kernels are not recorded: %s", thaw_error_last()->message);
+        thaw_error_clear();
+    }
+    thaw_str_clear(&text);
     thaw_str_clear(&path);
 }
 

@@ -337,7 +337,8 @@ static thaw_status time_step(bench *b, const char *arch, double seconds)
                arch, (long long)b->side, mode_names[m], quantile(&parts[m][0], 0.5) * 1e3,
                quantile(&parts[m][1], 0.5) * 1e3, quantile(&parts[m][2], 0.5) * 1e3,
                quantile(&parts[m][3], 0.5) * 1e3, quantile(&over[m], 0.5),
-               (long long)parts[m][0].count, quantile(&parts[m][0], 0), quantile(&parts[m][2], 0));
+               (long long)parts[m][0].count, quantile(&parts[m][0], 0) * 1e3,
+               quantile(&parts[m][2], 0) * 1e3);
     return THAW_OK;
 }
 

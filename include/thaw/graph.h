@@ -150,7 +150,8 @@ typedef struct thaw_attention_attr {
     float dropout;  /* of the weights */
 } thaw_attention_attr;
 #define THAW_NO_VALUE (-2) /* for an input that may be left out */
-/* softmax(q k' / sqrt(D / heads)) v in each head; q, k, v (T, D); ids (T) or THAW_NO_VALUE. */
+/* softmax(q k' / sqrt(D / heads)) v in each head; k, v (T, D); q (Q, D) or, one query, (D), like the result; ids (T) of the
+ * keys or THAW_NO_VALUE. */
 thaw_value thaw_graph_attention(thaw_graph *g, thaw_value q, thaw_value k, thaw_value v,
                                 thaw_value ids, const thaw_attention_attr *attr);
 thaw_value thaw_graph_select_token(thaw_graph *g, thaw_value x, int64_t index); /* (T, D) -> (D) */

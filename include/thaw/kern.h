@@ -298,15 +298,15 @@ void thaw_kern_embedding(int64_t N, int64_t D, int64_t rows, const float *ids, c
 void thaw_kern_embedding_backward(int64_t N, int64_t D, int64_t rows, int64_t skip,
                                   const float *ids, const float *dy, float *dtable);
 
-/* One head of scaled dot-product attention, Vaswani et al. 2017: y = softmax(scale q k') v over T tokens of d features, which
- * lie `stride` floats apart in q, k, v, y and their gradients. */
+/* One head of scaled dot-product attention, Vaswani et al. 2017: y = softmax(scale q k') v for Q queries over T keys, of d
+ * features, which lie `stride` floats apart in q, y (Q), k, v (T) and their gradients. */
 typedef struct thaw_attention {
-    int64_t T, d, stride;
+    int64_t Q, T, d, stride;
     float scale;
 } thaw_attention;
 size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward);
-/* masked (T): keys that get no weight, unless all are (NULL: none). factors (T, T): of dropout, probabilities are multiplied
- * by them (NULL: none). stats (T, 2): for backward. */
+/* masked (T): keys that get no weight, unless all are (NULL: none). factors (Q, T): of dropout, probabilities are multiplied
+ * by them (NULL: none). stats (Q, 2): for backward. */
 void thaw_kern_attention(const thaw_attention *s, const float *q, const float *k, const float *v,
                          const bool *masked, const float *factors, float *y, float *stats,
                          void *workspace);

@@ -4,24 +4,34 @@
 
 #include "graph/op_impl.h"
 
-/* Inputs: q, k, v (T, D), and the tokens (T) where padding is masked. One head works on D / heads neighbouring features. */
+/* Inputs: q (Q, D) or, one query, (D); k, v (T, D); and the tokens (T) where padding is masked. One head works on D / heads neighbouring features. */
+
+static int64_t queries(const thaw_shape *in)
+{
+    return in[0].ndim == 1 ? 1 : in[0].dim[0];
+}
 
 static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
 {
     const thaw_attention_attr *a = &node->attr.attention;
-    char text[80];
+    char text[80], keys[80];
     thaw_shape_format(&in[0], text, sizeof text);
-    THAW_CHECK(in[0].ndim == 2, THAW_ERR_FAIL, "input %s is not (T, D)", text);
-    THAW_CHECK(thaw_shape_equal(&in[0], &in[1]) && thaw_shape_equal(&in[0], &in[2]), THAW_ERR_FAIL,
-               "query, key and value must have one shape; the query's is %s", text);
-    THAW_CHECK(a->heads > 0 && in[0].dim[1] % a->heads == 0, THAW_ERR_FAIL,
-               "%lld features cannot be shared out among %lld heads", (long long)in[0].dim[1],
+    thaw_shape_format(&in[1], keys, sizeof keys);
+    THAW_CHECK(in[0].ndim >= 1 && in[0].ndim <= 2 && in[1].ndim == 2, THAW_ERR_FAIL,
+               "query %s and key %s are not (Q, D) or (D), and (T, D)", text, keys);
+    int64_t D = in[1].dim[1];
+    THAW_CHECK(
+        thaw_shape_equal(&in[1], &in[2]) && in[0].dim[in[0].ndim - 1] == D, THAW_ERR_FAIL,
+        "key and value must have one shape, and the query as many features; key %s, query %s", keys,
+        text);
+    THAW_CHECK(a->heads > 0 && D % a->heads == 0, THAW_ERR_FAIL,
+               "%lld features cannot be shared out among %lld heads", (long long)D,
                (long long)a->heads);
     THAW_CHECK(a->dropout >= 0 && a->dropout < 1, THAW_ERR_FAIL, "dropout %g is outside 0 <= p < 1",
                (double)a->dropout);
-    THAW_CHECK(in[0].dim[0] <= 16384, THAW_ERR_FAIL,
-               "%lld tokens; attention keeps T x T scores and takes up to 16384",
-               (long long)in[0].dim[0]);
+    THAW_CHECK(queries(in) <= 16384 && in[1].dim[0] <= 16384, THAW_ERR_FAIL,
+               "%lld tokens; attention keeps a score for each pair and takes up to 16384",
+               (long long)in[1].dim[0]);
     *out = in[0];
     return THAW_OK;
 }
@@ -34,7 +44,7 @@ static bool is_masked(const thaw_node *node)
 static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
 {
     (void)node;
-    return 4.0 * (double)in[0].dim[0] * (double)thaw_shape_count(out);
+    return 4.0 * (double)in[1].dim[0] * (double)thaw_shape_count(out);
 }
 
 static int64_t ids_below(const thaw_node *node, int32_t input)
@@ -50,20 +60,23 @@ static bool is_random(const thaw_node *node)
 
 static thaw_attention head_of(const thaw_need *need)
 {
-    int64_t D = need->in[0].dim[1];
+    int64_t D = need->in[1].dim[1];
     int64_t d = D / need->node->attr.attention.heads;
-    return (thaw_attention){
-        .T = need->in[0].dim[0], .d = d, .stride = D, .scale = 1.0f / sqrtf((float)d)};
+    return (thaw_attention){.Q = queries(need->in),
+                            .T = need->in[1].dim[0],
+                            .d = d,
+                            .stride = D,
+                            .scale = 1.0f / sqrtf((float)d)};
 }
 
 /* Two numbers a row of scores; they are written in evaluation too. */
 static thaw_keep keep(const thaw_need *need)
 {
-    size_t rows = (size_t)(need->B * need->node->attr.attention.heads * need->in[0].dim[0]);
+    size_t rows = (size_t)(need->B * need->node->attr.attention.heads * queries(need->in));
     return (thaw_keep){.input = need->active, .saved_bytes = rows * 2 * sizeof(float)};
 }
 
-/* Of one thread, in this order: factors of dropout (T, T), what kern works in, mask (T). */
+/* Of one thread, in this order: factors of dropout (Q, T), what kern works in, mask (T). */
 typedef struct scratch {
     float *factors;
     char *kern;
@@ -75,7 +88,7 @@ static scratch share_out(const thaw_need *need, void *workspace, int32_t thread)
 {
     enum { LINE = 64 };
     thaw_attention s = head_of(need);
-    size_t factors = is_random(need->node) ? (size_t)(s.T * s.T) * sizeof(float) : 0;
+    size_t factors = is_random(need->node) ? (size_t)(s.Q * s.T) * sizeof(float) : 0;
     size_t kern = thaw_kern_attention_workspace(&s, need->active);
     size_t bytes = factors + kern + (size_t)s.T * sizeof(bool);
     bytes = (bytes + LINE - 1) / LINE * LINE;
@@ -89,8 +102,8 @@ static scratch share_out(const thaw_need *need, void *workspace, int32_t thread)
 /* Heads of all samples are shared out to threads. */
 static int32_t threads_for(const thaw_need *need, int64_t B)
 {
-    return thaw_threads_for(B * need->node->attr.attention.heads * need->in[0].dim[0] *
-                            need->in[0].dim[0]);
+    return thaw_threads_for(B * need->node->attr.attention.heads * queries(need->in) *
+                            need->in[1].dim[0]);
 }
 
 static size_t workspace(const thaw_need *need, const void *object, bool backward)
@@ -104,7 +117,7 @@ static size_t workspace(const thaw_need *need, const void *object, bool backward
 static const bool *mask_of(const thaw_call *call, int64_t sample, const scratch *room)
 {
     const thaw_node *node = call->need->node;
-    int64_t T = call->need->in[0].dim[0];
+    int64_t T = call->need->in[1].dim[0];
     if (!is_masked(node))
         return NULL;
     for (int64_t t = 0; t < T; t++)
@@ -117,7 +130,7 @@ static const float *draw_factors(const thaw_call *call, int64_t sample, int64_t 
                                  const scratch *room)
 {
     const thaw_node *node = call->need->node;
-    int64_t T = call->need->in[0].dim[0];
+    int64_t T = call->need->in[1].dim[0];
     if (!call->run->training || !is_random(node))
         return NULL;
     float p = node->attr.attention.dropout;
@@ -126,7 +139,7 @@ static const float *draw_factors(const thaw_call *call, int64_t sample, int64_t 
     thaw_rng rng = thaw_rng_make(thaw_mix(seed, (uint64_t)head), THAW_RNG_DROPOUT, call->run->step,
                                  (uint64_t)call->run->sample_ids[sample]);
     uint32_t bits[4] = {0};
-    for (int64_t i = 0; i < T * T; i++) {
+    for (int64_t i = 0; i < queries(call->need->in) * T; i++) {
         if (i % 4 == 0)
             thaw_rng_block(&rng, (uint32_t)(i / 4), bits);
         room->factors[i] = bits[i % 4] >= threshold ? 1.0f / (1.0f - p) : 0.0f;
@@ -143,10 +156,11 @@ static void forward_head(void *context, int32_t thread, int64_t i)
     int64_t heads = call->need->node->attr.attention.heads;
     int64_t b = i / heads;
     int64_t h = i % heads;
-    int64_t at = b * s.T * s.stride + h * s.d;
-    thaw_kern_attention(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at,
-                        mask_of(call, b, &room), draw_factors(call, b, h, &room), call->y + at,
-                        (float *)call->saved + i * 2 * s.T, room.kern);
+    int64_t query = b * s.Q * s.stride + h * s.d;
+    int64_t key = b * s.T * s.stride + h * s.d;
+    thaw_kern_attention(&s, call->x[0] + query, call->x[1] + key, call->x[2] + key,
+                        mask_of(call, b, &room), draw_factors(call, b, h, &room), call->y + query,
+                        (float *)call->saved + i * 2 * s.Q, room.kern);
 }
 
 static void each_head(const thaw_call *call, thaw_parallel_body *body)
@@ -169,13 +183,14 @@ static void backward_head(void *context, int32_t thread, int64_t i)
     int64_t heads = call->need->node->attr.attention.heads;
     int64_t b = i / heads;
     int64_t h = i % heads;
-    int64_t at = b * s.T * s.stride + h * s.d;
+    int64_t query = b * s.Q * s.stride + h * s.d;
+    int64_t key = b * s.T * s.stride + h * s.d;
     float *dx[3];
     for (int k = 0; k < 3; k++)
-        dx[k] = call->dx[k] != NULL ? call->dx[k] + at : NULL;
-    thaw_kern_attention_backward(&s, call->x[0] + at, call->x[1] + at, call->x[2] + at,
+        dx[k] = call->dx[k] != NULL ? call->dx[k] + (k == 0 ? query : key) : NULL;
+    thaw_kern_attention_backward(&s, call->x[0] + query, call->x[1] + key, call->x[2] + key,
                                  mask_of(call, b, &room), draw_factors(call, b, h, &room),
-                                 (const float *)call->saved + i * 2 * s.T, call->dy + at, dx,
+                                 (const float *)call->saved + i * 2 * s.Q, call->dy + query, dx,
                                  call->accumulate, room.kern);
 }
 

@@ -1,7 +1,7 @@
 /* attention.c - scaled dot-product attention of one head, on our own tiles: the products are too small for a library call, and
  * scores stay in the second cache. Backward computes them again from q and k, which costs less than reading them from memory.
  *
- * t = T rounded up to whole vectors, e = d rounded up. Columns of scores beyond T are taken out by their bias. */
+ * Q queries look at T keys. t = T rounded up to whole vectors, e = d rounded up. Columns of scores beyond T are taken out by their bias. */
 #include "thaw/kern.h"
 
 #include <float.h>
@@ -20,9 +20,10 @@ typedef struct head {
     int64_t stride;          /* of the four: s->stride, or e where they had to be copied */
     float *bias;             /* (t) */
     float *panel;            /* (d, t): k or v, transposed */
-    float *scores, *dscores; /* (T, t) */
-    float *copies;           /* 4 (T, e) */
-    float *out;              /* (T, e) */
+    float *scores, *dscores; /* (Q, t) */
+    float *copies;           /* 4 (rows, e) */
+    float *out;              /* (rows, e) */
+    int64_t rows_count;      /* the larger of Q and T */
 } head;
 
 /* c (M, N) = a b, or a' b (unit); N is whole vectors, of which b may be read and c written. */
@@ -54,15 +55,15 @@ static void product(const kern_isa *isa, bool unit, int64_t M, int64_t N, int64_
 static size_t take_memory(head *h, bool backward, void *workspace)
 {
     conv_scratch scratch = conv_scratch_on(workspace);
-    int64_t T = h->s->T;
+    int64_t Q = h->s->Q;
     h->bias = conv_take_floats(&scratch, h->t);
     h->panel = conv_take_floats(&scratch, h->s->d * h->t);
-    h->scores = conv_take_floats(&scratch, T * h->t);
+    h->scores = conv_take_floats(&scratch, Q * h->t);
     if (backward)
-        h->dscores = conv_take_floats(&scratch, T * h->t);
+        h->dscores = conv_take_floats(&scratch, Q * h->t);
     if (h->e != h->s->d)
-        h->copies = conv_take_floats(&scratch, 4 * T * h->e);
-    h->out = conv_take_floats(&scratch, T * h->e);
+        h->copies = conv_take_floats(&scratch, 4 * h->rows_count * h->e);
+    h->out = conv_take_floats(&scratch, h->rows_count * h->e);
     return scratch.used + CONV_LINE;
 }
 
@@ -74,7 +75,8 @@ static head start(const thaw_attention *s)
                   .rows = kern_rows_choose(),
                   .t = conv_round(s->T, isa->lanes),
                   .e = conv_round(s->d, isa->lanes),
-                  .stride = s->stride};
+                  .stride = s->stride,
+                  .rows_count = s->Q > s->T ? s->Q : s->T};
 }
 
 size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward)
@@ -84,13 +86,13 @@ size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward)
 }
 
 /* Rows that are no whole vectors are copied, with zeros behind. */
-static const float *whole_vectors(const head *h, int index, const float *x)
+static const float *whole_vectors(const head *h, int index, int64_t rows, const float *x)
 {
     int64_t d = h->s->d;
     if (h->e == d || x == NULL)
         return x;
-    float *copy = h->copies + index * h->s->T * h->e;
-    for (int64_t i = 0; i < h->s->T; i++) {
+    float *copy = h->copies + index * h->rows_count * h->e;
+    for (int64_t i = 0; i < rows; i++) {
         memcpy(copy + i * h->e, x + i * h->s->stride, (size_t)d * sizeof *copy);
         memset(copy + i * h->e + d, 0, (size_t)(h->e - d) * sizeof *copy);
     }
@@ -100,10 +102,10 @@ static const float *whole_vectors(const head *h, int index, const float *x)
 static void set_inputs(head *h, const float *q, const float *k, const float *v, const float *dy,
                        const bool *masked)
 {
-    h->q = whole_vectors(h, 0, q);
-    h->k = whole_vectors(h, 1, k);
-    h->v = whole_vectors(h, 2, v);
-    h->dy = whole_vectors(h, 3, dy);
+    h->q = whole_vectors(h, 0, h->s->Q, q);
+    h->k = whole_vectors(h, 1, h->s->T, k);
+    h->v = whole_vectors(h, 2, h->s->T, v);
+    h->dy = whole_vectors(h, 3, h->s->Q, dy);
     if (h->e != h->s->d)
         h->stride = h->e;
     /* Finite, so that a sample of padding alone gets equal weights and not NaN. */
@@ -111,7 +113,7 @@ static void set_inputs(head *h, const float *q, const float *k, const float *v, 
         h->bias[i] = i >= h->s->T ? -INFINITY : masked && masked[i] ? -FLT_MAX : 0.0f;
 }
 
-/* out (T, t) = a (T, d) b' (d, T) */
+/* out (Q, t) = a (Q, d) b' (d, T) */
 static void dot_products(const head *h, const float *a, const float *b, float *out)
 {
     int64_t T = h->s->T;
@@ -119,13 +121,13 @@ static void dot_products(const head *h, const float *a, const float *b, float *o
     for (int64_t j = 0; j < d && T < h->t; j++)
         memset(h->panel + j * h->t + T, 0, (size_t)(h->t - T) * sizeof(float));
     h->isa->transpose(T, d, b, h->stride, h->panel, h->t, d, 0);
-    product(h->isa, false, T, h->t, d, a, h->stride, h->panel, h->t, out, h->t);
+    product(h->isa, false, h->s->Q, h->t, d, a, h->stride, h->panel, h->t, out, h->t);
 }
 
 static void multiply_factors(const head *h, const float *factors, const float *x, float *y)
 {
     int64_t T = h->s->T;
-    for (int64_t i = 0; i < T; i++)
+    for (int64_t i = 0; i < h->s->Q; i++)
         thaw_kern_multiply(T, x + i * h->t, factors + i * T, y + i * h->t, false);
 }
 
@@ -134,23 +136,22 @@ void thaw_kern_attention(const thaw_attention *s, const float *q, const float *k
                          void *workspace)
 {
     head h = start(s);
-    int64_t T = s->T;
     (void)take_memory(&h, false, workspace);
     set_inputs(&h, q, k, v, NULL, masked);
     dot_products(&h, h.q, h.k, h.scores);
-    h.rows->softmax(T, h.t, s->scale, h.bias, h.scores, stats);
+    h.rows->softmax(s->Q, h.t, s->scale, h.bias, h.scores, stats);
     if (factors)
         multiply_factors(&h, factors, h.scores, h.scores);
-    product(h.isa, false, T, h.e, T, h.scores, h.t, h.v, h.stride, h.out, h.e);
+    product(h.isa, false, s->Q, h.e, s->T, h.scores, h.t, h.v, h.stride, h.out, h.e);
     /* The sum is divided out here, where there are d columns and not T. */
-    for (int64_t i = 0; i < T; i++)
+    for (int64_t i = 0; i < s->Q; i++)
         for (int64_t j = 0; j < s->d; j++)
             y[i * s->stride + j] = h.out[i * h.e + j] * stats[2 * i + 1];
 }
 
-static void take_out(const head *h, float *to, bool accumulate)
+static void take_out(const head *h, int64_t rows, float *to, bool accumulate)
 {
-    for (int64_t i = 0; i < h->s->T; i++) {
+    for (int64_t i = 0; i < rows; i++) {
         float *row = to + i * h->s->stride;
         const float *from = h->out + i * h->e;
         if (accumulate)
@@ -165,16 +166,19 @@ static void through_scores(const head *h, const float *factors, float *const dx[
                            const bool accumulate[3])
 {
     int64_t T = h->s->T;
+    int64_t Q = h->s->Q;
     dot_products(h, h->dy, h->v, h->dscores);
     if (factors)
         multiply_factors(h, factors, h->dscores, h->dscores);
-    h->rows->softmax_backward(T, h->t, h->s->scale, h->scores, h->dscores);
-    for (int i = 0; i < 2; i++)
-        if (dx[i]) {
-            product(h->isa, i == 1, T, h->e, T, h->dscores, h->t, i == 0 ? h->k : h->q, h->stride,
-                    h->out, h->e);
-            take_out(h, dx[i], accumulate[i]);
-        }
+    h->rows->softmax_backward(Q, h->t, h->s->scale, h->scores, h->dscores);
+    if (dx[0]) {
+        product(h->isa, false, Q, h->e, T, h->dscores, h->t, h->k, h->stride, h->out, h->e);
+        take_out(h, Q, dx[0], accumulate[0]);
+    }
+    if (dx[1]) {
+        product(h->isa, true, T, h->e, Q, h->dscores, h->t, h->q, h->stride, h->out, h->e);
+        take_out(h, T, dx[1], accumulate[1]);
+    }
 }
 
 void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const float *k,
@@ -183,17 +187,16 @@ void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const
                                   const bool accumulate[3], void *workspace)
 {
     head h = start(s);
-    int64_t T = s->T;
     (void)take_memory(&h, true, workspace);
     set_inputs(&h, q, k, v, dy, masked);
     dot_products(&h, h.q, h.k, h.scores);
-    h.rows->softmax_again(T, h.t, s->scale, h.bias, h.scores, stats);
+    h.rows->softmax_again(s->Q, h.t, s->scale, h.bias, h.scores, stats);
     if (dx[0] || dx[1])
         through_scores(&h, factors, dx, accumulate);
     if (!dx[2])
         return;
     if (factors)
         multiply_factors(&h, factors, h.scores, h.scores);
-    product(h.isa, true, T, h.e, T, h.scores, h.t, h.dy, h.stride, h.out, h.e);
-    take_out(&h, dx[2], accumulate[2]);
+    product(h.isa, true, s->T, h.e, s->Q, h.scores, h.t, h.dy, h.stride, h.out, h.e);
+    take_out(&h, s->T, dx[2], accumulate[2]);
 }

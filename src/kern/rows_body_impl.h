@@ -34,31 +34,64 @@ INLINE void store_some(float *to, lanes value, int64_t count)
         to[i] = padded[i];
 }
 
+/* Lane i of the result is lane i ^ d of the value. */
+#if LANES == 16
+#define PARTNER_8(v)                                                                               \
+    __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define PARTNER_4(v)                                                                               \
+    __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define PARTNER_2(v)                                                                               \
+    __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define PARTNER_1(v)                                                                               \
+    __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#elif LANES == 8
+#define PARTNER_4(v) __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3)
+#define PARTNER_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5)
+#define PARTNER_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define PARTNER_2(v) __builtin_shufflevector(v, v, 2, 3, 0, 1)
+#define PARTNER_1(v) __builtin_shufflevector(v, v, 1, 0, 3, 2)
+#endif
+
+/* As a tree: serial additions would take longer than the row. */
 INLINE double add_lanes(lanes value)
 {
-    double sum = 0;
-    for (int i = 0; i < LANES; i++)
-        sum += value[i];
-    return sum;
+#if LANES >= 16
+    value += PARTNER_8(value);
+#endif
+#if LANES >= 8
+    value += PARTNER_4(value);
+#endif
+    value += PARTNER_2(value);
+    value += PARTNER_1(value);
+    return value[0];
+}
+
+INLINE lanes larger(lanes a, lanes b)
+{
+    return select((bits)(a > b), a, b);
 }
 
 INLINE float most_of(lanes value)
 {
-    float most = value[0];
-    for (int i = 1; i < LANES; i++)
-        most = value[i] > most ? value[i] : most;
-    return most;
+#if LANES >= 16
+    value = larger(PARTNER_8(value), value);
+#endif
+#if LANES >= 8
+    value = larger(PARTNER_4(value), value);
+#endif
+    value = larger(PARTNER_2(value), value);
+    value = larger(PARTNER_1(value), value);
+    return value[0];
 }
 
 /* e^x = 2^k e^r with |r| <= ln 2 / 2. The polynomial is a minimax fit of (e^r - 1 - r) / r^2, error 3e-9 of e^r; the rest of
  * the error is rounding. ln 2 is split so that k times its first part is exact (Cody & Waite 1980). */
-INLINE lanes exp_lanes(lanes x)
+INLINE lanes exp_below_88(lanes x)
 {
     const lanes low = all(-87.33654f);
-    const lanes high = all(88.0f);
-    const lanes whole =
-        all(0x1.8p23f); /* adding it rounds to an integer, found in the lowest bits */
-    lanes y = select((bits)(x > high), high, select((bits)(x < low), low, x));
+    const lanes whole = all(0x1.8p23f); /* adding it rounds to an integer, in the lowest bits */
+    lanes y = select((bits)(x < low), low, x);
     lanes shifted = y * 1.44269504f + whole;
     lanes k = shifted - whole;
     lanes r = y - k * 0.693359375f;
@@ -69,8 +102,14 @@ INLINE lanes exp_lanes(lanes x)
     p = p * r + 0.166665204f;
     p = p * r + 0.499999934f;
     p = p * (r * r) + r + 1.0f;
-    lanes result = (lanes)((bits)p + ((bits)shifted << 23));
-    return select((bits)(x < low), all(0.0f), select((bits)(x == x), result, x));
+    /* y - y: 0, but NaN of NaN */
+    return select((bits)(x >= low), (lanes)((bits)p + ((bits)shifted << 23)), y - y);
+}
+
+INLINE lanes exp_lanes(lanes x)
+{
+    const lanes high = all(88.0f);
+    return exp_below_88(select((bits)(x > high), high, x));
 }
 
 static void exp_rows(int64_t n, const float *x, float *y)
@@ -90,7 +129,7 @@ INLINE lanes gelu_exact(lanes x, lanes *slope)
 {
     lanes size = (lanes)((bits)x & 0x7fffffffu);
     lanes t = 1.0f / (1.0f + 0.3f * size);
-    lanes bell = exp_lanes(x * x * -0.5f);
+    lanes bell = exp_below_88(x * x * -0.5f);
     lanes p = all(0.0359317929f);
     p = p * t - 0.15827622f;
     p = p * t + 0.208206951f;

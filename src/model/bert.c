@@ -65,13 +65,17 @@ static thaw_value embed(thaw_graph *g, thaw_value ids, int64_t D)
     return norm(g, "embeddings", "LayerNorm", x);
 }
 
+/* Keys and values are of all tokens. `last`: only the first token's result is wanted, so only that one asks and goes through
+ * the feed-forward part; every row's arithmetic is its own, so this gives what computing all rows would. */
 static thaw_value layer(thaw_graph *g, const char *name, thaw_value x, thaw_value ids, int64_t D,
-                        int64_t heads)
+                        int64_t heads, bool last)
 {
     thaw_attention_attr attr = {.heads = heads, .pad_id = 0};
-    thaw_value q = linear(g, name, "attention.self.query", x, D);
     thaw_value k = linear(g, name, "attention.self.key", x, D);
     thaw_value v = linear(g, name, "attention.self.value", x, D);
+    if (last)
+        x = thaw_graph_select_token(g, x, 0);
+    thaw_value q = linear(g, name, "attention.self.query", x, D);
     thaw_value y = thaw_graph_attention(g, q, k, v, ids, &attr);
     y = linear(g, name, "attention.output.dense", y, D);
     x = norm(g, name, "attention.output.LayerNorm", thaw_graph_add(g, y, x, 1));
@@ -106,9 +110,9 @@ static thaw_value build(thaw_model *model, thaw_value input)
         bool fits = thaw_format(name, sizeof name, "encoder.layer.%d", i);
         THAW_ASSERT(fits);
         thaw_graph_set_block(g, i + 1, name);
-        x = layer(g, name, x, input, D, heads_of[kind]);
+        x = layer(g, name, x, input, D, heads_of[kind], i + 1 == model->blocks);
     }
-    x = linear(g, "pooler", "dense", thaw_graph_select_token(g, x, 0), D);
+    x = linear(g, "pooler", "dense", x, D);
     set_initial(g);
     return thaw_graph_tanh(g, x);
 }

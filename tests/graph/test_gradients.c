@@ -194,6 +194,15 @@ static thaw_value attention_masked(thaw_graph *g)
     return attend(g, embed(g, "word", ids, -1, THAW_EMBED_IDS), ids, 0.0f);
 }
 
+static thaw_value attention_of_one(thaw_graph *g)
+{
+    thaw_attention_attr a = {.heads = 2, .pad_id = 0, .dropout = 0.2f};
+    thaw_value ids = tokens(g, 7);
+    thaw_value x = embed(g, "word", ids, -1, THAW_EMBED_IDS);
+    thaw_value q = thaw_graph_linear(g, "q", thaw_graph_select_token(g, x, 3), 6, true);
+    return thaw_graph_attention(g, q, x, thaw_graph_linear(g, "v", x, 6, true), ids, &a);
+}
+
 static thaw_value attention_to_itself(thaw_graph *g)
 {
     thaw_attention_attr a = {.heads = 2, .pad_id = 0};
@@ -259,6 +268,7 @@ static const struct {
     {"attention", attention_dropped},
     {"attention", attention_masked},
     {"attention", attention_to_itself},
+    {"attention", attention_of_one},
     {"select_token", select_token},
     {"mean_token", mean_token},
 };

@@ -3,14 +3,15 @@
 #include "kern_test.h"
 
 typedef struct attention_case {
-    int64_t T, d, stride;
+    int64_t Q, T, d, stride;
     bool mask, factors;
 } attention_case;
 
 static const attention_case cases[] = {
-    {1, 1, 1, false, false},   {5, 3, 7, false, false},   {16, 16, 32, false, false},
-    {17, 32, 96, true, false}, {33, 20, 40, false, true}, {128, 32, 384, true, true},
-    {40, 64, 64, true, false}, {15, 8, 8, true, true},
+    {1, 1, 1, 1, false, false},    {5, 5, 3, 7, false, false},    {16, 16, 16, 32, false, false},
+    {17, 17, 32, 96, true, false}, {33, 33, 20, 40, false, true}, {128, 128, 32, 384, true, true},
+    {40, 40, 64, 64, true, false}, {15, 15, 8, 8, true, true},    {1, 128, 32, 384, true, true},
+    {1, 19, 20, 40, true, false},  {35, 3, 5, 9, false, true},    {9, 50, 16, 48, false, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -18,22 +19,22 @@ typedef struct problem {
     thaw_attention s;
     float *q, *k, *v, *dy, *factors;
     bool masked[128];
-    double *p; /* (T, T) probabilities, without factors */
+    double *p; /* (Q, T) probabilities, without factors */
 } problem;
 
 static problem make_problem(const attention_case *c)
 {
-    problem p = {.s = {.T = c->T, .d = c->d, .stride = c->stride, .scale = 0.3f}};
-    int64_t count = c->T * c->stride;
+    problem p = {.s = {.Q = c->Q, .T = c->T, .d = c->d, .stride = c->stride, .scale = 0.3f}};
+    int64_t count = (c->Q > c->T ? c->Q : c->T) * c->stride;
     p.q = test_random(count, 1);
     p.k = test_random(count, 2);
     p.v = test_random(count, 3);
     p.dy = test_random(count, 4);
-    p.factors = test_random(c->T * c->T, 5);
+    p.factors = test_random(c->Q * c->T, 5);
     for (int64_t j = 0; j < c->T; j++)
         p.masked[j] = c->mask && j % 3 == 1;
-    assert_int_equal(thaw_alloc(&p.p, c->T * c->T, sizeof *p.p), THAW_OK);
-    for (int64_t i = 0; i < c->T; i++) {
+    assert_int_equal(thaw_alloc(&p.p, c->Q * c->T, sizeof *p.p), THAW_OK);
+    for (int64_t i = 0; i < c->Q; i++) {
         double sum = 0;
         for (int64_t j = 0; j < c->T; j++) {
             double dot = 0;
@@ -65,7 +66,7 @@ static double factor(const problem *p, bool factors, int64_t i, int64_t j)
 
 static void true_output(const problem *p, bool factors, float *y)
 {
-    for (int64_t i = 0; i < p->s.T; i++)
+    for (int64_t i = 0; i < p->s.Q; i++)
         for (int64_t d = 0; d < p->s.d; d++) {
             double sum = 0;
             for (int64_t j = 0; j < p->s.T; j++)
@@ -79,7 +80,7 @@ static void true_gradients(const problem *p, bool factors, float *const dx[3])
 {
     int64_t T = p->s.T;
     int64_t stride = p->s.stride;
-    for (int64_t i = 0; i < T; i++) {
+    for (int64_t i = 0; i < p->s.Q; i++) {
         double dp[128];
         double mean = 0;
         for (int64_t j = 0; j < T; j++) {
@@ -105,12 +106,12 @@ static void true_gradients(const problem *p, bool factors, float *const dx[3])
 static void check_case(const attention_case *c)
 {
     problem p = make_problem(c);
-    int64_t count = c->T * c->stride;
+    int64_t count = (c->Q > c->T ? c->Q : c->T) * c->stride;
     const float *factors = c->factors ? p.factors : NULL;
     const bool *masked = c->mask ? p.masked : NULL;
     float *y = test_random(count, 6); /* what lies between heads must stay as it is */
     float *truth = test_copy(count, y);
-    float *stats = test_floats(2 * c->T);
+    float *stats = test_floats(2 * c->Q);
     char *workspace = NULL;
     size_t bytes = thaw_kern_attention_workspace(&p.s, true);
     assert_int_equal(thaw_alloc(&workspace, (int64_t)bytes, 1), THAW_OK);
@@ -158,7 +159,7 @@ static void test_all_masked(void **state)
 {
     (void)state;
     enum { T = 5, D = 4 };
-    thaw_attention s = {.T = T, .d = D, .stride = D, .scale = 1};
+    thaw_attention s = {.Q = T, .T = T, .d = D, .stride = D, .scale = 1};
     bool masked[T] = {true, true, true, true, true};
     float *q = test_random(T * D, 1);
     float *y = test_floats(T * D);

@@ -158,6 +158,11 @@ thaw_value thaw_graph_select_token(thaw_graph *g, thaw_value x, int64_t index); 
 /* Mean over the tokens that are not pad_id: (T, D), (T) -> (D). */
 thaw_value thaw_graph_mean_token(thaw_graph *g, thaw_value x, thaw_value ids, int64_t pad_id);
 
+/* base + scale (x A') B', in base's memory where nobody else needs it; base (.., O), x (.., D). Adds `name`.lora_A.weight
+ * (rank, D) and `name`.lora_B.weight (O, rank). */
+thaw_value thaw_graph_low_rank(thaw_graph *g, const char *name, thaw_value base, thaw_value x,
+                               int64_t rank, float scale);
+
 #define THAW_MAX_INPUTS 4
 #define THAW_MAX_PARAMS 6
 typedef struct thaw_op thaw_op; /* one operator kind: src/graph/op_impl.h */
@@ -189,6 +194,10 @@ typedef struct thaw_node {
         struct {
             int64_t index;
         } select_token;
+        struct {
+            int64_t rank;
+            float scale;
+        } low_rank;
         struct {
             int64_t pad_id;
         } mean_token;

@@ -15,7 +15,7 @@ static bool is_conv(const thaw_node *node)
 
 static bool is_linear(const thaw_node *node)
 {
-    return strcmp(thaw_node_kind(node), "linear") == 0;
+    return strcmp(thaw_node_kind(node), "linear") == 0 && node->attr.linear.gelu == 0;
 }
 
 /* The head trains itself, and an adapter is not adapted. */
@@ -90,7 +90,9 @@ static thaw_status check_module(const thaw_model *model, const thaw_node *node, 
     return THAW_OK;
 }
 
-static thaw_value add_pair(thaw_graph *g, const thaw_node *node, const thaw_peft *peft)
+/* What comes in place of the node's output. */
+static thaw_value add_pair(thaw_graph *g, const thaw_node *node, const thaw_peft *peft,
+                           float scaling)
 {
     char a[256];
     char b[256];
@@ -100,10 +102,8 @@ static thaw_value add_pair(thaw_graph *g, const thaw_node *node, const thaw_peft
     THAW_ASSERT(fits);
     if (peft->dropout > 0)
         x = thaw_graph_dropout(g, x, (float)peft->dropout);
-    if (is_linear(node)) {
-        x = thaw_graph_linear(g, a, x, peft->rank, false);
-        return thaw_graph_linear(g, b, x, node->attr.linear.out_features, false);
-    }
+    if (is_linear(node))
+        return thaw_graph_low_rank(g, node->name, node->output, x, peft->rank, scaling);
     thaw_conv2d_attr attr = node->attr.conv2d;
     attr.out_channels = peft->rank;
     attr.bias = false;
@@ -118,7 +118,7 @@ static thaw_value add_pair(thaw_graph *g, const thaw_node *node, const thaw_peft
                               .dilation_w = 1,
                               .groups = 1,
                               .init = THAW_INIT_ZERO};
-    return thaw_graph_conv2d(g, b, x, &attr);
+    return thaw_graph_add(g, node->output, thaw_graph_conv2d(g, b, x, &attr), scaling);
 }
 
 /* kaiming_uniform(a = sqrt 5) of PEFT's A is a bound of sqrt(6 / (6 fan_in)): the default of a linear layer. */
@@ -144,8 +144,7 @@ static void attach_one(thaw_graph *g, int32_t index, const thaw_peft *peft)
     bool fits = thaw_copy(block, sizeof block, thaw_graph_block_name(g, node->block));
     THAW_ASSERT(fits);
     thaw_graph_set_block(g, node->block, block);
-    thaw_value z = add_pair(g, node, peft);
-    thaw_value sum = thaw_graph_add(g, node->output, z, (float)scaling);
+    thaw_value sum = add_pair(g, node, peft, (float)scaling);
     if (sum < 0)
         return;
     mark_pair(g, node);
@@ -210,23 +209,34 @@ static void fold(thaw_param *w, const thaw_param *a, thaw_param *b, float scalin
     thaw_kern_fill(O * R, 0, b->data);
 }
 
+/* What an update is added to, and with which factor; NULL: this node is no update. */
+static const thaw_node *updated(const thaw_graph *g, const thaw_node *sum, float *scaling)
+{
+    if (strcmp(thaw_node_kind(sum), "low_rank") == 0) {
+        *scaling = sum->attr.low_rank.scale;
+        return producer(g, sum->inputs[0]);
+    }
+    if (strcmp(thaw_node_kind(sum), "add") != 0)
+        return NULL;
+    const thaw_node *last = producer(g, sum->inputs[1]);
+    if (!last || last->param_count == 0 || !thaw_graph_param(g, last->params[0])->adapter)
+        return NULL;
+    *scaling = sum->attr.add.alpha;
+    return producer(g, sum->inputs[0]);
+}
+
 static thaw_status merge(thaw_model *model)
 {
     const thaw_graph *g = model->graph;
     for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
-        const thaw_node *sum = thaw_graph_node(g, n);
-        if (strcmp(thaw_node_kind(sum), "add") != 0)
-            continue;
-        const thaw_node *base = producer(g, sum->inputs[0]);
-        const thaw_node *last = producer(g, sum->inputs[1]);
-        if (!base || !last || last->param_count == 0 ||
-            !thaw_graph_param(g, last->params[0])->adapter)
+        float scaling = 0;
+        const thaw_node *base = updated(g, thaw_graph_node(g, n), &scaling);
+        if (!base)
             continue;
         thaw_param *w = thaw_graph_param(g, base->params[0]);
         THAW_CHECK(!w->borrowed, THAW_ERR_FAIL,
                    "cannot merge into \"%s\": its memory belongs to somebody else", w->name);
-        thaw_param *b = thaw_graph_param(g, last->params[0]);
-        fold(w, pair_param(g, base, SUFFIX_A), b, sum->attr.add.alpha);
+        fold(w, pair_param(g, base, SUFFIX_A), pair_param(g, base, SUFFIX_B), scaling);
     }
     return THAW_OK;
 }

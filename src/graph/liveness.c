@@ -53,7 +53,8 @@ static void find_last_reads(const thaw_plan *plan, const reads *r)
             note_read(plan, r, node->inputs[j], thaw_forward_moment(p));
             if (step->replays)
                 note_read(plan, r, node->inputs[j], step->replay_at);
-            if (step->keep.input || (step->keep.first_input && j == 0))
+            if (step->keep.input || (step->keep.first_input && j == 0) ||
+                (step->keep.last_input && j + 1 == node->input_count))
                 note_read(plan, r, node->inputs[j], thaw_backward_moment(plan, p));
         }
         if (step->keep.output)

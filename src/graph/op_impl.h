@@ -34,6 +34,7 @@ typedef struct thaw_need {
 typedef struct thaw_keep {
     bool input, output; /* input: all of them */
     bool first_input;   /* only this one */
+    bool last_input;
     size_t saved_bytes; /* private to the node, written by forward */
 } thaw_keep;
 

@@ -210,6 +210,20 @@ static thaw_value attention_to_itself(thaw_graph *g)
     return thaw_graph_attention(g, x, x, x, THAW_NO_VALUE, &a);
 }
 
+static thaw_value low_rank(thaw_graph *g)
+{
+    thaw_value x = thaw_graph_input(g, thaw_shape2(3, 5));
+    thaw_value base = thaw_graph_linear(g, "fc", x, 4, true);
+    return thaw_graph_low_rank(g, "fc", base, x, 2, -0.7f);
+}
+
+/* base and x are one value, and others need it too. */
+static thaw_value low_rank_of_itself(thaw_graph *g)
+{
+    thaw_value x = thaw_graph_input(g, thaw_shape1(5));
+    return thaw_graph_add(g, thaw_graph_low_rank(g, "fc", x, x, 2, 1.5f), x, 1.0f);
+}
+
 static thaw_value select_token(thaw_graph *g)
 {
     return thaw_graph_select_token(g, thaw_graph_input(g, thaw_shape2(4, 6)), 2);
@@ -269,6 +283,8 @@ static const struct {
     {"attention", attention_masked},
     {"attention", attention_to_itself},
     {"attention", attention_of_one},
+    {"low_rank", low_rank},
+    {"low_rank", low_rank_of_itself},
     {"select_token", select_token},
     {"mean_token", mean_token},
 };

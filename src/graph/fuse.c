@@ -50,10 +50,28 @@ static bool fuse_residual(thaw_lowering *l, int32_t index)
     return true;
 }
 
+/* A linear layer applies gelu in the sweep that adds its bias. */
+static bool fuse_gelu(thaw_lowering *l, int32_t index)
+{
+    thaw_graph *g = l->graph;
+    thaw_node *node = g->nodes[index];
+    if (node->op != &thaw_op_linear || node->attr.linear.gelu != 0)
+        return false;
+    int32_t user = thaw_only_user(l, node->output);
+    if (user < 0 || g->nodes[user]->op != &thaw_op_gelu)
+        return false;
+    if (l->options->training && g->nodes[user]->output == l->options->to)
+        return false;
+    node->attr.linear.gelu = g->nodes[user]->attr.gelu.tanh_form ? 2 : 1;
+    thaw_remove_node(g, user, index);
+    return true;
+}
+
 void thaw_fuse(thaw_lowering *l)
 {
     for (int32_t i = 0; i < l->graph->node_count; i++) {
         l->counts->fused += fuse_residual(l, i);
         l->counts->fused += fuse_act(l, i);
+        l->counts->fused += fuse_gelu(l, i);
     }
 }

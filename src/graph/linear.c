@@ -51,13 +51,6 @@ static thaw_keep keep(const thaw_need *need)
     return (thaw_keep){.input = need->dparam[0], .saved_bytes = slope ? bytes : 0};
 }
 
-/* The gradient before gelu. */
-static size_t workspace(const thaw_need *need, const void *object, bool backward)
-{
-    (void)object;
-    return backward ? keep(need).saved_bytes : 0;
-}
-
 /* N = rows, D = features in, O = features out. */
 typedef struct sizes {
     int64_t N, D, O;
@@ -90,11 +83,10 @@ static void backward(const thaw_call *call)
 {
     const thaw_kern *kern = call->kern;
     sizes s = sizes_of(call);
-    const float *dh = call->dy;
+    const float *dh = call->dy; /* gelu's part is taken out where it lies */
     float *dbias = call->need->node->attr.linear.bias ? call->dparam[1] : NULL;
     if (call->need->node->attr.linear.gelu != 0) {
-        thaw_kern_bias_gelu_backward(s.N, s.O, call->dy, call->saved, call->workspace, dbias);
-        dh = call->workspace;
+        thaw_kern_bias_gelu_backward(s.N, s.O, call->dy, call->saved, call->dy, dbias);
     } else if (dbias != NULL) {
         thaw_kern_sum_rows(s.N, s.O, call->dy, dbias);
     }
@@ -113,7 +105,6 @@ const thaw_op thaw_op_linear = {
     .params = params,
     .flops = flops,
     .keep = keep,
-    .workspace = workspace,
     .forward = forward,
     .backward = backward,
 };

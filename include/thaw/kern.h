@@ -78,6 +78,7 @@ struct thaw_kern {
     const char *name;     /* "onednn", "openblas", "native", "ref" */
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
     int32_t block; /* 1, or channels in a block that this backend's planned convolutions like */
+    bool has_int8; /* thaw_conv8 works, and is faster than floats on this CPU */
     void *library; /* backend's own handle */
     const struct kern_backend *backend; /* its row in the table of backends */
     struct conv_choices *choices;       /* algorithms chosen so far */
@@ -152,6 +153,40 @@ void thaw_conv_backward_data(thaw_conv *conv, int64_t B, const float *packed, co
 /* dw (O, C/groups, KH, KW) += ; dbias +=, NULL: not wanted */
 void thaw_conv_backward_weights(thaw_conv *conv, int64_t B, const float *x, const float *dy,
                                 float *dw, float *dbias, void *workspace);
+
+/* ---- Convolutions in 8 bits, for inference ---- */
+
+/* A value is a byte times its array's scale. Images are NHWC: (B, H, W, C) bytes, signed or not (what follows a relu needs no
+ * sign). Weights become signed bytes with one scale an output channel (largest |w| / 127); products are summed in 32 bits. */
+typedef struct thaw_conv8_spec {
+    thaw_conv2d shape; /* B: most samples of a run */
+    bool x_signed, y_signed;
+    bool y_float; /* y is NHWC floats; y_scale and add_scale do not count */
+    bool bias;
+    thaw_act
+        act; /* y = act(conv(x, w) + bias [+ y]), then rounded to the nearest byte and cut off */
+    bool add, add_signed; /* adds to what y holds: bytes of their own sign and scale, or floats */
+    float x_scale, y_scale, add_scale;
+} thaw_conv8_spec;
+
+typedef struct thaw_conv8 thaw_conv8;
+
+/* Borrows k; w (O, C/groups, KH, KW) gives the scales and is not kept. THAW_ERR_FAIL: the backend or CPU has no fast 8-bit convolution (k->has_int8), or not this one. */
+THAW_NODISCARD thaw_status thaw_conv8_new(const thaw_kern *k, const thaw_conv8_spec *spec,
+                                          const float *w, thaw_conv8 **out);
+void thaw_conv8_free(thaw_conv8 **conv);
+size_t thaw_conv8_packed_bytes(const thaw_conv8 *conv);
+/* From the same w and bias (O) in floats; a pure function of them and the spec, so that ranks can share the result. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_conv8_pack(const thaw_conv8 *conv, const float *w,
+                                           const float *bias, void *packed);
+size_t thaw_conv8_workspace_bytes(const thaw_conv8 *conv);
+void thaw_conv8_run(thaw_conv8 *conv, int64_t B, const void *x, const void *packed, void *y,
+                    void *workspace);
+/* Floats of an image in its layout to NHWC bytes, rounded to nearest, cut off at the ends; and back. NaN becomes the least byte. */
+void thaw_kern_quantize(const thaw_image *image, const float *x, float scale, bool is_signed,
+                        void *bytes);
+void thaw_kern_dequantize(const thaw_image *image, const void *bytes, float scale, bool is_signed,
+                          float *x);
 
 /* Choices of algorithms, one for each shape and pass. As text: a first line that names this kind of text, the backend, the CPU and the
  * library's version, then sorted lines. Ranks whose results must agree have to make the same choices: give all of them one text. */

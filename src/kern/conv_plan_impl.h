@@ -54,6 +54,7 @@ extern const conv_algorithm conv_depthwise;
 extern const conv_algorithm conv_taps;
 /* NULL-ended. */
 extern const conv_algorithm *const kern_onednn_algorithms[];
+extern const struct conv_int8_library kern_onednn_int8;
 
 thaw_status conv_unit_open(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass,
                            const conv_algorithm *algorithm, conv_unit *unit);

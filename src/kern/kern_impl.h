@@ -11,6 +11,7 @@ typedef struct kern_backend {
     void (*close)(thaw_kern *k); /* NULL: nothing to release */
     /* Of planned convolutions: NULL-ended, the default rule's order. The last takes every spec. */
     const struct conv_algorithm *const *algorithms;
+    const struct conv_int8_library *int8; /* NULL: none; for CPUs where thaw_kern.has_int8 */
 } kern_backend;
 
 thaw_status kern_ref_open(thaw_kern *k);

@@ -8,7 +8,7 @@ typedef struct onednn {
     onednn_library *library;
 } onednn;
 
-static onednn_library *library_of(const thaw_kern *k)
+onednn_library *onednn_library_of(const thaw_kern *k)
 {
     return ((const onednn *)k->library)->library;
 }
@@ -17,7 +17,7 @@ static onednn_library *library_of(const thaw_kern *k)
 
 static bool unit_fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
 {
-    return onednn_conv_fits(library_of(k), spec, pass);
+    return onednn_conv_fits(onednn_library_of(k), spec, pass);
 }
 
 /* Memory beside the library's own: dx before it is added, or the weights' gradient in the library's form. */
@@ -34,7 +34,7 @@ static int64_t extra_floats(const conv_unit *unit)
 static thaw_status open_unit(conv_unit *unit)
 {
     onednn_conv *conv = NULL;
-    THAW_TRY(onednn_conv_new(library_of(unit->kern), &unit->spec, unit->pass, &conv));
+    THAW_TRY(onednn_conv_new(onednn_library_of(unit->kern), &unit->spec, unit->pass, NULL, &conv));
     unit->state = conv;
     const onednn_form *form = onednn_conv_form(conv);
     if (unit->pass != THAW_CONV_BACKWARD_WEIGHTS && !form->plain)
@@ -72,8 +72,11 @@ static void run_data(conv_unit *unit, const conv_run *run, conv_scratch *scratch
     thaw_image x = conv_input_image(&unit->spec);
     x.B = run->B;
     float *fresh = run->accumulate ? conv_take_floats(scratch, thaw_image_count(&x)) : run->dx;
-    onednn_conv_run(unit->state, run->B, fresh, (float *)(uintptr_t)run->w, NULL,
-                    (float *)(uintptr_t)run->dy, run->workspace + scratch->used);
+    onednn_arrays arrays = {.data = fresh,
+                            .weights = run->w,
+                            .result = run->dy,
+                            .scratch = run->workspace + scratch->used};
+    onednn_conv_run(unit->state, run->B, &arrays);
     if (run->accumulate)
         thaw_kern_add(thaw_image_count(&x), run->dx, 1, fresh, run->dx);
 }
@@ -81,8 +84,11 @@ static void run_data(conv_unit *unit, const conv_run *run, conv_scratch *scratch
 static void run_weights(conv_unit *unit, const conv_run *run, conv_scratch *scratch)
 {
     float *packed = conv_take_floats(scratch, extra_floats(unit));
-    onednn_conv_run(unit->state, run->B, (float *)(uintptr_t)run->x, packed, NULL,
-                    (float *)(uintptr_t)run->dy, run->workspace + scratch->used);
+    onednn_arrays arrays = {.data = run->x,
+                            .weights = packed,
+                            .result = run->dy,
+                            .scratch = run->workspace + scratch->used};
+    onednn_conv_run(unit->state, run->B, &arrays);
     if (in_squares(unit))
         conv_squares_add(kern_isa_of(unit->kern), &onednn_conv_form(unit->state)->squares,
                          &unit->spec.shape, packed, run->dw);
@@ -93,13 +99,18 @@ static void run_weights(conv_unit *unit, const conv_run *run, conv_scratch *scra
 static void run_unit(conv_unit *unit, const conv_run *run)
 {
     conv_scratch scratch = conv_scratch_on(run->workspace);
-    if (unit->pass == THAW_CONV_FORWARD)
-        onednn_conv_run(unit->state, run->B, (float *)(uintptr_t)run->x, (float *)(uintptr_t)run->w,
-                        run->bias, run->y, run->workspace + scratch.used);
-    else if (unit->pass == THAW_CONV_BACKWARD_DATA)
+    if (unit->pass == THAW_CONV_BACKWARD_DATA) {
         run_data(unit, run, &scratch);
-    else
+    } else if (unit->pass == THAW_CONV_BACKWARD_WEIGHTS) {
         run_weights(unit, run, &scratch);
+    } else {
+        onednn_arrays arrays = {.data = run->x,
+                                .weights = run->w,
+                                .bias = run->bias,
+                                .result = run->y,
+                                .scratch = run->workspace + scratch.used};
+        onednn_conv_run(unit->state, run->B, &arrays);
+    }
 }
 
 static const conv_algorithm direct = {.name = "onednn",
@@ -143,6 +154,7 @@ thaw_status kern_onednn_open(thaw_kern *k)
                       handle->tiles.isa->name);
     int32_t block = onednn_library_block();
     k->block = block <= handle->tiles.isa->lanes ? block : 1;
+    k->has_int8 = onednn_library_has_int8();
     return THAW_OK;
 }
 

@@ -23,9 +23,9 @@ static void settle_threads(void)
 
 #if DNNL_VERSION_MAJOR >= 3
 dnnl_status_t onednn_desc_make(dnnl_memory_desc_t *out, int n, const dnnl_dims_t dims,
-                               dnnl_format_tag_t tag)
+                               dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_create_with_tag(out, n, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(out, n, dims, type, tag);
 }
 onednn_desc_ref onednn_desc_of(const dnnl_memory_desc_t *desc)
 {
@@ -47,9 +47,9 @@ bool onednn_desc_equal(onednn_desc_ref a, onednn_desc_ref b)
 }
 #else
 dnnl_status_t onednn_desc_make(dnnl_memory_desc_t *out, int n, const dnnl_dims_t dims,
-                               dnnl_format_tag_t tag)
+                               dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_init_by_tag(out, n, dims, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(out, n, dims, type, tag);
 }
 onednn_desc_ref onednn_desc_of(const dnnl_memory_desc_t *desc)
 {
@@ -91,14 +91,29 @@ dnnl_status_t onednn_backward_desc(const onednn_library *library, const onednn_p
         out, library->engine, dnnl_convolution_direct, d->x, d->w, NULL, d->y, d->strides,
         d->dilations, d->pad_before, d->pad_after, hint, attr);
 }
-dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act)
+dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act, float six)
 {
     return act == THAW_ACT_RELU ? dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0, 0)
-                                : dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_clip, 0, 6);
+                                : dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_clip, 0, six);
 }
-dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops)
+dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops, float scale, dnnl_data_type_t type)
 {
-    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+    return dnnl_post_ops_append_sum(ops, scale, 0, type == dnnl_f32 ? dnnl_data_type_undef : type);
+}
+dnnl_status_t onednn_scale_sums(dnnl_primitive_attr_t attr, int64_t O, const float *scales,
+                                bool groups)
+{
+    (void)O;
+    (void)scales;
+    return dnnl_primitive_attr_set_scales_mask(attr, DNNL_ARG_WEIGHTS, groups ? 3 : 1);
+}
+int onednn_scales_argument(void)
+{
+    return DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS;
+}
+bool onednn_bias_before_scale(void)
+{
+    return false;
 }
 #else
 dnnl_status_t onednn_forward_desc(const onednn_library *library, const onednn_pass_descs *d,
@@ -129,14 +144,29 @@ dnnl_status_t onednn_backward_desc(const onednn_library *library, const onednn_p
                ? dnnl_primitive_desc_create(out, &desc, attr, library->engine, hint)
                : status;
 }
-dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act)
+dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act, float six)
 {
     return act == THAW_ACT_RELU ? dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0)
-                                : dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, 0, 6);
+                                : dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, 0, six);
 }
-dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops)
+dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops, float scale, dnnl_data_type_t type)
 {
-    return dnnl_post_ops_append_sum(ops, 1);
+    return type == dnnl_f32 ? dnnl_post_ops_append_sum(ops, scale)
+                            : dnnl_post_ops_append_sum_v2(ops, scale, type);
+}
+dnnl_status_t onednn_scale_sums(dnnl_primitive_attr_t attr, int64_t O, const float *scales,
+                                bool groups)
+{
+    (void)groups;
+    return dnnl_primitive_attr_set_output_scales(attr, O, 2, scales);
+}
+int onednn_scales_argument(void)
+{
+    return 0;
+}
+bool onednn_bias_before_scale(void)
+{
+    return true;
 }
 #endif
 
@@ -213,6 +243,12 @@ void onednn_library_title(char *out, size_t bytes)
         i++;
     (void)thaw_format(out, bytes, "oneDNN %d.%d.%d %s", version->major, version->minor,
                       version->patch, known[i].name);
+}
+
+bool onednn_library_has_int8(void)
+{
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    return (isa & 0x67) == 0x67;
 }
 
 int32_t onednn_library_block(void)

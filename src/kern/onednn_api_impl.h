@@ -18,7 +18,7 @@ typedef const dnnl_memory_desc_t *onednn_desc_ref;
 #endif
 
 dnnl_status_t onednn_desc_make(dnnl_memory_desc_t *out, int n, const dnnl_dims_t dims,
-                               dnnl_format_tag_t tag);
+                               dnnl_data_type_t type, dnnl_format_tag_t tag);
 dnnl_status_t onednn_desc_copy(dnnl_memory_desc_t *out, onednn_desc_ref from);
 void onednn_desc_drop(dnnl_memory_desc_t *desc); /* what desc_make and desc_copy gave, or zeros */
 onednn_desc_ref onednn_desc_of(const dnnl_memory_desc_t *desc);
@@ -40,7 +40,14 @@ dnnl_status_t onednn_forward_desc(const onednn_library *library, const onednn_pa
 dnnl_status_t onednn_backward_desc(const onednn_library *library, const onednn_pass_descs *d,
                                    thaw_conv_pass pass, dnnl_primitive_attr_t attr,
                                    dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out);
-dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act);
-dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops);
+dnnl_status_t onednn_append_act(dnnl_post_ops_t ops, thaw_act act, float six);
+/* result += scale * what the array holds, as values of `type`. */
+dnnl_status_t onednn_append_sum(dnnl_post_ops_t ops, float scale, dnnl_data_type_t type);
+
+/* 8-bit convolutions: 32-bit sums are scaled per output channel (O). Version 2 wants the scales in the primitive, version 3 as the
+ * argument of a run; 0: none. */
+dnnl_status_t onednn_scale_sums(dnnl_primitive_attr_t attr, int64_t O, const float *scales,
+                                bool groups);
+int onednn_scales_argument(void);
 
 #endif

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-enum { MOST_B = 8, ARRAYS = 5 };
-enum { X, W, BIAS, Y, SCRATCH };
+enum { MOST_B = 8, ARRAYS = 6 };
+enum { X, W, BIAS, Y, SCRATCH, SCALES };
 
 typedef struct onednn_entry {
     int64_t B;
@@ -19,6 +19,8 @@ struct onednn_conv {
     onednn_library *library;
     thaw_conv_spec spec;
     thaw_conv_pass pass;
+    const onednn_bytes *bytes; /* NULL, or own_bytes */
+    onednn_bytes own_bytes;
     dnnl_memory_desc_t plain, weights;
     bool has_descs;
     onednn_form form;
@@ -55,14 +57,28 @@ static void drop_descs(onednn_pass_descs *d)
     onednn_desc_drop(&d->y);
 }
 
+static dnnl_data_type_t byte_type(bool is_signed)
+{
+    return is_signed ? dnnl_s8 : dnnl_u8;
+}
+
+static dnnl_status_t image_desc(dnnl_memory_desc_t *out, const thaw_image *image,
+                                const onednn_bytes *bytes, dnnl_data_type_t byte)
+{
+    dnnl_dims_t dims = {image->B, image->C, image->H, image->W};
+    return bytes ? onednn_desc_make(out, 4, dims, byte, dnnl_nhwc)
+                 : onednn_desc_make(out, 4, dims, dnnl_f32, image_tag(image->block));
+}
+
 /* weights NULL: any form. */
-static dnnl_status_t make_descs(const thaw_conv_spec *spec, int64_t B, onednn_desc_ref weights,
-                                onednn_pass_descs *d)
+static dnnl_status_t make_descs(const thaw_conv_spec *spec, const onednn_bytes *bytes, int64_t B,
+                                onednn_desc_ref weights, onednn_pass_descs *d)
 {
     const thaw_conv2d *s = &spec->shape;
     memset(d, 0, sizeof *d);
-    dnnl_dims_t x = {B, s->C, s->H, s->W};
-    dnnl_dims_t y = {B, s->O, s->OH, s->OW};
+    thaw_image x = conv_input_image(spec);
+    thaw_image y = conv_output_image(spec);
+    x.B = y.B = B;
     dnnl_dims_t w, bias = {s->O};
     int n = weight_dims(s, w);
     d->strides[0] = s->stride_h;
@@ -74,21 +90,31 @@ static dnnl_status_t make_descs(const thaw_conv_spec *spec, int64_t B, onednn_de
     /* The last window may leave some rows of the padded image unread: what it needs, not more. */
     d->pad_after[0] = (s->OH - 1) * s->stride_h + (s->KH - 1) * s->dilation_h + 1 - s->H - s->pad_h;
     d->pad_after[1] = (s->OW - 1) * s->stride_w + (s->KW - 1) * s->dilation_w + 1 - s->W - s->pad_w;
-    dnnl_status_t status = onednn_desc_make(&d->x, 4, x, image_tag(spec->block_in));
+    dnnl_status_t status =
+        image_desc(&d->x, &x, bytes, bytes ? byte_type(bytes->x_signed) : dnnl_f32);
     if (status == dnnl_success)
-        status = onednn_desc_make(&d->y, 4, y, image_tag(spec->block_out));
+        status = image_desc(&d->y, &y, bytes,
+                            bytes && !bytes->y_float ? byte_type(bytes->y_signed) : dnnl_f32);
     if (status == dnnl_success)
-        status = onednn_desc_make(&d->bias, 1, bias, dnnl_a);
+        status = onednn_desc_make(&d->bias, 1, bias, dnnl_f32, dnnl_a);
     if (status == dnnl_success)
         status = weights ? onednn_desc_copy(&d->w, weights)
-                         : onednn_desc_make(&d->w, n, w, dnnl_format_tag_any);
+                         : onednn_desc_make(&d->w, n, w, bytes ? dnnl_s8 : dnnl_f32,
+                                            dnnl_format_tag_any);
     if (status != dnnl_success)
         drop_descs(d);
     return status;
 }
 
-static dnnl_status_t make_attr(const thaw_conv_spec *spec, thaw_conv_pass pass,
-                               dnnl_primitive_attr_t *out)
+static dnnl_status_t append_residual(const onednn_bytes *bytes, dnnl_post_ops_t ops)
+{
+    if (bytes == NULL || bytes->y_float)
+        return onednn_append_sum(ops, 1, dnnl_f32);
+    return onednn_append_sum(ops, bytes->add_scale, byte_type(bytes->add_signed));
+}
+
+static dnnl_status_t make_attr(const thaw_conv_spec *spec, const onednn_bytes *bytes,
+                               thaw_conv_pass pass, dnnl_primitive_attr_t *out)
 {
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t status = dnnl_primitive_attr_create(out);
@@ -98,9 +124,11 @@ static dnnl_status_t make_attr(const thaw_conv_spec *spec, thaw_conv_pass pass,
     if (status == dnnl_success)
         status = dnnl_post_ops_create(&ops);
     if (status == dnnl_success && pass == THAW_CONV_FORWARD && spec->add)
-        status = onednn_append_sum(ops);
+        status = append_residual(bytes, ops);
     if (status == dnnl_success && pass == THAW_CONV_FORWARD && spec->act != THAW_ACT_NONE)
-        status = onednn_append_act(ops, spec->act);
+        status = onednn_append_act(ops, spec->act, bytes ? bytes->six : 6);
+    if (status == dnnl_success && bytes)
+        status = onednn_scale_sums(*out, spec->shape.O, bytes->scales, spec->shape.groups > 1);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_post_ops(*out, ops);
     if (ops)
@@ -111,22 +139,22 @@ static dnnl_status_t make_attr(const thaw_conv_spec *spec, thaw_conv_pass pass,
 }
 
 static dnnl_status_t make_pass(const onednn_library *library, const thaw_conv_spec *spec,
-                               thaw_conv_pass pass, int64_t B, onednn_desc_ref weights,
-                               dnnl_primitive_desc_t *out)
+                               const onednn_bytes *bytes, thaw_conv_pass pass, int64_t B,
+                               onednn_desc_ref weights, dnnl_primitive_desc_t *out)
 {
     onednn_pass_descs d;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t status = make_descs(spec, B, weights, &d);
+    dnnl_status_t status = make_descs(spec, bytes, B, weights, &d);
     if (status != dnnl_success)
         return status;
-    status = make_attr(spec, pass, &attr);
+    status = make_attr(spec, bytes, pass, &attr);
     if (status == dnnl_success && pass == THAW_CONV_FORWARD) {
         status = onednn_forward_desc(library, &d, spec->bias, attr, out);
     } else if (status == dnnl_success) {
         /* The hint has weights of any form. */
         onednn_pass_descs any;
-        status = make_descs(spec, B, NULL, &any);
+        status = make_descs(spec, bytes, B, NULL, &any);
         if (status == dnnl_success) {
             status = onednn_forward_desc(library, &any, false, NULL, &hint);
             drop_descs(&any);
@@ -146,7 +174,7 @@ bool onednn_conv_fits(const onednn_library *library, const thaw_conv_spec *spec,
                       thaw_conv_pass pass)
 {
     dnnl_primitive_desc_t desc = NULL;
-    if (make_pass(library, spec, pass, spec->shape.B, NULL, &desc) != dnnl_success)
+    if (make_pass(library, spec, NULL, pass, spec->shape.B, NULL, &desc) != dnnl_success)
         return false;
     const char *kernel = NULL;
     bool fits = dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&kernel) ==
@@ -170,7 +198,7 @@ static void drop_entry(onednn_entry *entry)
 static dnnl_status_t entry_memory(const onednn_conv *conv, dnnl_primitive_desc_t desc,
                                   onednn_entry *entry)
 {
-    static const dnnl_query_t what[THAW_CONV_PASSES][ARRAYS] = {
+    static const dnnl_query_t what[THAW_CONV_PASSES][SCALES] = {
         {dnnl_query_src_md, dnnl_query_weights_md, dnnl_query_weights_md, dnnl_query_dst_md,
          dnnl_query_scratchpad_md},
         {dnnl_query_diff_src_md, dnnl_query_weights_md, dnnl_query_weights_md,
@@ -178,7 +206,7 @@ static dnnl_status_t entry_memory(const onednn_conv *conv, dnnl_primitive_desc_t
         {dnnl_query_src_md, dnnl_query_diff_weights_md, dnnl_query_weights_md,
          dnnl_query_diff_dst_md, dnnl_query_scratchpad_md}};
     dnnl_status_t status = dnnl_success;
-    for (int i = 0; i < ARRAYS && status == dnnl_success; i++) {
+    for (int i = 0; i < SCALES && status == dnnl_success; i++) {
         if (i == BIAS && !(conv->pass == THAW_CONV_FORWARD && conv->spec.bias))
             continue;
         onednn_desc_ref array = dnnl_primitive_desc_query_md(desc, what[conv->pass][i], i == BIAS);
@@ -186,6 +214,16 @@ static dnnl_status_t entry_memory(const onednn_conv *conv, dnnl_primitive_desc_t
             dnnl_memory_create(&entry->memory[i], array, conv->library->engine, DNNL_MEMORY_NONE);
         if (i == SCRATCH)
             entry->scratch_bytes = dnnl_memory_desc_get_size(array);
+    }
+    if (status == dnnl_success && conv->bytes && onednn_scales_argument() != 0) {
+        dnnl_memory_desc_t scales;
+        dnnl_dims_t dims = {conv->spec.shape.O};
+        status = onednn_desc_make(&scales, 1, dims, dnnl_f32, dnnl_a);
+        if (status == dnnl_success) {
+            status = dnnl_memory_create(&entry->memory[SCALES], onednn_desc_of(&scales),
+                                        conv->library->engine, DNNL_MEMORY_NONE);
+            onednn_desc_drop(&scales);
+        }
     }
     return status;
 }
@@ -195,7 +233,7 @@ static dnnl_status_t fill_entry(onednn_conv *conv, int64_t B, onednn_entry *entr
 {
     dnnl_primitive_desc_t desc = NULL;
     dnnl_status_t status =
-        make_pass(conv->library, &conv->spec, conv->pass, B,
+        make_pass(conv->library, &conv->spec, conv->bytes, conv->pass, B,
                   conv->has_descs ? onednn_desc_of(&conv->weights) : NULL, &desc);
     if (status != dnnl_success)
         return status;
@@ -209,7 +247,8 @@ static dnnl_status_t fill_entry(onednn_conv *conv, int64_t B, onednn_entry *entr
             0);
         status = onednn_desc_copy(&conv->weights, found);
         if (status == dnnl_success)
-            status = onednn_desc_make(&conv->plain, n, dims, n == 5 ? dnnl_goihw : dnnl_oihw);
+            status = onednn_desc_make(&conv->plain, n, dims, conv->bytes ? dnnl_s8 : dnnl_f32,
+                                      n == 5 ? dnnl_goihw : dnnl_oihw);
         conv->has_descs = status == dnnl_success;
     }
     if (status == dnnl_success)
@@ -233,7 +272,7 @@ static dnnl_status_t make_reorder(onednn_conv *conv, bool back, dnnl_primitive_t
     if (status == dnnl_success)
         status = dnnl_post_ops_create(&ops);
     if (status == dnnl_success && back)
-        status = onednn_append_sum(ops);
+        status = onednn_append_sum(ops, 1, dnnl_f32);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_post_ops(attr, ops);
     if (status == dnnl_success)
@@ -287,13 +326,17 @@ static dnnl_status_t set_up(onednn_conv *conv)
 }
 
 thaw_status onednn_conv_new(onednn_library *library, const thaw_conv_spec *spec,
-                            thaw_conv_pass pass, onednn_conv **out)
+                            thaw_conv_pass pass, const onednn_bytes *bytes, onednn_conv **out)
 {
     onednn_conv *conv = NULL;
     THAW_TRY(thaw_alloc(&conv, 1, sizeof *conv));
     conv->library = library;
     conv->spec = *spec;
     conv->pass = pass;
+    if (bytes) {
+        conv->own_bytes = *bytes;
+        conv->bytes = &conv->own_bytes;
+    }
     dnnl_status_t status = set_up(conv);
     if (status != dnnl_success) {
         onednn_conv_free(&conv);
@@ -348,7 +391,7 @@ static void set_array(dnnl_memory_t memory, const void *data)
     THAW_ASSERT(dnnl_memory_set_data_handle(memory, (void *)(uintptr_t)data) == dnnl_success);
 }
 
-void onednn_conv_pack(onednn_conv *conv, const float *w, float *packed)
+void onednn_conv_pack(onednn_conv *conv, const void *w, void *packed)
 {
     set_array(conv->plain_memory, w);
     set_array(conv->weights_memory, packed);
@@ -388,10 +431,9 @@ static onednn_entry *entry_for(onednn_conv *conv, int64_t B)
     return oldest;
 }
 
-void onednn_conv_run(onednn_conv *conv, int64_t B, float *data, float *weights, const float *bias,
-                     float *result, void *scratch)
+void onednn_conv_run(onednn_conv *conv, int64_t B, const onednn_arrays *arrays)
 {
-    static const int roles[THAW_CONV_PASSES][ARRAYS] = {
+    static const int roles[THAW_CONV_PASSES][SCALES] = {
         {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD},
         {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DIFF_DST,
          DNNL_ARG_SCRATCHPAD},
@@ -399,15 +441,20 @@ void onednn_conv_run(onednn_conv *conv, int64_t B, float *data, float *weights, 
          DNNL_ARG_SCRATCHPAD}};
     onednn_entry *entry = entry_for(conv, B);
     entry->used = ++conv->clock;
-    const void *arrays[ARRAYS] = {data, weights, bias, result,
-                                  entry->own_scratch ? entry->own_scratch : scratch};
+    const void *all[ARRAYS] = {arrays->data,
+                               arrays->weights,
+                               arrays->bias,
+                               arrays->result,
+                               entry->own_scratch ? entry->own_scratch : arrays->scratch,
+                               conv->bytes ? conv->bytes->scales : NULL};
     dnnl_exec_arg_t arguments[ARRAYS];
     int count = 0;
     for (int i = 0; i < ARRAYS; i++) {
         if (entry->memory[i] == NULL)
             continue;
-        set_array(entry->memory[i], arrays[i]);
-        arguments[count++] = (dnnl_exec_arg_t){roles[conv->pass][i], entry->memory[i]};
+        set_array(entry->memory[i], all[i]);
+        arguments[count++] = (dnnl_exec_arg_t){
+            i == SCALES ? onednn_scales_argument() : roles[conv->pass][i], entry->memory[i]};
     }
     dnnl_stream_t stream = conv->library->stream;
     THAW_ASSERT(dnnl_primitive_execute(entry->primitive, stream, count, arguments) == dnnl_success);

@@ -18,13 +18,13 @@ static thaw_status onednn_absent(thaw_kern *k)
 
 static const kern_backend backends[] = {
 #if THAW_WITH_ONEDNN
-    {"onednn", kern_onednn_open, kern_onednn_close, kern_onednn_algorithms},
+    {"onednn", kern_onednn_open, kern_onednn_close, kern_onednn_algorithms, &kern_onednn_int8},
 #else
-    {"onednn", onednn_absent, NULL, plain_algorithms},
+    {"onednn", onednn_absent, NULL, plain_algorithms, NULL},
 #endif
-    {"openblas", kern_openblas_open, kern_openblas_close, plain_algorithms},
-    {"native", kern_native_open, kern_native_close, plain_algorithms},
-    {"ref", kern_ref_open, NULL, plain_algorithms},
+    {"openblas", kern_openblas_open, kern_openblas_close, plain_algorithms, NULL},
+    {"native", kern_native_open, kern_native_close, plain_algorithms, NULL},
+    {"ref", kern_ref_open, NULL, plain_algorithms, NULL},
 };
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 

@@ -47,6 +47,39 @@ THAW_NODISCARD thaw_status thaw_backbone_read(const char *path, thaw_backbone *b
 THAW_NODISCARD thaw_status thaw_backbone_read_info(const char *path, thaw_backbone *b);
 void thaw_backbone_clear(thaw_backbone *b);
 
+/* ---- Feature files ------------------------------------------------------------------------------------------ */
+
+/* Outputs of a frozen network for the samples of a data set, by rows: an HDF5 file with the dataset "features" (rows, width) float32 and
+ * the root attributes format = "thaw-features", version = 1, key (of everything the values depend on), about (that, in words), digest (of
+ * the values in order) and core_seconds (what computing them took). It is only ever a copy of what can be computed again. */
+typedef struct thaw_feature_file thaw_feature_file;
+
+typedef struct thaw_feature_info {
+    thaw_digest key;
+    int64_t rows, width;
+    const char *about; /* written only; may be NULL */
+} thaw_feature_info;
+
+/* For writing, beside `path` under a name of this process's own; commit puts it there. Rows in order. Site: cache_write.
+ * THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_feature_create(const char *path, const thaw_feature_info *info,
+                                               thaw_feature_file **out);
+THAW_NODISCARD thaw_status thaw_feature_append(thaw_feature_file *file, int64_t n,
+                                               const float *values);
+/* *file is freed in any case. */
+THAW_NODISCARD thaw_status thaw_feature_commit(thaw_feature_file **file, double core_seconds);
+/* THAW_ERR_INPUT: no such file, damaged as far as can be seen without reading all, or not with these key, rows and width. */
+THAW_NODISCARD thaw_status thaw_feature_open(const char *path, const thaw_feature_info *info,
+                                             thaw_feature_file **out);
+/* Rows [first, first + n) of an open file, each part of it checked by its checksum. Site: cache_read. THAW_ERR_INPUT. */
+THAW_NODISCARD thaw_status thaw_feature_read(thaw_feature_file *file, int64_t first, int64_t n,
+                                             float *values);
+/* All rows, checked by the digest. */
+THAW_NODISCARD thaw_status thaw_feature_read_all(thaw_feature_file *file, float *values);
+double thaw_feature_core_seconds(const thaw_feature_file *file);
+/* Takes NULL. What was not committed is thrown away. */
+void thaw_feature_close(thaw_feature_file **file);
+
 #ifdef __cplusplus
 }
 #endif

@@ -52,11 +52,14 @@ typedef struct thaw_train_config {
     int class_weights;      /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */
     int select; /* which epoch's weights are kept: 0 best val accuracy (ties: val loss), 1 best val loss, 2 last */
-    int cache; /* frozen features: 0 auto, 1 off */
-    double cache_limit_gib;
-    int recompute;            /* thaw_recompute */
-    double memory_gib;        /* of a rank; 0: its share of the node's */
-    int64_t log_every;        /* steps between rows in metrics.jsonl */
+    int cache;              /* frozen features: 0 auto, 1 off */
+    double cache_limit_gib; /* of memory, a node */
+    char *cache_dir;        /* for files of features; "": see docs/config.md */
+    bool cache_keep;        /* features stay in a file for later starts */
+    int64_t views;     /* fixed augmented views of each training sample; 0: new ones every epoch */
+    int recompute;     /* thaw_recompute */
+    double memory_gib; /* of a rank; 0: its share of the node's */
+    int64_t log_every; /* steps between rows in metrics.jsonl */
     int64_t checkpoint_every; /* steps between checkpoints; 0: each epoch */
     int64_t checkpoint_keep;
     char *
@@ -115,6 +118,11 @@ THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw
 
 /* ---- One run ---------------------------------------------------------------------------------------------- */
 
+/* What several runs of one process share: the kept features of a frozen prefix. Runs may be on sub-groups of the ranks that filled it. */
+typedef struct thaw_pool thaw_pool;
+THAW_NODISCARD thaw_status thaw_pool_new(thaw_pool **out);
+void thaw_pool_free(thaw_pool **pool); /* takes NULL */
+
 typedef struct thaw_run_options {
     bool resume;    /* continue from the newest valid checkpoint; a complete run returns at once */
     bool overwrite; /* without resume: an existing run directory is an error unless this is set */
@@ -125,6 +133,7 @@ typedef struct thaw_run_options {
         choices_from; /* a directory whose record of kernel choices a fresh run takes over; NULL: none */
     bool (*stop)(void *context); /* asked once a step on every rank; true on any asks for a stop */
     void *stop_context;
+    thaw_pool *pool; /* may be NULL; outlives the run */
 } thaw_run_options;
 
 /* Trains one rung as `config` says and writes the run directory. Collective; config must be equal on all ranks.
@@ -132,10 +141,13 @@ typedef struct thaw_run_options {
 THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
                                           const thaw_run_options *options);
 
-/* Settles the choices of kernels for a rung before trials run on sub-groups, which must choose alike, and records them in
- * `directory`. Collective. */
+/* Makes runs of a rung ready that will go on sub-groups, which must not differ: settles the choices of kernels and records them in
+ * `directory`; and all ranks compute the frozen features, or load them, once, into the pool (NULL: not wanted), which first gives up what it
+ * held of another prefix. Where nothing can be kept the pool is empty, and unless `quiet` one line says why. No run may use the pool at that
+ * time. Collective; config must be equal on all ranks. Statuses as thaw_train_run. */
 THAW_NODISCARD thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config *config,
-                                              const char *rung, const char *directory);
+                                              const char *rung, const char *directory,
+                                              thaw_pool *pool, bool quiet);
 
 /* Installs handlers that only set a flag: SIGTERM, SIGINT, SIGUSR1 ask for a stop. */
 void thaw_stop_on_signals(void);
@@ -181,7 +193,11 @@ typedef struct thaw_cost {
     int64_t smallest_shard; /* samples a shard sees in the smallest batch */
     bool trains_norm;       /* batch statistics in use */
     bool cacheable;         /* frozen features can be computed once */
-    char boundary[128];     /* the cut, by name */
+    size_t cache_bytes;     /* of them, a node */
+    char cache_place[512];  /* "memory", "file in DIRECTORY", or why they are not kept */
+    size_t
+        node_bytes; /* what the ranks of a node share beside them: weights as training starts, samples */
+    char boundary[128]; /* the cut, by name */
 } thaw_cost;
 
 /* Collective. `rung` NULL: config->rung. */

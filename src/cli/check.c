@@ -11,9 +11,14 @@ static void add_row(thaw_table *table, const char *rung, const thaw_cost *c)
     thaw_table_value(table, (double)c->arena_bytes, THAW_UNIT_BYTES);
     thaw_table_value(table, (double)c->state_bytes, THAW_UNIT_BYTES);
     thaw_table_value(table, (double)c->constant_bytes, THAW_UNIT_BYTES);
+    thaw_table_value(table, (double)c->node_bytes, THAW_UNIT_BYTES);
     thaw_table_value(table, (double)c->allreduce_bytes, THAW_UNIT_BYTES);
     thaw_table_printf(table, "%d", c->plan.reorders);
     thaw_table_cell(table, c->boundary);
+    if (c->cacheable)
+        thaw_table_value(table, (double)c->cache_bytes, THAW_UNIT_BYTES);
+    else
+        thaw_table_cell(table, "-");
 }
 
 static void add_json(thaw_json *list, const char *rung, const thaw_cost *c)
@@ -35,8 +40,22 @@ static void add_json(thaw_json *list, const char *rung, const thaw_cost *c)
     thaw_json_set_int(row, "allreduce_bytes_per_step", (int64_t)c->allreduce_bytes);
     thaw_json_set_int(row, "steps_per_epoch", c->steps_per_epoch);
     thaw_json_set_int(row, "smallest_shard", c->smallest_shard);
+    thaw_json_set_int(row, "shared_bytes_per_node", (int64_t)c->node_bytes);
     thaw_json_set_bool(row, "cacheable", c->cacheable);
+    thaw_json_set_int(row, "cache_bytes_per_node", (int64_t)c->cache_bytes);
+    thaw_json_set_string(row, "cache_place", c->cache_place);
     thaw_json_set_string(row, "boundary", c->boundary);
+}
+
+/* One line a rung that could keep features, or that something frozen runs in every step of. */
+static void say_cache(const char *rung, const thaw_cost *c)
+{
+    if (c->cacheable)
+        THAW_LOG(THAW_INFO, "rung %s: frozen features are computed once and kept in %s", rung,
+                 strcmp(c->cache_place, "memory") == 0 ? "the node's memory" : c->cache_place);
+    else if (strcmp(c->boundary, "input") != 0)
+        THAW_LOG(THAW_INFO, "rung %s: frozen features are computed in every epoch: %s", rung,
+                 c->cache_place);
 }
 
 /* Batch statistics over fewer samples than this are noise (Wu & He 2018 show the loss growing below 8). */
@@ -56,13 +75,15 @@ static void warn(const thaw_config *config, const char *rung, const thaw_cost *c
 static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const cli_args *args)
 {
     static const char *const titles[] = {
-        "rung",         "trainable",    "FLOPs forward",     "FLOPs backward", "activations a rank",
-        "state a rank", "frozen forms", "all-reduce a step", "reorders",       "frozen up to"};
+        "rung",           "trainable",          "FLOPs forward",
+        "FLOPs backward", "activations a rank", "state a rank",
+        "frozen forms",   "shared a node",      "all-reduce a step",
+        "reorders",       "frozen up to",       "kept features a node"};
     thaw_table table = {0};
     thaw_json *list = thaw_json_new_array();
     thaw_status status = THAW_OK;
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        thaw_table_column(&table, titles[i], i == 0 || i == 9 ? THAW_LEFT : THAW_RIGHT);
+        thaw_table_column(&table, titles[i], i == 0 || i == 10 ? THAW_LEFT : THAW_RIGHT);
     const char *own[] = {config->rung};
     const bool backbone = config->model.backbone[0] != '\0';
     const char *const *rungs = backbone ? (const char *const *)config->ladder.rungs.items : own;
@@ -75,6 +96,7 @@ static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const
         add_row(&table, rungs[i], &cost);
         add_json(list, rungs[i], &cost);
         warn(config, rungs[i], &cost);
+        say_cache(rungs[i], &cost);
     }
     if (status == THAW_OK && thaw_comm_rank(comm) == 0 && args->json)
         cli_print_json(list);

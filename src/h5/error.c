@@ -1,6 +1,8 @@
+#define _GNU_SOURCE /* memfd_create */
 #include "thaw/h5.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "h5/h5_impl.h"
@@ -48,6 +50,19 @@ thaw_status thaw_h5_failed(const thaw_h5 *file, const char *source, int line, co
                             : "");
 }
 
+/* HDF5 goes on in memory: a disk without any room would make closing fail, too. */
+static void detach(const thaw_h5 *file)
+{
+    void *handle = NULL;
+    if (file->id < 0 || H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0)
+        return;
+    const int lost = memfd_create("thaw-lost", MFD_CLOEXEC);
+    if (lost < 0)
+        return;
+    (void)dup2(lost, *(int *)handle); /* of HDF5's default driver it is the descriptor */
+    (void)close(lost);
+}
+
 void thaw_h5_break(thaw_h5 *file)
 {
     if (file->temporary == NULL)
@@ -56,6 +71,7 @@ void thaw_h5_break(thaw_h5 *file)
     /* It is about to be removed: should this fail, nothing is worse than before. */
     int ignored = truncate(file->temporary, 0);
     (void)ignored;
+    detach(file);
 }
 
 thaw_status thaw_h5_shut(thaw_h5 *file, const char *name, hid_t *dataset)

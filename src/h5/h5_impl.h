@@ -60,8 +60,8 @@ THAW_NODISCARD thaw_status thaw_h5_drop_kept(thaw_h5 *file);
 /* Closes the file that was written, with everything in it on its way to the disk. */
 THAW_NODISCARD thaw_status thaw_h5_seal(thaw_h5 *file);
 
-/* After a failed write, with its message taken: the file is lost, so its space is given back at once. What HDF5 still holds can
- * then be flushed, and closing succeeds; where closing fails, HDF5 1.10 crashes when the process ends. */
+/* After a failed write, with its message taken: the file is lost, so its space is given back at once, and what HDF5 still holds goes to
+ * memory instead. Then closing succeeds; where closing fails, HDF5 1.10 crashes when the process ends. */
 void thaw_h5_break(thaw_h5 *file);
 /* Flushes a dataset that was written and closes it: a full disk may show here for the first time. */
 THAW_NODISCARD thaw_status thaw_h5_shut(thaw_h5 *file, const char *name, hid_t *dataset);

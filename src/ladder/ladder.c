@@ -76,6 +76,7 @@ static thaw_status open_ladder(ladder *l)
     l->N = thaw_dataset_count(l->dataset, l->gate);
     l->K = thaw_dataset_classes(l->dataset);
     THAW_TRY(plan_rungs(l));
+    THAW_TRY(thaw_pool_new(&l->pool));
     l->summary = thaw_json_new_object();
     return ladder_describe_task(l);
 }
@@ -96,6 +97,7 @@ static void close_ladder(ladder *l)
 {
     for (int64_t i = 0; i < l->count; i++)
         close_rung(l, &l->rungs[i]);
+    thaw_pool_free(&l->pool);
     thaw_free(&l->rungs);
     thaw_free(&l->p);
     thaw_free(&l->labels);
@@ -231,6 +233,10 @@ static bool asks_the_same(const thaw_config *was, const thaw_config *now)
     before.data.file = now->data.file; /* by digest */
     before.data.memory_limit_gib = now->data.memory_limit_gib;
     before.model.backbone = now->model.backbone;
+    before.train.cache = now->train.cache;
+    before.train.cache_limit_gib = now->train.cache_limit_gib;
+    before.train.cache_dir = now->train.cache_dir;
+    before.train.cache_keep = now->train.cache_keep;
     before.train.log_every = now->train.log_every;
     before.train.checkpoint_every = now->train.checkpoint_every;
     before.train.checkpoint_keep = now->train.checkpoint_keep;

@@ -33,6 +33,7 @@ typedef struct ladder_rung {
 typedef struct ladder {
     const thaw_config *config;
     const thaw_ladder_options *options;
+    thaw_pool *pool;       /* what trials share */
     thaw_dataset *dataset; /* for slices and names */
     int64_t gate;          /* split */
     int64_t N, K, S;       /* gate samples, classes, seeds */

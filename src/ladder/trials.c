@@ -132,7 +132,8 @@ static thaw_status run_trial(const ladder *l, thaw_comm *group, thaw_bell *bell,
                                       .predict_gate = true,
                                       .choices_from = l->config->output,
                                       .stop = heard,
-                                      .stop_context = bell};
+                                      .stop_context = bell,
+                                      .pool = l->pool};
     thaw_config config = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
@@ -172,7 +173,22 @@ static thaw_status settle(const ladder *l, thaw_comm *world, thaw_status status)
     return THAW_OK;
 }
 
-/* Trials go to the groups in turn; every group works through its share, then all agree. */
+/* An earlier start left nothing to do: rank 0's word. */
+static bool all_complete(thaw_comm *world, const ladder_trial *trials, int64_t count)
+{
+    thaw_str path = {0};
+    bool complete = true;
+    for (int64_t i = 0; i < count && thaw_comm_rank(world) == 0; i++) {
+        thaw_path_join(&path, trials[i].directory, "summary.json");
+        complete = complete && thaw_path_exists(thaw_str_c(&path));
+    }
+    thaw_str_clear(&path);
+    thaw_bcast(world, 0, &complete, sizeof complete);
+    return complete;
+}
+
+/* All ranks compute what the trials have in common. Trials go to the groups in turn; every group works through its share, then all
+ * agree. */
 static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *group, ladder_rung *r,
                               const ladder_trial *trials, int64_t count)
 {
@@ -181,6 +197,9 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     const int64_t mine = thaw_comm_rank(world) / width;
     const bool speaks = thaw_comm_rank(group) == 0;
     thaw_bell *bell = NULL;
+    if (!all_complete(world, trials, count))
+        THAW_TRY(thaw_train_prepare(world, l->config, r->name, l->config->output, l->pool,
+                                    l->options->quiet));
     THAW_TRY(thaw_bell_new(world, speaks, &bell));
     const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count);
     if (speaks)
@@ -298,7 +317,6 @@ static thaw_status check_seeds(const ladder *l, const ladder_rung *r)
 thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index)
 {
     ladder_rung *r = &l->rungs[index];
-    THAW_TRY(thaw_train_prepare(world, l->config, r->name, l->config->output));
     THAW_TRY(thaw_agree(world, allocate(l, r)));
     THAW_TRY(run_trials(l, world, group, r, r->search, r->candidates));
     THAW_TRY(load_summaries(l, world, r, r->search, r->candidates));

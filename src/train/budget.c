@@ -50,7 +50,7 @@ thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
     thaw_allreduce_min_double(comm, &budget, 1);
     const double limit = budget - state_bytes(setup);
     o.recompute = train->recompute == THAW_RECOMPUTE_ON;
-    THAW_TRY(thaw_plan_open(comm, setup, &o, out));
+    THAW_TRY(thaw_plan_agree(comm, setup, &o, out));
     const bool fits = (double)thaw_plan_arena_bytes(*out) <= limit;
     if (!fits && train->recompute == THAW_RECOMPUTE_AUTO) {
         THAW_LOG(THAW_INFO,
@@ -59,12 +59,15 @@ thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
                  (double)thaw_plan_arena_bytes(*out) / GIB, budget / GIB);
         thaw_plan_free(out);
         o.recompute = true;
-        THAW_TRY(thaw_plan_open(comm, setup, &o, out));
+        THAW_TRY(thaw_plan_agree(comm, setup, &o, out));
     }
     thaw_status status = THAW_OK;
     if (train->memory_gib > 0 && (double)thaw_plan_arena_bytes(*out) > limit)
         status = over_budget(setup, *out, budget);
     status = thaw_agree(comm, status);
+    THAW_ASSERT(setup->constant_count < THAW_MOST_PLANS);
+    if (status == THAW_OK)
+        status = thaw_plan_share(comm, *out, &setup->constants[setup->constant_count++]);
     if (status != THAW_OK)
         thaw_plan_free(out);
     return status;

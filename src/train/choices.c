@@ -85,8 +85,8 @@ thaw_status thaw_choices_begin(thaw_comm *comm, thaw_setup *setup, const char *s
     return spread(comm, setup);
 }
 
-thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup, const thaw_plan_options *options,
-                           thaw_plan **out)
+thaw_status thaw_plan_agree(thaw_comm *comm, thaw_setup *setup, const thaw_plan_options *options,
+                            thaw_plan **out)
 {
     thaw_graph *graph = setup->model->graph;
     const bool first = thaw_comm_rank(comm) == 0;
@@ -97,6 +97,31 @@ thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup, const thaw_plan_o
     status = first ? THAW_OK : thaw_plan_new(graph, setup->kern, options, out);
     status = thaw_agree(comm, status);
 done:
+    if (status != THAW_OK)
+        thaw_plan_free(out);
+    return status;
+}
+
+thaw_status thaw_plan_share(thaw_comm *comm, thaw_plan *plan, thaw_shared **out)
+{
+    const int64_t bytes = (int64_t)thaw_plan_constant_bytes(plan);
+    *out = NULL;
+    THAW_TRY(thaw_same_int64(comm, "the size of packed weights", bytes));
+    if (bytes == 0) /* uniform */
+        return THAW_OK;
+    THAW_TRY(thaw_shared_new(comm, bytes, out));
+    thaw_plan_set_constants(plan, thaw_shared_data(*out), thaw_shared_writer(*out));
+    thaw_shared_publish(comm, *out);
+    return THAW_OK;
+}
+
+thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup, const thaw_plan_options *options,
+                           thaw_plan **out)
+{
+    THAW_ASSERT(setup->constant_count < THAW_MOST_PLANS);
+    THAW_TRY(thaw_plan_agree(comm, setup, options, out));
+    const thaw_status status =
+        thaw_plan_share(comm, *out, &setup->constants[setup->constant_count++]);
     if (status != THAW_OK)
         thaw_plan_free(out);
     return status;
@@ -126,29 +151,48 @@ void thaw_choices_record(const thaw_setup *setup, const char *directory)
     thaw_str_clear(&path);
 }
 
-thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config *config, const char *rung,
-                               const char *directory)
+/* The plans that a trial of this rung will open. */
+static thaw_status open_plans(thaw_comm *comm, thaw_setup *setup)
 {
-    thaw_setup setup;
-    thaw_plan *plan = NULL;
-    THAW_TRY(thaw_setup_open(comm, config, rung, THAW_SETUP_TRAIN, &setup));
-    const thaw_sampler sampler = {.count = thaw_dataset_count(setup.dataset, setup.train),
+    const thaw_config *config = setup->config;
+    const thaw_sampler sampler = {.count = thaw_dataset_count(setup->dataset, setup->train),
                                   .batch = config->train.batch,
                                   .shards = config->train.shards};
-    const thaw_plan_options options = {.batch = thaw_sampler_shard_most(&sampler),
-                                       .training = true,
-                                       .from = -1,
-                                       .to = -1,
-                                       .keep = -1};
+    const thaw_value from = thaw_has_prefix(setup) ? thaw_graph_boundary(setup->model->graph) : -1;
+    const thaw_plan_options train = {.batch = thaw_sampler_shard_most(&sampler),
+                                     .training = true,
+                                     .from = from,
+                                     .to = -1,
+                                     .keep = -1};
+    const thaw_plan_options eval = {.batch = config->train.eval_batch,
+                                    .from = from,
+                                    .to = -1,
+                                    .keep = thaw_graph_features(setup->model->graph)};
+    thaw_plan *plans[2] = {NULL, NULL};
+    thaw_status status;
+    THAW_TRY_TO(thaw_train_plan_open(comm, setup, &train, &plans[0]));
+    status = thaw_plan_open(comm, setup, &eval, &plans[1]);
+done:
+    thaw_plan_free(&plans[1]);
+    thaw_plan_free(&plans[0]);
+    return status;
+}
+
+thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config *config, const char *rung,
+                               const char *directory, thaw_pool *pool, bool quiet)
+{
+    thaw_setup setup;
+    THAW_TRY(thaw_setup_open(comm, config, rung, THAW_SETUP_TRAIN, &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_choices_begin(comm, &setup, directory, NULL));
-    THAW_TRY_TO(thaw_plan_open(comm, &setup, &options, &plan));
+    THAW_TRY_TO(open_plans(comm, &setup));
+    if (pool != NULL)
+        THAW_TRY_TO(thaw_pool_prepare(comm, pool, &setup, quiet));
     if (thaw_comm_rank(comm) == 0) {
         thaw_choices_keep(&setup);
         thaw_choices_record(&setup, directory);
     }
 done:
-    thaw_plan_free(&plan);
     thaw_setup_close(&setup);
     return status;
 }

@@ -87,7 +87,15 @@ static const thaw_field train_fields[] = {
     WORD(thaw_train_config, "cache", cache, "auto", cache_words,
          "compute the features of a frozen prefix once when inputs are deterministic"),
     REAL(thaw_train_config, "cache_limit_gib", cache_limit_gib, "1", 0, 1e6,
-         "largest feature cache of a rank, in GiB"),
+         "most memory for kept features on a node, in GiB; what is larger goes to a file"),
+    TEXT(thaw_train_config, "cache_dir", cache_dir, "",
+         "directory for files of features, best on each node's own disk; empty: TMPDIR, or `cache` "
+         "below the output where TMPDIR is not set or cache_keep is"),
+    FLAG(thaw_train_config, "cache_keep", cache_keep, "false",
+         "keep the features in a file, for --resume and for other runs with the same cache_dir"),
+    INT(thaw_train_config, "views", views, "0", 0, 10000,
+        "fixed augmented views of each training sample, taken in turn by epochs and the same for "
+        "all seeds, so that frozen features can be kept; 0: new ones every epoch"),
     WORD(thaw_train_config, "recompute", recompute, "auto", recompute_words,
          "run a block's forward again in backward instead of keeping its activations; auto: when "
          "memory_gib is not enough otherwise"),

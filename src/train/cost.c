@@ -54,17 +54,68 @@ static int64_t smallest_shard(const thaw_sampler *sampler)
     return least;
 }
 
-static void name_boundary(const thaw_graph *graph, thaw_cost *out)
+/* Activations only where it runs in every step. */
+static void add_prefix(const thaw_plan *prefix, thaw_cost *out)
 {
-    const thaw_value boundary = thaw_graph_boundary(graph);
-    thaw_copy(out->boundary, sizeof out->boundary, "input");
-    for (int32_t i = 0; i < thaw_graph_node_count(graph); i++) {
-        const thaw_node *node = thaw_graph_node(graph, i);
-        if (node->output == boundary && boundary != 0)
-            thaw_format(out->boundary, sizeof out->boundary, "%s after %s", thaw_node_kind(node),
-                        node->name[0] != '\0' ? node->name
-                                              : thaw_graph_block_name(graph, node->block));
-    }
+    const thaw_plan_counts counts = thaw_plan_count(prefix);
+    if (!out->cacheable)
+        out->arena_bytes += thaw_plan_arena_bytes(prefix);
+    out->constant_bytes += thaw_plan_constant_bytes(prefix);
+    out->plan.steps += counts.steps;
+    out->plan.folded += counts.folded;
+    out->plan.fused += counts.fused;
+    out->plan.reorders += counts.reorders;
+    out->plan.replayed += counts.replayed;
+}
+
+/* The step's plan from the boundary on, and the prefix's. */
+static thaw_status plan_step(thaw_comm *comm, thaw_setup *s, const thaw_sampler *sampler,
+                             thaw_cost *out)
+{
+    const bool split = thaw_has_prefix(s);
+    const thaw_value boundary = thaw_graph_boundary(s->model->graph);
+    const thaw_plan_options options = {.batch = thaw_sampler_shard_most(sampler),
+                                       .training = true,
+                                       .from = split ? boundary : -1,
+                                       .to = -1,
+                                       .keep = -1};
+    thaw_plan *plan = NULL;
+    thaw_prefix prefix = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_train_plan_open(comm, s, &options, &plan));
+    out->arena_bytes = thaw_plan_arena_bytes(plan);
+    out->constant_bytes = thaw_plan_constant_bytes(plan);
+    out->plan = thaw_plan_count(plan);
+    THAW_TRY_TO(thaw_agree(comm, count_payload(plan, s->config, out)));
+    if (!split)
+        goto done;
+    thaw_prefix_init(&prefix, s);
+    THAW_TRY_TO(thaw_prefix_open(comm, &prefix));
+    add_prefix(prefix.plan, out);
+done:
+    thaw_prefix_close(&prefix);
+    thaw_plan_free(&plan);
+    return status;
+}
+
+static thaw_status measure_cache(const thaw_setup *s, thaw_cost *out)
+{
+    const char *refusal = thaw_features_refuse(s);
+    thaw_features features = {0};
+    thaw_str directory = {0};
+    out->cacheable = refusal == NULL;
+    thaw_copy(out->cache_place, sizeof out->cache_place, refusal == NULL ? "memory" : refusal);
+    if (refusal != NULL)
+        return THAW_OK;
+    const thaw_status status = thaw_features_plan(&features, s);
+    out->cache_bytes = (size_t)thaw_features_bytes(&features);
+    thaw_features_directory(s->config, &directory);
+    if (!thaw_features_fit(s->config, (int64_t)out->cache_bytes))
+        (void)thaw_format(out->cache_place, sizeof out->cache_place, "file in %s",
+                          thaw_str_c(&directory));
+    thaw_str_clear(&directory);
+    thaw_features_close(&features);
+    return status;
 }
 
 static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
@@ -74,31 +125,20 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     const thaw_sampler sampler = {.count = thaw_dataset_count(s->dataset, s->train),
                                   .batch = train->batch,
                                   .shards = train->shards};
-    const thaw_plan_options options = {.batch = thaw_sampler_shard_most(&sampler),
-                                       .training = true,
-                                       .from = -1,
-                                       .to = -1,
-                                       .keep = -1};
-    thaw_plan *plan = NULL;
-    THAW_TRY(thaw_train_plan_open(comm, s, &options, &plan));
-    out->constant_bytes = thaw_plan_constant_bytes(plan);
-    out->plan = thaw_plan_count(plan);
-    out->arena_bytes = thaw_plan_arena_bytes(plan);
-    const thaw_status status = thaw_agree(comm, count_payload(plan, s->config, out));
-    thaw_plan_free(&plan);
+    THAW_TRY(thaw_agree(comm, measure_cache(s, out)));
+    THAW_TRY(plan_step(comm, s, &sampler, out));
     out->parameters_total = thaw_graph_count_params(graph, false);
     out->parameters_trainable = thaw_graph_count_params(graph, true);
     out->forward_flops = thaw_graph_forward_flops(graph);
     out->backward_flops = thaw_graph_backward_flops(graph);
-    /* Weights, then per trained value: its sum, the optimizer's one or two moments, and the selected epoch's copy. */
+    /* Of each trained value: itself, its sum, the optimizer's one or two moments, and the selected epoch's copy. */
     const int64_t moments = s->config->optimizer.kind == 0 ? 1 : 2;
-    out->state_bytes = (size_t)(out->parameters_total * (int64_t)sizeof(float) +
-                                trained_bytes(graph) * (2 + moments));
+    out->state_bytes = (size_t)(trained_bytes(graph) * (3 + moments));
+    out->node_bytes = (size_t)(thaw_shared_bytes(s->weights) + thaw_shared_bytes(s->samples));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);
     out->smallest_shard = smallest_shard(&sampler);
-    out->cacheable = thaw_graph_boundary(graph) != 0 && thaw_augment_none(&s->config->data.augment);
-    name_boundary(graph, out);
-    return status;
+    thaw_boundary_name(graph, out->boundary, sizeof out->boundary);
+    return THAW_OK;
 }
 
 thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char *rung,

@@ -16,27 +16,49 @@ thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset, int64_t
 void thaw_feed_close(thaw_feed *feed)
 {
     thaw_free(&feed->scratch);
-    thaw_free(&feed->features);
 }
 
-thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
-                           float *out)
+/* Samples as the network takes them. */
+static thaw_status read_samples(const thaw_feed *feed, uint32_t epoch, int64_t n,
+                                const int64_t *indices, float *out)
 {
-    if (feed->features != NULL) {
-        const size_t bytes = (size_t)feed->width * sizeof *out;
-        for (int64_t i = 0; i < n; i++)
-            memcpy(out + i * feed->width, feed->features + indices[i] * feed->width, bytes);
-        return THAW_OK;
-    }
     THAW_CHECK(!thaw_fault("data_read"), THAW_ERR_INPUT,
                "%s: reading samples failed (injected fault)", thaw_dataset_path(feed->dataset));
     THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, n, indices, out));
     if (feed->augment != NULL) {
         const thaw_shape shape = thaw_dataset_shape(feed->dataset);
-        thaw_augment_batch(feed->augment, feed->seed, epoch, n, indices, &shape,
+        const bool fixed = feed->views > 0;
+        thaw_augment_batch(feed->augment, fixed ? THAW_VIEW_SEED : feed->seed,
+                           fixed ? epoch % (uint32_t)feed->views : epoch, n, indices, &shape,
                            thaw_dataset_black(feed->dataset), out, feed->scratch);
     }
     return THAW_OK;
+}
+
+static thaw_status compute(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
+                           float *out)
+{
+    thaw_prefix *prefix = feed->prefix;
+    THAW_TRY(thaw_prefix_ready(prefix));
+    for (int64_t at = 0; at < n; at += prefix->batch) {
+        const int64_t part = n - at < prefix->batch ? n - at : prefix->batch;
+        THAW_TRY(read_samples(feed, epoch, part, indices + at, prefix->input));
+        thaw_prefix_run(prefix, part, indices + at, out + at * prefix->width);
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
+                           float *out)
+{
+    if (feed->prefix == NULL)
+        return read_samples(feed, epoch, n, indices, out);
+    if (feed->features != NULL) {
+        const int64_t view = feed->augment == NULL ? 0 : 1 + epoch % (uint32_t)feed->views;
+        if (thaw_features_read(feed->features, feed->block + view, n, indices, out))
+            return THAW_OK;
+    }
+    return compute(feed, epoch, n, indices, out);
 }
 
 /* This rank's chunks [first, last), whose rows go to `mine`. */

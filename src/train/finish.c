@@ -82,6 +82,35 @@ static int64_t planned_bytes(const thaw_trainer *t)
            (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best);
 }
 
+/* What keeping features took and gave, over all ranks. Saved: what computing each row that was read would have taken, less what filling took
+ * this run. Collective. */
+static void add_cache(const thaw_trainer *t, thaw_comm *comm, thaw_json *out)
+{
+    const thaw_features *f = t->features;
+    const char *refusal = thaw_features_refuse(t->setup);
+    int64_t sums[2] = {f == NULL ? 0 : f->hits - t->hits_before, f != NULL && f->lost};
+    thaw_json *cache = thaw_json_set_object(out, "cache");
+    if (f == NULL) {
+        thaw_json_set_string(cache, "place", "none");
+        thaw_json_set_string(cache, "reason", refusal != NULL ? refusal : "there was no room");
+        return;
+    }
+    thaw_allreduce_sum_int64(comm, sums, 2);
+    const bool filled = f == &t->own && !f->loaded;
+    const double spent = filled ? f->core_seconds : 0;
+    thaw_json_set_string(cache, "place", f->memory != NULL ? "memory" : "file");
+    thaw_json_set_string(cache, "source", filled ? "computed" : f->loaded ? "file" : "shared");
+    thaw_json_set_digest(cache, "key", f->key);
+    thaw_json_set_int(cache, "samples", f->samples);
+    thaw_json_set_int(cache, "bytes", thaw_features_bytes(f));
+    thaw_json_set_int(cache, "hits", sums[0]);
+    thaw_json_set_int(cache, "ranks_lost", sums[1]);
+    thaw_json_set_double(cache, "filled_core_seconds", spent);
+    thaw_json_set_double(
+        cache, "saved_core_seconds",
+        f->core_seconds * (double)sums[0] / (double)(f->samples > 0 ? f->samples : 1) - spent);
+}
+
 /* What it is now, of the rank that has most. */
 typedef struct memory {
     int64_t peak_rss, pss;
@@ -130,7 +159,7 @@ static thaw_status add_identity(const thaw_trainer *t, const thaw_comm *comm, th
     thaw_json_set_int(out, "shards", t->config->train.shards);
     thaw_json_set_string(out, "backend", t->setup->kern->name);
     thaw_json_set_string(out, "cpu_kernels", t->setup->kern->cpu_kernels);
-    thaw_json_set_bool(out, "cached_features", t->cached);
+    thaw_json_set_bool(out, "cached_features", t->features != NULL);
     thaw_json_set_string(out, "backbone", t->config->model.backbone);
     thaw_json_set_digest(out, "backbone_digest", t->setup->backbone_digest);
     thaw_json_set_digest(out, "dataset_digest", thaw_dataset_digest(t->setup->dataset));
@@ -200,6 +229,7 @@ thaw_status thaw_trainer_finish(thaw_trainer *trainer, thaw_comm *comm)
     measure_memory(comm, &used);
     thaw_trainer_count_time(trainer, comm);
     add_cost(trainer, &used, summary);
+    add_cache(trainer, comm, summary);
     THAW_TRY_TO(thaw_trainer_write_adaptation(trainer, comm));
     if (trainer->config->train.save_backbone[0] != '\0')
         THAW_TRY_TO(thaw_trainer_save_backbone(trainer, comm));

@@ -141,7 +141,7 @@ static void announce(const thaw_trainer *t, const thaw_comm *comm)
              t->config->name, rung, (long long)counts.trainable, (long long)counts.total, rss,
              thaw_comm_size(comm), thaw_comm_size(comm) == 1 ? "" : "s",
              (long long)t->config->train.shards, t->setup->kern->name, t->setup->kern->cpu_kernels,
-             t->cached ? ", frozen features computed once" : "");
+             t->features == NULL ? "" : ", frozen features kept");
 }
 
 /* A backbone file has no place for adapters: without them it would be the old backbone under a new name. */

@@ -144,6 +144,8 @@ done:
 void thaw_setup_close(thaw_setup *setup)
 {
     thaw_model_free(&setup->model);
+    for (int i = 0; i < setup->constant_count; i++)
+        thaw_shared_free(&setup->constants[i]);
     thaw_free(&setup->own);
     thaw_state_clear(&setup->begin);
     thaw_shared_free(&setup->weights);

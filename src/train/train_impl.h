@@ -9,6 +9,9 @@
 
 /* ---- Set-up ------------------------------------------------------------------------------------------------ */
 
+/* Most plans that one set-up has opened. */
+#define THAW_MOST_PLANS 8
+
 typedef struct thaw_setup {
     const thaw_config *config;
     thaw_rung rung;
@@ -25,6 +28,9 @@ typedef struct thaw_setup {
     bool has_backbone;
     thaw_digest backbone_digest; /* of the weights training starts from */
     int64_t choices_bytes;       /* of the choices that all ranks have */
+    thaw_shared
+        *constants[THAW_MOST_PLANS]; /* of its plans: packed forms of frozen weights, once a node */
+    int constant_count;
 } thaw_setup;
 
 /* Predicting takes data without labels. */
@@ -50,6 +56,11 @@ THAW_NODISCARD thaw_status thaw_choices_begin(thaw_comm *comm, thaw_setup *setup
 void thaw_choices_keep(const thaw_setup *setup);
 void thaw_choices_record(const thaw_setup *setup, const char *directory);
 /* thaw_plan_new with one choice of kernels on all ranks. Collective. */
+THAW_NODISCARD thaw_status thaw_plan_agree(thaw_comm *comm, thaw_setup *setup,
+                                           const thaw_plan_options *options, thaw_plan **out);
+/* Its constants once a node; the memory outlives the plan; NULL: it has none. Collective. */
+THAW_NODISCARD thaw_status thaw_plan_share(thaw_comm *comm, thaw_plan *plan, thaw_shared **out);
+/* Both; the set-up keeps the memory. Collective. */
 THAW_NODISCARD thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup,
                                           const thaw_plan_options *options, thaw_plan **out);
 /* The same for training: recomputes blocks as train.recompute says, within the memory budget. THAW_ERR_RESOURCE. Collective. */
@@ -60,16 +71,133 @@ void thaw_class_names(const thaw_dataset *dataset, thaw_str *out);
 /* Views on the head's own parameters ("fc.weight", ...). */
 THAW_NODISCARD thaw_status thaw_head_state(const thaw_model *model, thaw_state *out);
 
+/* ---- The frozen prefix ------------------------------------------------------------------------------------- */
+
+/* The frozen part of a network as a plan for inference, made when it is first needed. */
+typedef struct thaw_prefix {
+    thaw_setup *setup;
+    thaw_graph *graph;
+    thaw_kern *own_kern; /* NULL: the set-up's */
+    thaw_shared *constants;
+    thaw_value boundary;
+    int64_t width, values; /* of one sample: out, in */
+    int64_t batch;         /* samples of one run */
+    thaw_plan *plan;
+    float *input; /* (batch, values) */
+} thaw_prefix;
+
+/* Something frozen comes before all that trains. */
+bool thaw_has_prefix(const thaw_setup *s);
+/* The kernels it runs on, by name. */
+THAW_NODISCARD thaw_status thaw_prefix_kernels(const thaw_setup *s, const char **name);
+/* Values that the boundary is computed from, itself included: (*out)[value], to be freed. */
+THAW_NODISCARD thaw_status thaw_prefix_values(const thaw_graph *g, bool **out);
+/* Samples of one run of it. */
+int64_t thaw_prefix_batch(const thaw_setup *s);
+void thaw_prefix_init(thaw_prefix *p, thaw_setup *s);
+/* Makes the plan. open: for all ranks, with one choice of kernels and constants once a node; collective. ready: for this rank, which needs it
+ * after all, with the choices it has; local. */
+THAW_NODISCARD thaw_status thaw_prefix_open(thaw_comm *comm, thaw_prefix *p);
+THAW_NODISCARD thaw_status thaw_prefix_ready(thaw_prefix *p);
+/* p->input (n, values) to out (n, width); n at most batch. */
+void thaw_prefix_run(thaw_prefix *p, int64_t n, const int64_t *indices, float *out);
+void thaw_prefix_close(thaw_prefix *p);
+
+/* ---- Kept features ------------------------------------------------------------------------------------------- */
+
+/* What the frozen part of a network gives for every sample, computed once by all ranks of a group: in the node's shared memory, or where it
+ * is larger than train.cache_limit_gib in a file that each rank reads by rows. Runs with the same key may share it. */
+typedef enum thaw_block_kind { THAW_BLOCK_TRAIN, THAW_BLOCK_VAL, THAW_BLOCK_GATE } thaw_block_kind;
+
+/* The samples of one split in one view (-1: as they are), from row `first` on. */
+typedef struct thaw_block {
+    thaw_block_kind kind;
+    int64_t view, first, N;
+} thaw_block;
+
+typedef struct thaw_features {
+    thaw_digest key;
+    thaw_digest file_key; /* key and the algorithms that were chosen */
+    const char *kernels;  /* that compute them */
+    thaw_str about;       /* the key's main parts, in words */
+    int64_t width;        /* values of a row */
+    thaw_block *blocks;   /* train: as it is, then its views; val; gate */
+    int64_t block_count;
+    int64_t chunk;        /* rows computed together; blocks start at multiples */
+    int64_t chunks, rows; /* of all blocks, with what fills up the last chunk of each */
+    int64_t samples;      /* without it */
+    thaw_shared *memory;  /* (rows, width), or NULL */
+    thaw_feature_file *file;
+    float *row;          /* (chunk, width) staging for the file */
+    bool lost;           /* this rank could not read the file: it computes from then on */
+    bool loaded;         /* from a file of an earlier run */
+    double core_seconds; /* of computing them all, on as many ranks as there were */
+    int64_t hits;        /* rows this rank read */
+} thaw_features;
+
+/* False, and lost from now on, where they cannot be read. */
+bool thaw_features_read(thaw_features *f, int64_t block, int64_t n, const int64_t *indices,
+                        float *out);
+void thaw_features_close(thaw_features *f);
+/* Block of a split without augmentation. */
+int64_t thaw_features_block(const thaw_features *f, thaw_block_kind kind);
+int64_t thaw_features_bytes(const thaw_features *f);
+/* Why features of this set-up are not kept, as one sentence, or NULL. */
+const char *thaw_features_refuse(const thaw_setup *s);
+/* Blocks, sizes and key, without any value. f must be {0}. Local. */
+THAW_NODISCARD thaw_status thaw_features_plan(thaw_features *f, const thaw_setup *s);
+THAW_NODISCARD thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s);
+THAW_NODISCARD thaw_status thaw_features_file_key(thaw_features *f, const thaw_setup *s);
+/* Plans, then loads or computes. *kept is false, after one line in the log, where there is no room for them. Collective. */
+THAW_NODISCARD thaw_status thaw_features_open(thaw_comm *comm, thaw_features *f, thaw_setup *s,
+                                              bool *kept);
+/* The directory for files of features: train.cache_dir, else the run's where they are to stay, else TMPDIR, else the run's. */
+void thaw_features_directory(const thaw_config *config, thaw_str *out);
+bool thaw_features_fit(const thaw_config *config, int64_t bytes);
+
+/* Into memory or a file. *kept: see above. Collective. */
+THAW_NODISCARD thaw_status thaw_features_fill(thaw_comm *comm, thaw_features *f,
+                                              const thaw_setup *s, thaw_prefix *prefix);
+THAW_NODISCARD thaw_status thaw_features_spill(thaw_comm *comm, thaw_features *f,
+                                               const thaw_setup *s, thaw_prefix *prefix,
+                                               bool *kept);
+THAW_NODISCARD thaw_status thaw_features_load(thaw_comm *comm, thaw_features *f,
+                                              const thaw_setup *s, bool *found);
+void thaw_features_keep(thaw_comm *comm, thaw_features *f, const thaw_setup *s);
+/* Collective. Whether this rank writes files in that directory; where a file of features is. */
+bool thaw_features_writer(thaw_comm *comm, const char *directory);
+void thaw_features_path(thaw_comm *comm, const thaw_features *f, const thaw_config *config,
+                        thaw_str *out);
+/* "conv2d after layer1.0.conv1", "input". */
+void thaw_boundary_name(const thaw_graph *graph, char *out, size_t bytes);
+
+/* What the runs of one process have in common; runs hold it only while they run. */
+struct thaw_pool {
+    thaw_features features;
+    bool filled;
+};
+THAW_NODISCARD thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s,
+                                             bool quiet);
+/* *out gets the pool's features when they have this set-up's key on all ranks, else NULL. Collective over the run's ranks. */
+THAW_NODISCARD thaw_status thaw_pool_find(thaw_comm *comm, thaw_pool *pool, const thaw_setup *s,
+                                          thaw_features **out);
+
 /* ---- Feeds and sweeps --------------------------------------------------------------------------------------- */
 
-/* Where samples of one split come from: the dataset, or features that were computed once. */
+/* Fixed views are the same for all seeds: the cache is shared by them. */
+#define THAW_VIEW_SEED UINT64_C(0x7468617776696577)
+
+/* Where samples of one split come from: the dataset, through the frozen prefix where there is one, or features that were kept. */
 typedef struct thaw_feed {
     const thaw_dataset *dataset;
     int64_t split, N, width;     /* width: values of one sample as the plan takes it */
-    float *features;             /* (N, width) owned, or NULL */
     const thaw_augment *augment; /* NULL: none */
     uint64_t seed;
+    int64_t views;  /* fixed augmented views, epoch e has view e % views; 0: each epoch differs */
     float *scratch; /* (H * W), for augment */
+    thaw_prefix *prefix;     /* NULL: samples as the dataset has them */
+    thaw_features *features; /* NULL: not kept */
+    int64_t block;           /* of the features: samples without augmentation; views follow */
 } thaw_feed;
 
 THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset,
@@ -121,8 +249,11 @@ typedef struct thaw_trainer {
     const char *directory;
     thaw_str rows_path; /* metrics.jsonl */
     thaw_feed train, val, gate;
-    thaw_value from; /* first value of the plans: input or boundary */
-    bool cached;
+    thaw_value from;         /* first value of the plans: input or boundary */
+    thaw_prefix prefix;      /* of all feeds, where there is one */
+    thaw_features own;       /* features of this run alone */
+    thaw_features *features; /* own, those of options->pool, or NULL */
+    int64_t hits_before;     /* of the features when this run began */
     thaw_plan *train_plan, *eval_plan;
     thaw_reducer *reducer;
     thaw_optimizer *optimizer;

@@ -24,6 +24,7 @@ static thaw_status open_feeds(thaw_trainer *t)
     if (!thaw_augment_none(&t->config->data.augment))
         t->train.augment = &t->config->data.augment;
     t->train.seed = (uint64_t)t->config->seed;
+    t->train.views = t->config->train.views;
     return THAW_OK;
 }
 
@@ -36,79 +37,57 @@ static thaw_status open_sampler(thaw_trainer *t)
     return THAW_OK;
 }
 
-/* Frozen features are worth keeping when there are any, the same input always gives them, and they fit. */
-static bool worth_caching(const thaw_trainer *t, int64_t width)
+/* Those of the pool when they are of this key, else the run's own. */
+static thaw_status open_features(thaw_trainer *t, thaw_comm *comm)
 {
-    const thaw_rung_kind kind = t->setup->rung.kind;
-    if (kind == THAW_RUNG_SCRATCH || kind == THAW_RUNG_FULL)
-        return false;
-    const double bytes =
-        (double)(t->train.N + t->val.N + t->gate.N) * (double)width * sizeof(float);
-    const double limit = t->config->train.cache_limit_gib * 1073741824.0;
-    if (t->config->train.cache != 0 || thaw_graph_boundary(t->setup->model->graph) == 0)
-        return false;
-    if (t->train.augment != NULL) {
-        THAW_LOG(THAW_DEBUG, "feature cache off: training inputs are augmented at random");
-        return false;
+    const char *refusal = thaw_features_refuse(t->setup);
+    bool kept = false;
+    if (refusal == NULL && t->options->pool != NULL)
+        THAW_TRY(thaw_pool_find(comm, t->options->pool, t->setup, &t->features));
+    if (refusal == NULL && t->features == NULL) {
+        THAW_TRY(thaw_features_open(comm, &t->own, t->setup, &kept));
+        t->features = kept ? &t->own : NULL;
     }
-    if (bytes > limit) {
-        THAW_LOG(THAW_INFO, "feature cache off: it needs %.2f GiB, train.cache_limit_gib is %.2f",
-                 bytes / 1073741824.0, t->config->train.cache_limit_gib);
-        return false;
-    }
-    return true;
-}
-
-static thaw_status fill_cache(thaw_trainer *t, thaw_comm *comm, thaw_plan *prefix,
-                              thaw_value boundary, int64_t width)
-{
-    thaw_feed *feeds[] = {&t->train, &t->val, &t->gate};
-    for (size_t i = 0; i < sizeof feeds / sizeof *feeds; i++) {
-        if (feeds[i]->dataset == NULL)
-            continue;
-        float *rows = NULL;
-        THAW_TRY(thaw_sweep(comm, feeds[i], prefix, t->config->train.eval_batch, boundary, width,
-                            &rows));
-        feeds[i]->features = rows;
-        feeds[i]->width = width;
-    }
+    if (refusal != NULL && thaw_has_prefix(t->setup) && !t->options->quiet)
+        THAW_LOG(THAW_INFO, "feature cache off: %s", refusal);
+    if (t->features != NULL)
+        t->hits_before = t->features->hits;
     return THAW_OK;
 }
 
-/* Runs the frozen prefix once over all samples; from then on plans start at the boundary. */
-static thaw_status open_cache(thaw_trainer *t, thaw_comm *comm)
+/* The frozen prefix runs once over all samples where that can be, else in every step; plans start where it ends. */
+static thaw_status open_prefix(thaw_trainer *t, thaw_comm *comm)
 {
-    thaw_graph *graph = t->setup->model->graph;
-    const thaw_value boundary = thaw_graph_boundary(graph);
-    const thaw_shape shape = thaw_graph_value_shape(graph, boundary);
-    const int64_t width = thaw_shape_count(&shape);
-    t->from = 0;
-    if (!worth_caching(t, width))
+    thaw_feed *feeds[] = {&t->train, &t->val, &t->gate};
+    t->from = -1;
+    if (!thaw_has_prefix(t->setup))
         return THAW_OK;
-    thaw_plan *prefix = NULL;
-    const thaw_plan_options options = {
-        .batch = t->config->train.eval_batch, .from = -1, .to = boundary, .keep = -1};
-    thaw_status status;
-    THAW_TRY_TO(thaw_plan_open(comm, t->setup, &options, &prefix));
-    THAW_TRY_TO(fill_cache(t, comm, prefix, boundary, width));
-    t->from = boundary;
-    t->cached = true;
-done:
-    thaw_plan_free(&prefix);
-    return status;
+    thaw_prefix_init(&t->prefix, t->setup);
+    THAW_TRY(open_features(t, comm));
+    if (t->features == NULL)
+        THAW_TRY(thaw_prefix_open(comm, &t->prefix));
+    for (thaw_block_kind kind = THAW_BLOCK_TRAIN; kind <= THAW_BLOCK_GATE; kind++) {
+        if (feeds[kind]->dataset == NULL)
+            continue;
+        feeds[kind]->prefix = &t->prefix;
+        feeds[kind]->width = t->prefix.width;
+        feeds[kind]->features = t->features;
+        feeds[kind]->block = t->features == NULL ? 0 : thaw_features_block(t->features, kind);
+    }
+    t->from = t->prefix.boundary;
+    return THAW_OK;
 }
 
 static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
 {
     const thaw_graph *graph = t->setup->model->graph;
-    const thaw_value from = t->cached ? t->from : -1;
     const thaw_plan_options train = {.batch = thaw_sampler_shard_most(&t->sampler),
                                      .training = true,
-                                     .from = from,
+                                     .from = t->from,
                                      .to = -1,
                                      .keep = -1};
     const thaw_plan_options eval = {.batch = t->config->train.eval_batch,
-                                    .from = from,
+                                    .from = t->from,
                                     .to = -1,
                                     .keep = thaw_graph_features(graph)};
     THAW_TRY(thaw_train_plan_open(comm, t->setup, &train, &t->train_plan));
@@ -275,7 +254,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(thaw_agree(comm, check_ranks(out, thaw_comm_size(comm))));
     THAW_TRY_TO(thaw_agree(comm, open_feeds(out)));
     THAW_TRY_TO(thaw_agree(comm, open_sampler(out)));
-    THAW_TRY_TO(thaw_agree(comm, open_cache(out, comm)));
+    THAW_TRY_TO(open_prefix(out, comm));
     THAW_TRY_TO(open_plans(out, comm));
     THAW_TRY_TO(thaw_agree(comm, open_local(out)));
     THAW_TRY_TO(thaw_reducer_share(out->reducer, comm));
@@ -312,4 +291,6 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_feed_close(&t->gate);
     thaw_feed_close(&t->val);
     thaw_feed_close(&t->train);
+    thaw_prefix_close(&t->prefix);
+    thaw_features_close(&t->own);
 }

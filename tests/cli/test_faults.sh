@@ -56,8 +56,8 @@ for site in $("$tool" faults); do
         done
     done
 done
-# What a run survives is looked at elsewhere: tests/comm/test_small_shm.sh.
-reached="$reached shared"
+# What a run survives is looked at elsewhere: tests/comm/test_small_shm.sh and tests/cli/test_cache.sh.
+reached="$reached shared cache_write cache_read"
 for site in $("$tool" faults); do
     case " $reached " in
     *" $site "*) ;;

@@ -65,6 +65,28 @@ static void rows_fail_too(void **state)
                  thaw_path_exists(in_folder("rows.h5.tmp")));
 }
 
+/* Nothing that HDF5 holds can be written any more, and the process still ends as it should. */
+static void no_room_at_all(void **state)
+{
+    (void)state;
+    thaw_h5 *f = NULL;
+    thaw_shape shape = thaw_shape2(64, 256);
+    thaw_status status;
+    const char *disk = in_folder("none");
+    assert_ok(thaw_mkdirs(disk));
+    assert_true(small_disk(disk, 8192));
+    assert_ok(thaw_h5_create(in_folder("none/rows.h5"), &f));
+    assert_ok(thaw_h5_make(f, "x", THAW_F32, &shape, 4));
+    status = thaw_h5_write_rows(f, "x", 0, 64, THAW_F32, block);
+    if (status == THAW_OK)
+        status = thaw_h5_commit(&f);
+    else
+        thaw_h5_close(&f);
+    assert_int_equal(status, THAW_ERR_RESOURCE);
+    assert_false(thaw_path_exists(in_folder("none/rows.h5.tmp")));
+    assert_int_equal(umount(in_folder("none")), 0);
+}
+
 int main(void)
 {
     if (folder_make(NULL) != 0 || !small_disk(folder, 2 << 20)) {
@@ -75,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_old_file_survives),
         cmocka_unit_test(rows_fail_too),
+        cmocka_unit_test(no_room_at_all),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     umount(folder);

@@ -1,0 +1,127 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+/* The key of kept features: a digest of all that their bits depend on. What this text names is what invalidates them; thawing a layer moves
+ * the boundary, and so changes it. */
+
+static void add_shape(const thaw_shape *shape, thaw_str *out)
+{
+    char text[96];
+    thaw_shape_format(shape, text, sizeof text);
+    thaw_str_add(out, text);
+}
+
+static void add_digest(thaw_digest digest, thaw_str *out)
+{
+    char hex[THAW_DIGEST_HEX];
+    thaw_digest_hex(digest, hex);
+    thaw_str_printf(out, " %s\n", hex);
+}
+
+/* The attributes of a node (strides, epsilons) follow from the architecture and this program's version. */
+static void add_node(const thaw_graph *g, const thaw_node *node, thaw_str *out)
+{
+    const thaw_shape shape = thaw_graph_value_shape(g, node->output);
+    thaw_str_printf(out, "node %s '%s'", thaw_node_kind(node), node->name);
+    for (int32_t j = 0; j < node->input_count; j++)
+        thaw_str_printf(out, " %d", node->inputs[j]);
+    thaw_str_printf(out, " -> %d ", node->output);
+    add_shape(&shape, out);
+    thaw_str_add(out, "\n");
+    for (int32_t j = 0; j < node->param_count; j++) {
+        const thaw_param *p = thaw_graph_param(g, node->params[j]);
+        thaw_str_printf(out, "parameter %s ", p->name);
+        add_shape(&p->shape, out);
+        add_digest(thaw_hash(p->data, (size_t)thaw_shape_count(&p->shape) * sizeof *p->data), out);
+    }
+}
+
+static thaw_status add_network(const thaw_setup *s, thaw_str *out)
+{
+    const thaw_graph *g = s->model->graph;
+    bool *needed = NULL;
+    thaw_str_add(out, "network ");
+    thaw_model_spec_format(&s->model->spec, out);
+    thaw_str_printf(out, "\nboundary %d\n", thaw_graph_boundary(g));
+    THAW_TRY(thaw_prefix_values(g, &needed));
+    for (int32_t i = 0; i < thaw_graph_node_count(g); i++) {
+        if (needed[thaw_graph_node(g, i)->output])
+            add_node(g, thaw_graph_node(g, i), out);
+    }
+    thaw_free(&needed);
+    return THAW_OK;
+}
+
+static void add_data(const thaw_features *f, const thaw_setup *s, thaw_str *out)
+{
+    const thaw_dataset *ds = s->dataset;
+    const thaw_shape shape = thaw_dataset_shape(ds);
+    const int64_t splits[] = {s->train, s->val, s->gate};
+    thaw_str_add(out, "data");
+    add_digest(thaw_dataset_digest(ds), out);
+    for (int64_t c = 0; c < shape.dim[0]; c++)
+        thaw_str_printf(out, "channel %a %a\n", thaw_dataset_mean(ds)[c], thaw_dataset_std(ds)[c]);
+    for (int64_t b = 0; b < f->block_count; b++) {
+        const thaw_block *block = &f->blocks[b];
+        thaw_str_printf(out, "block %s view %lld at %lld of %lld\n",
+                        thaw_dataset_split_name(ds, splits[block->kind]), (long long)block->view,
+                        (long long)block->first, (long long)block->N);
+    }
+}
+
+static void add_views(const thaw_setup *s, thaw_str *out)
+{
+    if (thaw_augment_none(&s->config->data.augment))
+        return;
+    thaw_str_printf(out, "views %lld seed %llx\n", (long long)s->config->train.views,
+                    (unsigned long long)THAW_VIEW_SEED);
+    thaw_conf_write(thaw_augment_fields, &s->config->data.augment, out);
+}
+
+thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s)
+{
+    thaw_str text = {0};
+    char name[128];
+    thaw_str_printf(&text,
+                    "thaw-features 1\nprogram %s\nkernels %s %s\nprecision f32\nchunk %lld\n",
+                    thaw_version(), f->kernels, s->kern->cpu_kernels, (long long)f->chunk);
+    thaw_status status = add_network(s, &text);
+    add_data(f, s, &text);
+    add_views(s, &text);
+    f->key = thaw_hash(thaw_str_c(&text), text.length);
+    thaw_boundary_name(s->model->graph, name, sizeof name);
+    thaw_model_spec_format(&s->model->spec, &f->about);
+    thaw_str_printf(&f->about, " up to %s, on %s", name, thaw_dataset_path(s->dataset));
+    thaw_str_clear(&text);
+    return status;
+}
+
+/* Algorithms that were measured may differ in the last bits; those of the prefix run forward with its batch. Others that happen to have that
+ * batch are taken along, which at worst computes features again. */
+static void add_choices(const thaw_features *f, const char *choices, thaw_str *out)
+{
+    char begin[64];
+    thaw_format(begin, sizeof begin, "forward B%lld ", (long long)f->chunk);
+    for (const char *line = choices; *line != '\0';) {
+        const size_t length = strcspn(line, "\n");
+        if (thaw_starts_with(line, begin))
+            thaw_str_add_bytes(out, line, length + 1);
+        line += length + (line[length] != '\0');
+    }
+}
+
+thaw_status thaw_features_file_key(thaw_features *f, const thaw_setup *s)
+{
+    char hex[THAW_DIGEST_HEX];
+    thaw_str choices = {0};
+    thaw_str text = {0};
+    const thaw_status status = thaw_kern_choices_write(s->kern, &choices);
+    thaw_digest_hex(f->key, hex);
+    thaw_str_printf(&text, "%s\n", hex);
+    add_choices(f, thaw_str_c(&choices), &text);
+    f->file_key = thaw_hash(thaw_str_c(&text), text.length);
+    thaw_str_clear(&text);
+    thaw_str_clear(&choices);
+    return status;
+}

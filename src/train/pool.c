@@ -1,0 +1,68 @@
+#include "train/train_impl.h"
+
+/* Between a ladder's trials the features stay: filled by all ranks together, read by trials on groups of them. */
+
+thaw_status thaw_pool_new(thaw_pool **out)
+{
+    return thaw_alloc(out, 1, sizeof **out);
+}
+
+static void empty(thaw_pool *pool)
+{
+    thaw_features_close(&pool->features);
+    pool->filled = false;
+}
+
+void thaw_pool_free(thaw_pool **pool)
+{
+    if (*pool == NULL)
+        return;
+    empty(*pool);
+    thaw_free(pool);
+}
+
+/* The key of what this set-up would keep. */
+static thaw_status key_of(const thaw_setup *s, thaw_digest *key)
+{
+    thaw_features f = {0};
+    thaw_status status = thaw_features_plan(&f, s);
+    if (status == THAW_OK)
+        status = thaw_features_key(&f, s);
+    *key = f.key;
+    thaw_features_close(&f);
+    return status;
+}
+
+thaw_status thaw_pool_find(thaw_comm *comm, thaw_pool *pool, const thaw_setup *s,
+                           thaw_features **out)
+{
+    thaw_digest key = {0};
+    *out = NULL;
+    if (!pool->filled) /* uniform: filled together, or not */
+        return THAW_OK;
+    THAW_TRY(thaw_agree(comm, key_of(s, &key)));
+    int64_t same = thaw_digest_equal(key, pool->features.key);
+    thaw_allreduce_min_int64(comm, &same, 1);
+    if (same != 0)
+        *out = &pool->features;
+    return THAW_OK;
+}
+
+thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s, bool quiet)
+{
+    const char *refusal = thaw_features_refuse(s);
+    thaw_features *there = NULL;
+    if (refusal == NULL)
+        THAW_TRY(thaw_pool_find(comm, pool, s, &there));
+    if (there != NULL)
+        return THAW_OK;
+    empty(pool);
+    if (refusal != NULL && thaw_has_prefix(s) && !quiet)
+        THAW_LOG(THAW_INFO, "feature cache off: %s", refusal);
+    if (refusal != NULL)
+        return THAW_OK;
+    const thaw_status status = thaw_features_open(comm, &pool->features, s, &pool->filled);
+    if (status != THAW_OK)
+        empty(pool);
+    return status;
+}

@@ -7,7 +7,7 @@
  *   "openblas"  products by OpenBLAS, loaded at run time, so that its kernels can be chosen before its constructor looks at
  *               the CPU; convolutions as native
  * All backends pass the same conformance tests. All functions are Local, allocate nothing, and give the same bits for the
- * same shapes and data on every call on one kind of CPU.
+ * same shapes and data on every call on one kind of CPU, for any number of threads (thaw_threads; onednn: for one number).
  *
  * Layout is NCHW, dense, row-major, where nothing else is said. S = H * W. "+=" in a comment means: adds into the array. */
 #ifndef THAW_KERN_H
@@ -100,7 +100,7 @@ struct thaw_kern {
 };
 
 /* Opens a backend: "onednn", "openblas", "native", "ref", or "auto": the first of these that can be opened; a fallback is
- * warned of. oneDNN runs as many threads as OMP_NUM_THREADS says, one when it is not set. openblas is loaded with one thread and, where its own choice of CPU kernels is known to be wrong and the user has
+ * warned of. oneDNN runs thaw_threads() threads. openblas is loaded with one thread and, where its own choice of CPU kernels is known to be wrong and the user has
  * not set OPENBLAS_CORETYPE, with the right one.
  * THAW_ERR_USAGE for an unknown name (with a suggestion), THAW_ERR_FAIL when the library is not there. */
 THAW_NODISCARD thaw_status thaw_kern_open(const char *name, thaw_kern **out);

@@ -210,9 +210,10 @@ thaw_status thaw_kern_choices_read(thaw_kern *k, const char *name, const char *t
     first_line(k, &own);
     bool same = thaw_starts_with(text, thaw_str_c(&own));
     thaw_status status = THAW_OK;
-    THAW_CHECK_TO(same, THAW_ERR_INPUT,
-                  "%s: choices of another CPU, backend or version; this is \"%.*s\"", name,
-                  (int)own.length - 1, thaw_str_c(&own));
+    THAW_CHECK_TO(
+        same, THAW_ERR_INPUT,
+        "%s: choices of another CPU, backend, version or number of threads; this is \"%.*s\"", name,
+        (int)own.length - 1, thaw_str_c(&own));
     THAW_TRY_TO(read_lines(k, name, text + own.length, false));
     THAW_TRY_TO(read_lines(k, name, text + own.length, true));
 done:

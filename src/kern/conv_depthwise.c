@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kern/conv_impl.h"
+#include "kern/threads_impl.h"
 
 enum { BAND_BYTES = 24 * 1024, MOST_TAPS = 49, MOST_PHASES = 4 };
 
@@ -32,6 +33,8 @@ typedef struct depthwise {
     int64_t band;  /* output rows of a band: a multiple of the divisor */
     int64_t rows;  /* most scratch rows */
     float *scratch, *sums;
+    int threads;
+    size_t room; /* bytes of one thread's scratch and sums */
 } depthwise;
 
 static bool fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
@@ -103,6 +106,7 @@ static depthwise describe(const kern_isa *isa, const thaw_conv2d *shape, thaw_co
     while (p.band < g.h.count && band_rows(&p.h, p.band + divisor) * row_bytes <= BAND_BYTES)
         p.band += divisor;
     p.rows = band_rows(&p.h, p.band);
+    p.threads = thaw_threads_for(p.B * p.blocks * (p.in_image + p.out_image));
     return p;
 }
 
@@ -111,7 +115,8 @@ static size_t take(depthwise *p, int64_t taps, void *workspace)
     conv_scratch scratch = conv_scratch_on(workspace);
     p->scratch = conv_take_floats(&scratch, p->rows * p->width * p->lanes);
     p->sums = conv_take_floats(&scratch, taps * p->lanes);
-    return scratch.used;
+    p->room = scratch.used;
+    return (size_t)p->threads * p->room;
 }
 
 /* First input row (may lie outside) that output rows from `row` on read; `row` is a multiple of the divisor. */
@@ -141,6 +146,16 @@ static void fill(const depthwise *p, const float *in, int64_t first)
 static void clear_borders(const depthwise *p)
 {
     memset(p->scratch, 0, (size_t)(p->rows * p->width * p->lanes) * sizeof(float));
+}
+
+/* The plan as thread `thread` sees it. */
+static depthwise of_thread(const depthwise *p, int thread)
+{
+    depthwise own = *p;
+    own.scratch += (size_t)thread * p->room / sizeof(float);
+    own.sums += (size_t)thread * p->room / sizeof(float);
+    clear_borders(&own);
+    return own;
 }
 
 /* ---- forward and backward data ---- */
@@ -190,30 +205,44 @@ static void gather_band(const depthwise *p, int64_t row, const float *weights,
         }
 }
 
-static void run_gather(const depthwise *p, int64_t C, const float *in, const float *weights,
-                       const kern_finish *finish, float *out)
+typedef struct gather_call {
+    int64_t C;
+    const float *in, *weights;
+    const kern_finish *finish;
+    float *out;
+} gather_call;
+
+/* One block of one image, `image` of all. */
+static void gather_image(const depthwise *p, const gather_call *call, int64_t image)
 {
     int64_t taps = p->h.axis.taps * p->w.axis.taps;
+    int64_t block = image % p->blocks;
+    int64_t known = call->C - block * p->lanes < p->lanes ? call->C - block * p->lanes : p->lanes;
     float padded[KERN_MOST_LANES] = {0};
-    clear_borders(p);
-    for (int64_t b = 0; b < p->B; b++)
-        for (int64_t block = 0; block < p->blocks; block++) {
-            kern_finish here = *finish;
-            int64_t known = C - block * p->lanes < p->lanes ? C - block * p->lanes : p->lanes;
-            if (finish->bias) {
-                here.bias = finish->bias + block * p->lanes;
-                if (known < p->lanes) {
-                    memcpy(padded, here.bias, (size_t)known * sizeof(float));
-                    here.bias = padded;
-                }
-            }
-            int64_t image = b * p->blocks + block;
-            for (int64_t row = 0; row < p->h.axis.count; row += p->band) {
-                fill(p, in + image * p->in_image, first_source(&p->h, row));
-                gather_band(p, row, weights + block * taps * p->lanes, &here,
-                            out + image * p->out_image);
-            }
+    kern_finish here = *call->finish;
+    if (here.bias) {
+        here.bias += block * p->lanes;
+        if (known < p->lanes) {
+            memcpy(padded, here.bias, (size_t)known * sizeof(float));
+            here.bias = padded;
         }
+    }
+    for (int64_t row = 0; row < p->h.axis.count; row += p->band) {
+        fill(p, call->in + image * p->in_image, first_source(&p->h, row));
+        gather_band(p, row, call->weights + block * taps * p->lanes, &here,
+                    call->out + image * p->out_image);
+    }
+}
+
+static void run_gather(const depthwise *p, const gather_call *call)
+{
+    int64_t images = p->B * p->blocks;
+    KERN_ALL(p->threads, p->threads, t, {
+        depthwise own = of_thread(p, (int)t);
+        int64_t last = conv_part(images, p->threads, t + 1);
+        for (int64_t i = conv_part(images, p->threads, t); i < last; i++)
+            gather_image(&own, call, i);
+    });
 }
 
 /* ---- weight gradients ---- */
@@ -227,8 +256,8 @@ static void add_to_gradient(const depthwise *p, int64_t block, const thaw_conv2d
             dw[c * taps + tap] += p->sums[tap * p->lanes + c - first];
 }
 
-static void run_weights(const depthwise *p, const thaw_conv2d *s, const float *x, const float *dy,
-                        float *dw)
+static void weights_block(const depthwise *p, const thaw_conv2d *s, int64_t block, const float *x,
+                          const float *dy, float *dw)
 {
     kern_depthwise_gradient g = {.columns = s->OW,
                                  .kernel_h = s->KH,
@@ -239,21 +268,28 @@ static void run_weights(const depthwise *p, const thaw_conv2d *s, const float *x
                                  .step_w = s->stride_w,
                                  .dilation_h = s->dilation_h,
                                  .dilation_w = s->dilation_w};
-    clear_borders(p);
-    for (int64_t block = 0; block < p->blocks; block++) {
-        memset(p->sums, 0, (size_t)(s->KH * s->KW * p->lanes) * sizeof(float));
-        for (int64_t b = 0; b < p->B; b++)
-            for (int64_t row = 0; row < s->OH; row += p->band) {
-                int64_t image = b * p->blocks + block;
-                g.rows = s->OH - row < p->band ? s->OH - row : p->band;
-                fill(p, x + image * p->in_image, first_source(&p->h, row));
-                /* The first tap reads column -pad; borders are at least that wide. */
-                p->isa->conv.depthwise_gradient(
-                    &g, p->scratch + (p->w.border - s->pad_w) * p->lanes,
-                    dy + image * p->out_image + row * g.dy_row, p->sums);
-            }
-        add_to_gradient(p, block, s, dw);
-    }
+    memset(p->sums, 0, (size_t)(s->KH * s->KW * p->lanes) * sizeof(float));
+    for (int64_t b = 0; b < p->B; b++)
+        for (int64_t row = 0; row < s->OH; row += p->band) {
+            int64_t image = b * p->blocks + block;
+            g.rows = s->OH - row < p->band ? s->OH - row : p->band;
+            fill(p, x + image * p->in_image, first_source(&p->h, row));
+            /* The first tap reads column -pad; borders are at least that wide. */
+            p->isa->conv.depthwise_gradient(&g, p->scratch + (p->w.border - s->pad_w) * p->lanes,
+                                            dy + image * p->out_image + row * g.dy_row, p->sums);
+        }
+    add_to_gradient(p, block, s, dw);
+}
+
+static void run_weights(const depthwise *p, const thaw_conv2d *s, const float *x, const float *dy,
+                        float *dw)
+{
+    KERN_ALL(p->threads, p->threads, t, {
+        depthwise own = of_thread(p, (int)t);
+        int64_t last = conv_part(p->blocks, p->threads, t + 1);
+        for (int64_t i = conv_part(p->blocks, p->threads, t); i < last; i++)
+            weights_block(&own, s, i, x, dy, dw);
+    });
 }
 
 /* ---- as an algorithm ---- */
@@ -290,9 +326,9 @@ static void run_unit(conv_unit *unit, const conv_run *run)
     kern_finish forward = {spec->bias ? run->bias : NULL, spec->add, spec->act};
     kern_finish backward = {NULL, run->accumulate, THAW_ACT_NONE};
     if (unit->pass == THAW_CONV_FORWARD)
-        run_gather(&p, s.C, run->x, run->w, &forward, run->y);
+        run_gather(&p, &(gather_call){s.C, run->x, run->w, &forward, run->y});
     else if (unit->pass == THAW_CONV_BACKWARD_DATA)
-        run_gather(&p, s.C, run->dy, run->w, &backward, run->dx);
+        run_gather(&p, &(gather_call){s.C, run->dy, run->w, &backward, run->dx});
     else
         run_weights(&p, &s, run->x, run->dy, run->dw);
 }

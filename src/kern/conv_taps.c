@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kern/conv_impl.h"
+#include "kern/threads_impl.h"
 
 enum { INPUT_BYTES = 384 * 1024, DEEP_IMAGES = 64, MOST_TAPS = 49, MOST_SIDE = 8 };
 
@@ -20,6 +21,8 @@ typedef struct taps_plan {
     int64_t *a_offset, *b_offset;
     float *tile; /* (most rows, 2 vectors) */
     float *sums; /* weight gradients: [out block][in block][tap][lanes][lanes] */
+    int threads;
+    size_t room; /* gather: bytes of one thread's offsets and tile */
 } taps_plan;
 
 static bool fits(const thaw_kern *k, const thaw_conv_spec *spec, thaw_conv_pass pass)
@@ -52,6 +55,7 @@ static taps_plan describe(const kern_isa *isa, const thaw_conv2d *shape, thaw_co
     p.g =
         pass == THAW_CONV_BACKWARD_DATA ? conv_backward_gather(shape) : conv_forward_gather(shape);
     const conv_gather *g = &p.g;
+    p.threads = conv_threads(g);
     p.in_blocks = g->in_channels / p.lanes;
     int64_t per_phase = (g->w.count - 1) / g->w.divisor + 1;
     p.deep = per_phase < 7 && g->B > per_phase;
@@ -80,8 +84,20 @@ static size_t take(taps_plan *p, thaw_conv_pass pass, void *workspace)
     p->a_offset = conv_take(&scratch, segments, sizeof(int64_t));
     p->b_offset = conv_take(&scratch, segments, sizeof(int64_t));
     p->tile = conv_take_floats(&scratch, KERN_MOST_ROWS * 2 * p->lanes);
+    p->room = scratch.used;
     p->sums = conv_take_floats(&scratch, weights ? taps * g->in_channels * g->out_channels : 0);
-    return scratch.used;
+    return scratch.used + (weights ? 0 : (size_t)(p->threads - 1) * p->room);
+}
+
+/* A gather as thread `thread` sees it. */
+static taps_plan of_thread(const taps_plan *p, int thread)
+{
+    taps_plan own = *p;
+    size_t bytes = (size_t)thread * p->room;
+    own.a_offset += bytes / sizeof(int64_t);
+    own.b_offset += bytes / sizeof(int64_t);
+    own.tile += bytes / sizeof(float);
+    return own;
 }
 
 static int64_t block_width(const taps_plan *p, int64_t channel)
@@ -257,22 +273,38 @@ static void run_piece(const taps_plan *p, gather_job *job, int64_t first, int64_
                 wide_phase(p, job, n, phase_h, phase_w, row, to);
 }
 
+/* Jobs [from, to): pieces of images and rows, times blocks of output channels. */
+static void run_jobs(const taps_plan *plan, int thread, int64_t from, int64_t to, const float *in,
+                     const float *weights, const kern_finish *finish, float *out)
+{
+    taps_plan own = of_thread(plan, thread);
+    const taps_plan *p = &own;
+    const conv_gather *g = &p->g;
+    int64_t taps = g->h.taps * g->w.taps;
+    int64_t blocks = conv_parts(g->out_channels, 2 * p->lanes);
+    int64_t bands = conv_parts(g->h.count, p->rows);
+    for (int64_t i = from; i < to; i++) {
+        int64_t channel = i % blocks * 2 * p->lanes;
+        int64_t piece = i / blocks;
+        gather_job job = {.in = in,
+                          .weights = weights + channel * taps * g->in_channels,
+                          .out = out + channel * g->h.count * g->w.count,
+                          .block = block_width(p, channel),
+                          .channel = channel,
+                          .finish = *finish};
+        run_piece(p, &job, piece / bands * p->images, piece % bands * p->rows);
+    }
+}
+
 static void run_gather(const taps_plan *p, const float *in, const float *weights,
                        const kern_finish *finish, float *out)
 {
     const conv_gather *g = &p->g;
-    int64_t taps = g->h.taps * g->w.taps;
-    for (int64_t first = 0; first < g->B; first += p->images)
-        for (int64_t row = 0; row < g->h.count; row += p->rows)
-            for (int64_t channel = 0; channel < g->out_channels; channel += 2 * p->lanes) {
-                gather_job job = {.in = in,
-                                  .weights = weights + channel * taps * g->in_channels,
-                                  .out = out + channel * g->h.count * g->w.count,
-                                  .block = block_width(p, channel),
-                                  .channel = channel,
-                                  .finish = *finish};
-                run_piece(p, &job, first, row);
-            }
+    int64_t jobs = conv_parts(g->B, p->images) * conv_parts(g->h.count, p->rows) *
+                   conv_parts(g->out_channels, 2 * p->lanes);
+    KERN_ALL(p->threads, p->threads, t,
+             run_jobs(p, (int)t, conv_part(jobs, p->threads, t), conv_part(jobs, p->threads, t + 1),
+                      in, weights, finish, out));
 }
 
 /* ---- weight gradients ---- */
@@ -335,10 +367,13 @@ static void add_tap(const taps_plan *p, int64_t tap, const kern_tile_run *run, c
     int64_t square = p->lanes * p->lanes;
     int64_t S = g->h.size * g->w.size * p->lanes;
     int64_t out_S = g->h.count * g->w.count * p->lanes;
-    for (int64_t b = 0; b < p->in_blocks; b++)
-        for (int64_t o = 0; o < g->out_channels / p->lanes; o++)
-            p->isa->unit[0][p->lanes](run, x + b * S, dy + o * out_S,
-                                      p->sums + ((o * p->in_blocks + b) * taps + tap) * square);
+    int64_t out_blocks = g->out_channels / p->lanes;
+    KERN_ALL(p->threads, p->in_blocks * out_blocks, i, {
+        int64_t b = i / out_blocks;
+        int64_t o = i % out_blocks;
+        p->isa->unit[0][p->lanes](run, x + b * S, dy + o * out_S,
+                                  p->sums + ((o * p->in_blocks + b) * taps + tap) * square);
+    });
 }
 
 static void run_weights(const taps_plan *p, const thaw_conv2d *s, const float *x, const float *dy,

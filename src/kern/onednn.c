@@ -150,8 +150,12 @@ thaw_status kern_onednn_open(thaw_kern *k)
     k->library = handle;
     char title[48];
     onednn_library_title(title, sizeof title);
-    (void)thaw_format(k->cpu_kernels, sizeof k->cpu_kernels, "%s, own %s", title,
-                      handle->tiles.isa->name);
+    /* The library's sums may depend on its threads: choices and records are of one number of them. */
+    char threads[24] = "";
+    if (thaw_threads() > 1)
+        (void)thaw_format(threads, sizeof threads, ", %d threads", (int)thaw_threads());
+    (void)thaw_format(k->cpu_kernels, sizeof k->cpu_kernels, "%s, own %s%s", title,
+                      handle->tiles.isa->name, threads);
     int32_t block = onednn_library_block();
     k->block = block <= handle->tiles.isa->lanes ? block : 1;
     k->has_int8 = onednn_library_has_int8();

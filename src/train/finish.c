@@ -155,6 +155,7 @@ static thaw_status add_identity(const thaw_trainer *t, const thaw_comm *comm, th
     thaw_json_set_string(out, "trains", thaw_str_c(&what));
     thaw_json_set_string(out, "arch", t->setup->model->spec.arch);
     thaw_json_set_int(out, "ranks", thaw_comm_size(comm));
+    thaw_json_set_int(out, "threads", thaw_threads());
     thaw_json_set_int(out, "seed", t->config->seed);
     thaw_json_set_int(out, "shards", t->config->train.shards);
     thaw_json_set_string(out, "backend", t->setup->kern->name);

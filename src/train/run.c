@@ -136,11 +136,12 @@ static void announce(const thaw_trainer *t, const thaw_comm *comm)
     thaw_reducer_plan(t->reducer, &bytes, &calls);
     thaw_format_bytes((double)bytes, rss, sizeof rss);
     THAW_LOG(THAW_INFO,
-             "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s, %lld "
-             "shards, %s (%s)%s",
+             "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s of %d "
+             "thread%s, %lld shards, %s (%s)%s",
              t->config->name, rung, (long long)counts.trainable, (long long)counts.total, rss,
-             thaw_comm_size(comm), thaw_comm_size(comm) == 1 ? "" : "s",
-             (long long)t->config->train.shards, t->setup->kern->name, t->setup->kern->cpu_kernels,
+             thaw_comm_size(comm), thaw_comm_size(comm) == 1 ? "" : "s", (int)thaw_threads(),
+             thaw_threads() == 1 ? "" : "s", (long long)t->config->train.shards,
+             t->setup->kern->name, t->setup->kern->cpu_kernels,
              t->features == NULL ? "" : ", frozen features kept");
 }
 

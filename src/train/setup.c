@@ -102,6 +102,17 @@ static thaw_status open_tools(thaw_setup *s, const char *rung)
     return thaw_kern_open(s->config->backend, &s->kern);
 }
 
+/* A library's sums may depend on its threads, so that all ranks run as many: the fewest that one of them may. */
+static void settle_threads(thaw_comm *comm)
+{
+    int64_t fewest = thaw_threads();
+    thaw_allreduce_min_int64(comm, &fewest, 1);
+    if (fewest < thaw_threads())
+        THAW_LOG_ALL(THAW_INFO, "%d threads instead of %d: another rank may not run more",
+                     (int)fewest, (int)thaw_threads());
+    thaw_threads_set((int32_t)fewest);
+}
+
 static thaw_status outline_model(thaw_setup *s)
 {
     thaw_model_spec spec = {0};
@@ -127,6 +138,7 @@ thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const ch
     memset(out, 0, sizeof *out);
     out->config = config;
     thaw_status status;
+    settle_threads(comm);
     THAW_TRY_TO(thaw_agree(comm, open_tools(out, rung)));
     THAW_TRY_TO(thaw_setup_data(comm, out, purpose));
     THAW_TRY_TO(thaw_setup_backbone(comm, out));

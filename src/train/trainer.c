@@ -5,7 +5,7 @@
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm)
 {
     const double now = thaw_seconds();
-    trainer->state.core_seconds += (now - trainer->counted) * thaw_comm_size(comm);
+    trainer->state.core_seconds += (now - trainer->counted) * thaw_comm_size(comm) * thaw_threads();
     trainer->counted = now;
 }
 

@@ -280,7 +280,8 @@ static void test_products(void **state)
 /* One planned convolution in channel blocks, all passes; the algorithm of the forward pass, "" without oneDNN. */
 static const char *planned(record *r, const thaw_conv2d *shape, const float *x, const float *w)
 {
-    static const char *const known[] = {"winograd", "onednn", "onednn-winograd"};
+    static const char *const known[] = {"winograd", "taps", "depthwise", "onednn",
+                                        "onednn-winograd"};
     const char *name = "";
     thaw_kern *k = NULL;
     thaw_conv *conv = NULL;
@@ -317,7 +318,7 @@ static const char *planned(record *r, const thaw_conv2d *shape, const float *x, 
     }
     thaw_conv_backward_weights(conv, s->B, x, w, place(r, s->O * s->C * s->KH * s->KW),
                                place(r, s->O), workspace);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         if (strcmp(thaw_conv_algorithm(conv, THAW_CONV_FORWARD), known[i]) == 0)
             name = known[i];
     thaw_free(&workspace);
@@ -326,16 +327,25 @@ static const char *planned(record *r, const thaw_conv2d *shape, const float *x, 
     return name;
 }
 
+/* Shapes for which our own algorithms are chosen, at least for the gradients of the last, a depthwise one. */
 static void own_planned(record *r, const float *x, const float *w)
 {
-    static const thaw_conv2d shapes[] = {{5, 64, 14, 14, 64, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1},
-                                         {2, 48, 28, 28, 80, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1}};
-    for (int i = 0; i < 2; i++) {
-        const char *name = planned(r, &shapes[i], x, w);
-        if (strcmp(name, "winograd") != 0)
-            print_message("not our own algorithm here but \"%s\"\n", name);
-        if (strcmp(name, "winograd") != 0)
-            r->used = 0;
+    static const struct {
+        thaw_conv2d shape;
+        const char
+            *forward; /* NULL: may be oneDNN's, which computes each output in one thread here */
+    } cases[] = {{{5, 64, 14, 14, 64, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1}, "winograd"},
+                 {{2, 48, 28, 28, 80, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1}, "winograd"},
+                 {{40, 64, 2, 2, 96, 3, 3, 0, 0, 1, 1, 1, 1, 1, 1, 1}, "taps"},
+                 {{3, 64, 4, 4, 96, 3, 3, 0, 0, 2, 2, 1, 1, 1, 1, 1}, "taps"},
+                 {{3, 80, 29, 30, 80, 5, 5, 0, 0, 2, 2, 2, 2, 1, 1, 80}, NULL}};
+    for (int i = 0; i < 5; i++) {
+        int64_t before = r->used;
+        const char *name = planned(r, &cases[i].shape, x, w);
+        if (cases[i].forward == NULL || strcmp(name, cases[i].forward) == 0)
+            continue;
+        print_message("not our own algorithm here but \"%s\"\n", name);
+        r->used = before;
     }
 }
 

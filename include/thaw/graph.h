@@ -277,6 +277,11 @@ typedef struct thaw_plan_options {
     bool
         recompute; /* keep only what enters each block, and run its forward again before its backward (Chen et al. 2016);
                      * the same bits, less memory, one more forward */
+    bool observe;  /* thaw_plan_ranges is wanted; for inference */
+    const float *
+        ranges; /* of a plan of the same graph that observed: frozen convolutions outside of backward run in 8 bits
+                          * where kern->has_int8. NULL: in floats. Borrowed while the plan is made, when
+                          * frozen parameters must hold their values. */
 } thaw_plan_options;
 
 /* Lowers the range from..to into a copy of the plan's own (frozen norms folded into convolutions, what follows fused, layouts
@@ -296,9 +301,13 @@ thaw_plan_reduced_bytes(const thaw_plan *plan); /* gradients and statistics, bes
 size_t thaw_plan_constant_bytes(const thaw_plan *plan);
 void thaw_plan_set_constants(thaw_plan *plan, void *memory, bool fill);
 
+/* With options.observe: the largest magnitude that each value of the graph has had in all forwards so far; 0: not computed, or fused
+ * away. One float a value, owned by the plan. */
+const float *thaw_plan_ranges(const thaw_plan *plan);
+
 /* What lowering made of the range, for `thaw check` and tests. */
 typedef struct thaw_plan_counts {
-    int32_t steps, folded, fused, reorders, replayed;
+    int32_t steps, folded, fused, reorders, replayed, eight_bits;
 } thaw_plan_counts;
 thaw_plan_counts thaw_plan_count(const thaw_plan *plan);
 

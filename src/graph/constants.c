@@ -35,7 +35,10 @@ void thaw_fill_constants(thaw_plan *plan)
         if (step->constant_bytes == 0)
             continue;
         const thaw_call call = thaw_plan_call(plan, step, &no_run, false);
-        step->need.node->op->fill(&call, plan->constants + step->constant_offset, plan->scratch);
+        const thaw_status status = step->need.node->op->fill(
+            &call, plan->constants + step->constant_offset, plan->scratch);
+        /* Only a library that has run out of memory in the first step. */
+        THAW_ASSERT(status == THAW_OK);
     }
     plan->constants_filled = true;
     thaw_free(&plan->scratch);

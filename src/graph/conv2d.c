@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "graph/op_impl.h"
+#include "graph/plan_impl.h"
 
 static thaw_conv2d make(const thaw_node *node, const thaw_shape *in, int64_t B)
 {
@@ -135,11 +135,11 @@ static bool fits(const thaw_kern *kern, const thaw_need *need)
            thaw_conv_fits(kern, &spec);
 }
 
-static thaw_status prepare(const thaw_kern *kern, const thaw_need *need, void **object)
+static thaw_status prepare(const thaw_call *call, void **object)
 {
-    const thaw_conv_spec spec = spec_of(need);
+    const thaw_conv_spec spec = spec_of(call->need);
     thaw_conv *conv = NULL;
-    THAW_TRY(thaw_conv_new(kern, &spec, &conv));
+    THAW_TRY(thaw_conv_new(call->kern, &spec, &conv));
     *object = conv;
     return THAW_OK;
 }
@@ -208,7 +208,7 @@ static size_t constant_bytes(const thaw_need *need, const void *object)
 
 /* w'[o] = w[o] scale[o], bias'[o] = (bias[o] - mean[o]) scale[o] + shift[o], scale = weight / sqrt(var + epsilon); the last
  * four parameters are the norm's weight, bias, mean and variance. */
-static void fold(const thaw_call *call, float *weights, float *bias)
+void thaw_fold_weights(const thaw_call *call, float *weights, float *bias)
 {
     const thaw_node *node = call->need->node;
     const thaw_conv2d s = sizes(node, &call->need->in[0], 1);
@@ -234,18 +234,19 @@ static void fill_pass(const thaw_call *call, thaw_conv_pass pass, const float *w
         memcpy(to, weights, weight_bytes(call->need));
 }
 
-static void fill(const thaw_call *call, void *constants, float *scratch)
+static thaw_status fill(const thaw_call *call, void *constants, float *scratch)
 {
     char *at = constants;
     const float *weights = call->param[0];
     if (call->need->node->folded) {
-        fold(call, scratch, constants);
+        thaw_fold_weights(call, scratch, constants);
         weights = scratch;
     }
     at += bias_bytes(call->need);
     fill_pass(call, THAW_CONV_FORWARD, weights, at);
     at += frozen_bytes(call->need, call->object, THAW_CONV_FORWARD);
     fill_pass(call, THAW_CONV_BACKWARD_DATA, weights, at);
+    return THAW_OK;
 }
 
 /* The weights in the form that a pass wants; *workspace moves behind what is packed into it. */

@@ -124,6 +124,12 @@ int64_t thaw_memory_count(const thaw_activation *value)
     return (dim[0] + value->block - 1) / value->block * value->block * dim[1] * dim[2];
 }
 
+size_t thaw_memory_bytes(const thaw_activation *value)
+{
+    const size_t element = value->form == THAW_FORM_FLOATS ? sizeof(float) : 1;
+    return (size_t)thaw_memory_count(value) * element;
+}
+
 bool thaw_graph_has_value(const thaw_graph *g, thaw_value v)
 {
     return v >= 0 && v < g->value_count;

@@ -6,14 +6,20 @@
 
 #define THAW_MESSAGE_BYTES 2000
 
+/* What the elements of an activation are. Bytes are NHWC, times a scale. */
+typedef enum thaw_form { THAW_FORM_FLOATS, THAW_FORM_BYTES, THAW_FORM_SIGNED_BYTES } thaw_form;
+
 typedef struct thaw_activation {
     thaw_shape shape;
     int32_t producer; /* node; -1: the graph's input, or outside of a lowered range */
     int32_t block;    /* layout in a lowered graph, as in thaw_image; 0 and 1: plain */
+    thaw_form form;
+    float scale; /* of bytes */
 } thaw_activation;
 
 /* Elements of one sample in memory. */
 int64_t thaw_memory_count(const thaw_activation *value);
+size_t thaw_memory_bytes(const thaw_activation *value);
 
 struct thaw_graph {
     thaw_param **params;

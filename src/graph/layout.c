@@ -71,30 +71,10 @@ static wish choose(const thaw_lowering *l, int32_t index)
     return (wish){1, 1, 1};
 }
 
-/* Puts a node for `out` = reorder(in) at place `at`. */
 static thaw_status insert_reorder(thaw_lowering *l, int32_t at, thaw_value in, thaw_value out)
 {
-    thaw_graph *g = l->graph;
-    thaw_node *node = NULL;
-    THAW_TRY(thaw_graph_grow(&g->nodes, g->node_count, &g->node_capacity, sizeof(void *)));
-    THAW_TRY(thaw_alloc(&node, 1, sizeof *node));
-    node->op = &thaw_op_reorder;
-    node->input_count = 1;
-    node->inputs[0] = in;
-    node->output = out;
-    thaw_status status = thaw_strdup(&node->name, "");
-    if (status != THAW_OK) {
-        thaw_free(&node);
-        return status;
-    }
-    for (int32_t i = g->node_count; i > at; i--)
-        g->nodes[i] = g->nodes[i - 1];
-    g->nodes[at] = node;
-    g->node_count++;
-    for (int32_t i = at; i < g->node_count; i++)
-        g->values[g->nodes[i]->output].producer = i;
     l->counts->reorders++;
-    return THAW_OK;
+    return thaw_insert_node(l->graph, at, &thaw_op_reorder, in, out);
 }
 
 /* The value that holds v in this layout; made before node *index, which moves on then. */
@@ -103,7 +83,7 @@ static thaw_status in_layout(thaw_lowering *l, int32_t *index, thaw_value v, int
 {
     thaw_graph *g = l->graph;
     *out = v;
-    if (block_of(g, v) == block)
+    if (block_of(g, v) == block || g->values[v].form != THAW_FORM_FLOATS)
         return THAW_OK;
     for (int32_t i = 0; i < *index; i++)
         if (g->nodes[i]->op == &thaw_op_reorder && g->nodes[i]->inputs[0] == v) {

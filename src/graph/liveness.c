@@ -5,8 +5,7 @@
 
 static size_t value_bytes(const thaw_plan *plan, thaw_value v)
 {
-    return (size_t)plan->options.batch * (size_t)thaw_memory_count(&plan->graph->values[v]) *
-           sizeof(float);
+    return (size_t)plan->options.batch * thaw_memory_bytes(&plan->graph->values[v]);
 }
 
 static thaw_status add_span(thaw_plan *plan, size_t bytes, int32_t first, int32_t last,

@@ -109,6 +109,30 @@ void thaw_remove_node(thaw_graph *g, int32_t index, int32_t heir)
         g->values[g->nodes[i]->output].producer = i;
 }
 
+thaw_status thaw_insert_node(thaw_graph *g, int32_t at, const thaw_op *op, thaw_value in,
+                             thaw_value out)
+{
+    thaw_node *node = NULL;
+    THAW_TRY(thaw_graph_grow(&g->nodes, g->node_count, &g->node_capacity, sizeof(void *)));
+    THAW_TRY(thaw_alloc(&node, 1, sizeof *node));
+    node->op = op;
+    node->input_count = 1;
+    node->inputs[0] = in;
+    node->output = out;
+    thaw_status status = thaw_strdup(&node->name, "");
+    if (status != THAW_OK) {
+        thaw_free(&node);
+        return status;
+    }
+    for (int32_t i = g->node_count; i > at; i--)
+        g->nodes[i] = g->nodes[i - 1];
+    g->nodes[at] = node;
+    g->node_count++;
+    for (int32_t i = at; i < g->node_count; i++)
+        g->values[g->nodes[i]->output].producer = i;
+    return THAW_OK;
+}
+
 /* What callers read or give, and the boundary: a run that starts there from cached features must compute what a run from the
  * input computes, so nothing may be fused across it. */
 static void pin(const thaw_graph *g, const thaw_plan_options *o, bool *pinned)
@@ -130,7 +154,11 @@ static thaw_status run_passes(thaw_graph *g, const thaw_kern *kern, const thaw_p
     pin(g, o, l.pinned);
     thaw_fold(&l);
     thaw_fuse(&l);
-    const thaw_status status = thaw_layout(&l);
+    thaw_status status = THAW_OK;
+    if (o->ranges != NULL && kern->has_int8)
+        status = thaw_eight_bits(&l);
+    if (status == THAW_OK)
+        status = thaw_layout(&l);
     thaw_free(&l.pinned);
     return status;
 }

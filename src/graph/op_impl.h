@@ -5,7 +5,7 @@
 #ifndef THAW_GRAPH_OP_IMPL_H
 #define THAW_GRAPH_OP_IMPL_H
 
-#include "thaw/graph.h"
+#include "graph/graph_impl.h"
 
 /* A parameter that a node of this kind owns: `name`.`suffix`. */
 typedef struct thaw_param_spec {
@@ -23,11 +23,13 @@ typedef struct thaw_need {
     thaw_shape in[THAW_MAX_INPUTS], out;
     int32_t block_in[THAW_MAX_INPUTS], block_out; /* layouts, 1: plain */
     int64_t in_count[THAW_MAX_INPUTS], out_count; /* elements of one sample in memory */
-    bool active;                                  /* takes part in backward */
-    bool batch_statistics;                        /* a norm that trains, in a plan for training */
-    bool dx[THAW_MAX_INPUTS];                     /* gradient wanted */
-    bool dparam[THAW_MAX_PARAMS]; /* gradient wanted; for buffers: statistic wanted */
-    bool frozen[THAW_MAX_PARAMS]; /* never changes while the plan lives */
+    thaw_form form_in[THAW_MAX_INPUTS], form_out;
+    float scale_in[THAW_MAX_INPUTS], scale_out; /* of bytes */
+    bool active;                                /* takes part in backward */
+    bool batch_statistics;                      /* a norm that trains, in a plan for training */
+    bool dx[THAW_MAX_INPUTS];                   /* gradient wanted */
+    bool dparam[THAW_MAX_PARAMS];               /* gradient wanted; for buffers: statistic wanted */
+    bool frozen[THAW_MAX_PARAMS];               /* never changes while the plan lives */
 } thaw_need;
 
 /* What must still be there in backward. */
@@ -83,14 +85,14 @@ struct thaw_op {
     /* Forward, one sample, multiply-add counted as 2. */
     double (*flops)(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
     thaw_keep (*keep)(const thaw_need *need); /* NULL: nothing */
-    /* What a node of a plan owns beside memory of the arena, made once; NULL: nothing. */
-    thaw_status (*prepare)(const thaw_kern *kern, const thaw_need *need, void **object);
+    /* What a node of a plan owns beside memory of the arena, made once; NULL: nothing. The call has no run and no buffers. */
+    thaw_status (*prepare)(const thaw_call *call, void **object);
     void (*release)(void **object);
     size_t (*workspace)(const thaw_need *need, const void *object, bool backward); /* bytes */
     /* Forms of frozen parameters, written once before the first run: bytes, and the writer. NULL: none. scratch: as large as the
      * first parameter. */
     size_t (*constant_bytes)(const thaw_need *need, const void *object);
-    void (*fill)(const thaw_call *call, void *constants, float *scratch);
+    thaw_status (*fill)(const thaw_call *call, void *constants, float *scratch);
     bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
     /* An input that is tokens and not a quantity: ids must be below this (INT64_MAX: any). 0: a quantity. NULL: all are. */
     int64_t (*ids_below)(const thaw_node *node, int32_t input);

@@ -53,12 +53,16 @@ void thaw_fill_need(const thaw_graph *g, int32_t index, const thaw_plan_options 
                         .out = g->values[node->output].shape,
                         .block_out = block_of(g, node->output),
                         .out_count = thaw_memory_count(&g->values[node->output]),
+                        .form_out = g->values[node->output].form,
+                        .scale_out = g->values[node->output].scale,
                         .active = node->active,
                         .batch_statistics = uses_batch_statistics(g, options, node)};
     for (int32_t j = 0; j < node->input_count; j++) {
         need->in[j] = g->values[node->inputs[j]].shape;
         need->block_in[j] = block_of(g, node->inputs[j]);
         need->in_count[j] = thaw_memory_count(&g->values[node->inputs[j]]);
+        need->form_in[j] = g->values[node->inputs[j]].form;
+        need->scale_in[j] = g->values[node->inputs[j]].scale;
     }
     for (int32_t j = 0; j < node->param_count; j++) {
         const thaw_param *p = g->params[node->params[j]];
@@ -81,8 +85,12 @@ static thaw_status make_step(const thaw_plan *plan, int32_t index, thaw_step *st
         step->need.dx[j] = node->active && plan->wanted[node->inputs[j]];
     for (int32_t j = 0; j < THAW_MAX_PARAMS; j++)
         step->reduced[j] = -1;
-    if (node->op->prepare != NULL)
-        THAW_TRY(node->op->prepare(plan->kern, &step->need, &step->object));
+    if (node->op->prepare != NULL) {
+        thaw_call call = {.need = &step->need, .kern = plan->kern};
+        for (int32_t j = 0; j < node->param_count; j++)
+            call.param[j] = plan->graph->params[node->params[j]]->data;
+        THAW_TRY(node->op->prepare(&call, &step->object));
+    }
     if (node->op->constant_bytes != NULL)
         step->constant_bytes = node->op->constant_bytes(&step->need, step->object);
     return THAW_OK;
@@ -184,6 +192,8 @@ static thaw_status build(thaw_plan *plan)
     THAW_TRY(thaw_lower(plan->source, plan->kern, &plan->options, &plan->extra, &plan->graph,
                         &plan->counts));
     int32_t value_count = plan->graph->value_count;
+    if (plan->options.observe)
+        THAW_TRY(thaw_alloc(&plan->ranges, value_count, sizeof *plan->ranges));
     THAW_TRY(thaw_alloc(&plan->storage, value_count, sizeof *plan->storage));
     THAW_TRY(thaw_alloc(&plan->replayed, value_count, sizeof *plan->replayed));
     THAW_TRY(thaw_alloc(&plan->gradient, value_count, sizeof *plan->gradient));
@@ -240,6 +250,7 @@ void thaw_plan_free(thaw_plan **plan)
         if ((*plan)->steps[p].object != NULL)
             (*plan)->steps[p].need.node->op->release(&(*plan)->steps[p].object);
     thaw_free(&(*plan)->own_constants);
+    thaw_free(&(*plan)->ranges);
     thaw_free(&(*plan)->scratch);
     thaw_free(&(*plan)->branches);
     thaw_free(&(*plan)->arena);
@@ -254,6 +265,11 @@ void thaw_plan_free(thaw_plan **plan)
     thaw_free(&(*plan)->steps);
     thaw_lowered_free(&(*plan)->graph);
     thaw_free(plan);
+}
+
+const float *thaw_plan_ranges(const thaw_plan *plan)
+{
+    return plan->ranges;
 }
 
 thaw_plan_counts thaw_plan_count(const thaw_plan *plan)

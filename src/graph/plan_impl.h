@@ -60,6 +60,7 @@ struct thaw_plan {
     char *constants, *own_constants; /* in use; where they are if nobody gives memory */
     bool constants_filled;
     float *scratch;     /* for filling, freed afterwards */
+    float *ranges;      /* per value, for a plan that observes */
     const float *input; /* of the latest run */
     void **branches;    /* per step: kinks held by thaw_plan_hold; NULL: none */
 };
@@ -107,6 +108,8 @@ typedef struct thaw_lowering {
 void thaw_fold(thaw_lowering *l);
 /* Additions and activations into the operator before them. */
 void thaw_fuse(thaw_lowering *l);
+/* Frozen convolutions that no gradient passes into 8 bits, with what turns floats into bytes and back. */
+THAW_NODISCARD thaw_status thaw_eight_bits(thaw_lowering *l);
 /* Chooses a layout for every value and puts reorders where they differ. from, to and keep stay plain. */
 THAW_NODISCARD thaw_status thaw_layout(thaw_lowering *l);
 
@@ -115,7 +118,15 @@ int32_t thaw_only_user(const thaw_lowering *l, thaw_value v);
 /* Takes node `index` off the list; its output's producer becomes `heir`. */
 void thaw_remove_node(thaw_graph *g, int32_t index, int32_t heir);
 
-extern const thaw_op thaw_op_reorder; /* between layouts; lowering alone makes it */
+/* Puts a node with one input at place `at` of the list. */
+THAW_NODISCARD thaw_status thaw_insert_node(thaw_graph *g, int32_t at, const thaw_op *op,
+                                            thaw_value in, thaw_value out);
+
+/* Kinds that lowering alone makes: between layouts, between floats and bytes, convolution of bytes. */
+extern const thaw_op thaw_op_reorder, thaw_op_quantize, thaw_op_dequantize, thaw_op_conv8;
+
+/* conv2d's weights and bias with the norm that was folded into it. */
+void thaw_fold_weights(const thaw_call *call, float *weights, float *bias);
 
 /* Memory for constants that is the plan's own; thaw_plan_forward fills it. */
 THAW_NODISCARD thaw_status thaw_make_constants(thaw_plan *plan);

@@ -1,6 +1,8 @@
 /* The executor: walks a plan's steps. Nothing here allocates. */
 #include "graph/plan_impl.h"
 
+#include <math.h>
+
 static float *activation(const thaw_plan *plan, thaw_value v, bool late)
 {
     const bool second = late && plan->replayed[v] != THAW_NO_SPAN;
@@ -39,6 +41,17 @@ static void check_run(const thaw_plan *plan, const thaw_run *run)
     THAW_ASSERT(run->B == 0 || run->input != NULL);
 }
 
+/* Largest magnitude of what a step has just written. */
+static void observe(thaw_plan *plan, const thaw_step *step, const thaw_run *run)
+{
+    const thaw_value v = step->need.node->output;
+    const float *y = activation(plan, v, false);
+    for (int64_t i = 0; i < run->B * step->need.out_count; i++) {
+        float size = fabsf(y[i]);
+        plan->ranges[v] = size > plan->ranges[v] ? size : plan->ranges[v];
+    }
+}
+
 void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
 {
     check_run(plan, run);
@@ -57,6 +70,8 @@ void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
             step->need.node->op->forward_on(&call, plan->branches[p]);
         else
             step->need.node->op->forward(&call);
+        if (plan->ranges != NULL)
+            observe(plan, step, run);
     }
 }
 

@@ -328,6 +328,57 @@ static void constants_may_live_elsewhere(void **state)
     thaw_kern_close(&kern);
 }
 
+/* Bytes have 8 bits: features lie within a few percent of those of floats, on inputs that the ranges were not taken from. */
+static void frozen_prefixes_run_in_eight_bits(void **state)
+{
+    (void)state;
+    for (const char *const *name = thaw_kern_names(); *name != NULL; name++) {
+        thaw_kern *kern = NULL;
+        if (thaw_kern_open(*name, &kern) != THAW_OK)
+            continue;
+        if (!kern->has_int8) {
+            print_message("backend %s has no convolutions in 8 bits here\n", *name);
+            thaw_kern_close(&kern);
+            continue;
+        }
+        for (int kind = 0; kind < KINDS; kind++) {
+            thaw_graph *g = make(kind);
+            float *seen = random_floats(BATCH * 3 * 12 * 12, 3);
+            float *x = random_floats(BATCH * 3 * 12 * 12, 4);
+            train_only(g, "fc.*");
+            thaw_plan_options options = plan_options(BATCH, false);
+            options.to = thaw_graph_features(g);
+            const thaw_shape shape = thaw_graph_value_shape(g, options.to);
+            const int64_t n = BATCH * thaw_shape_count(&shape);
+            thaw_plan *floats = new_plan(g, kern, &options, false);
+            options.observe = true;
+            thaw_plan *watching = new_plan(g, kern, &options, false);
+            thaw_run run = make_run(BATCH, seen, false);
+            thaw_plan_forward(watching, &run);
+            options.observe = false;
+            options.ranges = thaw_plan_ranges(watching);
+            thaw_plan *bytes = new_plan(g, kern, &options, false);
+            run = make_run(BATCH, x, false);
+            thaw_plan_forward(floats, &run);
+            thaw_plan_forward(bytes, &run);
+            double error = thaw_kern_distance_squared(n, thaw_plan_value(bytes, -1),
+                                                      thaw_plan_value(floats, -1));
+            double size = thaw_kern_sum_squares(n, thaw_plan_value(floats, -1));
+            print_message("net %d: %d convolutions in 8 bits, features off by %.2f %%\n", kind,
+                          thaw_plan_count(bytes).eight_bits, 100 * sqrt(error / size));
+            assert_true(kind == 3 || thaw_plan_count(bytes).eight_bits > 2);
+            assert_true(error < 0.1 * 0.1 * size && (kind == 3 || error > 0));
+            thaw_plan_free(&bytes);
+            thaw_plan_free(&watching);
+            thaw_plan_free(&floats);
+            thaw_free(&x);
+            thaw_free(&seen);
+            thaw_graph_free(&g);
+        }
+        thaw_kern_close(&kern);
+    }
+}
+
 static void recomputed_blocks_give_the_same_bits_in_less_memory(void **state)
 {
     (void)state;
@@ -371,6 +422,7 @@ int main(void)
         cmocka_unit_test(the_boundary_is_never_fused_across),
         cmocka_unit_test(samples_do_not_depend_on_their_neighbours),
         cmocka_unit_test(constants_may_live_elsewhere),
+        cmocka_unit_test(frozen_prefixes_run_in_eight_bits),
         cmocka_unit_test(recomputed_blocks_give_the_same_bits_in_less_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,9 +151,12 @@ static thaw_status place_backbone(thaw_setup *s)
 /* On the rank that read the file: what the network starts with. */
 static thaw_status fill_backbone(thaw_setup *s)
 {
-    thaw_model_initialize(s->model, (uint64_t)s->config->seed);
-    if (!s->has_backbone || s->rung.kind == THAW_RUNG_SCRATCH)
+    if (!s->has_backbone || s->rung.kind == THAW_RUNG_SCRATCH) {
+        thaw_model_initialize(s->model, (uint64_t)s->config->seed);
         return THAW_OK;
+    }
+    /* Drawing millions of values that the file replaces takes longer than reading them. */
+    thaw_model_initialize_head(s->model, (uint64_t)s->config->seed);
     const thaw_status status = thaw_state_copy(&s->begin, &s->backbone.tensors);
     return status == THAW_OK ? status : thaw_fail_context(status, "%s", s->config->model.backbone);
 }

@@ -7,6 +7,7 @@
  *   first   a step of an epoch that fills the feature cache: the frozen prefix as inference, then the rest from its features
  *   later   a step of an epoch that reads the cache: the rest alone
  *   infer   the frozen prefix alone
+ *   infer8  the same in 8 bits, with ranges observed on one batch
  * A step is what training does once data are there: forward, loss, backward with the gradient sum over ranks (each rank is
  * one shard of BATCH samples), optimizer (SGD with momentum). Prints on rank 0: samples/s (all ranks, median step),
  * milliseconds of the median and the best step, allocations in the timed steps, bytes of the plans. THAW_BENCH_CLOCK=cpu:
@@ -23,8 +24,8 @@
 
 enum { MOST_STEPS = 4096, LEAST_STEPS = 3, CLASSES = 10, TOKENS = 30522, CHANNELS = 3 };
 
-typedef enum bench_mode { MODE_TRAIN, MODE_FIRST, MODE_LATER, MODE_INFER } bench_mode;
-static const char *const mode_names[] = {"train", "first", "later", "infer", NULL};
+typedef enum bench_mode { MODE_TRAIN, MODE_FIRST, MODE_LATER, MODE_INFER, MODE_INFER8 } bench_mode;
+static const char *const mode_names[] = {"train", "first", "later", "infer", "infer8", NULL};
 
 typedef struct bench {
     const char *arch, *rung, *backend;
@@ -104,6 +105,38 @@ static void begin_choices(bench *b)
     thaw_str_clear(&path);
 }
 
+static thaw_status random_values(bench *b, thaw_value v, thaw_rng *rng, float **out)
+{
+    thaw_shape shape = thaw_graph_value_shape(b->model->graph, v);
+    int64_t count = b->batch * thaw_shape_count(&shape);
+    THAW_TRY(thaw_alloc(out, count, sizeof **out));
+    for (int64_t i = 0; i < count; i++)
+        (*out)[i] =
+            b->is_text && v == 0 ? (float)thaw_rng_below(rng, TOKENS) : (float)thaw_rng_normal(rng);
+    return THAW_OK;
+}
+
+/* The ranges belong to the observing plan, which stays. */
+static thaw_status observe(bench *b, thaw_plan_options *prefix)
+{
+    thaw_rng rng = thaw_rng_make(2, THAW_RNG_TEST, 0, 0);
+    thaw_run run = {.B = b->batch, .seed = 1};
+    float *input = NULL;
+    thaw_plan *plan = NULL;
+    thaw_status status;
+    prefix->observe = true;
+    THAW_TRY_TO(random_values(b, 0, &rng, &input));
+    THAW_TRY_TO(thaw_plan_new(b->model->graph, b->kern, prefix, &plan));
+    run.input = input;
+    thaw_plan_forward(plan, &run);
+    prefix->observe = false;
+    prefix->ranges = thaw_plan_ranges(plan);
+    status = THAW_OK;
+done:
+    thaw_free(&input);
+    return status;
+}
+
 static thaw_status open_plans(bench *b)
 {
     bool cut = b->mode != MODE_TRAIN;
@@ -112,9 +145,13 @@ static thaw_status open_plans(bench *b)
         .batch = b->batch, .training = true, .from = cut ? b->boundary : -1, .to = -1, .keep = -1};
     THAW_CHECK(!cut || b->boundary != 0, THAW_ERR_USAGE, "rung %s has no frozen prefix for mode %s",
                b->rung, mode_names[b->mode]);
+    THAW_CHECK(b->mode != MODE_INFER8 || b->kern->has_int8, THAW_ERR_FAIL,
+               "backend %s has no fast 8-bit convolutions on this CPU", b->kern->name);
+    if (b->mode == MODE_INFER8)
+        THAW_TRY(observe(b, &prefix));
     if (cut)
         THAW_TRY(thaw_plan_new(b->model->graph, b->kern, &prefix, &b->prefix));
-    if (b->mode == MODE_INFER)
+    if (b->mode >= MODE_INFER)
         return THAW_OK;
     return thaw_plan_new(b->model->graph, b->kern, &rest, &b->plan);
 }
@@ -171,17 +208,6 @@ static thaw_status open_optimizer(bench *b)
     thaw_status status = thaw_optimizer_new(&config, &rates, tensors, count, &b->optimizer);
     thaw_free(&tensors);
     return status;
-}
-
-static thaw_status random_values(bench *b, thaw_value v, thaw_rng *rng, float **out)
-{
-    thaw_shape shape = thaw_graph_value_shape(b->model->graph, v);
-    int64_t count = b->batch * thaw_shape_count(&shape);
-    THAW_TRY(thaw_alloc(out, count, sizeof **out));
-    for (int64_t i = 0; i < count; i++)
-        (*out)[i] =
-            b->is_text && v == 0 ? (float)thaw_rng_below(rng, TOKENS) : (float)thaw_rng_normal(rng);
-    return THAW_OK;
 }
 
 static thaw_status open_data(bench *b)
@@ -253,9 +279,9 @@ static thaw_status train_step(bench *b, uint32_t step)
 static thaw_status one_step(bench *b, uint32_t step)
 {
     thaw_run run = {.B = b->batch, .input = b->input, .sample_ids = b->ids, .seed = 1};
-    if (b->mode == MODE_FIRST || b->mode == MODE_INFER)
+    if (b->mode == MODE_FIRST || b->mode >= MODE_INFER)
         thaw_plan_forward(b->prefix, &run);
-    return b->mode == MODE_INFER ? THAW_OK : train_step(b, step);
+    return b->mode >= MODE_INFER ? THAW_OK : train_step(b, step);
 }
 
 static int by_size(const void *a, const void *b)

@@ -310,6 +310,8 @@ typedef struct thaw_plan_counts {
     int32_t steps, folded, fused, reorders, replayed, eight_bits;
 } thaw_plan_counts;
 thaw_plan_counts thaw_plan_count(const thaw_plan *plan);
+/* One line an operator whose backend has a choice: its name and the algorithm that forward uses. Appends. */
+void thaw_plan_algorithms(const thaw_plan *plan, thaw_str *out);
 
 /* One run's input. Randomness (dropout) is keyed by seed, step and the sample's index in its dataset, never by rank. */
 typedef struct thaw_run {

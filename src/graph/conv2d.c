@@ -151,6 +151,11 @@ static void release(void **object)
     *object = NULL;
 }
 
+static const char *algorithm(const void *object)
+{
+    return thaw_conv_algorithm(object, THAW_CONV_FORWARD);
+}
+
 static size_t rounded(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
@@ -329,6 +334,7 @@ const thaw_op thaw_op_conv2d = {
     .keep = keep,
     .prepare = prepare,
     .release = release,
+    .algorithm = algorithm,
     .workspace = workspace,
     .constant_bytes = constant_bytes,
     .fill = fill,

@@ -88,6 +88,7 @@ struct thaw_op {
     /* What a node of a plan owns beside memory of the arena, made once; NULL: nothing. The call has no run and no buffers. */
     thaw_status (*prepare)(const thaw_call *call, void **object);
     void (*release)(void **object);
+    const char *(*algorithm)(const void *object); /* of forward; NULL: there is one only */
     size_t (*workspace)(const thaw_need *need, const void *object, bool backward); /* bytes */
     /* Forms of frozen parameters, written once before the first run: bytes, and the writer. NULL: none. scratch: as large as the
      * first parameter. */

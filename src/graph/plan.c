@@ -277,6 +277,15 @@ thaw_plan_counts thaw_plan_count(const thaw_plan *plan)
     return plan->counts;
 }
 
+void thaw_plan_algorithms(const thaw_plan *plan, thaw_str *out)
+{
+    for (int32_t p = 0; p < plan->step_count; p++) {
+        const thaw_node *node = plan->steps[p].need.node;
+        if (node->op->algorithm != NULL)
+            thaw_str_printf(out, "%s %s\n", node->name, node->op->algorithm(plan->steps[p].object));
+    }
+}
+
 size_t thaw_plan_arena_bytes(const thaw_plan *plan)
 {
     return plan->arena_bytes;

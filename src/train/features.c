@@ -135,7 +135,7 @@ thaw_status thaw_features_open(thaw_comm *comm, thaw_features *f, thaw_setup *s,
     thaw_prefix_init(&prefix, s);
     THAW_TRY_TO(thaw_agree(comm, plan(f, s)));
     THAW_TRY_TO(thaw_prefix_open(comm, &prefix));
-    THAW_TRY_TO(thaw_agree(comm, thaw_features_file_key(f, s)));
+    thaw_features_file_key(f, &prefix);
     THAW_TRY_TO(thaw_same_digest(comm, "the key of the frozen features", f->file_key));
     THAW_TRY_TO(take_memory(comm, f, s->config));
     if (s->config->train.cache_keep || s->config->train.cache_dir[0] != '\0')

@@ -97,31 +97,14 @@ thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s)
     return status;
 }
 
-/* Algorithms that were measured may differ in the last bits; those of the prefix run forward with its batch. Others that happen to have that
- * batch are taken along, which at worst computes features again. */
-static void add_choices(const thaw_features *f, const char *choices, thaw_str *out)
-{
-    char begin[64];
-    thaw_format(begin, sizeof begin, "forward B%lld ", (long long)f->chunk);
-    for (const char *line = choices; *line != '\0';) {
-        const size_t length = strcspn(line, "\n");
-        if (thaw_starts_with(line, begin))
-            thaw_str_add_bytes(out, line, length + 1);
-        line += length + (line[length] != '\0');
-    }
-}
-
-thaw_status thaw_features_file_key(thaw_features *f, const thaw_setup *s)
+/* Algorithms that were measured may differ in the last bits, so a file's key has those of the prefix. */
+void thaw_features_file_key(thaw_features *f, const thaw_prefix *prefix)
 {
     char hex[THAW_DIGEST_HEX];
-    thaw_str choices = {0};
     thaw_str text = {0};
-    const thaw_status status = thaw_kern_choices_write(s->kern, &choices);
     thaw_digest_hex(f->key, hex);
     thaw_str_printf(&text, "%s\n", hex);
-    add_choices(f, thaw_str_c(&choices), &text);
+    thaw_plan_algorithms(prefix->plan, &text);
     f->file_key = thaw_hash(thaw_str_c(&text), text.length);
     thaw_str_clear(&text);
-    thaw_str_clear(&choices);
-    return status;
 }

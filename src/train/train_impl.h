@@ -147,7 +147,7 @@ const char *thaw_features_refuse(const thaw_setup *s);
 /* Blocks, sizes and key, without any value. f must be {0}. Local. */
 THAW_NODISCARD thaw_status thaw_features_plan(thaw_features *f, const thaw_setup *s);
 THAW_NODISCARD thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s);
-THAW_NODISCARD thaw_status thaw_features_file_key(thaw_features *f, const thaw_setup *s);
+void thaw_features_file_key(thaw_features *f, const thaw_prefix *prefix); /* prefix open */
 /* Plans, then loads or computes. *kept is false, after one line in the log, where there is no room for them. Collective. */
 THAW_NODISCARD thaw_status thaw_features_open(thaw_comm *comm, thaw_features *f, thaw_setup *s,
                                               bool *kept);

@@ -17,6 +17,8 @@ static bool has_no_sign(const thaw_graph *g, thaw_value v)
     if (producer < 0)
         return false;
     const thaw_node *n = g->nodes[producer];
+    if (n->op == &thaw_op_dequantize)
+        return g->values[n->inputs[0]].form == THAW_FORM_BYTES;
     if (n->op == &thaw_op_max_pool || n->op == &thaw_op_avg_pool)
         return has_no_sign(g, n->inputs[0]);
     return n->act != THAW_ACT_NONE || n->op->act != THAW_ACT_NONE;

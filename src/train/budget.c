@@ -31,14 +31,30 @@ static double state_bytes(const thaw_setup *setup)
 
 static thaw_status over_budget(const thaw_setup *setup, const thaw_plan *plan, double budget)
 {
-    double activations = (double)thaw_plan_arena_bytes(plan) / GIB;
-    double state = state_bytes(setup) / GIB;
-    return THAW_FAIL(
-        THAW_ERR_RESOURCE,
-        "activations %.3f GiB (blocks recomputed) + weights and optimizer state %.3f GiB = "
-        "%.3f GiB a rank, but train.memory_gib allows %.3f; use more train.shards, a "
-        "smaller train.batch, or a rung that trains less",
-        activations, state, activations + state, budget / GIB);
+    char text[4][32];
+    const double activations = (double)thaw_plan_arena_bytes(plan);
+    const double state = state_bytes(setup);
+    thaw_format_bytes(activations, text[0], sizeof *text);
+    thaw_format_bytes(state, text[1], sizeof *text);
+    thaw_format_bytes(activations + state, text[2], sizeof *text);
+    thaw_format_bytes(budget, text[3], sizeof *text);
+    return THAW_FAIL(THAW_ERR_RESOURCE,
+                     "activations %s%s + weights and optimizer state %s = %s a rank, but "
+                     "train.memory_gib allows %s; use more train.shards, a smaller train.batch, or "
+                     "a rung that trains less",
+                     text[0], thaw_plan_count(plan).replayed > 0 ? " (blocks recomputed)" : "",
+                     text[1], text[2], text[3]);
+}
+
+static void say_recomputed(double needed, double budget)
+{
+    char text[2][32];
+    thaw_format_bytes(needed, text[0], sizeof *text);
+    thaw_format_bytes(budget, text[1], sizeof *text);
+    THAW_LOG(
+        THAW_INFO,
+        "activations of %s a rank are over the budget of %s: blocks are recomputed in backward",
+        text[0], text[1]);
 }
 
 thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
@@ -51,12 +67,11 @@ thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
     const double limit = budget - state_bytes(setup);
     o.recompute = train->recompute == THAW_RECOMPUTE_ON;
     THAW_TRY(thaw_plan_agree(comm, setup, &o, out));
-    const bool fits = (double)thaw_plan_arena_bytes(*out) <= limit;
-    if (!fits && train->recompute == THAW_RECOMPUTE_AUTO) {
-        THAW_LOG(THAW_INFO,
-                 "activations of %.2f GiB a rank are over the budget of %.2f GiB: blocks are "
-                 "recomputed in backward",
-                 (double)thaw_plan_arena_bytes(*out) / GIB, budget / GIB);
+    /* Workspaces may differ between CPUs; all ranks decide on the largest. */
+    double needed = (double)thaw_plan_arena_bytes(*out);
+    thaw_allreduce_max_double(comm, &needed, 1);
+    if (needed > limit && train->recompute == THAW_RECOMPUTE_AUTO) { /* uniform */
+        say_recomputed(needed, budget);
         thaw_plan_free(out);
         o.recompute = true;
         THAW_TRY(thaw_plan_agree(comm, setup, &o, out));

@@ -95,7 +95,8 @@ static const thaw_field train_fields[] = {
          "keep the features in a file, for --resume and for other runs with the same cache_dir"),
     INT(thaw_train_config, "views", views, "0", 0, 10000,
         "fixed augmented views of each training sample, taken in turn by epochs and the same for "
-        "all seeds, so that frozen features can be kept; 0: new ones every epoch"),
+        "all seeds, so that frozen features can be kept; 0: new ones every epoch; no effect "
+        "without data.augment"),
     WORD(thaw_train_config, "recompute", recompute, "auto", recompute_words,
          "run a block's forward again in backward instead of keeping its activations; auto: when "
          "memory_gib is not enough otherwise"),

@@ -100,7 +100,7 @@ static void add_cache(const thaw_trainer *t, thaw_comm *comm, thaw_json *out)
     const double spent = filled ? f->core_seconds : 0;
     thaw_json_set_string(cache, "place", f->memory != NULL ? "memory" : "file");
     thaw_json_set_string(cache, "source", filled ? "computed" : f->loaded ? "file" : "shared");
-    thaw_json_set_digest(cache, "key", f->key);
+    thaw_json_set_digest(cache, "key", f->file_key);
     thaw_json_set_int(cache, "samples", f->samples);
     thaw_json_set_int(cache, "bytes", thaw_features_bytes(f));
     thaw_json_set_int(cache, "hits", sums[0]);

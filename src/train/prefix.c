@@ -126,7 +126,8 @@ thaw_status thaw_prefix_ready(thaw_prefix *p)
 {
     if (p->plan != NULL)
         return THAW_OK;
-    THAW_TRY(begin(p));
+    if (p->input == NULL)
+        THAW_TRY(begin(p));
     return make_plan(p);
 }
 

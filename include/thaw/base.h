@@ -239,6 +239,21 @@ THAW_NODISCARD thaw_status thaw_file_digest(const char *path, thaw_digest *out, 
 /* Removes a tree below a directory we made; refuses "/" and "". */
 THAW_NODISCARD thaw_status thaw_remove_tree(const char *path);
 
+/* ---- Tasks ------------------------------------------------------------------------------------------------ */
+
+/* What is to be predicted of a sample: one class of K; which of K labels hold; K numbers. */
+typedef enum thaw_task {
+    THAW_TASK_CLASSIFICATION,
+    THAW_TASK_MULTI_LABEL,
+    THAW_TASK_REGRESSION,
+    THAW_TASK_COUNT
+} thaw_task;
+
+/* "classification", "multi_label", "regression"; the list ends with NULL. parse is false for another word. */
+const char *thaw_task_name(thaw_task task);
+const char *const *thaw_task_names(void);
+bool thaw_task_parse(const char *name, thaw_task *out);
+
 /* ---- Field tables: one row a setting; parsing, defaults, ranges, help and the resolved config come from it --- */
 
 typedef enum thaw_field_type {

@@ -294,6 +294,62 @@ void thaw_cka_hsic(const thaw_cka *cka, double *xy, double *xx, double *yy);
  * n = 0: NAN. */
 double thaw_mean_cosine(const float *x, const float *y, int64_t n, int64_t D);
 
+/* ---- Metrics ---- */
+
+/* Predictions of N samples beside what is true. `outputs` are probabilities, of regression the predicted values. */
+typedef struct thaw_judged {
+    thaw_task task;
+    int64_t N, K;             /* K: classes, labels or targets */
+    const int32_t *labels;    /* (N) classification */
+    const int32_t *predicted; /* (N) classification */
+    const float *targets;     /* (N, K) multi-label: 0 or 1; regression: values */
+    const float *outputs;     /* (N, K) */
+    const double *scale;  /* (K) regression: standard deviations of the training targets; NULL: 1 */
+    const int32_t *times; /* (N) how often a sample counts, 0: not; NULL: each once */
+} thaw_judged;
+
+#define THAW_WHY 200 /* bytes of a reason */
+
+/* One file and one line in src/evidence/kinds.def each. */
+typedef struct thaw_metric {
+    const char *name;     /* "macro_f1": in configs and files */
+    const char *title;    /* "macro F1": in reports */
+    const char *score;    /* title of thaw_metric_scores where they are something else; or NULL */
+    unsigned tasks;       /* bits 1 << thaw_task */
+    bool lower_is_better; /* of the value; scores are always better when larger */
+    bool share;           /* in [0, 1], printed in percent; differences in points */
+    int64_t least_K;      /* has a meaning from so many classes, labels or targets on */
+    const struct thaw_metric_code *code; /* private */
+} thaw_metric;
+
+/* All of them, NULL-ended; by name, NULL when there is none; the default of a task: accuracy; auroc; rmse. */
+const thaw_metric *const *thaw_metrics(void);
+const thaw_metric *thaw_metric_find(const char *name);
+const thaw_metric *thaw_metric_default(thaw_task task);
+/* Whether it is defined for the task with K classes, labels or targets. */
+bool thaw_metric_fits(const thaw_metric *metric, thaw_task task, int64_t K);
+
+/* The value over all samples that count: the formulas of scikit-learn, except that macro means leave out columns on which a metric
+ * is undefined. NAN, with the reason in `why` (THAW_WHY bytes, or NULL), when it is undefined on all of them; `why` is "" when nothing was
+ * left out. THAW_ERR_RESOURCE. The metric must fit. */
+THAW_NODISCARD thaw_status thaw_metric_value(const thaw_metric *metric, const thaw_judged *judged,
+                                             double *value, char *why);
+/* Percentile bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole. NAN at both ends for an undefined metric,
+ * for fewer than two units and where most replicates are undefined. Statuses as thaw_metric_value. */
+THAW_NODISCARD thaw_status thaw_metric_interval(const thaw_metric *metric,
+                                                const thaw_judged *judged, const int32_t *cluster,
+                                                const thaw_bootstrap *how, thaw_interval *out);
+/* A score a sample, (N), for thaw_paired_compare; larger is better, 0 for a sample that does not count. Metrics that are means of something
+ * give that; rmse gives 1 - mean over targets of (error / scale)^2, whose mean is the share of the training targets' variance that is
+ * explained; macro metrics and rank correlations give jackknife pseudo-values, shifted so that their mean is the metric, and are thereby
+ * compared as reader studies compare areas under curves (Dorfman, Berbaum & Metz 1992; Hillis 2007). An undefined metric gives
+ * THAW_ERR_INPUT with the reason. */
+THAW_NODISCARD thaw_status thaw_metric_scores(const thaw_metric *metric, const thaw_judged *judged,
+                                              float *scores);
+/* The score that a task has for each sample alone, whatever the metric: right or wrong; F1 of a sample's labels; share of variance
+ * explained (as of rmse). For slices, where macro metrics are mostly undefined. */
+const thaw_metric *thaw_metric_of_sample(thaw_task task);
+
 /* ---- Confusion ---- */
 
 /* Adds to counts (K, K), row = label, column = prediction; mask (N) or NULL. THAW_ERR_INPUT: a

@@ -1,0 +1,66 @@
+/* Private to evidence: what a metric is made of. */
+#ifndef EVIDENCE_METRIC_IMPL_H
+#define EVIDENCE_METRIC_IMPL_H
+
+#include "thaw/evidence.h"
+
+/* Orders a metric asks for, worked out once for all resamples. */
+enum { METRIC_SORTS_OUTPUTS = 1, METRIC_SORTS_TARGETS = 2 };
+
+/* What is judged, and room. Every function below sees the samples that `times` counts. */
+typedef struct metric_input {
+    const thaw_judged *judged;
+    const int32_t *times;               /* (N) or NULL: judged->times, or those of a resample */
+    int64_t *by_output, *by_target;     /* (K, N) samples in ascending order of a column */
+    double *rank_output, *rank_target;  /* (N) for metrics that sort targets */
+    int64_t *hits, *actual, *predicted; /* (K) */
+} metric_input;
+
+typedef struct thaw_metric_code {
+    unsigned sorts;
+    double (*value)(const metric_input *in,
+                    char *why); /* NAN: undefined; why: THAW_WHY bytes, "" */
+    /* Of a mean: what it is the mean of. NULL: pseudo-values, from the metric without each sample in turn. */
+    void (*scores)(const metric_input *in, float *scores);
+    /* (N) the metric without each sample that counts, all of them in one go; NULL: one after another. */
+    void (*without)(const metric_input *in, double *values);
+} metric_code;
+
+#define THAW_KIND(name, doc) extern const thaw_metric thaw_metric_##name;
+#include "evidence/kinds.def"
+#undef THAW_KIND
+
+static inline int64_t metric_times(const metric_input *in, int64_t i)
+{
+    return in->times == NULL ? 1 : in->times[i];
+}
+
+/* Column k of sample i, as a two-class question. */
+static inline bool metric_holds(const thaw_judged *j, int64_t i, int64_t k)
+{
+    return j->task == THAW_TASK_CLASSIFICATION ? j->labels[i] == k
+                                               : j->targets[i * j->K + k] > 0.5f;
+}
+
+static inline bool metric_says(const thaw_judged *j, int64_t i, int64_t k)
+{
+    return j->task == THAW_TASK_CLASSIFICATION ? j->predicted[i] == k
+                                               : j->outputs[i * j->K + k] >= 0.5f;
+}
+
+/* Samples that count, each as often as it does. */
+int64_t metric_count(const metric_input *in);
+/* Mean of score(sample) over them; NAN when there are none. */
+double metric_mean(const metric_input *in, double (*score)(const thaw_judged *j, int64_t i));
+void metric_each(const metric_input *in, double (*score)(const thaw_judged *j, int64_t i),
+                 float *scores);
+/* "1 of 3 left out: ..." into why, unless it is NULL. */
+void metric_left_out(char *why, int64_t left_out, int64_t K, const char *reason);
+
+/* *in good for release whatever comes out. */
+THAW_NODISCARD thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged,
+                                          metric_input *in);
+void metric_release(metric_input *in);
+double metric_value_of(const thaw_metric *metric, const metric_input *in, char *why);
+
+#endif

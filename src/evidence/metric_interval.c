@@ -1,0 +1,129 @@
+#include "evidence/metric_impl.h"
+#include "evidence/paired_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is drawn: samples[first[u] .. first[u + 1]) belong to unit u. */
+typedef struct drawn {
+    int64_t count;
+    int64_t *samples; /* (N) */
+    int64_t *first;   /* (N + 1) */
+} drawn;
+
+typedef struct member {
+    int32_t cluster;
+    int64_t sample;
+} member;
+
+static int by_cluster(const void *a, const void *b)
+{
+    const member *x = a;
+    const member *y = b;
+    if (x->cluster != y->cluster)
+        return x->cluster < y->cluster ? -1 : 1;
+    return (x->sample > y->sample) - (x->sample < y->sample);
+}
+
+static thaw_status group(const thaw_judged *j, const int32_t *cluster, drawn *out)
+{
+    member *members = NULL;
+    int64_t n = 0;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&members, j->N, sizeof *members));
+    THAW_TRY_TO(thaw_alloc(&out->samples, j->N, sizeof *out->samples));
+    THAW_TRY_TO(thaw_alloc(&out->first, j->N + 1, sizeof *out->first));
+    for (int64_t i = 0; i < j->N; i++) {
+        if (j->times == NULL || j->times[i] > 0)
+            members[n++] = (member){cluster == NULL ? 0 : cluster[i], i};
+    }
+    if (cluster != NULL)
+        qsort(members, (size_t)n, sizeof *members, by_cluster);
+    for (int64_t i = 0; i < n; i++) {
+        if (i == 0 || cluster == NULL || members[i].cluster != members[i - 1].cluster)
+            out->first[out->count++] = i;
+        out->samples[i] = members[i].sample;
+    }
+    out->first[out->count] = n;
+    status = THAW_OK;
+done:
+    thaw_free(&members);
+    return status;
+}
+
+static void resample(const drawn *units, const thaw_judged *j, uint64_t seed, int64_t replicate,
+                     int32_t *times)
+{
+    thaw_words words = thaw_words_make(seed, (uint32_t)replicate);
+    memset(times, 0, (size_t)j->N * sizeof *times);
+    for (int64_t u = 0; u < units->count; u++) {
+        const uint32_t unit = thaw_words_below(&words, (uint32_t)units->count);
+        for (int64_t at = units->first[unit]; at < units->first[unit + 1]; at++) {
+            const int64_t i = units->samples[at];
+            times[i] += j->times == NULL ? 1 : j->times[i];
+        }
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Linear between the two nearest of n sorted values. */
+static double quantile(const double *sorted, int64_t n, double q)
+{
+    const double at = q * (double)(n - 1);
+    const int64_t low = (int64_t)at;
+    const int64_t high = low + 1 < n ? low + 1 : low;
+    return sorted[low] + (at - (double)low) * (sorted[high] - sorted[low]);
+}
+
+static thaw_status draw_all(const thaw_metric *metric, metric_input *in, const drawn *units,
+                            const thaw_bootstrap *how, thaw_interval *out)
+{
+    double *values = NULL;
+    int32_t *times = NULL;
+    int64_t n = 0;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&values, how->resamples, sizeof *values));
+    THAW_TRY_TO(thaw_alloc(&times, in->judged->N, sizeof *times));
+    in->times = times;
+    for (int64_t r = 0; r < how->resamples; r++) {
+        resample(units, in->judged, how->seed, r, times);
+        const double value = metric_value_of(metric, in, NULL);
+        if (!isnan(value))
+            values[n++] = value;
+    }
+    qsort(values, (size_t)n, sizeof *values, ascending);
+    if (2 * n > how->resamples)
+        *out = (thaw_interval){quantile(values, n, 0.5 * (1 - how->level)),
+                               quantile(values, n, 0.5 * (1 + how->level))};
+    status = THAW_OK;
+done:
+    thaw_free(&times);
+    thaw_free(&values);
+    return status;
+}
+
+thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *judged,
+                                 const int32_t *cluster, const thaw_bootstrap *how,
+                                 thaw_interval *out)
+{
+    metric_input in;
+    drawn units = {0};
+    *out = (thaw_interval){NAN, NAN};
+    thaw_status status;
+    THAW_TRY_TO(metric_prepare(metric, judged, &in));
+    THAW_TRY_TO(group(judged, cluster, &units));
+    if (units.count >= 2 && !isnan(metric_value_of(metric, &in, NULL)))
+        status = draw_all(metric, &in, &units, how, out);
+done:
+    thaw_free(&units.first);
+    thaw_free(&units.samples);
+    metric_release(&in);
+    return status;
+}

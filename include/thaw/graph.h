@@ -330,6 +330,24 @@ const float *thaw_plan_value(const thaw_plan *plan, thaw_value v);
 /* Where the caller writes the gradient of the loss with respect to `to` before backward. NULL in a plan not for training. */
 float *thaw_plan_output_gradient(thaw_plan *plan);
 
+/* For profiles: what each operator of a run took and what it had to do at least. */
+typedef struct thaw_watched {
+    const char *kind, *name; /* "conv2d", "layer1.0.conv1" ("": none) */
+    const char *algorithm;   /* of forward; "": there is one only */
+    thaw_shape in, out;      /* of the first input and the output, without the batch */
+    bool backward;
+    double seconds; /* by the watch's clock */
+    double flops;   /* multiply-add counted as 2; a convolution's as in its direct form */
+    double bytes;   /* of its arrays, each read or written once */
+} thaw_watched;
+typedef struct thaw_watch {
+    double (*clock)(void); /* seconds */
+    void (*after)(void *context, const thaw_watched *what);
+    void *context;
+} thaw_watch;
+/* Calls watch->after behind each operator of every run from now on; NULL: no longer. The struct outlives its use. */
+void thaw_plan_watch(thaw_plan *plan, const thaw_watch *watch);
+
 /* What has to be summed over shards: gradients of trainable parameters and statistics of training norms, in the order in which
  * backward produces them (statistics first: they are ready after forward). */
 typedef struct thaw_reduced {

@@ -59,11 +59,17 @@ struct thaw_plan {
     size_t constant_bytes;
     char *constants, *own_constants; /* in use; where they are if nobody gives memory */
     bool constants_filled;
-    float *scratch;     /* for filling, freed afterwards */
-    float *ranges;      /* per value, for a plan that observes */
-    const float *input; /* of the latest run */
-    void **branches;    /* per step: kinks held by thaw_plan_hold; NULL: none */
+    float *scratch;          /* for filling, freed afterwards */
+    float *ranges;           /* per value, for a plan that observes */
+    const float *input;      /* of the latest run */
+    void **branches;         /* per step: kinks held by thaw_plan_hold; NULL: none */
+    const thaw_watch *watch; /* NULL: nobody watches */
 };
+
+/* The time now and, of a step that began then, a word to who watches the plan. */
+double thaw_watch_begin(const thaw_plan *plan);
+void thaw_watch_end(const thaw_plan *plan, const thaw_step *step, int64_t B, bool backward,
+                    double begun);
 
 static inline int32_t thaw_forward_moment(int32_t step)
 {

@@ -65,11 +65,13 @@ void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
         if (step->need.node->op->view)
             continue;
         thaw_call call = thaw_plan_call(plan, step, run, false);
+        const double begun = thaw_watch_begin(plan);
         call.workspace = thaw_plan_span(plan, step->forward_workspace);
         if (plan->branches != NULL && plan->branches[p] != NULL)
             step->need.node->op->forward_on(&call, plan->branches[p]);
         else
             step->need.node->op->forward(&call);
+        thaw_watch_end(plan, step, run->B, false, begun);
         if (plan->ranges != NULL)
             observe(plan, step, run);
     }
@@ -100,8 +102,10 @@ static void replay(thaw_plan *plan, int32_t first, int32_t last, const thaw_run 
         if (!step->replays)
             continue;
         thaw_call call = thaw_plan_call(plan, step, run, true);
+        const double begun = thaw_watch_begin(plan);
         call.workspace = thaw_plan_span(plan, step->replay_workspace);
         step->need.node->op->forward(&call);
+        thaw_watch_end(plan, step, run->B, false, begun);
     }
 }
 
@@ -116,7 +120,9 @@ static void backward_step(thaw_plan *plan, const thaw_step *step, const thaw_run
             call.dx[j] = thaw_plan_span(plan, plan->gradient[node->inputs[j]]);
         call.accumulate[j] = step->accumulate[j];
     }
+    const double begun = thaw_watch_begin(plan);
     node->op->backward(&call);
+    thaw_watch_end(plan, step, run->B, true, begun);
 }
 
 void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready,

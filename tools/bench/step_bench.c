@@ -11,7 +11,8 @@
  * A step is what training does once data are there: forward, loss, backward with the gradient sum over ranks (each rank is
  * one shard of BATCH samples), optimizer (SGD with momentum). Prints on rank 0: samples/s (all ranks, median step),
  * milliseconds of the median and the best step, allocations in the timed steps, bytes of the plans. THAW_BENCH_CLOCK=cpu:
- * seconds of this process's own work, which other load disturbs less. */
+ * seconds of this process's own work, which other load disturbs less. THAW_BENCH_PROFILE=yes: afterwards, on rank 0, lines for
+ * tools/bench/profile: what each operator of a step took (step_profile.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 #include "thaw/comm.h"
 #include "thaw/model.h"
 #include "thaw/optim.h"
+
+#include "step_profile.h"
 
 enum { MOST_STEPS = 4096, LEAST_STEPS = 3, CLASSES = 10, TOKENS = 30522, CHANNELS = 3 };
 
@@ -48,7 +51,18 @@ typedef struct bench {
     float **sums;
     const float **gradients;
     double seconds[MOST_STEPS];
+    step_profile profile;
 } bench;
+
+static double clock_seconds(void)
+{
+    const char *which = getenv("THAW_BENCH_CLOCK");
+    struct timespec t;
+    if (which == NULL || strcmp(which, "cpu") != 0)
+        return thaw_seconds();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static thaw_status open_model(bench *b)
 {
@@ -230,8 +244,10 @@ static thaw_status open_data(bench *b)
 static void on_ready(void *context, int32_t index)
 {
     bench *b = context;
+    double begun = clock_seconds();
     thaw_reducer_add(b->reducer, index, thaw_plan_reduced(b->plan, index)->data);
     thaw_reducer_ready(b->reducer, b->comm, index);
+    step_profile_part(&b->profile, "reduce/add", clock_seconds() - begun);
 }
 
 static void on_progress(void *context)
@@ -242,6 +258,7 @@ static void on_progress(void *context)
 
 static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome)
 {
+    double begun = clock_seconds();
     thaw_run run = {.B = b->batch,
                     .input = b->features != NULL ? b->features : b->input,
                     .sample_ids = b->ids,
@@ -250,7 +267,9 @@ static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome
                     .training = true};
     double weight = 0;
     thaw_reducer_begin(b->reducer);
+    step_profile_part(&b->profile, "reduce/begin", clock_seconds() - begun);
     thaw_plan_forward(b->plan, &run);
+    begun = clock_seconds();
     const float *logits = thaw_plan_value(b->plan, thaw_graph_logits(b->model->graph));
     thaw_kern_softmax_cross_entropy(b->batch, CLASSES, logits, b->labels, 0, NULL, b->loss,
                                     b->probs, &weight);
@@ -258,8 +277,12 @@ static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome
                                              thaw_plan_output_gradient(b->plan));
     thaw_reducer_add_sum(b->reducer, 0, thaw_kern_sum(b->batch, b->loss));
     thaw_reducer_add_count(b->reducer, 0, b->batch);
+    step_profile_part(&b->profile, "loss", clock_seconds() - begun);
     thaw_plan_backward(b->plan, &run, on_ready, on_progress, b);
-    return thaw_reducer_finish(b->reducer, b->comm, outcome);
+    begun = clock_seconds();
+    thaw_status status = thaw_reducer_finish(b->reducer, b->comm, outcome);
+    step_profile_part(&b->profile, "reduce/finish", clock_seconds() - begun);
+    return status;
 }
 
 static thaw_status train_step(bench *b, uint32_t step)
@@ -269,10 +292,15 @@ static thaw_status train_step(bench *b, uint32_t step)
         THAW_TRY(one_try(b, step, &outcome)); /* uniform */
     THAW_CHECK(outcome == THAW_REDUCE_OK, THAW_ERR_NUMERIC,
                "a gradient is not finite"); /* uniform */
+    double begun = clock_seconds();
     for (int32_t i = 0; i < thaw_plan_reduced_count(b->plan); i++)
         thaw_reducer_get(b->reducer, i, 1.0, b->sums[i]);
-    return thaw_optimizer_step(b->optimizer, b->gradients,
-                               1.0 / (double)thaw_reducer_count(b->reducer, 0), 1.0, NULL);
+    double summed = clock_seconds();
+    thaw_status status = thaw_optimizer_step(
+        b->optimizer, b->gradients, 1.0 / (double)thaw_reducer_count(b->reducer, 0), 1.0, NULL);
+    step_profile_part(&b->profile, "reduce/get", summed - begun);
+    step_profile_part(&b->profile, "optimizer", clock_seconds() - summed);
+    return status;
 }
 
 /* In mode first the rest starts from random features: of the prefix only its time matters. */
@@ -291,16 +319,6 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double clock_seconds(void)
-{
-    const char *which = getenv("THAW_BENCH_CLOCK");
-    struct timespec t;
-    if (which == NULL || strcmp(which, "cpu") != 0)
-        return thaw_seconds();
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Steps until the time is over on some rank; their durations. */
 static thaw_status repeat(bench *b, double seconds, int64_t least, int64_t *steps)
 {
@@ -313,6 +331,23 @@ static thaw_status repeat(bench *b, double seconds, int64_t least, int64_t *step
         more = *steps + 1 < MOST_STEPS && (thaw_seconds() - start < seconds || *steps + 1 < least);
         thaw_allreduce_min_int64(b->comm, &more, 1);
     }
+    return THAW_OK;
+}
+
+static thaw_status profile(bench *b)
+{
+    int64_t steps = 0;
+    step_profile_begin(&b->profile, clock_seconds);
+    if (b->prefix != NULL)
+        thaw_plan_watch(b->prefix, &b->profile.watch);
+    if (b->plan != NULL)
+        thaw_plan_watch(b->plan, &b->profile.watch);
+    THAW_TRY(repeat(b, b->budget, LEAST_STEPS, &steps)); /* uniform */
+    double all = 0;
+    for (int64_t i = 0; i < steps; i++)
+        all += b->seconds[i];
+    if (thaw_comm_rank(b->comm) == 0)
+        step_profile_print(&b->profile, steps, all);
     return THAW_OK;
 }
 
@@ -335,7 +370,7 @@ static thaw_status measure(bench *b)
                samples / median, median * 1e3, b->seconds[0] * 1e3, (int)steps, (int)allocations,
                (double)bytes / 1048576, (long long)thaw_graph_count_params(b->model->graph, true),
                b->kern->name, b->kern->cpu_kernels);
-    return THAW_OK;
+    return getenv("THAW_BENCH_PROFILE") == NULL ? THAW_OK : profile(b);
 }
 
 static thaw_status read_arguments(bench *b, int argc, char **argv)

@@ -294,6 +294,34 @@ void thaw_kern_softmax_cross_entropy_backward(int64_t B, int64_t K, const float 
                                               const int32_t *labels, float smoothing,
                                               const float *class_weights, float *dlogits);
 
+/* ---- Losses: one file and one line in src/kern/kinds.def each ------------------------------------------------- */
+
+/* B rows of K logits and what is true of them: labels (B) of a classification, else targets (B, K), of labels 0 or 1. Without targets
+ * losses mean nothing and outputs are what they are. */
+typedef struct thaw_loss_batch {
+    int64_t B, K;
+    const float *logits;
+    const int32_t *labels;
+    const float *targets;
+    float smoothing;            /* classification: label smoothing */
+    const float *class_weights; /* (K) or NULL */
+} thaw_loss_batch;
+
+/* forward: loss (B) of each row, not averaged over rows; outputs (B, K): softmax, sigmoids, or the logits themselves; each may be NULL.
+ * Binary cross-entropy and squared error are averaged over K, as PyTorch's BCEWithLogitsLoss and MSELoss do over everything.
+ * backward: dlogits = gradient of the sum of loss, given forward's outputs. */
+typedef struct thaw_loss {
+    const char *name;
+    thaw_task task;
+    void (*forward)(const thaw_loss_batch *batch, float *loss, float *outputs);
+    void (*backward)(const thaw_loss_batch *batch, const float *outputs, float *dlogits);
+} thaw_loss;
+
+/* All, NULL-ended; by name, or NULL; the first of a task. */
+const thaw_loss *const *thaw_losses(void);
+const thaw_loss *thaw_loss_find(const char *name);
+const thaw_loss *thaw_loss_default(thaw_task task);
+
 /* ---- Transformers: rows of features ------------------------------------------------------------------------- */
 
 /* Layer norm, Ba et al. 2016: y = (x - mean) inv_std weight + bias over each row of x (N, D), biased variance. mean and

@@ -1,5 +1,8 @@
-/* Softmax cross-entropy: known values, and its gradient against central differences. */
+/* Losses: known values, gradients against central differences, PyTorch's values (tests/golden/losses.txt). */
 #include "kern_test.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum { B = 5, K = 7 };
 static const int32_t labels[B] = {0, 6, 3, 3, 1};
@@ -66,9 +69,137 @@ static void test_gradient(void **state)
     }
 }
 
+/* ---- Every loss of the table ---- */
+
+/* As tools/gen-golden-losses. */
+static double hashed(const char *name, uint32_t i)
+{
+    uint32_t h = 2166136261u;
+    for (const char *c = name; *c; c++)
+        h = (h ^ (uint32_t)(unsigned char)*c) * 16777619u;
+    h += i * 0x9E3779B9u;
+    h ^= h >> 16;
+    h *= 0x85EBCA6Bu;
+    h ^= h >> 13;
+    h *= 0xC2B2AE35u;
+    h ^= h >> 16;
+    return (double)(h >> 8) / 16777216.0;
+}
+
+typedef struct example {
+    float logits[B * K], targets[B * K];
+    int32_t labels[B];
+    thaw_loss_batch batch;
+} example;
+
+static void fill(example *e, const thaw_loss *loss)
+{
+    for (uint32_t i = 0; i < B * K; i++) {
+        const double t = hashed("targets", i);
+        e->logits[i] = (float)(8 * hashed("logits", i) - 4);
+        e->targets[i] = loss->task == THAW_TASK_REGRESSION ? (float)(6 * t - 3) : (float)(t < 0.3);
+    }
+    for (uint32_t i = 0; i < B; i++)
+        e->labels[i] = (int32_t)(hashed("labels", i) * K);
+    e->batch = (thaw_loss_batch){
+        .B = B, .K = K, .logits = e->logits, .labels = e->labels, .targets = e->targets};
+}
+
+static double sum_of(const thaw_loss *loss, const example *e)
+{
+    float each[B];
+    loss->forward(&e->batch, each, NULL);
+    return thaw_kern_sum(B, each);
+}
+
+static void test_gradients_of_all(void **state)
+{
+    (void)state;
+    for (const thaw_loss *const *l = thaw_losses(); *l != NULL; l++) {
+        example e;
+        float outputs[B * K];
+        float gradient[B * K];
+        fill(&e, *l);
+        (*l)->forward(&e.batch, NULL, outputs);
+        (*l)->backward(&e.batch, outputs, gradient);
+        for (int i = 0; i < B * K; i++) {
+            const float old = e.logits[i];
+            e.logits[i] = old + 0x1p-7f;
+            const double up = sum_of(*l, &e);
+            e.logits[i] = old - 0x1p-7f;
+            const double down = sum_of(*l, &e);
+            e.logits[i] = old;
+            assert_true(fabs((up - down) / 0x1p-6 - gradient[i]) <
+                        3e-4); /* as above; losses up to 6 */
+        }
+    }
+}
+
+static void test_extremes(void **state)
+{
+    (void)state;
+    const float logits[] = {200, -200, 200, -200};
+    const float targets[] = {1, 0, 0, 1};
+    const thaw_loss_batch batch = {.B = 2, .K = 2, .logits = logits, .targets = targets};
+    float loss[2];
+    float outputs[4];
+    float gradient[4];
+    const thaw_loss *bce = thaw_loss_default(THAW_TASK_MULTI_LABEL);
+    bce->forward(&batch, loss, outputs);
+    bce->backward(&batch, outputs, gradient);
+    assert_true(loss[0] == 0 && loss[1] == 200);
+    assert_true(gradient[0] == 0 && gradient[2] == 0.5f && gradient[3] == -0.5f);
+    assert_null(thaw_loss_find("hinge"));
+    assert_ptr_equal(thaw_loss_find("mse"), thaw_loss_default(THAW_TASK_REGRESSION));
+}
+
+/* Lines "NAME loss VALUES" and "NAME gradient VALUES". */
+static void test_golden(void **state)
+{
+    (void)state;
+    char name[40];
+    char part[16];
+    char line[256];
+    int records = 0;
+    FILE *f = fopen(THAW_TESTS_DIR "/golden/losses.txt", "r");
+    assert_non_null(f);
+    while (fscanf(f, "%39s", name) == 1) {
+        if (name[0] == '#') {
+            assert_non_null(fgets(line, sizeof line, f));
+            continue;
+        }
+        example e;
+        float loss[B];
+        float outputs[B * K];
+        float gradient[B * K];
+        const thaw_loss *l = thaw_loss_find(name);
+        assert_non_null(l);
+        fill(&e, l);
+        l->forward(&e.batch, loss, outputs);
+        l->backward(&e.batch, outputs, gradient);
+        assert_int_equal(fscanf(f, "%15s", part), 1);
+        const bool is_loss = strcmp(part, "loss") == 0;
+        for (int i = 0; i < (is_loss ? B : B * K); i++) {
+            double wanted;
+            assert_int_equal(fscanf(f, "%lf", &wanted), 1);
+            const double got = is_loss ? loss[i] : gradient[i];
+            /* Both round a handful of float operations. */
+            assert_true(fabs(got - wanted) <= 1e-6 * (1 + fabs(wanted)));
+        }
+        records++;
+    }
+    fclose(f);
+    int kinds = 0;
+    while (thaw_losses()[kinds] != NULL)
+        kinds++;
+    assert_int_equal(records, 2 * kinds);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_known_values),
-                                       cmocka_unit_test(test_gradient)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_known_values), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_gradients_of_all), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_golden)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,8 @@
  * gives them as normalised floats; thaw_augment_batch changes them. Nothing here communicates: everything is a
  * function of (file, seed, epoch, step, sample), so every rank finds its own part.
  *
- * A sample is (C, H, W); a flat sample of D features is (D, 1, 1). Labels are 0..K-1. A bad file gives
+ * A sample is (C, H, W); a flat sample of D features is (D, 1, 1). Of each sample there is one class 0..K-1, or K labels that
+ * hold or not, or K numbers, by the task. A bad file gives
  * THAW_ERR_INPUT with the path, the row and the value; a bad option of an import gives THAW_ERR_USAGE. */
 #ifndef THAW_DATA_H
 #define THAW_DATA_H
@@ -34,7 +35,8 @@ typedef struct thaw_dataset_options {
 /* Opens and checks a dataset file. options may be NULL. Labels, clusters, ids and slices are in memory afterwards; so
  * is x of every split within the limit.
  * THAW_ERR_INPUT: not HDF5, truncated, another format or version, a dataset missing, shapes that differ between splits,
- * a label out of range, a NaN or infinite value, an empty split, a class without a train sample, an id in two splits
+ * a label out of range, a NaN or infinite value, an empty split, a class without a train sample, a label or target that is the same in
+ * all of train, an id in two splits
  * or twice in one, sizes that differ from those recorded at import. */
 THAW_NODISCARD thaw_status thaw_dataset_open(const char *path, const thaw_dataset_options *options,
                                              thaw_dataset **out);
@@ -54,8 +56,9 @@ const char *thaw_dataset_path(const thaw_dataset *ds);
 thaw_shape thaw_dataset_shape(const thaw_dataset *ds);
 int64_t thaw_dataset_values(const thaw_dataset *ds);   /* C*H*W */
 thaw_dtype thaw_dataset_dtype(const thaw_dataset *ds); /* as stored: THAW_U8 or THAW_F32 */
-int64_t thaw_dataset_classes(const thaw_dataset *ds);  /* K */
-const char *const *thaw_dataset_class_names(const thaw_dataset *ds); /* K names */
+thaw_task thaw_dataset_task(const thaw_dataset *ds);
+int64_t thaw_dataset_classes(const thaw_dataset *ds); /* K classes, labels or targets */
+const char *const *thaw_dataset_class_names(const thaw_dataset *ds); /* their names */
 /* Digest of the content: what was trained on. Independent of the path and of HDF5's layout. */
 thaw_digest thaw_dataset_digest(const thaw_dataset *ds);
 
@@ -67,12 +70,16 @@ THAW_NODISCARD thaw_status thaw_dataset_split_need(const thaw_dataset *ds, const
                                                    int64_t *split);
 int64_t thaw_dataset_count(const thaw_dataset *ds, int64_t split); /* N */
 /* Arrays of N that live as long as the dataset; NULL when the file has none. */
-const int32_t *thaw_dataset_labels(const thaw_dataset *ds, int64_t split);
+const int32_t *thaw_dataset_labels(const thaw_dataset *ds, int64_t split); /* of a classification */
+/* (N, K): 0 or 1 of a multi-label task, numbers of a regression; NULL otherwise. */
+const float *thaw_dataset_targets(const thaw_dataset *ds, int64_t split);
+/* Mean and standard deviation (divided by N) of each target of a regression, K each; the split must have targets. */
+void thaw_dataset_target_moments(const thaw_dataset *ds, int64_t split, double *mean, double *std);
 const int32_t *thaw_dataset_clusters(const thaw_dataset *ds, int64_t split);
 const int64_t *thaw_dataset_ids(const thaw_dataset *ds, int64_t split);
 
 /* Slices: named subsets, the same names in every split. The stored ones come first, in the order of their names, then
- * "class:<name>" for each class unless the options say no. need is for names from a config. */
+ * "class:<name>" for each class, or "label:<name>" for each label, unless the options say no. need is for names from a config. */
 int64_t thaw_dataset_slice_count(const thaw_dataset *ds);
 const char *thaw_dataset_slice_name(const thaw_dataset *ds, int64_t slice);
 const char *thaw_dataset_slice_description(const thaw_dataset *ds,
@@ -114,12 +121,15 @@ typedef struct thaw_split_info {
     int64_t bytes; /* of x as stored, uncompressed */
     bool in_memory;
     int64_t cluster_count; /* distinct clusters; 0: none named */
-    int64_t *class_counts; /* K; zeros for an unlabelled split */
-    int64_t *slice_counts; /* slice_count of the info */
+    int64_t *
+        class_counts; /* K: samples of each class, with each label; zeros for an unlabelled split or a regression */
+    double *target_mean, *target_std; /* K of a regression with targets; else NULL */
+    int64_t *slice_counts;            /* slice_count of the info */
 } thaw_split_info;
 typedef struct thaw_dataset_info {
     thaw_shape shape; /* (C, H, W) */
     thaw_dtype dtype;
+    thaw_task task;
     int64_t classes; /* K */
     const char *const *class_names;
     int64_t slice_count;
@@ -208,6 +218,7 @@ void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epo
  * mean, std: C values each; empty: measured on the split train (on the first split without one). */
 typedef enum thaw_layout { THAW_CHW, THAW_HWC } thaw_layout;
 typedef struct thaw_import {
+    int task; /* thaw_task */
     int format; /* index into thaw_import_formats(); 0 is auto: by the first bytes of the first file */
     thaw_strings images;
     thaw_strings labels;

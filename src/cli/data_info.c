@@ -3,6 +3,18 @@
 static const cli_option options[] = {
     {"verify", 0, NULL, "reads everything and compares with the digest recorded at import"}, {0}};
 
+/* Samples of a class or with a label; of a target its mean and standard deviation. */
+static void print_column(const thaw_dataset_info *info, const thaw_split_info *split, int64_t k,
+                         thaw_table *table)
+{
+    if (info->task != THAW_TASK_REGRESSION)
+        thaw_table_printf(table, "%lld", (long long)split->class_counts[k]);
+    else if (split->target_mean != NULL)
+        thaw_table_printf(table, "%.4g, std %.4g", split->target_mean[k], split->target_std[k]);
+    else
+        thaw_table_cell(table, "");
+}
+
 static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
     thaw_table table = {0};
@@ -14,7 +26,7 @@ static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
         thaw_table_cell(&table, info->splits[s].name);
         thaw_table_printf(&table, "%lld", (long long)info->splits[s].count);
         for (int64_t k = 0; k < info->classes && k < 12; k++)
-            thaw_table_printf(&table, "%lld", (long long)info->splits[s].class_counts[k]);
+            print_column(info, &info->splits[s], k, &table);
     }
     cli_print_table(&table);
     thaw_table_clear(&table);
@@ -33,6 +45,7 @@ static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
     thaw_json *out = thaw_json_new_object();
     thaw_json_set_string(out, "file", thaw_dataset_path(ds));
     thaw_json_set_string(out, "digest", info->digest);
+    thaw_json_set_string(out, "task", thaw_task_name(info->task));
     thaw_json_set_ints(out, "shape", info->shape.dim, info->shape.ndim);
     thaw_json_set_string(out, "dtype", thaw_dtype_name(info->dtype));
     thaw_json_set_strings(out, "classes", info->class_names, info->classes);
@@ -42,7 +55,12 @@ static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
     for (int64_t s = 0; s < info->split_count; s++) {
         thaw_json *split = thaw_json_set_object(splits, info->splits[s].name);
         thaw_json_set_int(split, "samples", info->splits[s].count);
-        thaw_json_set_ints(split, "per_class", info->splits[s].class_counts, info->classes);
+        if (info->task != THAW_TASK_REGRESSION)
+            thaw_json_set_ints(split, "per_class", info->splits[s].class_counts, info->classes);
+        else if (info->splits[s].target_mean != NULL) {
+            thaw_json_set_doubles(split, "target_mean", info->splits[s].target_mean, info->classes);
+            thaw_json_set_doubles(split, "target_std", info->splits[s].target_std, info->classes);
+        }
         thaw_json *slices = thaw_json_set_object(split, "slices");
         for (int64_t i = 0; i < info->slice_count; i++)
             thaw_json_set_int(slices, thaw_dataset_slice_name(ds, i),
@@ -56,8 +74,10 @@ static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
     char shape[64];
     thaw_shape_format(&info->shape, shape, sizeof shape);
-    cli_print("%s: samples %s %s, %lld classes, digest %s%s", thaw_dataset_path(ds), shape,
-              thaw_dtype_name(info->dtype), (long long)info->classes, info->digest,
+    static const char *const columns[] = {"classes", "labels", "targets"};
+    cli_print("%s: samples %s %s, %s of %lld %s, digest %s%s", thaw_dataset_path(ds), shape,
+              thaw_dtype_name(info->dtype), thaw_task_name(info->task), (long long)info->classes,
+              columns[info->task], info->digest,
               info->digest_recorded ? "" : " (not recorded in the file)");
     if (info->origin[0] != '\0')
         cli_print("origin: %s", info->origin);

@@ -148,7 +148,7 @@ done:
     return status;
 }
 
-static double as_double(thaw_dtype dtype, const void *data, int64_t i)
+double thaw_array_value(thaw_dtype dtype, const void *data, int64_t i)
 {
     switch (dtype) {
     case THAW_U8:
@@ -169,7 +169,7 @@ thaw_status thaw_array_pixels(const thaw_array *array, int64_t row, const void *
 {
     int64_t values = thaw_array_row_values(array);
     for (int64_t i = 0; i < values; i++) {
-        double value = as_double(array->dtype, raw, i);
+        double value = thaw_array_value(array->dtype, raw, i);
         /* A NaN fails the comparison too. */
         THAW_CHECK(fabs(value) <= (double)FLT_MAX, THAW_ERR_INPUT,
                    "%s: row %lld has the value %g; all values must be finite float32", array->name,

@@ -47,6 +47,8 @@ int64_t thaw_array_row_values(const thaw_array *array);
 /* A whole array of whole numbers, one a row ((N) or (N, 1)), to values (N). THAW_ERR_INPUT names the row of a value that is
  * not a whole number. */
 THAW_NODISCARD thaw_status thaw_array_integers(thaw_array *array, int64_t *values);
+/* Element i of raw values. */
+double thaw_array_value(thaw_dtype dtype, const void *data, int64_t i);
 /* One raw row as float32. A number that float32 cannot hold, NaN or infinity is THAW_ERR_INPUT with its row. */
 THAW_NODISCARD thaw_status thaw_array_pixels(const thaw_array *array, int64_t row, const void *raw,
                                              float *out);

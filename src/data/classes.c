@@ -75,6 +75,7 @@ static thaw_status choose(thaw_job *job, int64_t most, bool *by_position)
     job->K = o->select.count             ? o->select.count
              : o->names.count > most + 1 ? o->names.count
                                          : most + 1;
+    job->strata = job->K;
     THAW_TRY(thaw_alloc(&job->class_sources, job->K, sizeof *job->class_sources));
     THAW_TRY(thaw_alloc(&job->class_names, job->K, sizeof *job->class_names));
     for (int64_t k = 0; k < job->K; k++) {

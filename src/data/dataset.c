@@ -144,6 +144,7 @@ static void free_split(thaw_split *split, int64_t slice_count)
     if (!split->borrowed)
         thaw_free(&split->x);
     thaw_free(&split->y);
+    thaw_free(&split->targets);
     thaw_free(&split->cluster);
     thaw_free(&split->id);
 }
@@ -193,6 +194,11 @@ int64_t thaw_dataset_values(const thaw_dataset *ds)
 thaw_dtype thaw_dataset_dtype(const thaw_dataset *ds)
 {
     return ds->dtype;
+}
+
+thaw_task thaw_dataset_task(const thaw_dataset *ds)
+{
+    return ds->task;
 }
 
 int64_t thaw_dataset_classes(const thaw_dataset *ds)
@@ -256,6 +262,11 @@ int64_t thaw_dataset_count(const thaw_dataset *ds, int64_t split)
 const int32_t *thaw_dataset_labels(const thaw_dataset *ds, int64_t split)
 {
     return split_at(ds, split)->y;
+}
+
+const float *thaw_dataset_targets(const thaw_dataset *ds, int64_t split)
+{
+    return split_at(ds, split)->targets;
 }
 
 const int32_t *thaw_dataset_clusters(const thaw_dataset *ds, int64_t split)

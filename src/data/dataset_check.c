@@ -54,26 +54,6 @@ done:
     return status;
 }
 
-static thaw_status check_train(const thaw_dataset *ds)
-{
-    int64_t train = thaw_dataset_split_find(ds, "train");
-    if (train < 0 || ds->options.unlabelled || !ds->splits[train].y)
-        return THAW_OK;
-    int64_t *counts = NULL;
-    thaw_status status = THAW_OK;
-    THAW_TRY_TO(thaw_alloc(&counts, ds->classes.count, sizeof *counts));
-    for (int64_t i = 0; i < ds->splits[train].N; i++)
-        counts[ds->splits[train].y[i]]++;
-    for (int64_t k = 0; k < ds->classes.count; k++)
-        THAW_CHECK_TO(counts[k] > 0, THAW_ERR_INPUT,
-                      "%s: class %lld (\"%s\") has no sample in train; leave it out of the classes "
-                      "or add samples",
-                      ds->path, (long long)k, ds->classes.items[k]);
-done:
-    thaw_free(&counts);
-    return status;
-}
-
 static int compare_ids(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -136,7 +116,7 @@ done:
 
 thaw_status thaw_dataset_check(const thaw_dataset *ds)
 {
-    THAW_TRY(check_train(ds));
+    THAW_TRY(thaw_dataset_check_labels(ds));
     return check_disjoint(ds);
 }
 
@@ -158,6 +138,8 @@ thaw_digest thaw_dataset_content_digest(const thaw_dataset *ds)
     size_t C = (size_t)ds->shape.dim[0];
     thaw_shape_format(&ds->stored, shape, sizeof shape);
     thaw_str_printf(&text, "thaw-dataset 1\nsample %s %s\n", shape, thaw_dtype_name(ds->dtype));
+    if (ds->task != THAW_TASK_CLASSIFICATION)
+        thaw_str_printf(&text, "task %s\n", thaw_task_name(ds->task));
     for (int64_t k = 0; k < ds->classes.count; k++)
         thaw_str_printf(&text, "class %s\n", ds->classes.items[k]);
     if (ds->file_mean) {
@@ -171,6 +153,10 @@ thaw_digest thaw_dataset_content_digest(const thaw_dataset *ds)
         add_part(&text, "x", split->x_digest);
         if (split->y)
             add_part(&text, "y", thaw_hash(split->y, N * sizeof *split->y));
+        if (split->targets)
+            add_part(
+                &text, "y",
+                thaw_hash(split->targets, N * (size_t)ds->classes.count * sizeof *split->targets));
         if (split->cluster)
             add_part(&text, "cluster", thaw_hash(split->cluster, N * sizeof *split->cluster));
         if (split->id)

@@ -18,7 +18,8 @@ typedef struct thaw_split {
     void *x;       /* (N, stored sample), NULL: read by rows */
     bool borrowed; /* x is somebody else's */
     thaw_digest x_digest;
-    int32_t *y;       /* (N), or NULL: unlabelled */
+    int32_t *y;       /* (N) of a classification, or NULL */
+    float *targets;   /* (N, K) of the other tasks, or NULL; neither: unlabelled */
     int32_t *cluster; /* (N), or NULL */
     int64_t *id;      /* (N), or NULL */
     uint8_t **masks;  /* (slice_count) arrays of N */
@@ -33,7 +34,8 @@ struct thaw_dataset {
     thaw_shape stored; /* of one sample, as in the file: (C, H, W) or (D) */
     thaw_shape shape;  /* (C, H, W) */
     int64_t values;
-    thaw_strings classes;
+    thaw_task task;
+    thaw_strings classes; /* names of the K classes, labels or targets */
     thaw_split *splits;
     int64_t split_count;
     thaw_strings slices;       /* names; the first stored_slices are in the file */
@@ -65,6 +67,16 @@ THAW_NODISCARD thaw_status thaw_dataset_read_split(thaw_dataset *ds, thaw_split 
 /* After the splits: they tell the number of channels. */
 THAW_NODISCARD thaw_status thaw_dataset_read_normalisation(thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_read_slices(thaw_dataset *ds);
+/* Whole numbers in [least, most] to out (N); NULL when the file has none. */
+THAW_NODISCARD thaw_status thaw_dataset_read_small_column(thaw_dataset *ds, const thaw_split *split,
+                                                          const char *part, int64_t least,
+                                                          int64_t most, int32_t **out);
+/* dataset_labels.c */
+THAW_NODISCARD thaw_status thaw_dataset_read_labels(thaw_dataset *ds, thaw_split *split);
+THAW_NODISCARD thaw_status thaw_dataset_check_labels(const thaw_dataset *ds);
+THAW_NODISCARD thaw_status thaw_dataset_add_label_slices(thaw_dataset *ds);
+void thaw_dataset_fill_label_slices(const thaw_dataset *ds, thaw_split *split);
+
 THAW_NODISCARD thaw_status thaw_dataset_check(const thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_check_digest(thaw_dataset *ds);
 

@@ -24,6 +24,25 @@ static thaw_status count_clusters(const thaw_split *split, int64_t *out)
     return THAW_OK;
 }
 
+static thaw_status count_labels(const thaw_dataset *ds, const thaw_split *split,
+                                thaw_split_info *info)
+{
+    const int64_t K = ds->classes.count;
+    for (int64_t i = 0; split->y && i < split->N; i++)
+        info->class_counts[split->y[i]]++;
+    if (!split->targets)
+        return THAW_OK;
+    if (ds->task == THAW_TASK_REGRESSION) {
+        THAW_TRY(thaw_alloc(&info->target_mean, K, sizeof *info->target_mean));
+        THAW_TRY(thaw_alloc(&info->target_std, K, sizeof *info->target_std));
+        thaw_dataset_target_moments(ds, split - ds->splits, info->target_mean, info->target_std);
+        return THAW_OK;
+    }
+    for (int64_t at = 0; at < split->N * K; at++)
+        info->class_counts[at % K] += split->targets[at] > 0.5f;
+    return THAW_OK;
+}
+
 static thaw_status inspect_split(const thaw_dataset *ds, const thaw_split *split,
                                  thaw_split_info *info)
 {
@@ -33,8 +52,7 @@ static thaw_status inspect_split(const thaw_dataset *ds, const thaw_split *split
     info->in_memory = split->x != NULL;
     THAW_TRY(count_clusters(split, &info->cluster_count));
     THAW_TRY(thaw_alloc(&info->class_counts, ds->classes.count, sizeof *info->class_counts));
-    for (int64_t i = 0; split->y && i < split->N; i++)
-        info->class_counts[split->y[i]]++;
+    THAW_TRY(count_labels(ds, split, info));
     THAW_TRY(thaw_alloc(&info->slice_counts, ds->slices.count, sizeof *info->slice_counts));
     for (int64_t i = 0; i < ds->slices.count; i++)
         info->slice_counts[i] = split->members[i];
@@ -46,6 +64,7 @@ thaw_status thaw_dataset_inspect(const thaw_dataset *ds, thaw_dataset_info *info
     *info = (thaw_dataset_info){
         .shape = ds->shape,
         .dtype = ds->dtype,
+        .task = ds->task,
         .classes = ds->classes.count,
         .class_names = thaw_dataset_class_names(ds),
         .slice_count = ds->slices.count,
@@ -72,6 +91,8 @@ void thaw_dataset_info_clear(thaw_dataset_info *info)
 {
     for (int64_t s = 0; s < info->split_count; s++) {
         thaw_free(&info->splits[s].class_counts);
+        thaw_free(&info->splits[s].target_mean);
+        thaw_free(&info->splits[s].target_std);
         thaw_free(&info->splits[s].slice_counts);
     }
     thaw_free(&info->splits);

@@ -12,7 +12,8 @@ static thaw_status read_classes(thaw_dataset *ds)
     else if (thaw_h5_is_dataset(ds->file, "classes"))
         THAW_TRY(thaw_h5_read_strings(ds->file, "classes", &ds->classes));
     THAW_CHECK(ds->classes.count > 0, THAW_ERR_INPUT,
-               "%s: no class names (attribute \"classes\" of the root)", ds->path);
+               "%s: no names of classes, labels or targets (attribute \"classes\" of the root)",
+               ds->path);
     THAW_CHECK(ds->classes.count <= INT32_MAX, THAW_ERR_INPUT, "%s: too many classes", ds->path);
     for (int64_t i = 0; i < ds->classes.count; i++)
         THAW_CHECK(ds->classes.items[i][0] && strlen(ds->classes.items[i]) <= 200, THAW_ERR_INPUT,
@@ -64,6 +65,20 @@ done:
     return status;
 }
 
+static thaw_status read_task(thaw_dataset *ds)
+{
+    char *text = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(read_text(ds, "task", &text));
+    THAW_CHECK_TO(thaw_task_parse(text, &ds->task), THAW_ERR_INPUT,
+                  "%s: root attribute \"task\" is \"%s\"; expected classification, multi_label or "
+                  "regression",
+                  ds->path, text);
+done:
+    thaw_free(&text);
+    return status;
+}
+
 thaw_status thaw_dataset_read_root(thaw_dataset *ds)
 {
     int64_t version = 0;
@@ -74,7 +89,7 @@ thaw_status thaw_dataset_read_root(thaw_dataset *ds)
     THAW_CHECK(version == THAW_DATASET_VERSION, THAW_ERR_INPUT,
                "%s: dataset version %lld; this build reads %d", ds->path, (long long)version,
                THAW_DATASET_VERSION);
-    THAW_TRY(need_text(ds, "task", "classification"));
+    THAW_TRY(read_task(ds));
     THAW_TRY(read_text(ds, "origin", &ds->origin));
     THAW_TRY(read_text(ds, "licence", &ds->licence));
     THAW_TRY(read_text(ds, "created_by", &ds->created_by));
@@ -192,8 +207,9 @@ static thaw_status read_column(thaw_dataset *ds, const thaw_split *split, const 
     return THAW_OK;
 }
 
-static thaw_status read_small_column(thaw_dataset *ds, const thaw_split *split, const char *part,
-                                     int64_t least, int64_t most, int32_t **out)
+thaw_status thaw_dataset_read_small_column(thaw_dataset *ds, const thaw_split *split,
+                                           const char *part, int64_t least, int64_t most,
+                                           int32_t **out)
 {
     int64_t *wide = NULL;
     thaw_status status = THAW_OK;
@@ -211,10 +227,9 @@ done:
 thaw_status thaw_dataset_read_split(thaw_dataset *ds, thaw_split *split)
 {
     THAW_TRY(read_x(ds, split));
-    THAW_TRY(read_small_column(ds, split, "y", 0, ds->classes.count - 1, &split->y));
-    THAW_CHECK(split->y || ds->options.unlabelled, THAW_ERR_INPUT, "%s: dataset %s/y is missing",
-               ds->path, split->name);
-    THAW_TRY(read_small_column(ds, split, "cluster", INT32_MIN, INT32_MAX, &split->cluster));
+    THAW_TRY(thaw_dataset_read_labels(ds, split));
+    THAW_TRY(thaw_dataset_read_small_column(ds, split, "cluster", INT32_MIN, INT32_MAX,
+                                            &split->cluster));
     return read_column(ds, split, "id", INT64_MIN, INT64_MAX, &split->id);
 }
 
@@ -272,20 +287,6 @@ void thaw_dataset_sort_slices(thaw_dataset *ds)
     }
 }
 
-static thaw_status add_class_slices(thaw_dataset *ds)
-{
-    ds->stored_slices = ds->slices.count;
-    if (ds->options.no_class_slices || ds->classes.count > THAW_CLASS_SLICES_MOST)
-        return THAW_OK;
-    for (int64_t k = 0; k < ds->classes.count; k++) {
-        char name[256];
-        bool fits = thaw_format(name, sizeof name, "class:%s", ds->classes.items[k]);
-        THAW_ASSERT(fits);
-        THAW_TRY(thaw_dataset_add_slice(ds, name, "samples of this class"));
-    }
-    return THAW_OK;
-}
-
 static thaw_status read_masks(thaw_dataset *ds, thaw_split *split)
 {
     for (int64_t i = 0; i < ds->stored_slices; i++) {
@@ -299,9 +300,7 @@ static thaw_status read_masks(thaw_dataset *ds, thaw_split *split)
         thaw_free(&member);
         THAW_TRY(status);
     }
-    for (int64_t i = ds->stored_slices; split->y && i < ds->slices.count; i++)
-        for (int64_t n = 0; n < split->N; n++)
-            split->masks[i][n] = split->y[n] == i - ds->stored_slices;
+    thaw_dataset_fill_label_slices(ds, split);
     return THAW_OK;
 }
 
@@ -309,7 +308,7 @@ thaw_status thaw_dataset_read_slices(thaw_dataset *ds)
 {
     THAW_TRY(list_slices(ds));
     thaw_dataset_sort_slices(ds);
-    THAW_TRY(add_class_slices(ds));
+    THAW_TRY(thaw_dataset_add_label_slices(ds));
     THAW_TRY(thaw_dataset_make_masks(ds));
     for (int64_t s = 0; s < ds->split_count; s++)
         THAW_TRY(read_masks(ds, &ds->splits[s]));

@@ -18,6 +18,9 @@ static thaw_status check_options(const thaw_import *o)
         (long long)o->clusters.count, (long long)o->images.count);
     THAW_CHECK((o->mean.count == 0) == (o->std.count == 0), THAW_ERR_USAGE,
                "--mean and --std belong together");
+    THAW_CHECK(o->task == THAW_TASK_CLASSIFICATION || o->select.count == 0, THAW_ERR_USAGE,
+               "--select chooses classes; a task of %s has none",
+               thaw_task_name((thaw_task)o->task));
     return THAW_OK;
 }
 
@@ -99,7 +102,8 @@ static thaw_status read_labels(thaw_job *job)
     THAW_CHECK(o->labels.count > 0 || job->kind->labels_inside, THAW_ERR_USAGE,
                "--labels: %s files have no labels inside; name one file for each of --images",
                job->kind->name);
-    THAW_TRY(thaw_alloc(&job->source_labels, job->N, sizeof *job->source_labels));
+    if (job->task == THAW_TASK_CLASSIFICATION)
+        THAW_TRY(thaw_alloc(&job->source_labels, job->N, sizeof *job->source_labels));
     for (int64_t i = 0; i < job->source_count; i++) {
         const char *file = o->labels.count ? o->labels.items[i] : o->images.items[i];
         thaw_str whole = {0};
@@ -108,7 +112,10 @@ static thaw_status read_labels(thaw_job *job)
             thaw_str_add_bytes(&whole, file, (size_t)(strrchr(file, ':') - file));
             file = thaw_str_c(&whole);
         }
-        thaw_status status = read_integers(job, i, file, THAW_ROLE_Y, job->source_labels);
+        const thaw_status status =
+            job->task == THAW_TASK_CLASSIFICATION
+                ? read_integers(job, i, file, THAW_ROLE_Y, job->source_labels)
+                : thaw_job_read_targets(job, i, file);
         thaw_str_clear(&whole);
         THAW_TRY(status);
     }
@@ -167,6 +174,7 @@ void thaw_job_clear(thaw_job *job)
     thaw_free(&job->splits);
     thaw_free(&job->source_labels);
     thaw_free(&job->labels);
+    thaw_free(&job->targets);
     thaw_free(&job->clusters);
     thaw_free(&job->split_of);
     thaw_free(&job->mask);
@@ -174,11 +182,12 @@ void thaw_job_clear(thaw_job *job)
 
 thaw_status thaw_import_run(const thaw_import *import)
 {
-    thaw_job job = {.options = import};
+    thaw_job job = {.options = import, .task = (thaw_task)import->task};
     thaw_status status = THAW_OK;
     THAW_TRY_TO(check_options(import));
     THAW_TRY_TO(thaw_job_open(&job));
-    THAW_TRY_TO(thaw_job_classes(&job));
+    if (job.task == THAW_TASK_CLASSIFICATION)
+        THAW_TRY_TO(thaw_job_classes(&job));
     THAW_TRY_TO(thaw_job_check_slices(&job));
     THAW_TRY_TO(thaw_job_splits(&job));
     THAW_TRY_TO(thaw_job_write(&job));

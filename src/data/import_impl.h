@@ -24,11 +24,14 @@ typedef struct thaw_job {
     thaw_dtype dtype;       /* stored: THAW_U8 or THAW_F32 */
     thaw_shape sample;      /* stored, without N: (C, H, W) or (D) */
     int64_t *source_labels; /* (N) as in the files */
-    int32_t *labels;        /* (N) new labels, or -1 */
+    int32_t *labels;        /* (N) new labels, or -1; all 0 in a task that is no classification */
     int32_t *clusters;      /* (N), or NULL */
     char **class_names;     /* (K) */
-    int64_t *class_sources; /* (K) source label of each class */
+    int64_t *class_sources; /* (strata) source label of each class */
+    thaw_task task;
     int64_t K;
+    int64_t strata;           /* splits draw from each: classes, or all samples together */
+    float *targets;           /* (N, K) of a task that is no classification */
     struct thaw_draw *splits; /* (split_count) */
     int64_t split_count;
     int16_t *split_of; /* (N) split, or -1 */
@@ -57,6 +60,14 @@ THAW_NODISCARD thaw_status thaw_job_classes(thaw_job *job);
 THAW_NODISCARD thaw_status thaw_job_splits(thaw_job *job);
 THAW_NODISCARD thaw_status thaw_job_write(thaw_job *job);
 void thaw_job_clear(thaw_job *job);
+
+/* What an importer hands over in a task that is no classification, in place of source_labels: K columns, named as options say, then every
+ * value of every row. THAW_ERR_USAGE: names; THAW_ERR_INPUT: a value that is no label, not finite, naming file and row. */
+THAW_NODISCARD thaw_status thaw_job_new_targets(thaw_job *job, int64_t K);
+THAW_NODISCARD thaw_status thaw_job_set_target(thaw_job *job, const char *file, int64_t row,
+                                               int64_t k, double value);
+/* Both, from an array of a source's rows. */
+THAW_NODISCARD thaw_status thaw_job_read_targets(thaw_job *job, int64_t source, const char *file);
 
 /* Parses "NAME=AMOUNT[@SOURCE]". THAW_ERR_USAGE. The caller frees out->name. */
 THAW_NODISCARD thaw_status thaw_draw_parse(const char *text, int64_t source_count, thaw_draw *out);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+static const char *const tasks[] = {"classification", "multi_label", "regression", NULL};
 static const char *const layouts[] = {"chw", "hwc", NULL};
 
 #define LIST(member, doc)                                                                          \
@@ -14,6 +15,10 @@ const thaw_field thaw_import_fields[] = {
     {"format", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, format, int), "auto", 0, 0,
      thaw_import_format_names, NULL,
      "Format of the source files; auto looks at their first bytes."},
+    {"task", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, task, int), "classification", 0, 0, tasks,
+     NULL,
+     "What is predicted: one class, which of several labels hold (y: 0 and 1, (N, K)), or numbers "
+     "(y: (N, K))."},
     LIST(images, "Files with the samples; for hdf5 FILE:DATASET."),
     LIST(labels, "Files with the labels, one for each of images."),
     LIST(clusters, "Files with cluster numbers (patient, site, ...), one for each of images."),

@@ -39,7 +39,10 @@ static thaw_status make_split(writer *w, int64_t s)
     thaw_split *split = &w->ds->splits[w->file_split[s]];
     split->N = job->splits[s].drawn;
     THAW_TRY(thaw_strdup(&split->name, job->splits[s].name));
-    THAW_TRY(thaw_alloc(&split->y, split->N, sizeof *split->y));
+    if (job->targets)
+        THAW_TRY(thaw_alloc(&split->targets, split->N * job->K, sizeof *split->targets));
+    else
+        THAW_TRY(thaw_alloc(&split->y, split->N, sizeof *split->y));
     THAW_TRY(thaw_alloc(&split->id, split->N, sizeof *split->id));
     if (job->clusters)
         THAW_TRY(thaw_alloc(&split->cluster, split->N, sizeof *split->cluster));
@@ -47,7 +50,11 @@ static thaw_status make_split(writer *w, int64_t s)
     for (int64_t row = 0; row < job->N; row++) {
         if (job->split_of[row] != s)
             continue;
-        split->y[n] = job->labels[row];
+        if (job->targets)
+            memcpy(split->targets + n * job->K, job->targets + row * job->K,
+                   (size_t)job->K * sizeof *split->targets);
+        else
+            split->y[n] = job->labels[row];
         split->id[n] = row;
         if (job->clusters)
             split->cluster[n] = job->clusters[row];
@@ -103,6 +110,8 @@ static thaw_status build(writer *w)
 {
     const thaw_job *job = w->job;
     thaw_dataset *ds = w->ds;
+    THAW_TRY(thaw_strdup(&ds->path, job->options->output));
+    ds->task = job->task;
     ds->dtype = job->dtype;
     ds->stored = job->sample;
     ds->shape = thaw_dataset_shape_of(&job->sample);
@@ -114,6 +123,8 @@ static thaw_status build(writer *w)
     ds->split_count = job->split_count;
     for (int64_t s = 0; s < job->split_count; s++)
         THAW_TRY(make_split(w, s));
+    if (job->targets)
+        THAW_TRY(thaw_dataset_check_labels(ds));
     THAW_TRY(make_slices(w));
     for (int64_t i = 0; i < job->options->slices.count; i++)
         THAW_TRY(fill_slice(w, i));
@@ -239,6 +250,19 @@ static thaw_status write_column(writer *w, const thaw_split *split, const char *
     return thaw_h5_write_rows(w->ds->file, name, 0, split->N, dtype, data);
 }
 
+/* Labels as bytes, numbers as they are. */
+static thaw_status write_targets(writer *w, const thaw_split *split)
+{
+    char name[THAW_NAME_BYTES];
+    const thaw_dtype stored = w->ds->task == THAW_TASK_MULTI_LABEL ? THAW_U8 : THAW_F32;
+    const thaw_shape shape = thaw_shape2(split->N, w->ds->classes.count);
+    if (!split->targets)
+        return THAW_OK;
+    thaw_dataset_name(name, split, "y");
+    THAW_TRY(thaw_h5_make(w->ds->file, name, stored, &shape, 0));
+    return thaw_h5_write_rows(w->ds->file, name, 0, split->N, THAW_F32, split->targets);
+}
+
 static thaw_status write_split(writer *w, int64_t s)
 {
     thaw_dataset *ds = w->ds;
@@ -250,6 +274,7 @@ static thaw_status write_split(writer *w, int64_t s)
     thaw_dataset_name(name, split, "x");
     THAW_TRY(thaw_h5_set_text(ds->file, name, "xxh3", hex));
     THAW_TRY(write_column(w, split, "y", THAW_I32, split->y));
+    THAW_TRY(write_targets(w, split));
     THAW_TRY(write_column(w, split, "id", THAW_I64, split->id));
     THAW_TRY(write_column(w, split, "cluster", THAW_I32, split->cluster));
     for (int64_t i = 0; i < ds->slices.count; i++) {
@@ -281,7 +306,7 @@ static thaw_status write_root(writer *w)
     thaw_format(version, sizeof version, "thaw %s", thaw_version());
     THAW_TRY(thaw_h5_set_text(ds->file, "/", "format", THAW_DATASET_FORMAT));
     THAW_TRY(thaw_h5_set_int(ds->file, "/", "version", THAW_DATASET_VERSION));
-    THAW_TRY(thaw_h5_set_text(ds->file, "/", "task", "classification"));
+    THAW_TRY(thaw_h5_set_text(ds->file, "/", "task", thaw_task_name(ds->task)));
     THAW_TRY(thaw_h5_set_text(ds->file, "/", "created_by", version));
     if (o->origin && *o->origin)
         THAW_TRY(thaw_h5_set_text(ds->file, "/", "origin", o->origin));

@@ -40,6 +40,8 @@ static int64_t match_class(const thaw_job *job, const char *text, size_t length)
 static thaw_status parse_classes(const thaw_job *job, const char *text, const char *value,
                                  bool *wanted)
 {
+    THAW_CHECK(job->task != THAW_TASK_REGRESSION, THAW_ERR_USAGE,
+               "--slices \"%s\": a regression has no classes; use source:N or mask:FILE", text);
     while (*value) {
         size_t length = strlen(value);
         int64_t k = match_class(job, value, length);
@@ -69,6 +71,16 @@ static thaw_status parse_source(const thaw_job *job, const char *text, const cha
     return THAW_OK;
 }
 
+static bool belongs(const thaw_job *job, const bool *wanted, int64_t i)
+{
+    bool found = false;
+    if (!job->targets)
+        return job->labels[i] >= 0 && wanted[job->labels[i]];
+    for (int64_t k = 0; k < job->K && !found; k++)
+        found = wanted[k] && job->targets[i * job->K + k] > 0.5f;
+    return found;
+}
+
 static thaw_status mask_by_class(thaw_job *job, const char *text, const char *value)
 {
     bool *wanted = NULL;
@@ -76,7 +88,7 @@ static thaw_status mask_by_class(thaw_job *job, const char *text, const char *va
     THAW_TRY_TO(thaw_alloc(&wanted, job->K, sizeof *wanted));
     THAW_TRY_TO(parse_classes(job, text, value, wanted));
     for (int64_t i = 0; i < job->N; i++)
-        job->mask[i] = job->labels[i] >= 0 && wanted[job->labels[i]];
+        job->mask[i] = belongs(job, wanted, i);
 done:
     thaw_free(&wanted);
     return status;

@@ -74,10 +74,10 @@ done:
     return status;
 }
 
-/* Rows in classes, queue by queue: class k has rows[first[k]..first[k + 1]). */
+/* Rows in strata (classes), queue by queue: stratum k has rows[first[k]..first[k + 1]). */
 typedef struct queues {
     int64_t *rows;
-    int64_t *first; /* (K + 1) */
+    int64_t *first; /* (strata + 1) */
 } queues;
 
 static void shuffle(uint64_t seed, uint32_t stream, int64_t count, int64_t *rows)
@@ -93,18 +93,18 @@ static void shuffle(uint64_t seed, uint32_t stream, int64_t count, int64_t *rows
 
 static thaw_status fill_queues(const thaw_job *job, queues *q)
 {
-    THAW_TRY(thaw_alloc(&q->first, job->K + 2, sizeof *q->first));
+    THAW_TRY(thaw_alloc(&q->first, job->strata + 2, sizeof *q->first));
     THAW_TRY(thaw_alloc(&q->rows, job->N, sizeof *q->rows));
     /* first[k + 2] counts, then first[k + 1] is where class k writes next, then it is where class k + 1 starts. */
     for (int64_t i = 0; i < job->N; i++)
         if (job->labels[i] >= 0)
             q->first[job->labels[i] + 2]++;
-    for (int64_t k = 0; k < job->K; k++)
+    for (int64_t k = 0; k < job->strata; k++)
         q->first[k + 2] += q->first[k + 1];
     for (int64_t i = 0; i < job->N; i++)
         if (job->labels[i] >= 0)
             q->rows[q->first[job->labels[i] + 1]++] = i;
-    for (int64_t k = 0; k < job->K; k++)
+    for (int64_t k = 0; k < job->strata; k++)
         shuffle((uint64_t)job->options->seed, (uint32_t)job->class_sources[k],
                 q->first[k + 1] - q->first[k], q->rows + q->first[k]);
     return THAW_OK;
@@ -135,7 +135,7 @@ static int64_t take(thaw_job *job, int64_t s, const int64_t *rows, int64_t count
 static thaw_status take_classes(thaw_job *job, int64_t s, const queues *q)
 {
     const thaw_draw *split = &job->splits[s];
-    for (int64_t k = 0; k < job->K; k++) {
+    for (int64_t k = 0; k < job->strata; k++) {
         const int64_t *rows = q->rows + q->first[k];
         int64_t count = q->first[k + 1] - q->first[k];
         int64_t want = split->count;
@@ -147,10 +147,11 @@ static thaw_status take_classes(thaw_job *job, int64_t s, const queues *q)
         }
         int64_t taken = take(job, s, rows, count, want);
         THAW_CHECK(taken == want, THAW_ERR_USAGE,
-                   "--splits %s: wants %lld samples of class \"%s\", but %lld are left%s; ask for "
-                   "less, or for \"rest\"",
-                   split->name, (long long)want, job->class_names[k], (long long)taken,
-                   split->source ? " in its source" : "");
+                   "--splits %s: wants %lld samples%s%s%s, but %lld are left%s; ask for less, or "
+                   "for \"rest\"",
+                   split->name, (long long)want, job->targets ? "" : " of class \"",
+                   job->targets ? "" : job->class_names[k], job->targets ? "" : "\"",
+                   (long long)taken, split->source ? " in its source" : "");
     }
     return THAW_OK;
 }
@@ -185,7 +186,7 @@ static thaw_status draw_all(thaw_job *job, const queues *q)
     }
     for (int64_t s = 0; s < job->split_count; s++) {
         if (job->splits[s].amount == THAW_AMOUNT_REST)
-            take(job, s, q->rows, q->first[job->K], job->N);
+            take(job, s, q->rows, q->first[job->strata], job->N);
         THAW_CHECK(job->splits[s].drawn > 0, THAW_ERR_USAGE,
                    "--splits %s: no samples are left for it", job->splits[s].name);
     }
@@ -213,8 +214,8 @@ static thaw_status check_train(const thaw_job *job)
     int64_t train = 0;
     while (train < job->split_count && strcmp(job->splits[train].name, "train") != 0)
         train++;
-    if (train == job->split_count)
-        return THAW_OK;
+    if (train == job->split_count || job->targets)
+        return THAW_OK; /* columns are looked at before the file is written */
     bool *seen = NULL;
     thaw_status status = THAW_OK;
     THAW_TRY_TO(thaw_alloc(&seen, job->K, sizeof *seen));

@@ -247,9 +247,9 @@ static void defects_of_the_root_are_named(void **state)
     (void)state;
     DEFECT(format, NULL, "not a dataset file of thaw: root attribute \"format\" is \"\"");
     DEFECT(format, "thaw-backbone", "\"format\" is \"thaw-backbone\", expected \"thaw-dataset\"");
-    DEFECT(task, "regression", "\"task\" is \"regression\"");
+    DEFECT(task, "ranking", "\"task\" is \"ranking\"");
     DEFECT(version, 2, "dataset version 2; this build reads 1");
-    DEFECT(classes, 0, "no class names");
+    DEFECT(classes, 0, "no names of classes");
     DEFECT(classes, 4, "class 3 (\"none\") has no sample in train");
     DEFECT(std, 0, "channel 0 has mean 0.25 and std 0");
     DEFECT(std, NAN, "channel 0 has mean 0.25 and std nan");

@@ -25,6 +25,9 @@ function(thaw_compile_options target)
     target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   endif()
+  if(THAW_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # Every THAW_KIND(name, ...) in src/<module>/kinds.def adds src/<module>/<name>.c: it is globbed like all others, and a

@@ -2,6 +2,7 @@
 # tests/<module>/mpi_<name>.c    the same under MPI, run at 1, 2, 3 and 4 ranks
 # tests/<folder>/<name>.sh       a script on the built command, given the build directory
 # tests/<folder>/tool_<name>.c   a program that scripts use, built as <folder>_tool_<name>; links what its modules= names
+# tests/fuzz/fuzz_<name>.c       a fuzz target, run on its seeds and mutations of them; with THAW_FUZZ a program of libFuzzer
 # A line "thaw-test: timeout=SECONDS ranks=1,2,8 modules=ckpt" in the file's first ten lines changes the defaults.
 
 function(thaw_test_settings file)
@@ -47,6 +48,22 @@ function(thaw_test_program target source module)
   thaw_compile_options(${target})
 endfunction()
 
+function(thaw_add_fuzz_target source)
+  get_filename_component(name ${source} NAME_WE)
+  string(REGEX REPLACE "^fuzz_" "" name ${name})
+  thaw_test_settings(${source})
+  list(GET test_modules 0 module)
+  thaw_test_program(fuzz_${name} ${source} ${module})
+  target_sources(fuzz_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/tests/fuzz/fuzz_file.c)
+  if(THAW_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    return()
+  endif()
+  target_sources(fuzz_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/tests/fuzz/replay.c)
+  add_test(NAME fuzz.${name} COMMAND fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/tests/fuzz/seeds/${name} 300)
+  set_tests_properties(fuzz.${name} PROPERTIES TIMEOUT ${test_timeout} LABELS "unit;fuzz" ENVIRONMENT "${THAW_TEST_ENVIRONMENT}")
+endfunction()
+
 set(THAW_TEST_ENVIRONMENT "OMP_NUM_THREADS=1;OPENBLAS_NUM_THREADS=1;ASAN_OPTIONS=detect_leaks=0;LC_ALL=C.UTF-8")
 
 function(thaw_add_tests)
@@ -84,6 +101,11 @@ function(thaw_add_tests)
     get_filename_component(folder ${folder} NAME)
     thaw_test_settings(${source})
     thaw_test_program(${folder}_${name} ${source} base)
+  endforeach()
+  file(GLOB targets CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+  list(FILTER targets EXCLUDE REGEX "/fuzz_file\\.c$")
+  foreach(source IN LISTS targets)
+    thaw_add_fuzz_target(${source})
   endforeach()
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/tests/*/test_*.sh)
   foreach(script IN LISTS scripts)

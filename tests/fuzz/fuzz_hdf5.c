@@ -1,0 +1,8 @@
+/* thaw-test: modules=data,h5 */
+#include "fuzz_array.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_array(&thaw_importer_hdf5, data, size);
+    return 0;
+}

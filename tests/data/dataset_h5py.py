@@ -17,13 +17,18 @@ def array_digest(array, dtype):
     return xxhash.xxh3_128(data.tobytes()).hexdigest()
 
 
+def words(names):
+    """h5py gives fixed-length texts, as ours are, as bytes, and its own as str."""
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
 def digest(path):
     with h5py.File(path) as f:
         splits = sorted(name for name in f if isinstance(f[name], h5py.Group))
         slices = sorted({name for split in splits for name in f[split].get("slices", {})})
         x = f[splits[0]]["x"]
         text = f"thaw-dataset 1\nsample ({', '.join(map(str, x.shape[1:]))}) {x.dtype}\n"
-        text += "".join(f"class {name}\n" for name in f.attrs["classes"])
+        text += "".join(f"class {name}\n" for name in words(f.attrs["classes"]))
         for name in ("mean", "std"):
             if name in f.attrs:
                 text += f"{name} {array_digest(f.attrs[name], '<f8')}\n"

@@ -7,7 +7,7 @@
 static int run_python(void)
 {
     char command[1000];
-    const char *python = getenv("THAW_PYTHON");
+    const char *python = getenv("THAW_PEER_PYTHON");
     thaw_format(command, sizeof command, "%s %s/data/dataset_h5py.py %s",
                 python ? python : "python3", THAW_TESTS_DIR, folder);
     int code = system(command);

@@ -1,8 +1,8 @@
 #!/bin/sh
 # TensorBoard itself reads our event files, and drops what a resumed run wrote anew. thaw-test: timeout=120
-# Skipped where the Python package tensorboard is not there; THAW_PYTHON names another interpreter.
+# Skipped where the Python package tensorboard is not there; THAW_PEER_PYTHON names another interpreter.
 set -eu
-python=${THAW_PYTHON:-python3}
+python=${THAW_PEER_PYTHON:-python3}
 if ! "$python" -c 'import tensorboard' 2>/dev/null; then
     echo "skipped: $python has no module tensorboard"
     exit 77

@@ -429,6 +429,30 @@ void thaw_symmetric_eigen(double *matrix, int64_t D, double *values, double *vec
 THAW_NODISCARD thaw_status thaw_logme(const float *x, int64_t n, int64_t D, const int32_t *labels,
                                       int64_t K, double *out);
 
+/* H-score tr(C^-1 cov(E[x|y])) of features x (n, D), n >= 2, with the covariance C shrunk towards a multiple of the identity: larger for
+ * features that tell classes apart; a ranking, no proof. 0 for constant features. Cost about n D^2 + D^3 / 3. THAW_ERR_INPUT: a label
+ * out of range; THAW_ERR_RESOURCE.
+ *   Sources: Bao et al. 2019; Ibrahim et al. 2021, arXiv:2110.06893 (shrinkage, by Ledoit & Wolf 2004). */
+THAW_NODISCARD thaw_status thaw_h_score(const float *x, int64_t n, int64_t D, const int32_t *labels,
+                                        int64_t K, double *out);
+
+/* Features of n rows to learn from and of m others, with their labels in [0, K). */
+typedef struct thaw_probe_data {
+    const float *x; /* (n, D), n >= 2 */
+    const int32_t *labels;
+    int64_t n;
+    const float *test_x; /* (m, D), m >= 1 */
+    const int32_t *test_labels;
+    int64_t m;
+    int64_t D, K;
+} thaw_probe_data;
+
+/* What a linear classifier of the features gets right of the m rows: ridge regression on one-hot labels (features with mean 0 and
+ * variance 1 by the n rows), the ridge of five that gets most of the n rows right when each is left out. Cost about n^2 (D + 5 n).
+ * THAW_ERR_INPUT, THAW_ERR_RESOURCE.
+ *   Sources: Hoerl & Kennard 1970; Rifkin & Lippert 2007 (leaving one out in closed form). */
+THAW_NODISCARD thaw_status thaw_linear_probe(const thaw_probe_data *data, int64_t *right);
+
 /* Expected calibration error over `bins` equal bins of confidence in [0, 1]: sum of |right -
  * confidence| n_bin / n. confidence (n), right (n) 0/1. 0 for n = 0.  Source: Guo et al. 2017. */
 double thaw_calibration_error(const float *confidence, const float *right, int64_t n, int64_t bins);

@@ -274,6 +274,8 @@ typedef struct thaw_plan_options {
     thaw_value to; /* last value computed; -1: logits */
     thaw_value
         keep; /* one more value whose contents stay readable after forward (features); -1: none */
+    const bool *
+        kept; /* per value of the graph: more of them; NULL: none. Copied. For inference: they take memory */
     bool
         recompute; /* keep only what enters each block, and run its forward again before its backward (Chen et al. 2016);
                      * the same bits, less memory, one more forward */
@@ -325,7 +327,7 @@ typedef struct thaw_run {
 } thaw_run;
 
 void thaw_plan_forward(thaw_plan *plan, const thaw_run *run);
-/* (B, shape) after forward; valid until the next run. `v` must be options.to or options.keep. */
+/* (B, shape) after forward; valid until the next run. `v` must be options.to, options.keep or among options.kept. */
 const float *thaw_plan_value(const thaw_plan *plan, thaw_value v);
 /* Where the caller writes the gradient of the loss with respect to `to` before backward. NULL in a plan not for training. */
 float *thaw_plan_output_gradient(thaw_plan *plan);

@@ -32,6 +32,11 @@ typedef struct thaw_ladder_options {
 THAW_NODISCARD thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
                                            const thaw_ladder_options *options);
 
+/* Where to begin, before anything was trained: the row of the decision table that label count and domain gap hit, its first move and
+ * main warning, and probes by depth (thaw_probe_depths) with what they say of the cut. Collective. */
+THAW_NODISCARD thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most,
+                                       thaw_json **out);
+
 /* Writes note.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
 THAW_NODISCARD thaw_status thaw_ladder_render(const char *directory);
 

@@ -14,6 +14,7 @@
 #include "thaw/comm.h"
 #include "thaw/conf.h"
 #include "thaw/data.h"
+#include "thaw/evidence.h"
 #include "thaw/model.h"
 #include "thaw/optim.h"
 #include "thaw/report.h"
@@ -203,6 +204,37 @@ typedef struct thaw_cost {
 /* Collective. `rung` NULL: config->rung. */
 THAW_NODISCARD thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config,
                                         const char *rung, thaw_cost *out);
+
+/* ---- Probes by depth ----------------------------------------------------------------------------------------- */
+
+/* How well the frozen backbone's features after one block tell the classes apart, averaged over pixels or tokens. */
+typedef struct thaw_depth_probe {
+    char block[64];
+    int64_t D;             /* features */
+    double logme, h_score; /* on the training samples; they rank, they prove nothing */
+    int64_t right;         /* of the val samples, by a linear probe */
+    double accuracy;
+    thaw_interval interval; /* Wilson's, 95 % */
+} thaw_depth_probe;
+
+typedef struct thaw_probes {
+    thaw_depth_probe *rows; /* in order of depth */
+    int64_t count;
+    int64_t train, val; /* samples used */
+    int64_t all_train, classes;
+    int64_t best; /* row with most right; the deepest of equal ones */
+    /* Squared Frechet distance between the features of source and target as Gaussians with diagonal covariance, per source variance
+     * (2: the target differs from the source by as much as two independent samples of it do); NAN: the file has no statistics. */
+    double gap;
+    double seconds;
+} thaw_probes;
+
+/* Runs the frozen backbone once over at most `most` samples each of train and val (a random choice that only their number decides)
+ * and probes what every block gives. Collective; equal on all ranks and for any number of them. THAW_ERR_INPUT: no backbone, or a
+ * task that is no classification. */
+THAW_NODISCARD thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config *config,
+                                             int64_t most, thaw_probes *out);
+void thaw_probes_clear(thaw_probes *probes);
 
 #ifdef __cplusplus
 }

@@ -59,9 +59,9 @@ static void find_last_reads(const thaw_plan *plan, const reads *r)
         if (step->keep.output)
             note_read(plan, r, node->output, thaw_backward_moment(plan, p));
     }
-    r->first[plan->options.to] = thaw_last_moment(plan);
-    if (plan->options.keep >= 0)
-        r->first[plan->options.keep] = thaw_last_moment(plan);
+    for (thaw_value v = 0; v < plan->source->value_count; v++)
+        if (thaw_stays_readable(&plan->options, v))
+            r->first[v] = thaw_last_moment(plan);
 }
 
 /* May the node of step p write over the buffer of its input j? Nobody may read any value in that buffer afterwards. */

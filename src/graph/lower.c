@@ -137,9 +137,9 @@ thaw_status thaw_insert_node(thaw_graph *g, int32_t at, const thaw_op *op, thaw_
  * input computes, so nothing may be fused across it. */
 static void pin(const thaw_graph *g, const thaw_plan_options *o, bool *pinned)
 {
-    pinned[o->from] = pinned[o->to] = true;
-    if (o->keep >= 0)
-        pinned[o->keep] = true;
+    pinned[o->from] = true;
+    for (thaw_value v = 0; v < g->value_count; v++)
+        pinned[v] = pinned[v] || thaw_stays_readable(o, v);
     if (g->features >= 0)
         pinned[g->features] = true;
     if (g->boundary >= 0)

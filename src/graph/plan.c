@@ -226,7 +226,15 @@ thaw_status thaw_plan_new_with(thaw_graph *g, const thaw_kern *kern,
         plan->options.from = g->input;
     if (plan->options.to == -1)
         plan->options.to = g->logits;
-    thaw_status status = build(plan);
+    thaw_status status = THAW_OK;
+    if (options->kept != NULL) {
+        status = thaw_alloc(&plan->kept, g->value_count, sizeof *plan->kept);
+        if (status == THAW_OK)
+            memcpy(plan->kept, options->kept, (size_t)g->value_count * sizeof *plan->kept);
+        plan->options.kept = plan->kept;
+    }
+    if (status == THAW_OK)
+        status = build(plan);
     if (status == THAW_OK)
         *out = plan;
     else
@@ -251,6 +259,7 @@ void thaw_plan_free(thaw_plan **plan)
             (*plan)->steps[p].need.node->op->release(&(*plan)->steps[p].object);
     thaw_free(&(*plan)->own_constants);
     thaw_free(&(*plan)->ranges);
+    thaw_free(&(*plan)->kept);
     thaw_free(&(*plan)->scratch);
     thaw_free(&(*plan)->branches);
     thaw_free(&(*plan)->arena);
@@ -316,7 +325,7 @@ const float *thaw_plan_value(const thaw_plan *plan, thaw_value v)
 {
     if (v == -1)
         v = plan->options.to;
-    THAW_ASSERT(v == plan->options.to || v == plan->options.keep);
+    THAW_ASSERT(thaw_stays_readable(&plan->options, v));
     if (plan->storage[v] == THAW_GIVEN)
         return plan->input;
     return thaw_plan_span(plan, plan->storage[v]);

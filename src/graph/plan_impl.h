@@ -38,7 +38,8 @@ struct thaw_plan {
     const thaw_graph *source;
     thaw_plan_counts counts;
     const thaw_kern *kern;
-    thaw_plan_options options; /* with -1 replaced, but for keep */
+    thaw_plan_options options; /* with -1 replaced, but for keep; kept is the plan's copy */
+    bool *kept;
     thaw_plan_extra extra;
     thaw_step *steps;
     int32_t step_count;
@@ -70,6 +71,12 @@ struct thaw_plan {
 double thaw_watch_begin(const thaw_plan *plan);
 void thaw_watch_end(const thaw_plan *plan, const thaw_step *step, int64_t B, bool backward,
                     double begun);
+
+/* The caller may read it after forward. */
+static inline bool thaw_stays_readable(const thaw_plan_options *o, thaw_value v)
+{
+    return v == o->to || v == o->keep || (o->kept != NULL && o->kept[v]);
+}
 
 static inline int32_t thaw_forward_moment(int32_t step)
 {

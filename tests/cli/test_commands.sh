@@ -16,13 +16,13 @@ json() { # WHAT: the last command's output is one JSON value
 # Without a config.
 must version alone --version
 says --version '^thaw [0-9]'
-for command in 'data import' 'data info' 'backbone list' 'backbone info' check train ladder eval predict compare note info; do
+for command in 'data import' 'data info' 'backbone list' 'backbone info' advise check train ladder eval predict compare note info; do
     must help alone --help
     says --help "^  thaw $command "
     must "help of $command" alone $command --help
     says "$command --help" '^thaw '"$command"
 done
-for later in advise export scale 'backbone import'; do
+for later in export scale 'backbone import'; do
     alone --help
     grep -q "^  thaw $later " out && fail "--help lists '$later', which is not built"
 done
@@ -79,6 +79,19 @@ alone check run.yaml --set train.shards=1 --set train.batch=50 --set data.train=
 grep -q 'warning' err && fail "check warns without reason: $(cat err)"
 alone check run.yaml --json
 frozen_bytes=$(get out 1.allreduce_bytes_per_step)
+
+# Advice: probes at every depth, the same on any number of ranks.
+must advise alone advise run.yaml
+says advise '^first move: '
+says advise '^layer3.2 .* [0-9.]*% \['
+must "advise --json" alone advise run.yaml --samples 40 --json
+json advise
+same "depths of resnet20" 10 "$(grep -o '"block"' out | grep -c .)"
+grep -v seconds out >one
+must "advise on three ranks" ranks 3 advise run.yaml --samples 40 --json
+grep -v seconds out | cmp -s - one || fail "advice differs on three ranks: $(cat out)"
+bad 2 'samples 3: a number from 20' alone advise run.yaml --samples 3
+bad 2 'model.backbone is empty' alone advise run.yaml --set model.backbone=
 
 # Train, eval, predict: one truth.
 must train ranks 2 train run.yaml --json

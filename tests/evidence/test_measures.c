@@ -366,9 +366,63 @@ static void calibration(void **state)
     near(thaw_calibration_error(confidence, right, 0, 10), 0, 0);
 }
 
+/* Rows [first, first + n) of a pattern of four features with three classes in turn. */
+static void pattern(int64_t first, int64_t n, float *x, int32_t *labels)
+{
+    for (int64_t r = 0; r < n; r++) {
+        const double i = (double)(first + r);
+        labels[r] = (int32_t)((first + r) % 3);
+        x[r * 4] = (float)(sin(1.3 * i) + 0.8 * (labels[r] == 1));
+        x[r * 4 + 1] = (float)(cos(0.7 * i) + 0.9 * (labels[r] == 2));
+        x[r * 4 + 2] = (float)sin(0.37 * i * i);
+        x[r * 4 + 3] = (float)(cos(2.1 * i) - 0.7 * (labels[r] == 0));
+    }
+}
+
+/* Expected: the formulas in numpy, with scikit-learn's shrinkage. */
+static void h_score(void **state)
+{
+    (void)state;
+    float x[60 * 4];
+    int32_t labels[60];
+    double score = 0;
+    pattern(0, 60, x, labels);
+    assert_int_equal(thaw_h_score(x, 60, 4, labels, 3, &score), THAW_OK);
+    near(score, 0.752418945249299, 1e-9);
+    for (int i = 0; i < 60 * 4; i++)
+        x[i] = 3; /* constant: tells nothing */
+    assert_int_equal(thaw_h_score(x, 60, 4, labels, 3, &score), THAW_OK);
+    near(score, 0, 0);
+    labels[7] = 3;
+    assert_int_equal(thaw_h_score(x, 60, 4, labels, 3, &score), THAW_ERR_INPUT);
+}
+
+/* Expected: numpy, where each row was left out for real. */
+static void linear_probe(void **state)
+{
+    (void)state;
+    float x[60 * 4];
+    float test_x[90 * 4];
+    int32_t labels[60];
+    int32_t test_labels[90];
+    int64_t right = 0;
+    pattern(0, 60, x, labels);
+    pattern(60, 90, test_x, test_labels);
+    thaw_probe_data d = {x, labels, 60, test_x, test_labels, 90, 4, 3};
+    assert_int_equal(thaw_linear_probe(&d, &right), THAW_OK);
+    assert_int_equal(right, 70);
+    for (int i = 0; i < 60 * 4; i++)
+        x[i] = 3; /* constant: the most frequent class, here the first */
+    assert_int_equal(thaw_linear_probe(&d, &right), THAW_OK);
+    assert_int_equal(right, 30);
+    test_labels[89] = -1;
+    assert_int_equal(thaw_linear_probe(&d, &right), THAW_ERR_INPUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(h_score),        cmocka_unit_test(linear_probe),
         cmocka_unit_test(motion),         cmocka_unit_test(cka_known),
         cmocka_unit_test(cka_properties), cmocka_unit_test(cka_bias),
         cmocka_unit_test(confusion),      cmocka_unit_test(eigen),

@@ -122,6 +122,43 @@ static void compare_some(thaw_graph *g, const thaw_kern *kern, const thaw_kern *
                  worst);
 }
 
+/* What several kept values hold after one forward is what a plan that ends at each of them computes. */
+static void kept_values_stay(void **state)
+{
+    (void)state;
+    const thaw_kern *kern = open_kern();
+    for (int kind = 0; kind < KINDS; kind++) {
+        thaw_graph *g = make(kind);
+        bool *kept = NULL;
+        float *x = random_floats(BATCH * 3 * 12 * 12, 5);
+        const thaw_run run = make_run(BATCH, x, false);
+        assert_ok(thaw_alloc(&kept, g->value_count, sizeof *kept));
+        for (int32_t i = 0; i < g->node_count; i++) /* the last value of each block */
+            if (i + 1 == g->node_count || g->nodes[i + 1]->block != g->nodes[i]->block)
+                kept[g->nodes[i]->output] = true;
+        thaw_plan_options options = {
+            .batch = BATCH, .from = -1, .to = -1, .keep = -1, .kept = kept};
+        thaw_plan *all = new_plan(g, kern, &options, false);
+        options.kept = NULL;
+        thaw_plan_forward(all, &run);
+        for (thaw_value v = 0; v < g->value_count; v++) {
+            if (!kept[v])
+                continue;
+            options.to = v;
+            const thaw_shape shape = thaw_graph_value_shape(g, v);
+            thaw_plan *one = new_plan(g, kern, &options, true);
+            thaw_plan_forward(one, &run);
+            assert_true(distance(BATCH * thaw_shape_count(&shape), thaw_plan_value(all, v),
+                                 thaw_plan_value(one, v)) < OUTPUT_TOLERANCE);
+            thaw_plan_free(&one);
+        }
+        thaw_plan_free(&all);
+        thaw_free(&x);
+        thaw_free(&kept);
+        thaw_graph_free(&g);
+    }
+}
+
 static const char *const patterns[] = {"*",    "fc.*",    "*.weight", "*.bias", "layer2.*",
                                        "*bn*", "layer3*", "d.*",      "c.*",    "a.*"};
 
@@ -416,6 +453,7 @@ static void recomputed_blocks_give_the_same_bits_in_less_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_values_stay),
         cmocka_unit_test(lowered_plans_compute_what_the_graph_says),
         cmocka_unit_test(frozen_norms_are_folded_and_neighbours_fused),
         cmocka_unit_test(linear_layers_apply_gelu),

@@ -1,0 +1,144 @@
+#include "thaw/ladder.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Advice before anything was trained: label count and domain gap pick a row of a table; probes by depth say which cut to look at. */
+
+typedef enum labels_row { LABELS_FEW, LABELS_MODERATE, LABELS_MANY } labels_row;
+typedef enum gap_row { GAP_LOW, GAP_MODERATE, GAP_LARGE, GAP_UNKNOWN } gap_row;
+
+/* Conventions, not measurements: what people who fine-tune call few and many labels a class, and shares of the source's variance. */
+static const double few_labels = 50;
+static const double many_labels = 1000;
+static const double low_gap = 0.05;
+static const double large_gap = 0.3;
+
+static const char *const labels_words[] = {"few", "moderate", "many"};
+static const char *const gap_words[] = {"low", "moderate", "large", "unknown"};
+
+typedef struct advice {
+    const char *move, *warning;
+} advice;
+
+static const advice table[3][4] = {
+    [LABELS_FEW] =
+        {
+            [GAP_LOW] = {"the frozen backbone with a new head",
+                         "so few labels can hardly show that anything deeper is better; give gate "
+                         "enough of them"},
+            [GAP_MODERATE] =
+                {"the frozen backbone, then peft with few parameters",
+                 "deeper rungs will fit the training samples; watch train against val"},
+            [GAP_LARGE] = {"the frozen backbone beside scratch, and more labels",
+                           "the backbone may not help at all: negative transfer"},
+            [GAP_UNKNOWN] = {"the frozen backbone beside scratch",
+                             "how far the data are from the backbone's is not known"},
+        },
+    [LABELS_MODERATE] =
+        {
+            [GAP_LOW] = {"the frozen backbone, then peft",
+                         "a gain over frozen may be too small for the gate to show"},
+            [GAP_MODERATE] = {"peft, then partial:K at the cut that the probes show",
+                              "one change at a time: depth and rates do not move together"},
+            [GAP_LARGE] = {"partial:K from the cut that the probes show, beside scratch",
+                           "compare with scratch before going deeper: negative transfer"},
+            [GAP_UNKNOWN] = {"the frozen backbone, then peft, beside scratch",
+                             "how far the data are from the backbone's is not known"},
+        },
+    [LABELS_MANY] =
+        {
+            [GAP_LOW] = {"peft, then partial:K",
+                         "the frozen rung may already be enough: it costs nothing to know"},
+            [GAP_MODERATE] = {"partial:K, then full with a backbone rate well below the head's",
+                              "watch how far the backbone moves"},
+            [GAP_LARGE] = {"full beside scratch",
+                           "with so many labels scratch may win; the backbone must earn its place"},
+            [GAP_UNKNOWN] = {"peft, then partial:K and full, beside scratch",
+                             "how far the data are from the backbone's is not known"},
+        },
+};
+
+static labels_row row_of_labels(double per_class)
+{
+    return per_class < few_labels ? LABELS_FEW
+                                  : (per_class < many_labels ? LABELS_MODERATE : LABELS_MANY);
+}
+
+static gap_row row_of_gap(double gap)
+{
+    if (!isfinite(gap))
+        return GAP_UNKNOWN;
+    return gap < low_gap ? GAP_LOW : (gap < large_gap ? GAP_MODERATE : GAP_LARGE);
+}
+
+/* What the probes say of the cut. An earlier block is named only where its interval lies above the last block's. */
+static void say_cut(const thaw_probes *p, thaw_str *out)
+{
+    const thaw_depth_probe *last = &p->rows[p->count - 1];
+    const thaw_depth_probe *best = &p->rows[p->best];
+    const long long after = (long long)(p->count - 1 - p->best);
+    if (best == last)
+        thaw_str_printf(
+            out, "The features are best at the end (%s): nothing speaks for a cut before it.",
+            last->block);
+    else if (best->interval.low > last->interval.high)
+        thaw_str_printf(out,
+                        "The features after %s tell the classes apart better than those at the "
+                        "end: what comes after it "
+                        "is too special to the source. partial:%lld, which trains the blocks after "
+                        "%s, is the cut to try.",
+                        best->block, after, best->block);
+    else
+        thaw_str_printf(out,
+                        "The features are best after %s, but not clearly better than at the end "
+                        "(intervals overlap): "
+                        "no cut is shown. partial:%lld would train the blocks after it.",
+                        best->block, after);
+}
+
+static void add_probes(const thaw_probes *p, thaw_json *out)
+{
+    thaw_json *list = thaw_json_set_array(out, "probes");
+    for (int64_t i = 0; i < p->count; i++) {
+        const thaw_depth_probe *row = &p->rows[i];
+        thaw_json *object = thaw_json_add_object(list);
+        thaw_json_set_string(object, "block", row->block);
+        thaw_json_set_int(object, "features", row->D);
+        thaw_json_set_double(object, "logme", row->logme);
+        thaw_json_set_double(object, "h_score", row->h_score);
+        thaw_json_set_int(object, "right", row->right);
+        thaw_json_set_double(object, "accuracy", row->accuracy);
+        thaw_json_set_double(object, "low", row->interval.low);
+        thaw_json_set_double(object, "high", row->interval.high);
+    }
+}
+
+thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most, thaw_json **out)
+{
+    thaw_probes probes;
+    thaw_str cut = {0};
+    THAW_TRY(thaw_probe_depths(comm, config, most, &probes));
+    const double per_class = (double)probes.all_train / (double)probes.classes;
+    const labels_row labels = row_of_labels(per_class);
+    const gap_row gap = row_of_gap(probes.gap);
+    thaw_json *json = thaw_json_new_object();
+    say_cut(&probes, &cut);
+    thaw_json_set_int(json, "labels", probes.all_train);
+    thaw_json_set_int(json, "classes", probes.classes);
+    thaw_json_set_double(json, "labels_per_class", per_class);
+    thaw_json_set_string(json, "labels_row", labels_words[labels]);
+    thaw_json_set_double(json, "gap", probes.gap);
+    thaw_json_set_string(json, "gap_row", gap_words[gap]);
+    thaw_json_set_string(json, "first_move", table[labels][gap].move);
+    thaw_json_set_string(json, "warning", table[labels][gap].warning);
+    thaw_json_set_string(json, "cut", thaw_str_c(&cut));
+    thaw_json_set_int(json, "train_samples", probes.train);
+    thaw_json_set_int(json, "val_samples", probes.val);
+    thaw_json_set_double(json, "seconds", probes.seconds);
+    add_probes(&probes, json);
+    thaw_str_clear(&cut);
+    thaw_probes_clear(&probes);
+    *out = json;
+    return THAW_OK;
+}

@@ -1,0 +1,311 @@
+#include "train/train_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Probes by depth: one pass over some samples keeps the pooled features after every block; ranks then share out the blocks. */
+
+/* Which samples are drawn must not depend on the run's seed: probes of one data set stay comparable. */
+#define DRAW_SEED UINT64_C(0x7468617770726f62)
+
+typedef struct depth {
+    int32_t block;
+    thaw_value value; /* the block's last */
+    int64_t D, pixels;
+    bool tokens;    /* (T, D), else (D, pixels) */
+    int64_t offset; /* of its features in a row of all */
+} depth;
+
+typedef struct probing {
+    thaw_setup *setup;
+    thaw_plan *plan;
+    depth *depths;
+    int64_t count;
+    int64_t width; /* features of all depths */
+    int64_t pad_id;
+    bool is_text;
+} probing;
+
+/* Attention knows which token is padding. */
+static int64_t pad_id_of(const thaw_graph *g)
+{
+    for (int32_t i = 0; i < thaw_graph_node_count(g); i++)
+        if (strcmp(thaw_node_kind(thaw_graph_node(g, i)), "attention") == 0)
+            return thaw_graph_node(g, i)->attr.attention.pad_id;
+    return -1;
+}
+
+static thaw_status find_depths(probing *p, bool **kept)
+{
+    const thaw_graph *g = p->setup->model->graph;
+    const int32_t blocks = thaw_graph_block_count(g);
+    thaw_value last = 0;
+    for (int32_t i = 0; i < thaw_graph_node_count(g); i++)
+        if (thaw_graph_node(g, i)->output > last)
+            last = thaw_graph_node(g, i)->output;
+    THAW_TRY(thaw_alloc(&p->depths, blocks, sizeof *p->depths));
+    THAW_TRY(thaw_alloc(kept, last + 1, sizeof **kept));
+    for (int32_t block = 0; block < blocks; block++) {
+        depth *d = &p->depths[p->count];
+        d->block = block;
+        d->value = -1;
+        for (int32_t i = 0; i < thaw_graph_node_count(g); i++)
+            if (thaw_graph_node(g, i)->block == block)
+                d->value = thaw_graph_node(g, i)->output;
+        if (d->value < 0)
+            continue;
+        const thaw_shape shape = thaw_graph_value_shape(g, d->value);
+        d->tokens = shape.ndim == 2;
+        d->D = d->tokens ? shape.dim[1] : shape.dim[0];
+        d->pixels = thaw_shape_count(&shape) / d->D;
+        d->offset = p->width;
+        p->width += d->D;
+        (*kept)[d->value] = true;
+        p->count++;
+    }
+    return THAW_OK;
+}
+
+/* Mean over pixels, or over the tokens that are not padding. */
+static void pool(const probing *p, const depth *d, const float *x, const float *ids, float *out)
+{
+    int64_t counted = 0;
+    for (int64_t t = 0; t < d->pixels; t++)
+        counted += !(d->tokens && p->is_text && (int64_t)ids[t] == p->pad_id);
+    for (int64_t j = 0; j < d->D; j++) {
+        double sum = 0;
+        for (int64_t t = 0; t < d->pixels; t++) {
+            const bool padding = d->tokens && p->is_text && (int64_t)ids[t] == p->pad_id;
+            sum += padding ? 0 : (double)x[d->tokens ? t * d->D + j : j * d->pixels + t];
+        }
+        out[j] = (float)(sum / (double)(counted > 0 ? counted : 1));
+    }
+}
+
+/* Drawn samples [begin, end) of n to rows (end - begin, width). */
+static thaw_status run_rows(const probing *p, const thaw_feed *feed, int64_t begin, int64_t end,
+                            float *rows)
+{
+    const int64_t chunk = p->setup->config->train.eval_batch;
+    float *input = NULL;
+    int64_t *indices = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&input, chunk * feed->width, sizeof *input));
+    THAW_TRY_TO(thaw_alloc(&indices, chunk, sizeof *indices));
+    for (int64_t at = begin; at < end; at += chunk) {
+        const int64_t n = end - at < chunk ? end - at : chunk;
+        for (int64_t i = 0; i < n; i++)
+            indices[i] = thaw_permute(DRAW_SEED, 0, feed->N, at + i);
+        THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
+        const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
+        thaw_plan_forward(p->plan, &run);
+        for (int64_t d = 0; d < p->count; d++) {
+            const depth *at_depth = &p->depths[d];
+            const float *x = thaw_plan_value(p->plan, at_depth->value);
+            for (int64_t i = 0; i < n; i++)
+                pool(p, at_depth, x + i * at_depth->D * at_depth->pixels, input + i * feed->width,
+                     rows + (at - begin + i) * p->width + at_depth->offset);
+        }
+    }
+    status = THAW_OK;
+done:
+    thaw_free(&indices);
+    thaw_free(&input);
+    return status;
+}
+
+/* Pooled features (n, width) and labels (n) of n drawn samples of a split, on all ranks. Whole chunks go to a rank. */
+static thaw_status draw(thaw_comm *comm, const probing *p, int64_t split, int64_t n, float **rows,
+                        int32_t **labels)
+{
+    const int64_t chunk = p->setup->config->train.eval_batch;
+    const int64_t chunks = (n + chunk - 1) / chunk;
+    const int64_t rank = thaw_comm_rank(comm);
+    const int64_t size = thaw_comm_size(comm);
+    const int64_t begin = chunks * rank / size * chunk;
+    const int64_t stop = chunks * (rank + 1) / size * chunk;
+    const int64_t end = stop < n ? stop : n;
+    const int64_t own = end > begin ? end - begin : 0;
+    const int32_t *all_labels = thaw_dataset_labels(p->setup->dataset, split);
+    thaw_feed feed = {0};
+    float *mine = NULL;
+    void *all = NULL;
+    int64_t total = 0;
+    thaw_status status = thaw_feed_open(&feed, p->setup->dataset, split);
+    if (status == THAW_OK)
+        status = thaw_alloc(&mine, own * p->width, sizeof *mine);
+    if (status == THAW_OK)
+        status = thaw_alloc(labels, n, sizeof **labels);
+    if (status == THAW_OK)
+        status = run_rows(p, &feed, begin, begin + own, mine);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(
+        thaw_allgatherv(comm, mine, own * p->width * (int64_t)sizeof *mine, &all, &total, NULL));
+    *rows = all;
+    for (int64_t i = 0; i < n; i++)
+        (*labels)[i] = all_labels[thaw_permute(DRAW_SEED, 0, feed.N, i)];
+done:
+    thaw_free(&mine);
+    thaw_feed_close(&feed);
+    return status;
+}
+
+/* Columns of one depth, dense. */
+static void cut(const probing *p, const depth *d, int64_t n, const float *rows, float *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(out + i * d->D, rows + i * p->width + d->offset, (size_t)d->D * sizeof *out);
+}
+
+static thaw_status probe_one(const probing *p, const depth *d, const thaw_probe_data *all,
+                             thaw_depth_probe *out)
+{
+    float *x = NULL;
+    float *test_x = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&x, all->n * d->D, sizeof *x));
+    THAW_TRY_TO(thaw_alloc(&test_x, all->m * d->D, sizeof *test_x));
+    cut(p, d, all->n, all->x, x);
+    cut(p, d, all->m, all->test_x, test_x);
+    thaw_probe_data data = *all;
+    data.x = x;
+    data.test_x = test_x;
+    data.D = d->D;
+    THAW_TRY_TO(thaw_logme(x, all->n, d->D, all->labels, all->K, &out->logme));
+    THAW_TRY_TO(thaw_h_score(x, all->n, d->D, all->labels, all->K, &out->h_score));
+    status = thaw_linear_probe(&data, &out->right);
+done:
+    thaw_free(&test_x);
+    thaw_free(&x);
+    return status;
+}
+
+/* Blocks one after another to the ranks, then everybody gets each result from who has it. */
+static thaw_status probe_all(thaw_comm *comm, const probing *p, const thaw_probe_data *data,
+                             thaw_probes *out)
+{
+    const thaw_graph *g = p->setup->model->graph;
+    const int size = thaw_comm_size(comm);
+    thaw_status status = THAW_OK;
+    for (int64_t d = 0; d < p->count && status == THAW_OK; d++)
+        if (d % size == thaw_comm_rank(comm))
+            status = probe_one(p, &p->depths[d], data, &out->rows[d]);
+    THAW_TRY(thaw_agree(comm, status));
+    out->best = 0;
+    for (int64_t d = 0; d < p->count; d++) {
+        thaw_depth_probe *row = &out->rows[d];
+        thaw_bcast(comm, (int)(d % size), row, sizeof *row);
+        thaw_copy(row->block, sizeof row->block, thaw_graph_block_name(g, p->depths[d].block));
+        row->D = p->depths[d].D;
+        row->accuracy = (double)row->right / (double)data->m;
+        row->interval = thaw_wilson(row->right, data->m, 0.95);
+        if (row->right >= out->rows[out->best].right)
+            out->best = d;
+    }
+    return THAW_OK;
+}
+
+/* Of the features that the head sees, as the source's statistics are. */
+static double domain_gap(const probing *p, const thaw_probe_data *data)
+{
+    const thaw_backbone *b = &p->setup->backbone;
+    const depth *last = &p->depths[p->count - 1];
+    double *moments = NULL;
+    float *x = NULL;
+    double spread = 0;
+    double gap = NAN;
+    if (b->D != last->D || b->feature_mean == NULL || data->n < 2 ||
+        thaw_alloc(&moments, 2 * b->D, sizeof *moments) != THAW_OK)
+        return NAN;
+    if (thaw_alloc(&x, data->n * last->D, sizeof *x) == THAW_OK) {
+        cut(p, last, data->n, data->x, x);
+        thaw_moments(x, data->n, b->D, moments, moments + b->D, NULL);
+        for (int64_t j = 0; j < b->D; j++)
+            spread += b->feature_variance[j];
+        if (spread > 0)
+            gap = thaw_frechet_diagonal(b->feature_mean, b->feature_variance, moments,
+                                        moments + b->D, b->D) /
+                  spread;
+    }
+    thaw_free(&x);
+    thaw_free(&moments);
+    return gap;
+}
+
+static int64_t at_most(int64_t count, int64_t most)
+{
+    return count < most ? count : most;
+}
+
+static thaw_status probe_set_up(thaw_comm *comm, probing *p, int64_t most, thaw_probes *out)
+{
+    thaw_setup *s = p->setup;
+    thaw_probe_data data = {.n = at_most(thaw_dataset_count(s->dataset, s->train), most),
+                            .m = at_most(thaw_dataset_count(s->dataset, s->val), most),
+                            .K = thaw_dataset_classes(s->dataset)};
+    float *rows[2] = {NULL, NULL};
+    int32_t *labels[2] = {NULL, NULL};
+    bool *kept = NULL;
+    thaw_status status;
+    THAW_CHECK_TO(thaw_dataset_task(s->dataset) == THAW_TASK_CLASSIFICATION, THAW_ERR_INPUT,
+                  "%s: probes by depth need one class a sample, and its task is %s",
+                  thaw_dataset_path(s->dataset),
+                  thaw_task_name(thaw_dataset_task(s->dataset))); /* uniform */
+    THAW_TRY_TO(thaw_agree(comm, find_depths(p, &kept)));
+    const thaw_plan_options options = {.batch = s->config->train.eval_batch,
+                                       .from = -1,
+                                       .to = p->depths[p->count - 1].value,
+                                       .keep = -1,
+                                       .kept = kept};
+    THAW_TRY_TO(thaw_choices_begin(comm, s, NULL, NULL));
+    THAW_TRY_TO(thaw_plan_open(comm, s, &options, &p->plan));
+    THAW_TRY_TO(draw(comm, p, s->train, data.n, &rows[0], &labels[0]));
+    THAW_TRY_TO(draw(comm, p, s->val, data.m, &rows[1], &labels[1]));
+    data.x = rows[0];
+    data.labels = labels[0];
+    data.test_x = rows[1];
+    data.test_labels = labels[1];
+    THAW_TRY_TO(thaw_agree(comm, thaw_alloc(&out->rows, p->count, sizeof *out->rows)));
+    out->count = p->count;
+    out->train = data.n;
+    out->val = data.m;
+    out->all_train = thaw_dataset_count(s->dataset, s->train);
+    out->classes = data.K;
+    THAW_TRY_TO(probe_all(comm, p, &data, out));
+    out->gap = domain_gap(p, &data);
+done:
+    for (int i = 0; i < 2; i++) {
+        thaw_free(&labels[i]);
+        thaw_free(&rows[i]);
+    }
+    thaw_free(&kept);
+    return status;
+}
+
+thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config *config, int64_t most,
+                              thaw_probes *out)
+{
+    const double begun = thaw_seconds();
+    thaw_setup setup;
+    probing p = {.setup = &setup};
+    memset(out, 0, sizeof *out);
+    THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
+               "model.backbone is empty: probes by depth need a backbone"); /* uniform */
+    THAW_TRY(thaw_setup_open(comm, config, "frozen", THAW_SETUP_TRAIN, &setup));
+    p.is_text = setup.model->spec.T > 0;
+    p.pad_id = pad_id_of(setup.model->graph);
+    const thaw_status status = probe_set_up(comm, &p, most, out);
+    thaw_plan_free(&p.plan);
+    thaw_free(&p.depths);
+    thaw_setup_close(&setup);
+    if (status != THAW_OK)
+        thaw_probes_clear(out);
+    out->seconds = thaw_seconds() - begun;
+    return status;
+}
+
+void thaw_probes_clear(thaw_probes *probes)
+{
+    thaw_free(&probes->rows);
+    memset(probes, 0, sizeof *probes);
+}

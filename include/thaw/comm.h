@@ -219,7 +219,8 @@ void thaw_reducer_progress(thaw_reducer *reducer, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_reducer_finish(thaw_reducer *reducer, thaw_comm *comm,
                                                thaw_reduce_outcome *outcome);
 
-/* Local, after THAW_REDUCE_OK. out = scale * sum, rounded to float. */
+/* Local, after THAW_REDUCE_OK; thaw_reducer_sum also after THAW_REDUCE_NOT_FINITE, where NaN is what was not finite. out = scale *
+ * sum, rounded to float. */
 void thaw_reducer_get(const thaw_reducer *reducer, int32_t tensor, double scale, float *out);
 int64_t thaw_reducer_count(const thaw_reducer *reducer, int32_t word);
 double thaw_reducer_sum(const thaw_reducer *reducer, int32_t word);
@@ -227,7 +228,8 @@ double thaw_reducer_sum(const thaw_reducer *reducer, int32_t word);
 int32_t thaw_reducer_culprit(const thaw_reducer *reducer);
 
 /* The quanta of the next step as binary exponents, one a tensor: state that a checkpoint must hold (I32, writable), so that a
- * resumed run gives the same bits. */
+ * resumed run gives the same bits. Unknown before the first sum. */
+#define THAW_EXPONENT_UNKNOWN INT32_MIN
 int32_t *thaw_reducer_exponents(thaw_reducer *reducer);
 /* What one step sends: payload bytes and calls. The truth is thaw_comm_count. */
 void thaw_reducer_plan(const thaw_reducer *reducer, int64_t *bytes, int64_t *calls);

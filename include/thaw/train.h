@@ -123,6 +123,8 @@ THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw
 typedef struct thaw_pool thaw_pool;
 THAW_NODISCARD thaw_status thaw_pool_new(thaw_pool **out);
 void thaw_pool_free(thaw_pool **pool); /* takes NULL */
+/* After thaw_train_prepare: the rung has a frozen prefix whose features are not kept, so that runs of it are best trained together. */
+bool thaw_pool_missed(const thaw_pool *pool);
 
 typedef struct thaw_run_options {
     bool resume;    /* continue from the newest valid checkpoint; a complete run returns at once */
@@ -141,6 +143,18 @@ typedef struct thaw_run_options {
  * THAW_ERR_STOPPED: a stop was requested (SIGTERM, SIGUSR1), state saved. */
 THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
                                           const thaw_run_options *options);
+
+/* Trains runs that learn from the same samples in the same order: the configs may differ in rates, optimizer, schedule, name, output and
+ * train.save_backbone; with another seed the order is another. Each leaves in its directory what thaw_train_run would have left, bit for bit, but
+ * for figures of time and "trained_together" in its summary; time that was spent on several runs is shared out evenly. Where a frozen
+ * prefix has to run in every step, because its features are not kept, it runs once for all of them (as many as train.memory_gib has room
+ * for), and one reduction a step sums the gradients of all; otherwise, and with train.reduce: float, they are trained one after another.
+ * outcomes[i].code: THAW_OK, or THAW_ERR_NUMERIC for a run whose numbers were not finite, which ends that run alone. Any other
+ * failure, or a stop, is the status and ends all; with options->resume each goes on from its newest checkpoint, and those that are behind
+ * catch up first. Collective; configs must be equal on all ranks. */
+THAW_NODISCARD thaw_status thaw_train_together(thaw_comm *comm, const thaw_config *configs,
+                                               int64_t count, const thaw_run_options *options,
+                                               thaw_error *outcomes);
 
 /* Makes runs of a rung ready that will go on sub-groups, which must not differ: settles the choices of kernels and records them in
  * `directory`; and all ranks compute the frozen features, or load them, once, into the pool (NULL: not wanted), which first gives up what it

@@ -5,7 +5,7 @@
 #include "thaw/comm.h"
 
 /* No sum was seen yet. */
-#define THAW_QUANTUM_UNKNOWN INT32_MIN
+#define THAW_QUANTUM_UNKNOWN THAW_EXPONENT_UNKNOWN
 /* Float bits of a magnitude order like the magnitudes do; from here on there is an infinity or NaN. */
 #define THAW_INFINITY_BITS 0x7f800000u
 

@@ -63,12 +63,8 @@ done:
 thaw_status thaw_trainer_save_backbone(thaw_trainer *trainer, thaw_comm *comm)
 {
     float *features = NULL;
-    const thaw_augment *augment = trainer->train.augment;
-    trainer->train.augment = NULL;
-    thaw_status status = thaw_sweep(
-        comm, &trainer->train, trainer->eval_plan, trainer->config->train.eval_batch,
-        thaw_graph_features(trainer->setup->model->graph), trainer->setup->model->D, &features);
-    trainer->train.augment = augment;
+    const thaw_team alone = {.members = &trainer, .count = 1};
+    thaw_status status = thaw_team_features(&alone, comm, THAW_BLOCK_TRAIN, &features);
     if (status == THAW_OK && thaw_comm_rank(comm) == 0)
         status = write_file(trainer, features);
     thaw_free(&features);

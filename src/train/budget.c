@@ -57,6 +57,14 @@ static void say_recomputed(double needed, double budget)
         text[0], text[1]);
 }
 
+int32_t thaw_train_room(thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan)
+{
+    const double needed = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup);
+    double runs = own_budget(comm, setup->config) / needed;
+    thaw_allreduce_min_double(comm, &runs, 1);
+    return runs < 1 ? 1 : runs > INT16_MAX ? INT16_MAX : (int32_t)runs;
+}
+
 thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
                                  const thaw_plan_options *options, thaw_plan **out)
 {
@@ -80,9 +88,8 @@ thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
     if (train->memory_gib > 0 && (double)thaw_plan_arena_bytes(*out) > limit)
         status = over_budget(setup, *out, budget);
     status = thaw_agree(comm, status);
-    THAW_ASSERT(setup->constant_count < THAW_MOST_PLANS);
     if (status == THAW_OK)
-        status = thaw_plan_share(comm, *out, &setup->constants[setup->constant_count++]);
+        status = thaw_plan_keep_constants(comm, setup, *out);
     if (status != THAW_OK)
         thaw_plan_free(out);
     return status;

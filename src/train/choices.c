@@ -115,13 +115,30 @@ thaw_status thaw_plan_share(thaw_comm *comm, thaw_plan *plan, thaw_shared **out)
     return THAW_OK;
 }
 
+/* Those who joined a set-up open the same plans in the same order. */
+static void take_over(thaw_plan *plan, const thaw_shared *constants)
+{
+    const int64_t bytes = constants == NULL ? 0 : thaw_shared_bytes(constants);
+    THAW_ASSERT((int64_t)thaw_plan_constant_bytes(plan) == bytes);
+    if (bytes > 0)
+        thaw_plan_set_constants(plan, thaw_shared_data(constants), false);
+}
+
+thaw_status thaw_plan_keep_constants(thaw_comm *comm, thaw_setup *setup, thaw_plan *plan)
+{
+    const int index = setup->constant_count++;
+    THAW_ASSERT(index < THAW_MOST_PLANS);
+    if (setup->lead == NULL) /* uniform */
+        return thaw_plan_share(comm, plan, &setup->constants[index]);
+    take_over(plan, setup->lead->constants[index]);
+    return THAW_OK;
+}
+
 thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup, const thaw_plan_options *options,
                            thaw_plan **out)
 {
-    THAW_ASSERT(setup->constant_count < THAW_MOST_PLANS);
     THAW_TRY(thaw_plan_agree(comm, setup, options, out));
-    const thaw_status status =
-        thaw_plan_share(comm, *out, &setup->constants[setup->constant_count++]);
+    const thaw_status status = thaw_plan_keep_constants(comm, setup, *out);
     if (status != THAW_OK)
         thaw_plan_free(out);
     return status;

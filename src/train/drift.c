@@ -35,18 +35,24 @@ static bool features_can_move(const thaw_trainer *t)
     return t->setup->rung.kind != THAW_RUNG_SCRATCH && t->setup->rung.kind != THAW_RUNG_FROZEN;
 }
 
-static thaw_status val_features(thaw_trainer *t, thaw_comm *comm, float **out)
+/* Before they train, those in company are one network. */
+static thaw_status copy_lead(thaw_trainer *t)
 {
-    const thaw_value features = thaw_graph_features(t->setup->model->graph);
-    return thaw_sweep(comm, &t->val, t->eval_plan, t->config->train.eval_batch, features,
-                      t->setup->model->D, out);
+    const int64_t count = t->val.N * t->setup->model->D;
+    THAW_TRY(thaw_alloc(&t->features_before, count, sizeof *t->features_before));
+    memcpy(t->features_before, t->lead->features_before,
+           (size_t)count * sizeof *t->features_before);
+    return THAW_OK;
 }
 
 thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm)
 {
+    const thaw_team alone = {.members = &trainer, .count = 1};
     if (!features_can_move(trainer))
         return THAW_OK;
-    return val_features(trainer, comm, &trainer->features_before);
+    if (trainer->lead != NULL) /* uniform */
+        return thaw_agree(comm, copy_lead(trainer));
+    return thaw_team_features(&alone, comm, THAW_BLOCK_VAL, &trainer->features_before);
 }
 
 static thaw_status compare_features(const thaw_trainer *t, const float *after, thaw_json *out)
@@ -62,17 +68,25 @@ static thaw_status compare_features(const thaw_trainer *t, const float *after, t
     return THAW_OK;
 }
 
-thaw_status thaw_drift_after(thaw_trainer *trainer, thaw_comm *comm, thaw_json *out)
+static thaw_status describe(const thaw_trainer *t, const float *after, thaw_json *out)
 {
-    thaw_status status = thaw_drift_motion(trainer, thaw_json_set_object(out, "blocks"));
-    float *after = NULL;
-    if (trainer->features_before != NULL) {
-        const thaw_status swept = val_features(trainer, comm, &after);
-        if (status == THAW_OK)
-            status = swept;
-        if (status == THAW_OK)
-            status = compare_features(trainer, after, out);
-    }
+    THAW_TRY(thaw_drift_motion(t, thaw_json_set_object(out, "blocks")));
+    return after == NULL ? THAW_OK : compare_features(t, after, out);
+}
+
+thaw_status thaw_drift_after(const thaw_team *team, thaw_comm *comm, thaw_json *const *out)
+{
+    float **after = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, thaw_alloc(&after, team->count, sizeof *after)));
+    if (features_can_move(team->members[0])) /* uniform */
+        THAW_TRY_TO(thaw_team_features(team, comm, THAW_BLOCK_VAL, after));
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
+        status = describe(team->members[m], after[m], out[m]);
+    status = thaw_agree(comm, status);
+done:
+    for (int32_t m = 0; m < team->count && after != NULL; m++)
+        thaw_free(&after[m]);
     thaw_free(&after);
-    return thaw_agree(comm, status);
+    return status;
 }

@@ -116,8 +116,8 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, thaw_feed_open(&feed, setup->dataset, setup->val)));
     THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
-    THAW_TRY_TO(thaw_sweep(comm, &feed, plan, setup->config->train.eval_batch,
-                           thaw_graph_logits(graph), setup->model->spec.K, &logits));
+    const thaw_sweep_plans plans = {&plan, 1, thaw_graph_logits(graph), setup->model->spec.K};
+    THAW_TRY_TO(thaw_sweep(comm, &feed, &plans, setup->config->train.eval_batch, &logits));
     status =
         thaw_agree(comm, thaw_predictions_from_logits(setup->dataset, setup->val, logits, out));
     if (status != THAW_OK)

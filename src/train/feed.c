@@ -61,11 +61,11 @@ thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, con
     return compute(feed, epoch, n, indices, out);
 }
 
-/* This rank's chunks [first, last), whose rows go to `mine`. */
-static thaw_status sweep_local(const thaw_feed *feed, thaw_plan *plan, int64_t chunk,
-                               thaw_value value, int64_t width, int64_t begin, int64_t end,
-                               float *mine)
+/* This rank's samples [begin, end), of which plan p's rows go to mine[p]. */
+static thaw_status sweep_local(const thaw_feed *feed, const thaw_sweep_plans *plans, int64_t chunk,
+                               int64_t begin, int64_t end, float *const *mine)
 {
+    const int64_t width = plans->width;
     float *input = NULL;
     int64_t *indices = NULL;
     thaw_status status;
@@ -77,9 +77,11 @@ static thaw_status sweep_local(const thaw_feed *feed, thaw_plan *plan, int64_t c
             indices[i] = at + i;
         THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
         const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
-        thaw_plan_forward(plan, &run);
-        memcpy(mine + (at - begin) * width, thaw_plan_value(plan, value),
-               (size_t)(n * width) * sizeof *mine);
+        for (int32_t p = 0; p < plans->count; p++) {
+            thaw_plan_forward(plans->plans[p], &run);
+            memcpy(mine[p] + (at - begin) * width, thaw_plan_value(plans->plans[p], plans->value),
+                   (size_t)(n * width) * sizeof **mine);
+        }
     }
     status = THAW_OK;
 done:
@@ -88,8 +90,22 @@ done:
     return status;
 }
 
-thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, int64_t chunk,
-                       thaw_value value, int64_t width, float **rows)
+/* A failure leaves what is there already; the caller frees it. */
+static thaw_status join(thaw_comm *comm, int64_t bytes, int64_t expected, int32_t count,
+                        float *const *mine, float **rows)
+{
+    for (int32_t p = 0; p < count; p++) {
+        int64_t total = 0;
+        void *all = NULL;
+        THAW_TRY(thaw_allgatherv(comm, mine[p], bytes, &all, &total, NULL));
+        THAW_ASSERT(total == expected);
+        rows[p] = all;
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, const thaw_sweep_plans *plans,
+                       int64_t chunk, float **rows)
 {
     const int64_t chunks = (feed->N + chunk - 1) / chunk;
     const int64_t rank = thaw_comm_rank(comm);
@@ -97,18 +113,20 @@ thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan, 
     const int64_t begin = chunks * rank / size * chunk;
     const int64_t stop = chunks * (rank + 1) / size * chunk;
     const int64_t end = stop < feed->N ? stop : feed->N;
-    float *mine = NULL;
-    int64_t total = 0;
-    void *all = NULL;
-    thaw_status status = thaw_alloc(&mine, (end - begin) * width, sizeof *mine);
+    const int64_t row = plans->width * (int64_t)sizeof **rows;
+    float **mine = NULL;
+    thaw_status status = thaw_alloc(&mine, plans->count, sizeof *mine);
+    for (int32_t p = 0; p < plans->count && status == THAW_OK; p++) {
+        rows[p] = NULL;
+        status = thaw_alloc(&mine[p], (end - begin) * plans->width, sizeof **mine);
+    }
     if (status == THAW_OK)
-        status = sweep_local(feed, plan, chunk, value, width, begin, end, mine);
+        status = sweep_local(feed, plans, chunk, begin, end, mine);
     THAW_TRY_TO(thaw_agree(comm, status));
-    THAW_TRY_TO(thaw_allgatherv(comm, mine, (end - begin) * width * (int64_t)sizeof *mine, &all,
-                                &total, NULL));
-    THAW_ASSERT(total == feed->N * width * (int64_t)sizeof *mine);
-    *rows = all;
+    status = join(comm, (end - begin) * row, feed->N * row, plans->count, mine, rows);
 done:
+    for (int32_t p = 0; p < plans->count && mine != NULL; p++)
+        thaw_free(&mine[p]);
     thaw_free(&mine);
     return status;
 }

@@ -23,16 +23,19 @@ static void add_metrics(const thaw_predictions *p, const thaw_dataset *dataset, 
 }
 
 /* Predicts one feed, records its metrics, writes its predictions. */
-static thaw_status judge(thaw_trainer *t, thaw_comm *comm, const thaw_feed *feed, const char *name,
-                         thaw_json *out, thaw_json *slices)
+static thaw_status judge(const thaw_team *team, thaw_comm *comm, thaw_block_kind kind,
+                         const char *name, thaw_json *const *out)
 {
-    thaw_predictions p;
-    thaw_status status;
-    THAW_TRY_TO(thaw_trainer_predict(t, comm, feed, &p));
-    add_metrics(&p, t->setup->dataset, feed->split, out, name, slices);
-    status = thaw_predictions_write(comm, t->directory, name, &p);
-done:
-    thaw_predictions_clear(&p);
+    thaw_predictions *all = NULL;
+    THAW_TRY(thaw_team_predict(team, comm, kind, &all));
+    thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++) {
+        thaw_trainer *t = team->members[m];
+        add_metrics(&all[m], t->setup->dataset, thaw_trainer_feed(t, kind)->split, out[m], name,
+                    thaw_json_child(out[m], "slices"));
+        status = thaw_predictions_write(comm, t->directory, name, &all[m]);
+    }
+    thaw_team_clear_predictions(team, &all);
     return status;
 }
 
@@ -73,12 +76,9 @@ static int64_t planned_bytes(const thaw_trainer *t)
 {
     const int64_t weights = state_bytes(&t->trained);
     int64_t sums = 0;
-    int64_t payload = 0;
-    int64_t calls = 0;
     for (int32_t i = 0; i < t->reduced_count; i++)
         sums += thaw_plan_reduced(t->train_plan, i)->count * (int64_t)sizeof(float);
-    thaw_reducer_plan(t->reducer, &payload, &calls);
-    return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + payload +
+    return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + t->payload_bytes +
            (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best);
 }
 
@@ -133,6 +133,8 @@ static void add_cost(const thaw_trainer *t, const memory *used, thaw_json *out)
     thaw_json_set_double(out, "seconds", s->seconds);
     thaw_json_set_double(out, "train_seconds", s->train_seconds);
     thaw_json_set_double(out, "core_seconds", s->core_seconds);
+    if (t->company > 1)
+        thaw_json_set_int(out, "trained_together", t->company);
     thaw_json_set_double(out, "samples_per_second",
                          s->train_seconds > 0 ? (double)s->samples_seen / s->train_seconds : NAN);
     thaw_json_set_int(out, "allreduce_bytes_per_step", t->bytes_per_step);
@@ -172,31 +174,32 @@ static thaw_status add_identity(const thaw_trainer *t, const thaw_comm *comm, th
 }
 
 /* Trained on train, so this is where the gap to val shows over-fitting. Without augmentation, as val is judged. */
-static thaw_status judge_train(thaw_trainer *t, thaw_comm *comm, thaw_json *out)
+static thaw_status judge_train(const thaw_team *team, thaw_comm *comm, thaw_json *const *out)
 {
-    const thaw_augment *augment = t->train.augment;
-    thaw_predictions p;
-    t->train.augment = NULL;
-    const thaw_status status = thaw_trainer_predict(t, comm, &t->train, &p);
-    t->train.augment = augment;
-    if (status == THAW_OK) {
-        thaw_json *train = thaw_json_set_object(out, "train");
-        thaw_json_set_double(train, "loss", thaw_predictions_loss(&p, NULL));
-        thaw_json_set_double(train, "accuracy", thaw_predictions_accuracy(&p, NULL));
-        thaw_json_set_int(train, "samples", p.N);
-        thaw_predictions_clear(&p);
+    thaw_predictions *all = NULL;
+    THAW_TRY(thaw_team_predict(team, comm, THAW_BLOCK_TRAIN, &all));
+    for (int32_t m = 0; m < team->count; m++) {
+        thaw_json *train = thaw_json_set_object(out[m], "train");
+        thaw_json_set_double(train, "loss", thaw_predictions_loss(&all[m], NULL));
+        thaw_json_set_double(train, "accuracy", thaw_predictions_accuracy(&all[m], NULL));
+        thaw_json_set_int(train, "samples", all[m].N);
     }
-    return status;
+    thaw_team_clear_predictions(team, &all);
+    return THAW_OK;
 }
 
-static thaw_status judge_all(thaw_trainer *t, thaw_comm *comm, thaw_json *out)
+static thaw_status judge_all(const thaw_team *team, thaw_comm *comm, thaw_json *const *out,
+                             thaw_json **drift)
 {
-    thaw_json *slices = thaw_json_set_object(out, "slices");
-    THAW_TRY(judge_train(t, comm, out));
-    THAW_TRY(judge(t, comm, &t->val, "val", out, slices));
-    if (t->gate.dataset != NULL && t->options->predict_gate)
-        THAW_TRY(judge(t, comm, &t->gate, "gate", out, slices));
-    return thaw_drift_after(t, comm, thaw_json_set_object(out, "drift"));
+    for (int32_t m = 0; m < team->count; m++)
+        (void)thaw_json_set_object(out[m], "slices");
+    THAW_TRY(judge_train(team, comm, out));
+    THAW_TRY(judge(team, comm, THAW_BLOCK_VAL, "val", out));
+    if (team->members[0]->gate.dataset != NULL && team->members[0]->options->predict_gate)
+        THAW_TRY(judge(team, comm, THAW_BLOCK_GATE, "gate", out));
+    for (int32_t m = 0; m < team->count; m++)
+        drift[m] = thaw_json_set_object(out[m], "drift");
+    return thaw_drift_after(team, comm, drift);
 }
 
 static thaw_status write_summary(const thaw_trainer *t, const thaw_comm *comm,
@@ -211,32 +214,58 @@ static thaw_status write_summary(const thaw_trainer *t, const thaw_comm *comm,
     return status;
 }
 
-thaw_status thaw_trainer_finish(thaw_trainer *trainer, thaw_comm *comm)
+/* The selected weights and what is known without looking at data. Local. */
+static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_json *summary)
 {
-    thaw_json *summary = thaw_json_new_object();
-    thaw_status status = trainer->pending;
-    if (status == THAW_OK && trainer->best.count > 0)
-        status = thaw_state_copy(&trainer->trained, &trainer->best);
-    if (status == THAW_OK)
-        status = add_identity(trainer, comm, summary);
-    THAW_TRY_TO(thaw_agree(comm, status));
-    add_parameters(trainer, summary);
-    add_rates(trainer, summary);
+    THAW_TRY(t->pending);
+    if (t->best.count > 0)
+        THAW_TRY(thaw_state_copy(&t->trained, &t->best));
+    THAW_TRY(add_identity(t, comm, summary));
+    add_parameters(t, summary);
+    add_rates(t, summary);
     thaw_json_set_int(summary, "selected_epoch",
-                      trainer->best.count > 0 ? trainer->state.best_epoch
-                                              : trainer->position.epoch);
-    THAW_TRY_TO(judge_all(trainer, comm, summary));
-    memory used;
-    measure_memory(comm, &used);
-    thaw_trainer_count_time(trainer, comm);
-    add_cost(trainer, &used, summary);
-    add_cache(trainer, comm, summary);
-    THAW_TRY_TO(thaw_trainer_write_adaptation(trainer, comm));
-    if (trainer->config->train.save_backbone[0] != '\0')
-        THAW_TRY_TO(thaw_trainer_save_backbone(trainer, comm));
+                      t->best.count > 0 ? t->state.best_epoch : t->position.epoch);
+    return THAW_OK;
+}
+
+/* The summary last: it says that the rest is there. */
+static thaw_status write_files(thaw_trainer *t, thaw_comm *comm, const memory *used,
+                               thaw_json *summary)
+{
+    thaw_trainer_count_time(t, comm);
+    add_cost(t, used, summary);
+    add_cache(t, comm, summary);
+    THAW_TRY(thaw_trainer_write_adaptation(t, comm));
+    if (t->config->train.save_backbone[0] != '\0')
+        THAW_TRY(thaw_trainer_save_backbone(t, comm));
     thaw_json_set_bool(summary, "complete", true);
-    status = thaw_agree(comm, write_summary(trainer, comm, summary));
-done:
-    thaw_json_free(&summary);
+    return thaw_agree(comm, write_summary(t, comm, summary));
+}
+
+static thaw_status finish(const thaw_team *team, thaw_comm *comm, thaw_json **summaries,
+                          thaw_json **drift)
+{
+    memory used;
+    thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++) {
+        summaries[m] = thaw_json_new_object();
+        status = begin_summary(team->members[m], comm, summaries[m]);
+    }
+    THAW_TRY(thaw_agree(comm, status));
+    THAW_TRY(judge_all(team, comm, summaries, drift));
+    measure_memory(comm, &used);
+    for (int32_t m = 0; m < team->count; m++)
+        THAW_TRY(write_files(team->members[m], comm, &used, summaries[m]));
+    return THAW_OK;
+}
+
+thaw_status thaw_team_finish(const thaw_team *team, thaw_comm *comm)
+{
+    thaw_json **documents = NULL; /* summaries, then borrowed parts of them */
+    THAW_TRY(thaw_agree(comm, thaw_alloc(&documents, 2 * team->count, sizeof *documents)));
+    const thaw_status status = finish(team, comm, documents, documents + team->count);
+    for (int32_t m = 0; m < team->count; m++)
+        thaw_json_free(&documents[m]);
+    thaw_free(&documents);
     return status;
 }

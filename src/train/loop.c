@@ -5,24 +5,6 @@
 
 /* Epochs, evaluation on val, selection, early stopping, checkpoints, stops. All decisions use reduced values only. */
 
-thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm, const thaw_feed *feed,
-                                 thaw_predictions *out)
-{
-    float *logits = NULL;
-    const thaw_dataset *dataset = trainer->setup->dataset;
-    thaw_status status;
-    memset(out, 0, sizeof *out);
-    THAW_TRY_TO(thaw_sweep(comm, feed, trainer->eval_plan, trainer->config->train.eval_batch,
-                           thaw_graph_logits(trainer->setup->model->graph),
-                           thaw_dataset_classes(dataset), &logits));
-    status = thaw_agree(comm, thaw_predictions_from_logits(dataset, feed->split, logits, out));
-    if (status != THAW_OK)
-        thaw_predictions_clear(out); /* another rank may have failed */
-done:
-    thaw_free(&logits);
-    return status;
-}
-
 static bool is_writer(const thaw_comm *comm)
 {
     return thaw_comm_rank(comm) == 0;
@@ -115,15 +97,20 @@ static thaw_status compare_ranks(const thaw_trainer *t, thaw_comm *comm)
     return thaw_same_digest(comm, "the trained weights at the end of an epoch", digest);
 }
 
-/* The epoch is over: judge it on val, record it, make the next one ready. */
-static thaw_status end_epoch(thaw_trainer *t, thaw_comm *comm)
+static void say_epoch(thaw_trainer *t, double loss, double accuracy)
 {
-    thaw_predictions val;
-    THAW_TRY(compare_ranks(t, comm));
-    THAW_TRY(thaw_trainer_predict(t, comm, &t->val, &val));
-    const double loss = thaw_predictions_loss(&val, NULL);
-    const double accuracy = thaw_predictions_accuracy(&val, NULL);
-    thaw_predictions_clear(&val);
+    thaw_progress_hide(&t->progress);
+    THAW_LOG(THAW_INFO, "%s%sepoch %lld/%lld  train loss %.4f  val loss %.4f  val accuracy %.4f%s",
+             t->company > 1 ? t->directory : "", t->company > 1 ? ": " : "",
+             (long long)t->position.epoch, (long long)t->config->train.epochs,
+             t->state.loss_sum / t->state.weight_sum, loss, accuracy,
+             t->state.best_epoch == t->position.epoch ? "  *" : "");
+}
+
+static thaw_status judge_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_predictions *val)
+{
+    const double loss = thaw_predictions_loss(val, NULL);
+    const double accuracy = thaw_predictions_accuracy(val, NULL);
     t->position.epoch++;
     t->position.step_in_epoch = 0;
     thaw_status status = t->pending;
@@ -132,13 +119,8 @@ static thaw_status end_epoch(thaw_trainer *t, thaw_comm *comm)
     if (status == THAW_OK && is_writer(comm))
         status = epoch_row(t, loss, accuracy);
     THAW_TRY(thaw_agree(comm, status));
-    if (is_writer(comm) && !t->options->quiet) {
-        thaw_progress_hide(&t->progress);
-        THAW_LOG(THAW_INFO, "epoch %lld/%lld  train loss %.4f  val loss %.4f  val accuracy %.4f%s",
-                 (long long)t->position.epoch, (long long)t->config->train.epochs,
-                 t->state.loss_sum / t->state.weight_sum, loss, accuracy,
-                 t->state.best_epoch == t->position.epoch ? "  *" : "");
-    }
+    if (is_writer(comm) && !t->options->quiet)
+        say_epoch(t, loss, accuracy);
     t->state.loss_sum = 0;
     t->state.weight_sum = 0;
     t->state.samples = 0;
@@ -146,17 +128,18 @@ static thaw_status end_epoch(thaw_trainer *t, thaw_comm *comm)
     return THAW_OK;
 }
 
-static bool is_finished(const thaw_trainer *t)
+/* The epoch is over: judge it on val, record it, make the next one ready. */
+static thaw_status end_epoch(const thaw_team *team, thaw_comm *comm)
 {
-    const int64_t patience = t->config->train.early_stopping;
-    return t->position.epoch >= t->config->train.epochs ||
-           (patience > 0 && t->state.stale_epochs >= patience);
-}
-
-static bool checkpoint_due(const thaw_trainer *t, bool epoch_ended)
-{
-    const int64_t every = t->config->train.checkpoint_every;
-    return every > 0 ? t->position.step % every == 0 : epoch_ended;
+    thaw_predictions *val = NULL;
+    thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count; m++)
+        THAW_TRY(compare_ranks(team->members[m], comm));
+    THAW_TRY(thaw_team_predict(team, comm, THAW_BLOCK_VAL, &val));
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
+        status = judge_epoch(team->members[m], comm, &val[m]);
+    thaw_team_clear_predictions(team, &val);
+    return status;
 }
 
 /* A row that cannot be written is one rank's trouble: it is carried into the next thing that ranks do together. */
@@ -168,49 +151,29 @@ static void report_step(thaw_trainer *t, const thaw_comm *comm)
     thaw_progress_update(&t->progress, t->position.step, t->state.samples_seen, t->last_loss);
 }
 
-/* Of the loop; a checkpoint's figure includes the evaluation before it. */
-static void count_seconds(thaw_trainer *t, double *counted)
+static bool epoch_is_full(const thaw_trainer *t)
 {
-    const double now = thaw_seconds();
-    t->state.seconds += now - *counted;
-    *counted = now;
+    return t->position.step_in_epoch == thaw_sampler_steps(&t->sampler);
 }
 
-static thaw_status after_step(thaw_trainer *t, thaw_comm *comm, double *last_time, double *counted)
+thaw_status thaw_team_after_step(const thaw_team *team, thaw_comm *comm)
 {
-    t->state.train_seconds += thaw_seconds() - *last_time;
-    report_step(t, comm);
-    const bool epoch_ended = t->position.step_in_epoch == thaw_sampler_steps(&t->sampler);
-    if (epoch_ended)
-        THAW_TRY(end_epoch(t, comm));
-    count_seconds(t, counted);
-    if (!is_finished(t) && (t->stop || checkpoint_due(t, epoch_ended)))
-        THAW_TRY(thaw_trainer_save(t, comm, false));
-    *last_time = thaw_seconds();
-    return THAW_OK;
+    const bool epoch_ended = epoch_is_full(team->members[0]);
+    for (int32_t m = 0; m < team->count; m++)
+        report_step(team->members[m], comm);
+    return epoch_ended ? end_epoch(team, comm) : THAW_OK;
 }
 
-thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm)
+bool thaw_trainer_is_finished(const thaw_trainer *t)
 {
-    const double start = thaw_seconds();
-    double last_time = start;
-    double counted = start;
-    trainer->startup_seconds = start - trainer->opened;
-    if (is_writer(comm) && !trainer->options->quiet)
-        thaw_progress_start(&trainer->progress, trainer->config->name, trainer->position.step,
-                            thaw_trainer_total_steps(trainer), trainer->config->log_seconds);
-    thaw_status status = THAW_OK;
-    while (status == THAW_OK && !is_finished(trainer)) {
-        status = thaw_trainer_step(trainer, comm);
-        if (status == THAW_OK)
-            status = after_step(trainer, comm, &last_time, &counted);
-        count_seconds(trainer, &counted);
-        if (status == THAW_OK && trainer->stop && !is_finished(trainer))
-            status = THAW_FAIL(THAW_ERR_STOPPED,
-                               "stopped on request after step %lld; the state is saved in %s: "
-                               "continue with --resume",
-                               (long long)trainer->position.step, trainer->directory);
-    }
-    thaw_progress_finish(&trainer->progress);
-    return status;
+    const int64_t patience = t->config->train.early_stopping;
+    return t->position.epoch >= t->config->train.epochs ||
+           (patience > 0 && t->state.stale_epochs >= patience);
+}
+
+/* An epoch that has just ended has no steps of the next one yet. */
+bool thaw_trainer_is_due(const thaw_trainer *t)
+{
+    const int64_t every = t->config->train.checkpoint_every;
+    return every > 0 ? t->position.step % every == 0 : t->position.step_in_epoch == 0;
 }

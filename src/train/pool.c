@@ -10,7 +10,12 @@ thaw_status thaw_pool_new(thaw_pool **out)
 static void empty(thaw_pool *pool)
 {
     thaw_features_close(&pool->features);
-    pool->filled = false;
+    pool->filled = pool->missed = false;
+}
+
+bool thaw_pool_missed(const thaw_pool *pool)
+{
+    return pool->missed;
 }
 
 void thaw_pool_free(thaw_pool **pool)
@@ -59,10 +64,11 @@ thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s, b
     empty(pool);
     if (refusal != NULL && thaw_has_prefix(s) && !quiet)
         THAW_LOG(THAW_INFO, "feature cache off: %s", refusal);
-    if (refusal != NULL)
-        return THAW_OK;
-    const thaw_status status = thaw_features_open(comm, &pool->features, s, &pool->filled);
+    thaw_status status = THAW_OK;
+    if (refusal == NULL)
+        status = thaw_features_open(comm, &pool->features, s, &pool->filled);
     if (status != THAW_OK)
         empty(pool);
+    pool->missed = status == THAW_OK && thaw_has_prefix(s) && !pool->filled;
     return status;
 }

@@ -146,6 +146,7 @@ void thaw_prefix_run(thaw_prefix *p, int64_t n, const int64_t *indices, float *o
 {
     const thaw_run run = {.B = n, .input = p->input, .sample_ids = indices};
     thaw_plan_forward(p->plan, &run);
+    p->passes++;
     memcpy(out, thaw_plan_value(p->plan, p->boundary), (size_t)(n * p->width) * sizeof *out);
 }
 

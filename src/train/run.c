@@ -12,20 +12,17 @@ const char *thaw_run_path(const char *directory, const char *name, thaw_str *out
     return thaw_str_c(out);
 }
 
-/* What stands in the run directory already, seen by rank 0. */
-typedef enum run_found { RUN_NEW, RUN_PARTIAL, RUN_COMPLETE } run_found;
-
-static run_found look(const char *directory)
+static thaw_run_found look(const char *directory)
 {
     thaw_str path = {0};
-    run_found found = RUN_NEW;
+    thaw_run_found found = THAW_RUN_NEW;
     thaw_json *summary = NULL;
     if (thaw_path_exists(thaw_run_path(directory, "config.yaml", &path)))
-        found = RUN_PARTIAL;
+        found = THAW_RUN_PARTIAL;
     if (thaw_path_exists(thaw_run_path(directory, "summary.json", &path)) &&
         thaw_json_read(thaw_str_c(&path), &summary) == THAW_OK &&
         thaw_json_bool_or(summary, "complete", false))
-        found = RUN_COMPLETE;
+        found = THAW_RUN_COMPLETE;
     thaw_json_free(&summary);
     thaw_str_clear(&path);
     thaw_error_clear();
@@ -65,7 +62,7 @@ done:
 
 /* Rank 0 makes the directory ready: a fresh run starts with none of the old one's files, a resumed one has the old settings. */
 static thaw_status prepare(const thaw_config *config, const thaw_run_options *options,
-                           run_found found)
+                           thaw_run_found found)
 {
     /* The summary first: its presence says that the rest is there. */
     static const char *const leftovers[] = {
@@ -73,7 +70,7 @@ static thaw_status prepare(const thaw_config *config, const thaw_run_options *op
         "predictions-val.h5", "predictions-gate.h5", "predictions-test.h5", NULL};
     thaw_str path = {0};
     thaw_status status;
-    if (found == RUN_PARTIAL && options->resume)
+    if (found == THAW_RUN_PARTIAL && options->resume)
         THAW_TRY_TO(
             thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config));
     THAW_TRY_TO(check_save_backbone(config->train.save_backbone));
@@ -101,8 +98,7 @@ done:
     return status;
 }
 
-/* Everything was opened and found good: only now is the run directory touched. */
-static thaw_status begin(thaw_trainer *t, thaw_comm *comm, run_found found)
+thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm, thaw_run_found found)
 {
     bool resumed = false;
     thaw_str directory = {0};
@@ -124,17 +120,14 @@ done:
     return status;
 }
 
-static void announce(const thaw_trainer *t, const thaw_comm *comm)
+void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)
 {
     char rung[THAW_RUNG_TEXT];
     char rss[32];
     thaw_adapt_counts counts;
-    int64_t bytes;
-    int64_t calls;
     thaw_rung_format(&t->setup->rung, rung);
     thaw_adapt_count(t->setup->model, &counts);
-    thaw_reducer_plan(t->reducer, &bytes, &calls);
-    thaw_format_bytes((double)bytes, rss, sizeof rss);
+    thaw_format_bytes((double)t->payload_bytes, rss, sizeof rss);
     THAW_LOG(THAW_INFO,
              "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s of %d "
              "thread%s, %lld shards, %s (%s)%s",
@@ -146,7 +139,7 @@ static void announce(const thaw_trainer *t, const thaw_comm *comm)
 }
 
 /* A backbone file has no place for adapters: without them it would be the old backbone under a new name. */
-static thaw_status check_saves_all(const thaw_setup *setup)
+thaw_status thaw_run_check(const thaw_setup *setup)
 {
     thaw_adapt_counts counts;
     thaw_adapt_count(setup->model, &counts);
@@ -156,39 +149,6 @@ static thaw_status check_saves_all(const thaw_setup *setup)
                "leave save_backbone out, or use a rung that trains the backbone itself",
                setup->config->rung);
     return THAW_OK;
-}
-
-static thaw_status train(thaw_comm *comm, const thaw_config *config,
-                         const thaw_run_options *options, run_found found)
-{
-    thaw_setup setup;
-    thaw_trainer trainer = {0};
-    const double opened = thaw_seconds();
-    THAW_TRY(thaw_setup_open(comm, config, config->rung, THAW_SETUP_TRAIN, &setup));
-    thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, check_saves_all(&setup)));
-    THAW_TRY_TO(thaw_choices_begin(comm, &setup, options->choices_from,
-                                   options->resume ? config->output : NULL));
-    THAW_TRY_TO(thaw_trainer_open(comm, &setup, options, &trainer));
-    trainer.opened = trainer.counted = opened;
-    if (!options->quiet)
-        announce(&trainer, comm);
-    THAW_TRY_TO(begin(&trainer, comm, found));
-    if (thaw_comm_rank(comm) == 0 && options->choices_from == NULL)
-        thaw_choices_keep(&setup);
-    if (thaw_comm_rank(comm) == 0)
-        thaw_choices_record(&setup, config->output);
-    THAW_TRY_TO(thaw_trainer_loop(&trainer, comm));
-    status = thaw_trainer_finish(&trainer, comm);
-done:
-    if (trainer.events != NULL) {
-        const thaw_status closed = thaw_events_close(&trainer.events);
-        if (status == THAW_OK && closed != THAW_OK)
-            THAW_LOG(THAW_WARN, "%s", thaw_error_last()->message);
-    }
-    thaw_trainer_close(&trainer);
-    thaw_setup_close(&setup);
-    return status;
 }
 
 /* A complete run is what the config asks for, or it is an error: never a result of other settings under this name. */
@@ -207,17 +167,19 @@ static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config,
     return status;
 }
 
-thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
-                           const thaw_run_options *options)
+thaw_status thaw_run_look(thaw_comm *comm, const thaw_config *config,
+                          const thaw_run_options *options, thaw_run_found *found, bool *complete)
 {
-    int64_t found = thaw_comm_rank(comm) == 0 ? look(config->output) : RUN_NEW;
-    thaw_bcast(comm, 0, &found, sizeof found);
-    if (found == RUN_COMPLETE && options->resume)
+    int64_t seen = thaw_comm_rank(comm) == 0 ? look(config->output) : THAW_RUN_NEW;
+    thaw_bcast(comm, 0, &seen, sizeof seen);
+    *found = (thaw_run_found)seen;
+    *complete = seen == THAW_RUN_COMPLETE && options->resume;
+    if (*complete)
         return keep_complete(comm, config, options);
-    THAW_CHECK(found == RUN_NEW || options->resume || options->overwrite,
+    THAW_CHECK(seen == THAW_RUN_NEW || options->resume || options->overwrite,
                THAW_ERR_USAGE, /* uniform */
                "%s already holds a run; continue it with --resume, replace it with --overwrite, or "
                "choose another output",
                config->output);
-    return train(comm, config, options, (run_found)found);
+    return THAW_OK;
 }

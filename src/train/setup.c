@@ -153,13 +153,39 @@ done:
     return status;
 }
 
+/* The frozen memory still holds what training starts from, also of what trains. */
+thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead, const thaw_config *config,
+                            thaw_setup *out)
+{
+    *out = *lead;
+    out->config = config;
+    out->lead = lead;
+    out->model = NULL;
+    out->own = NULL;
+    out->begin = (thaw_state){0};
+    out->constant_count = 0;
+    thaw_status status = outline_model(out);
+    if (status == THAW_OK)
+        status = thaw_setup_place_backbone(out);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    thaw_model_initialize_head(out->model, (uint64_t)config->seed);
+    THAW_TRY_TO(thaw_agree(comm, load_head(comm, out)));
+    status = thaw_agree(comm, apply_rung(out));
+done:
+    if (status != THAW_OK)
+        thaw_setup_close(out);
+    return status;
+}
+
 void thaw_setup_close(thaw_setup *setup)
 {
     thaw_model_free(&setup->model);
-    for (int i = 0; i < setup->constant_count; i++)
-        thaw_shared_free(&setup->constants[i]);
     thaw_free(&setup->own);
     thaw_state_clear(&setup->begin);
+    if (setup->lead != NULL)
+        return;
+    for (int i = 0; i < setup->constant_count; i++)
+        thaw_shared_free(&setup->constants[i]);
     thaw_shared_free(&setup->weights);
     thaw_backbone_clear(&setup->backbone);
     thaw_dataset_free(&setup->dataset);

@@ -50,7 +50,7 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, scalar, rows[i].data));
     return thaw_state_add(out, "reduce/exponents", THAW_I32, thaw_shape1(t->reduced_count),
-                          thaw_reducer_exponents(t->reducer));
+                          t->exponents);
 }
 
 static thaw_status whole_state(thaw_trainer *t, thaw_state *out)

@@ -2,29 +2,48 @@
 
 #include <math.h>
 #include <signal.h>
+#include <string.h>
 
-/* One training step: every shard of this rank runs forward and backward, its gradient goes into the reducer as soon as it is there,
- * and in the last shard a full bucket leaves while backward goes on. The reducer's outcome is the same on every rank. */
+/* One training step of a team, mostly a team of one: every shard of this rank is read once and runs forward and backward in each member,
+ * whose gradient goes into the reducer as soon as it is there; in the last shard a full bucket leaves while backward goes on. The reducer's
+ * outcome is the same on every rank. Member m's tensors and words follow those of the members before it. */
 
 typedef struct step_context {
-    thaw_trainer *trainer;
+    const thaw_team *team;
     thaw_comm *comm;
+    int32_t member;
     bool last_shard;
 } step_context;
+
+static thaw_trainer *member_of(const step_context *c)
+{
+    return c->team->members[c->member];
+}
+
+static int32_t count_word(const step_context *c, int32_t word)
+{
+    return c->member * THAW_WORD_COUNT + word;
+}
+
+static int32_t sum_word(const step_context *c, int32_t word)
+{
+    return c->member * THAW_SUM_COUNT + word;
+}
 
 static void on_ready(void *context, int32_t index)
 {
     step_context *c = context;
-    thaw_trainer *t = c->trainer;
-    thaw_reducer_add(t->reducer, index, thaw_plan_reduced(t->train_plan, index)->data);
+    const thaw_trainer *t = member_of(c);
+    const int32_t tensor = c->member * t->reduced_count + index;
+    thaw_reducer_add(c->team->reducer, tensor, thaw_plan_reduced(t->train_plan, index)->data);
     if (c->last_shard)
-        thaw_reducer_ready(t->reducer, c->comm, index);
+        thaw_reducer_ready(c->team->reducer, c->comm, tensor);
 }
 
 static void on_progress(void *context)
 {
     step_context *c = context;
-    thaw_reducer_progress(c->trainer->reducer, c->comm);
+    thaw_reducer_progress(c->team->reducer, c->comm);
 }
 
 /* The class of the largest logit, the first one when several are equal, is the label. */
@@ -38,43 +57,62 @@ static bool is_right(int64_t K, const float *logits, int32_t label)
 }
 
 /* Loss of the shard and the gradient of its *sum*; division by the global weight comes after the reduction, once. */
-static void shard_loss(thaw_trainer *t, int64_t B)
+static void shard_loss(const step_context *c, const int32_t *labels, int64_t B)
 {
+    thaw_trainer *t = member_of(c);
+    thaw_reducer *reducer = c->team->reducer;
     const int64_t K = thaw_dataset_classes(t->setup->dataset);
     const float smoothing = (float)t->config->train.label_smoothing;
     const float *logits = thaw_plan_value(t->train_plan, thaw_graph_logits(t->setup->model->graph));
     double ignored = 0;
-    thaw_kern_softmax_cross_entropy(B, K, logits, t->labels, smoothing, t->class_weights, t->loss,
+    thaw_kern_softmax_cross_entropy(B, K, logits, labels, smoothing, t->class_weights, t->loss,
                                     t->probs, &ignored);
-    thaw_kern_softmax_cross_entropy_backward(B, K, t->probs, t->labels, smoothing, t->class_weights,
+    thaw_kern_softmax_cross_entropy_backward(B, K, t->probs, labels, smoothing, t->class_weights,
                                              thaw_plan_output_gradient(t->train_plan));
     int64_t correct = 0;
     for (int64_t i = 0; i < B; i++) {
-        const double weight =
-            t->class_weights == NULL ? 1.0 : (double)t->class_weights[t->labels[i]];
-        thaw_reducer_add_sum(t->reducer, THAW_SUM_LOSS, (double)t->loss[i]);
-        thaw_reducer_add_sum(t->reducer, THAW_SUM_WEIGHT, weight);
-        correct += is_right(K, logits + i * K, t->labels[i]);
+        const double weight = t->class_weights == NULL ? 1.0 : (double)t->class_weights[labels[i]];
+        thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_LOSS), (double)t->loss[i]);
+        thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_WEIGHT), weight);
+        correct += is_right(K, logits + i * K, labels[i]);
     }
-    thaw_reducer_add_count(t->reducer, THAW_WORD_SAMPLES, B);
-    thaw_reducer_add_count(t->reducer, THAW_WORD_CORRECT, correct);
+    thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_SAMPLES), B);
+    thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_CORRECT), correct);
 }
 
-static thaw_status run_shard(thaw_trainer *t, thaw_run *run, int64_t shard, step_context *context)
+/* Samples, labels and what the frozen prefix makes of them, for all members. */
+static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B)
 {
     int64_t begin;
     int64_t end;
     const uint32_t epoch = (uint32_t)t->position.epoch;
     thaw_sampler_shard(&t->sampler, t->position.step_in_epoch, shard, &begin, &end);
     thaw_sampler_fill(&t->sampler, epoch, t->position.step_in_epoch, begin, end, t->indices);
-    run->B = end - begin;
-    THAW_TRY(thaw_feed_read(&t->train, epoch, run->B, t->indices, t->input));
+    *B = end - begin;
+    THAW_TRY(thaw_feed_read(&t->train, epoch, *B, t->indices, t->input));
     const int32_t *labels = thaw_dataset_labels(t->setup->dataset, t->setup->train);
-    for (int64_t i = 0; i < run->B; i++)
+    for (int64_t i = 0; i < *B; i++)
         t->labels[i] = labels[t->indices[i]];
-    thaw_plan_forward(t->train_plan, run);
-    shard_loss(t, run->B);
-    thaw_plan_backward(t->train_plan, run, on_ready, on_progress, context);
+    return THAW_OK;
+}
+
+static thaw_status run_shard(step_context *c, int64_t shard)
+{
+    thaw_trainer *first = c->team->members[0];
+    int64_t B;
+    THAW_TRY(read_shard(first, shard, &B));
+    for (c->member = 0; c->member < c->team->count; c->member++) {
+        thaw_trainer *t = member_of(c);
+        const thaw_run run = {.B = B,
+                              .input = first->input,
+                              .sample_ids = first->indices,
+                              .seed = (uint64_t)t->config->seed,
+                              .step = (uint32_t)t->position.step,
+                              .training = true};
+        thaw_plan_forward(t->train_plan, &run);
+        shard_loss(c, first->labels, B);
+        thaw_plan_backward(t->train_plan, &run, on_ready, on_progress, c);
+    }
     return THAW_OK;
 }
 
@@ -84,48 +122,69 @@ static bool stop_wanted(const thaw_trainer *t)
     return thaw_stop_requested() || (o->stop != NULL && o->stop(o->stop_context));
 }
 
-/* Everything up to the sums. A rank that fails stays present: it stops adding and goes on to the common end. */
-static thaw_status run_shards(thaw_trainer *t, thaw_comm *comm, thaw_reduce_outcome *outcome)
+/* The first failure of this rank that the others have yet to hear of. */
+static thaw_status pending_of(const thaw_team *team)
 {
-    const int64_t size = thaw_comm_size(comm);
-    const int64_t first = t->sampler.shards * thaw_comm_rank(comm) / size;
-    const int64_t last = t->sampler.shards * (thaw_comm_rank(comm) + 1) / size;
-    step_context context = {.trainer = t, .comm = comm};
-    thaw_run run = {.input = t->input,
-                    .sample_ids = t->indices,
-                    .seed = (uint64_t)t->config->seed,
-                    .step = (uint32_t)t->position.step,
-                    .training = true};
-    thaw_reducer_begin(t->reducer);
-    if (stop_wanted(t))
-        thaw_reducer_add_count(t->reducer, THAW_WORD_STOP, 1);
-    thaw_status status = t->pending;
+    thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
+        status = team->members[m]->pending;
     if (status == THAW_OK && thaw_fault("step"))
         status = THAW_FAIL(THAW_ERR_FAIL, "training step %lld failed (injected fault)",
-                           (long long)t->position.step);
-    for (int64_t shard = first; shard < last && status == THAW_OK; shard++) {
-        context.last_shard = shard == last - 1;
-        status = run_shard(t, &run, shard, &context);
-    }
-    thaw_reducer_fail(t->reducer, status);
-    return thaw_reducer_finish(t->reducer, comm, outcome);
+                           (long long)team->members[0]->position.step);
+    return status;
 }
 
-static thaw_status not_finite(const thaw_trainer *t)
+/* Everything up to the sums. A rank that fails stays present: it stops adding and goes on to the common end. */
+static thaw_status run_shards(const thaw_team *team, thaw_comm *comm, thaw_reduce_outcome *outcome)
 {
-    const int32_t culprit = thaw_reducer_culprit(t->reducer);
+    const int64_t size = thaw_comm_size(comm);
+    const int64_t shards = team->members[0]->sampler.shards;
+    const int64_t first = shards * thaw_comm_rank(comm) / size;
+    const int64_t last = shards * (thaw_comm_rank(comm) + 1) / size;
+    const bool stop = stop_wanted(team->members[0]);
+    step_context context = {.team = team, .comm = comm};
+    thaw_reducer_begin(team->reducer);
+    for (; context.member < team->count; context.member++)
+        thaw_reducer_add_count(team->reducer, count_word(&context, THAW_WORD_STOP), stop);
+    thaw_status status = pending_of(team);
+    for (int64_t shard = first; shard < last && status == THAW_OK; shard++) {
+        context.last_shard = shard == last - 1;
+        status = run_shard(&context, shard);
+    }
+    thaw_reducer_fail(team->reducer, status);
+    return thaw_reducer_finish(team->reducer, comm, outcome);
+}
+
+/* Whose numbers are not finite: the culprit's owner, or the first member with a bad sum. */
+static int32_t bad_member(const thaw_team *team)
+{
+    const int32_t culprit = thaw_reducer_culprit(team->reducer);
+    if (culprit >= 0)
+        return culprit / team->members[0]->reduced_count;
+    int32_t word = 0;
+    while (word < team->count * THAW_SUM_COUNT && !isnan(thaw_reducer_sum(team->reducer, word)))
+        word++;
+    THAW_ASSERT(word < team->count * THAW_SUM_COUNT);
+    return word / THAW_SUM_COUNT;
+}
+
+static void not_finite(const thaw_team *team)
+{
+    thaw_trainer *t = team->members[bad_member(team)];
+    const int32_t culprit = thaw_reducer_culprit(team->reducer);
     const char *what = "the loss";
     if (culprit >= 0)
         what = thaw_graph_param(t->setup->model->graph,
-                                thaw_plan_reduced(t->train_plan, culprit)->param)
+                                thaw_plan_reduced(t->train_plan, culprit % t->reduced_count)->param)
                    ->name;
-    return THAW_FAIL(THAW_ERR_NUMERIC,
-                     "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
-                     "(rates.head %g, rates.backbone "
-                     "%g) or set optimizer.clip_norm",
-                     (long long)t->position.step, (long long)t->position.epoch,
-                     culprit >= 0 ? "the gradient of " : "", what, t->config->rates.head,
-                     t->config->rates.backbone);
+    t->failed = THAW_FAIL(THAW_ERR_NUMERIC,
+                          "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
+                          "(rates.head %g, rates.backbone "
+                          "%g) or set optimizer.clip_norm",
+                          (long long)t->position.step, (long long)t->position.epoch,
+                          culprit >= 0 ? "the gradient of " : "", what, t->config->rates.head,
+                          t->config->rates.backbone);
+    t->error = *thaw_error_last();
 }
 
 /* running = (1 - m) * running + m * sum(B * statistic) / N, once for the whole batch. */
@@ -143,49 +202,94 @@ static void update_statistics(thaw_trainer *t, int64_t samples)
     }
 }
 
-static void move_on(thaw_trainer *t, double loss, double weight, int64_t samples)
+static void move_on(thaw_trainer *t, const step_context *c, double loss, double weight,
+                    int64_t samples)
 {
+    const thaw_reducer *reducer = c->team->reducer;
     t->state.loss_sum += loss;
     t->state.weight_sum += weight;
     t->state.samples += samples;
     t->state.samples_seen += samples;
-    t->state.correct += thaw_reducer_count(t->reducer, THAW_WORD_CORRECT);
+    t->state.correct += thaw_reducer_count(reducer, count_word(c, THAW_WORD_CORRECT));
     t->last_loss = loss / weight;
-    t->stop = thaw_reducer_count(t->reducer, THAW_WORD_STOP) > 0;
+    t->stop = thaw_reducer_count(reducer, count_word(c, THAW_WORD_STOP)) > 0;
     t->position.step++;
     t->position.step_in_epoch++;
 }
 
-static thaw_status apply(thaw_trainer *t)
+static thaw_status apply(const step_context *c)
 {
-    const int64_t samples = thaw_reducer_count(t->reducer, THAW_WORD_SAMPLES);
-    const double weight = thaw_reducer_sum(t->reducer, THAW_SUM_WEIGHT);
-    const double loss = thaw_reducer_sum(t->reducer, THAW_SUM_LOSS);
+    thaw_trainer *t = member_of(c);
+    const thaw_reducer *reducer = c->team->reducer;
+    const int64_t samples = thaw_reducer_count(reducer, count_word(c, THAW_WORD_SAMPLES));
+    const double weight = thaw_reducer_sum(reducer, sum_word(c, THAW_SUM_WEIGHT));
+    const double loss = thaw_reducer_sum(reducer, sum_word(c, THAW_SUM_LOSS));
     for (int32_t i = 0; i < t->reduced_count; i++)
-        thaw_reducer_get(t->reducer, i, 1.0, t->sums[i]);
+        thaw_reducer_get(reducer, c->member * t->reduced_count + i, 1.0, t->sums[i]);
     t->factor =
         thaw_schedule_factor(&t->config->schedule, t->position.step, thaw_trainer_total_steps(t));
     thaw_step_report report = {0};
     THAW_TRY(thaw_optimizer_step(t->optimizer, t->gradients, 1.0 / weight, t->factor, &report));
     t->last_norm = report.gradient_norm;
     update_statistics(t, samples);
-    move_on(t, loss, weight, samples);
+    move_on(t, c, loss, weight, samples);
+    return THAW_OK;
+}
+
+/* Every rank has the same sums, so the same statuses. */
+static void apply_all(const thaw_team *team, int64_t bytes)
+{
+    step_context c = {.team = team};
+    for (; c.member < team->count; c.member++) {
+        thaw_trainer *t = member_of(&c);
+        t->bytes_per_step = thaw_team_share_bytes(team, bytes);
+        t->failed = apply(&c);
+        if (t->failed != THAW_OK)
+            t->error = *thaw_error_last();
+    }
+}
+
+/* Quanta are the members', so that a team can change; the reducer works on those of this step. */
+static void take_exponents(const thaw_team *team, bool back)
+{
+    int32_t *exponents = thaw_reducer_exponents(team->reducer);
+    for (int32_t m = 0; m < team->count; m++) {
+        const thaw_trainer *t = team->members[m];
+        int32_t *its = exponents + m * (int64_t)t->reduced_count;
+        const size_t bytes = (size_t)t->reduced_count * sizeof *its;
+        memcpy(back ? t->exponents : its, back ? its : t->exponents, bytes);
+    }
+}
+
+thaw_status thaw_team_step(const thaw_team *team, thaw_comm *comm, bool *taken)
+{
+    *taken = false;
+    if (thaw_fault("kill_step"))
+        (void)raise(SIGKILL);
+    thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
+    int64_t bytes = 0;
+    take_exponents(team, false);
+    for (int tries = 0; outcome == THAW_REDUCE_REDO; tries++) {
+        THAW_ASSERT(tries <
+                    8); /* quanta fit after one redo; more would mean that they never will */
+        const int64_t before = thaw_comm_count(comm).gradient_bytes;
+        THAW_TRY(run_shards(team, comm, &outcome));
+        bytes = thaw_comm_count(comm).gradient_bytes - before;
+    }
+    if (outcome == THAW_REDUCE_NOT_FINITE) {
+        not_finite(team);
+        return THAW_OK;
+    }
+    take_exponents(team, true);
+    apply_all(team, bytes);
+    *taken = true;
     return THAW_OK;
 }
 
 thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm)
 {
-    if (thaw_fault("kill_step"))
-        (void)raise(SIGKILL);
-    thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
-    for (int tries = 0; outcome == THAW_REDUCE_REDO; tries++) {
-        THAW_ASSERT(tries <
-                    8); /* quanta fit after one redo; more would mean that they never will */
-        const int64_t before = thaw_comm_count(comm).gradient_bytes;
-        THAW_TRY(run_shards(trainer, comm, &outcome));
-        trainer->bytes_per_step = thaw_comm_count(comm).gradient_bytes - before;
-    }
-    if (outcome == THAW_REDUCE_NOT_FINITE)
-        return not_finite(trainer);
-    return apply(trainer); /* every rank has the same sums, so the same status */
+    const thaw_team alone = {.members = &trainer, .count = 1, .reducer = trainer->reducer};
+    bool taken;
+    THAW_TRY(thaw_team_step(&alone, comm, &taken));
+    return trainer->failed; /* its error is the last one */
 }

@@ -31,6 +31,7 @@ typedef struct thaw_setup {
     thaw_shared
         *constants[THAW_MOST_PLANS]; /* of its plans: packed forms of frozen weights, once a node */
     int constant_count;
+    struct thaw_setup *lead; /* owner of kernels, data and frozen memory; NULL: itself */
 } thaw_setup;
 
 /* Predicting takes data without labels. */
@@ -40,12 +41,18 @@ typedef enum thaw_setup_purpose { THAW_SETUP_TRAIN, THAW_SETUP_PREDICT } thaw_se
 THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config,
                                            const char *rung, thaw_setup_purpose purpose,
                                            thaw_setup *out);
+/* A network of its own for another run with the same data, rung and seed: all that is frozen, and its packed forms, are `lead`'s, which
+ * outlives it. Collective. */
+THAW_NODISCARD thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead,
+                                           const thaw_config *config, thaw_setup *out);
 void thaw_setup_close(thaw_setup *setup);
 /* Its steps, in this order. The first three are collective. */
 THAW_NODISCARD thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s,
                                            thaw_setup_purpose purpose);
 THAW_NODISCARD thaw_status thaw_setup_backbone(thaw_comm *comm, thaw_setup *s);
 THAW_NODISCARD thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s); /* model outlined */
+/* The backbone's parameters live in s->weights; `begin` names them. Local. */
+THAW_NODISCARD thaw_status thaw_setup_place_backbone(thaw_setup *s);
 /* After the rung was applied: parameters that train move out of the shared memory. */
 THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s);
 /* Choices of kernels for all ranks: rank 0 reads the user's cache, then the records in `shared` and `own` (NULL: none).
@@ -60,9 +67,14 @@ THAW_NODISCARD thaw_status thaw_plan_agree(thaw_comm *comm, thaw_setup *setup,
                                            const thaw_plan_options *options, thaw_plan **out);
 /* Its constants once a node; the memory outlives the plan; NULL: it has none. Collective. */
 THAW_NODISCARD thaw_status thaw_plan_share(thaw_comm *comm, thaw_plan *plan, thaw_shared **out);
-/* Both; the set-up keeps the memory. Collective. */
+/* The same for a plan of the set-up, which keeps the memory, or takes that of its lead. Collective. */
+THAW_NODISCARD thaw_status thaw_plan_keep_constants(thaw_comm *comm, thaw_setup *setup,
+                                                    thaw_plan *plan);
+/* Opens and keeps. Collective. */
 THAW_NODISCARD thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup,
                                           const thaw_plan_options *options, thaw_plan **out);
+/* How many runs like this one fit into the memory budget side by side; at least 1. Collective. */
+int32_t thaw_train_room(thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan);
 /* The same for training: recomputes blocks as train.recompute says, within the memory budget. THAW_ERR_RESOURCE. Collective. */
 THAW_NODISCARD thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
                                                 const thaw_plan_options *options, thaw_plan **out);
@@ -83,7 +95,8 @@ typedef struct thaw_prefix {
     int64_t width, values; /* of one sample: out, in */
     int64_t batch;         /* samples of one run */
     thaw_plan *plan;
-    float *input; /* (batch, values) */
+    float *input;   /* (batch, values) */
+    int64_t passes; /* runs so far, on this rank */
 } thaw_prefix;
 
 /* Something frozen comes before all that trains. */
@@ -175,6 +188,7 @@ void thaw_boundary_name(const thaw_graph *graph, char *out, size_t bytes);
 struct thaw_pool {
     thaw_features features;
     bool filled;
+    bool missed; /* there is a frozen prefix, but its features are not kept */
 };
 THAW_NODISCARD thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s,
                                              bool quiet);
@@ -207,10 +221,18 @@ void thaw_feed_close(thaw_feed *feed);
 THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n,
                                           const int64_t *indices, float *out);
 
-/* Runs the plan over every sample of a feed in chunks of `chunk`, whose cut does not depend on the rank count; *rows (N, width of
- * value), owned by the caller and equal on all ranks. Collective. */
-THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, thaw_plan *plan,
-                                      int64_t chunk, thaw_value value, int64_t width, float **rows);
+/* Plans of one shape that take the same samples; of each the rows of one value, `width` wide. */
+typedef struct thaw_sweep_plans {
+    thaw_plan **plans;
+    int32_t count;
+    thaw_value value;
+    int64_t width;
+} thaw_sweep_plans;
+
+/* Runs the plans over every sample of a feed in chunks of `chunk`, whose cut does not depend on the rank count; rows[p] (N, width), freed by
+ * the caller, also after a failure, and equal on all ranks. Collective. */
+THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed,
+                                      const thaw_sweep_plans *plans, int64_t chunk, float **rows);
 
 /* Labels, predictions, losses and probabilities from logits (N, K). Local. */
 THAW_NODISCARD thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t split,
@@ -255,7 +277,10 @@ typedef struct thaw_trainer {
     thaw_features *features; /* own, those of options->pool, or NULL */
     int64_t hits_before;     /* of the features when this run began */
     thaw_plan *train_plan, *eval_plan;
-    thaw_reducer *reducer;
+    struct thaw_trainer *lead; /* whose prefix it takes, and which outlives it; NULL: its own */
+    thaw_reducer *reducer;     /* NULL in company */
+    int32_t *exponents;        /* reduced tensor i: of its quantum in the next step */
+    int64_t payload_bytes;     /* of one step of this run */
     thaw_optimizer *optimizer;
     thaw_sampler sampler;
     float *class_weights;    /* (K) or NULL */
@@ -275,8 +300,13 @@ typedef struct thaw_trainer {
     int64_t
         bytes_per_step; /* gradient payload of the last plain step, counted where MPI is called */
     double last_loss, last_norm;
-    double factor;          /* of the schedule, last step */
-    bool stop;              /* agreed: somebody asked for a stop */
+    double factor;      /* of the schedule, last step */
+    bool stop;          /* agreed: somebody asked for a stop */
+    bool done;          /* all its files are written */
+    thaw_status failed; /* agreed: its numbers are not finite, as `error` says; it takes no step */
+    thaw_error error;
+    int32_t company; /* runs that go side by side, itself included */
+    int32_t sharers; /* those that the time spent now is shared by; 0: it waits for the others */
     thaw_status pending;    /* a failure of this rank that the others have yet to hear of */
     double opened;          /* thaw_seconds() when the run began to set up */
     double counted;         /* up to here core_seconds knows of this start */
@@ -285,14 +315,40 @@ typedef struct thaw_trainer {
     thaw_events *events;
 } thaw_trainer;
 
+/* lead: the first of those that go side by side, with a set-up that `setup` joined; NULL: alone, or the first. */
 THAW_NODISCARD thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup,
-                                             const thaw_run_options *options, thaw_trainer *out);
+                                             const thaw_run_options *options, thaw_trainer *lead,
+                                             thaw_trainer *out);
 void thaw_trainer_close(thaw_trainer *trainer);
 /* One optimizer step over one global batch; moves the position. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm);
-/* Predictions of a feed with the present weights. Collective. */
-THAW_NODISCARD thaw_status thaw_trainer_predict(thaw_trainer *trainer, thaw_comm *comm,
-                                                const thaw_feed *feed, thaw_predictions *out);
+thaw_feed *thaw_trainer_feed(thaw_trainer *trainer, thaw_block_kind kind);
+bool thaw_trainer_is_finished(const thaw_trainer *trainer);
+bool thaw_trainer_is_due(const thaw_trainer *trainer); /* for a checkpoint */
+
+/* Trainers at the same position of the same samples, which differ in what they learn from them: the frozen prefix runs once for all, and one
+ * reduction sums the gradients of all. Each gets the bits that it would get alone. */
+typedef struct thaw_team {
+    thaw_trainer **members;
+    int32_t count;
+    thaw_reducer *reducer; /* member m's tensors and words follow those of m - 1 */
+} thaw_team;
+
+/* Collective; needs the plans. */
+THAW_NODISCARD thaw_status thaw_team_open_reducer(thaw_comm *comm, thaw_team *team);
+/* One step of all members. Not *taken: one whose numbers are not finite was found (failed), and nobody moved. Taken: a member may have failed
+ * all the same, in its update. Collective. */
+THAW_NODISCARD thaw_status thaw_team_step(const thaw_team *team, thaw_comm *comm, bool *taken);
+/* Records, and at the end of an epoch evaluation and selection. Collective. */
+THAW_NODISCARD thaw_status thaw_team_after_step(const thaw_team *team, thaw_comm *comm);
+/* Of a payload for all members, what is due to each: what it would send alone. */
+int64_t thaw_team_share_bytes(const thaw_team *team, int64_t bytes);
+/* Of a split without augmentation, with the present weights: (*out)[member]; rows[member] (N, D), freed by the caller. Collective. */
+THAW_NODISCARD thaw_status thaw_team_predict(const thaw_team *team, thaw_comm *comm,
+                                             thaw_block_kind kind, thaw_predictions **out);
+void thaw_team_clear_predictions(const thaw_team *team, thaw_predictions **all);
+THAW_NODISCARD thaw_status thaw_team_features(const thaw_team *team, thaw_comm *comm,
+                                              thaw_block_kind kind, float **rows);
 
 /* Brings core_seconds up to now. Local. */
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm);
@@ -306,20 +362,36 @@ THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, 
 THAW_NODISCARD thaw_status thaw_config_compare(const char *name, const char *before,
                                                const thaw_config *now);
 
-/* The loop, and what a finished run leaves. Collective. */
-THAW_NODISCARD thaw_status thaw_trainer_loop(thaw_trainer *trainer, thaw_comm *comm);
-THAW_NODISCARD thaw_status thaw_trainer_finish(thaw_trainer *trainer, thaw_comm *comm);
+/* All steps of runs side by side, to the files that a finished one leaves; which failed by themselves, their `failed` says. Collective. */
+THAW_NODISCARD thaw_status thaw_trainers_run(thaw_comm *comm, thaw_trainer **trainers,
+                                             int32_t count);
+/* What finished runs leave. Collective. */
+THAW_NODISCARD thaw_status thaw_team_finish(const thaw_team *team, thaw_comm *comm);
 int64_t thaw_trainer_total_steps(const thaw_trainer *trainer);
 
 /* How far the backbone moved, into summary "drift". Collective. */
 THAW_NODISCARD thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm);
-THAW_NODISCARD thaw_status thaw_drift_after(thaw_trainer *trainer, thaw_comm *comm, thaw_json *out);
+THAW_NODISCARD thaw_status thaw_drift_after(const thaw_team *team, thaw_comm *comm,
+                                            thaw_json *const *out);
 /* Adds ||w - w0|| / ||w0|| of each block with trained backbone tensors, by block name. Local. */
 THAW_NODISCARD thaw_status thaw_drift_motion(const thaw_trainer *trainer, thaw_json *out);
 
 /* Writes the trained weights as a backbone file with statistics of its features on the training split. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_save_backbone(thaw_trainer *trainer, thaw_comm *comm);
 
+/* ---- The run directory ---------------------------------------------------------------------------------------- */
+
+/* What stands in it already, seen by rank 0. */
+typedef enum thaw_run_found { THAW_RUN_NEW, THAW_RUN_PARTIAL, THAW_RUN_COMPLETE } thaw_run_found;
+
+/* *complete: nothing is left to do. THAW_ERR_USAGE, THAW_ERR_INPUT. Collective. */
+THAW_NODISCARD thaw_status thaw_run_look(thaw_comm *comm, const thaw_config *config,
+                                         const thaw_run_options *options, thaw_run_found *found,
+                                         bool *complete);
+/* Everything was opened and found good: the directory is made ready, and a resumed run gets its state. Collective. */
+THAW_NODISCARD thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm, thaw_run_found found);
+void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm);
+THAW_NODISCARD thaw_status thaw_run_check(const thaw_setup *setup); /* local */
 /* "run/name" as a path that dies with *out. */
 const char *thaw_run_path(const char *directory, const char *name, thaw_str *out);
 

@@ -5,7 +5,9 @@
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm)
 {
     const double now = thaw_seconds();
-    trainer->state.core_seconds += (now - trainer->counted) * thaw_comm_size(comm) * thaw_threads();
+    if (trainer->sharers > 0)
+        trainer->state.core_seconds +=
+            (now - trainer->counted) / trainer->sharers * thaw_comm_size(comm) * thaw_threads();
     trainer->counted = now;
 }
 
@@ -55,26 +57,36 @@ static thaw_status open_features(thaw_trainer *t, thaw_comm *comm)
     return THAW_OK;
 }
 
-/* The frozen prefix runs once over all samples where that can be, else in every step; plans start where it ends. */
+/* All feeds go through it; plans start where it ends. */
+static void connect(thaw_trainer *t, thaw_prefix *prefix)
+{
+    for (thaw_block_kind kind = THAW_BLOCK_TRAIN; kind <= THAW_BLOCK_GATE; kind++) {
+        thaw_feed *feed = thaw_trainer_feed(t, kind);
+        if (feed->dataset == NULL)
+            continue;
+        feed->prefix = prefix;
+        feed->width = prefix->width;
+        feed->features = t->features;
+        feed->block = t->features == NULL ? 0 : thaw_features_block(t->features, kind);
+    }
+    t->from = prefix->boundary;
+}
+
+/* The frozen prefix runs once over all samples where that can be, else in every step; in company it is the lead's. */
 static thaw_status open_prefix(thaw_trainer *t, thaw_comm *comm)
 {
-    thaw_feed *feeds[] = {&t->train, &t->val, &t->gate};
     t->from = -1;
     if (!thaw_has_prefix(t->setup))
         return THAW_OK;
+    if (t->lead != NULL) { /* uniform */
+        connect(t, &t->lead->prefix);
+        return THAW_OK;
+    }
     thaw_prefix_init(&t->prefix, t->setup);
     THAW_TRY(open_features(t, comm));
     if (t->features == NULL)
         THAW_TRY(thaw_prefix_open(comm, &t->prefix));
-    for (thaw_block_kind kind = THAW_BLOCK_TRAIN; kind <= THAW_BLOCK_GATE; kind++) {
-        if (feeds[kind]->dataset == NULL)
-            continue;
-        feeds[kind]->prefix = &t->prefix;
-        feeds[kind]->width = t->prefix.width;
-        feeds[kind]->features = t->features;
-        feeds[kind]->block = t->features == NULL ? 0 : thaw_features_block(t->features, kind);
-    }
-    t->from = t->prefix.boundary;
+    connect(t, &t->prefix);
     return THAW_OK;
 }
 
@@ -94,25 +106,32 @@ static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
     return thaw_plan_open(comm, t->setup, &eval, &t->eval_plan);
 }
 
-static thaw_status open_reducer(thaw_trainer *t)
+static thaw_status open_sums(thaw_trainer *t)
 {
     t->reduced_count = thaw_plan_reduced_count(t->train_plan);
-    int64_t *sizes = NULL;
-    thaw_status status;
-    THAW_TRY_TO(thaw_alloc(&sizes, t->reduced_count, sizeof *sizes));
-    THAW_TRY_TO(thaw_alloc(&t->sums, t->reduced_count, sizeof *t->sums));
+    THAW_TRY(thaw_alloc(&t->sums, t->reduced_count, sizeof *t->sums));
+    THAW_TRY(thaw_alloc(&t->exponents, t->reduced_count, sizeof *t->exponents));
     for (int32_t i = 0; i < t->reduced_count; i++) {
-        sizes[i] = thaw_plan_reduced(t->train_plan, i)->count;
-        THAW_TRY_TO(thaw_alloc(&t->sums[i], sizes[i], sizeof **t->sums));
+        const int64_t count = thaw_plan_reduced(t->train_plan, i)->count;
+        THAW_TRY(thaw_alloc(&t->sums[i], count, sizeof **t->sums));
+        t->exponents[i] = THAW_EXPONENT_UNKNOWN;
     }
-    const thaw_reducer_options options = {.mode = (thaw_reduce_mode)t->config->train.reduce,
-                                          .shards = t->config->train.shards,
-                                          .counts = THAW_WORD_COUNT,
-                                          .sums = THAW_SUM_COUNT};
-    status = thaw_reducer_new(sizes, t->reduced_count, &options, &t->reducer);
-done:
-    thaw_free(&sizes);
-    return status;
+    return THAW_OK;
+}
+
+/* In company the team has one for all. */
+static thaw_status open_reducer(thaw_trainer *t, thaw_comm *comm)
+{
+    thaw_team alone = {.members = &t, .count = 1};
+    int64_t calls = 0;
+    if (t->lead != NULL) { /* uniform */
+        t->payload_bytes = t->lead->payload_bytes;
+        return THAW_OK;
+    }
+    THAW_TRY(thaw_team_open_reducer(comm, &alone));
+    t->reducer = alone.reducer;
+    thaw_reducer_plan(t->reducer, &t->payload_bytes, &calls);
+    return THAW_OK;
 }
 
 static thaw_optim_tensor describe(const thaw_model *model, const thaw_param *p)
@@ -223,7 +242,7 @@ static thaw_status open_buffers(thaw_trainer *t)
 
 static thaw_status open_local(thaw_trainer *t)
 {
-    THAW_TRY(open_reducer(t));
+    THAW_TRY(open_sums(t));
     THAW_TRY(open_optimizer(t));
     THAW_TRY(open_states(t));
     THAW_TRY(open_class_weights(t));
@@ -240,11 +259,19 @@ static thaw_status check_ranks(const thaw_trainer *t, int size)
     return THAW_OK;
 }
 
+thaw_feed *thaw_trainer_feed(thaw_trainer *trainer, thaw_block_kind kind)
+{
+    thaw_feed *feeds[] = {&trainer->train, &trainer->val, &trainer->gate};
+    return feeds[kind];
+}
+
 thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run_options *options,
-                              thaw_trainer *out)
+                              thaw_trainer *lead, thaw_trainer *out)
 {
     memset(out, 0, sizeof *out);
     out->opened = out->counted = thaw_seconds();
+    out->sharers = 1;
+    out->lead = lead;
     out->setup = setup;
     out->config = setup->config;
     out->options = options;
@@ -257,7 +284,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(open_prefix(out, comm));
     THAW_TRY_TO(open_plans(out, comm));
     THAW_TRY_TO(thaw_agree(comm, open_local(out)));
-    THAW_TRY_TO(thaw_reducer_share(out->reducer, comm));
+    THAW_TRY_TO(open_reducer(out, comm));
     out->state.best_accuracy = -1;
     out->state.best_loss = 1e300;
     out->state.best_epoch = -1;
@@ -282,6 +309,7 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_state_clear(&t->trained);
     thaw_optimizer_free(&t->optimizer);
     thaw_reducer_free(&t->reducer);
+    thaw_free(&t->exponents);
     thaw_free(&t->gradients);
     for (int32_t i = 0; t->sums != NULL && i < t->reduced_count; i++)
         thaw_free(&t->sums[i]);

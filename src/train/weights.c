@@ -132,8 +132,7 @@ static int64_t backbone_bytes(const thaw_graph *graph)
     return bytes;
 }
 
-/* The backbone's parameters live in the shared memory; `begin` names them. */
-static thaw_status place_backbone(thaw_setup *s)
+thaw_status thaw_setup_place_backbone(thaw_setup *s)
 {
     thaw_graph *graph = s->model->graph;
     char *at = thaw_shared_data(s->weights);
@@ -167,7 +166,7 @@ thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s)
     const int64_t bytes = backbone_bytes(s->model->graph);
     THAW_TRY(thaw_same_int64(comm, "the size of the network", bytes));
     THAW_TRY(thaw_shared_new(comm, bytes, &s->weights));
-    THAW_TRY(thaw_agree(comm, place_backbone(s)));
+    THAW_TRY(thaw_agree(comm, thaw_setup_place_backbone(s)));
     if (!reads)
         thaw_model_initialize_head(s->model, (uint64_t)s->config->seed);
     THAW_TRY(thaw_agree(comm, reads ? fill_backbone(s) : THAW_OK));

@@ -149,7 +149,7 @@ static thaw_status open_task(thaw_comm *comm, const char *const *more, task *out
     THAW_TRY(
         thaw_agree(comm, thaw_config_parse("test", text, strlen(text), &overrides, &out->config)));
     THAW_TRY(thaw_setup_open(comm, &out->config, out->config.rung, THAW_SETUP_TRAIN, &out->setup));
-    return thaw_trainer_open(comm, &out->setup, &out->options, &out->trainer);
+    return thaw_trainer_open(comm, &out->setup, &out->options, NULL, &out->trainer);
 }
 
 static void close_task(task *t)

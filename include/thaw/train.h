@@ -73,6 +73,7 @@ typedef struct thaw_ladder_config {
     int64_t seeds;
     int mode; /* 0 sequential, 1 exhaustive */
     int64_t ranks_per_trial;
+    int together; /* candidate rates on one frozen prefix: 0 auto, 1 off */
     thaw_doubles search_scratch, search_head, search_adapter,
         search_backbone;   /* learning-rate candidates; equal lengths */
     bool head_from_frozen; /* LP-FT: partial and full start from the frozen rung's head */

@@ -242,6 +242,7 @@ static bool asks_the_same(const thaw_config *was, const thaw_config *now)
     before.train.checkpoint_keep = now->train.checkpoint_keep;
     before.train.save_backbone = now->train.save_backbone;
     before.ladder.ranks_per_trial = now->ladder.ranks_per_trial;
+    before.ladder.together = now->ladder.together;
     return thaw_fields_equal(thaw_config_fields, &before, now);
 }
 

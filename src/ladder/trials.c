@@ -103,7 +103,8 @@ static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_tr
 }
 
 /* A trial whose numbers blew up is over: the marker keeps --resume from trying it again. */
-static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *trial)
+static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *trial,
+                                 const thaw_error *error)
 {
     if (thaw_comm_rank(group) != 0)
         return THAW_OK;
@@ -111,7 +112,7 @@ static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *tri
     thaw_str path = {0};
     thaw_json_set_bool(row, "complete", true);
     thaw_json_set_bool(row, "diverged", true);
-    thaw_json_set_string(row, "message", thaw_error_last()->message);
+    thaw_json_set_string(row, "message", error->message);
     thaw_path_join(&path, trial->directory, "summary.json");
     const thaw_status status = thaw_json_write(thaw_str_c(&path), row);
     thaw_str_clear(&path);
@@ -139,11 +140,72 @@ static thaw_status run_trial(const ladder *l, thaw_comm *group, thaw_bell *bell,
     THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
     status = thaw_train_run(group, &config, &options);
     if (status == THAW_ERR_NUMERIC)
-        status = thaw_agree(group, mark_diverged(group, trial));
+        status = thaw_agree(group, mark_diverged(group, trial, thaw_error_last()));
 done:
     thaw_config_clear(&config);
     return status;
 }
+
+/* ---- Candidates side by side ------------------------------------------------------------------------------------ */
+
+/* Trials of one seed see the same samples in the same order. All ranks train them, which the shards must allow. */
+static bool go_together(const ladder *l, const thaw_comm *world, const ladder_trial *trials,
+                        int64_t count)
+{
+    const thaw_train_config *train = &l->config->train;
+    bool alike = count > 1;
+    for (int64_t i = 1; i < count; i++)
+        alike = alike && trials[i].seed == trials[0].seed;
+    return alike && l->config->ladder.together == 0 && thaw_pool_missed(l->pool) &&
+           train->reduce != THAW_REDUCE_FLOAT && train->shards % thaw_comm_size(world) == 0;
+}
+
+static thaw_status mark_all(const thaw_comm *world, const ladder_trial *trials,
+                            const thaw_error *outcomes, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (outcomes[i].code == THAW_ERR_NUMERIC)
+            THAW_TRY(mark_diverged(world, &trials[i], &outcomes[i]));
+    }
+    return THAW_OK;
+}
+
+static thaw_status make_configs(const ladder *l, ladder_rung *r, const ladder_trial *trials,
+                                int64_t count, thaw_config **configs, thaw_error **outcomes)
+{
+    THAW_TRY(thaw_alloc(configs, count, sizeof **configs));
+    THAW_TRY(thaw_alloc(outcomes, count, sizeof **outcomes));
+    for (int64_t i = 0; i < count; i++)
+        THAW_TRY(trial_config(l, r, &trials[i], &(*configs)[i]));
+    return THAW_OK;
+}
+
+static thaw_status run_together(const ladder *l, thaw_comm *world, ladder_rung *r,
+                                const ladder_trial *trials, int64_t count)
+{
+    const thaw_run_options options = {.resume = true,
+                                      .quiet = true,
+                                      .predict_gate = true,
+                                      .choices_from = l->config->output,
+                                      .pool = l->pool};
+    thaw_config *configs = NULL;
+    thaw_error *outcomes = NULL;
+    thaw_status status;
+    if (!l->options->quiet)
+        THAW_LOG(THAW_INFO, "rung %s: its %lld candidate rates share each run of the frozen prefix",
+                 r->name, (long long)count);
+    THAW_TRY_TO(thaw_agree(world, make_configs(l, r, trials, count, &configs, &outcomes)));
+    THAW_TRY_TO(thaw_train_together(world, configs, count, &options, outcomes));
+    status = thaw_agree(world, mark_all(world, trials, outcomes, count));
+done:
+    for (int64_t i = 0; i < count && configs != NULL; i++)
+        thaw_config_clear(&configs[i]);
+    thaw_free(&outcomes);
+    thaw_free(&configs);
+    return status;
+}
+
+/* ---- Trials on groups of ranks ----------------------------------------------------------------------------------- */
 
 /* A group's share of the trials; it ends when the group fails, is stopped, or hears of another one's trouble. */
 static thaw_status run_share(const ladder *l, int64_t mine, int64_t groups, thaw_comm *group,
@@ -197,9 +259,12 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     const int64_t mine = thaw_comm_rank(world) / width;
     const bool speaks = thaw_comm_rank(group) == 0;
     thaw_bell *bell = NULL;
-    if (!all_complete(world, trials, count))
+    const bool complete = all_complete(world, trials, count);
+    if (!complete)
         THAW_TRY(thaw_train_prepare(world, l->config, r->name, l->config->output, l->pool,
                                     l->options->quiet));
+    if (!complete && go_together(l, world, trials, count)) /* uniform */
+        return settle(l, world, run_together(l, world, r, trials, count));
     THAW_TRY(thaw_bell_new(world, speaks, &bell));
     const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count);
     if (speaks)

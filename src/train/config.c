@@ -12,6 +12,7 @@ static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
 static const char *const select_words[] = {"accuracy", "loss", "last", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
+static const char *const together_words[] = {"auto", "off", NULL};
 static const char *const mode_words[] = {"sequential", "exhaustive", NULL};
 
 #define ROW(T, key, member, kind, ctype, preset, least, most, choices, doc)                        \
@@ -122,6 +123,10 @@ static const thaw_field ladder_fields[] = {
          "sequential stops when a rung does not clearly beat the best simpler one"),
     INT(thaw_ladder_config, "ranks_per_trial", ranks_per_trial, "1", 1, 1e6,
         "ranks that train one trial; results do not depend on it"),
+    WORD(thaw_ladder_config, "together", together, "auto", together_words,
+         "auto: where a frozen prefix runs in every step (augmentation, no room to keep its "
+         "features), it runs once for all candidate rates of a rung, which all ranks train side by "
+         "side; results do not depend on it"),
     ROW(thaw_ladder_config, "search_scratch", search_scratch, THAW_FIELD_DOUBLES, thaw_doubles,
         "[0.03, 0.1, 0.3]", 1e-12, 1e3, NULL, "candidate rates of scratch (head and backbone)"),
     ROW(thaw_ladder_config, "search_head", search_head, THAW_FIELD_DOUBLES, thaw_doubles,

@@ -20,16 +20,25 @@ static size_t gather_weights(const kern_isa *isa, const conv_gather *g, const fl
                                  : conv_weights_run(isa, g, x, dy, dw, workspace);
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Fewer images may be cut into larger pieces than all of them, so each number is asked, none included. */
 static size_t tiled_workspace(const thaw_kern *k, const thaw_conv2d *shape)
 {
     const kern_isa *isa = kern_isa_of(k);
-    conv_gather forward = conv_forward_gather(shape);
-    conv_gather backward = conv_backward_gather(shape);
-    size_t most = gather(isa, &forward, NULL, NULL, NULL, NULL, false, NULL);
-    size_t data = gather(isa, &backward, NULL, NULL, NULL, NULL, false, NULL);
-    size_t weights = gather_weights(isa, &forward, NULL, NULL, NULL, NULL);
-    most = data > most ? data : most;
-    return weights > most ? weights : most;
+    thaw_conv2d some = *shape;
+    size_t most = 0;
+    for (some.B = 0; some.B <= shape->B; some.B++) {
+        conv_gather forward = conv_forward_gather(&some);
+        conv_gather backward = conv_backward_gather(&some);
+        most = larger(most, gather(isa, &forward, NULL, NULL, NULL, NULL, false, NULL));
+        most = larger(most, gather(isa, &backward, NULL, NULL, NULL, NULL, false, NULL));
+        most = larger(most, gather_weights(isa, &forward, NULL, NULL, NULL, NULL));
+    }
+    return most;
 }
 
 static int64_t group_weights(const thaw_conv2d *s)

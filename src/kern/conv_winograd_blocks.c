@@ -95,6 +95,13 @@ static void set_sizes(winograd *p, int64_t most_tiles, int64_t kept)
     p->out.plane = p->out_plane;
 }
 
+/* For fewer images than planned. Pieces stay as planned, and with them what they need of the workspace. */
+static void set_images(winograd *p, int64_t B)
+{
+    p->g.B = B;
+    p->all_tiles = B * p->in.tiles_h * p->in.tiles_w;
+}
+
 static void piece_at(winograd *p, int64_t first)
 {
     p->in.first = p->out.first = first;
@@ -353,10 +360,12 @@ static thaw_status open_unit(conv_unit *unit)
 
 static void run_unit(conv_unit *unit, const conv_run *run)
 {
-    winograd p = describe(kern_isa_of(unit->kern), &unit->spec.shape, unit->pass, run->B);
+    winograd p =
+        describe(kern_isa_of(unit->kern), &unit->spec.shape, unit->pass, unit->spec.shape.B);
     if (unit->pass == THAW_CONV_BACKWARD_WEIGHTS) {
         size_weights(&p);
         (void)take_weights(&p, run->workspace);
+        set_images(&p, run->B);
         for (int64_t first = 0; first < p.all_tiles; first += p.tiles) {
             piece_at(&p, first);
             input_points(&p, p.threads, run->x);
@@ -368,6 +377,7 @@ static void run_unit(conv_unit *unit, const conv_run *run)
     }
     size_gather(&p);
     (void)take_gather(&p, run->workspace);
+    set_images(&p, run->B);
     const thaw_conv_spec *spec = &unit->spec;
     kern_finish forward = {spec->bias ? run->bias : NULL, spec->add, spec->act};
     kern_finish backward = {NULL, run->accumulate, THAW_ACT_NONE};

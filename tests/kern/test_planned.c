@@ -48,6 +48,10 @@ static const planned_row rows[] = {
     ROW(2, 16, 7, 7, 16, 7, 7, 1, 3, 1, 16, true, false, NONE),
     ROW(2, 32, 3, 3, 32, 5, 5, 1, 2, 1, 32, false, false, NONE), /* window larger than the image */
     ROW(2, 16, 9, 9, 32, 3, 3, 1, 1, 1, 16, true, false, NONE),  /* two outputs a channel */
+    ROW(16, 16, 8, 8, 16, 3, 3, 1, 1, 1, 1, true, true,
+        RELU), /* whole groups of images, or a rest */
+    ROW(16, 16, 8, 8, 32, 3, 3, 2, 1, 1, 1, true, true, RELU),
+    ROW(16, 32, 4, 4, 32, 3, 3, 1, 1, 1, 1, true, true, RELU),
     ROW(1, 16, 40, 6, 32, 5, 1, 1, 1, 1, 1, true, false, RELU),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
@@ -260,10 +264,10 @@ static void check_run(const plan_case *c, thaw_conv *conv, const problem *p)
     free_results(&r);
 }
 
-/* Fewer images than planned, and none; the second time without an allocation. */
-static void check_fewer(const plan_case *c, thaw_conv *conv, const problem *p, const thaw_kern *ref)
+/* B images, fewer than planned. */
+static void check_some(const plan_case *c, thaw_conv *conv, const problem *p, const thaw_kern *ref,
+                       int64_t B)
 {
-    int64_t B = (p->shape.B + 1) / 2;
     results r = run(c, conv, p, B, (char)0xff);
     thaw_image x = c->x;
     thaw_image y = c->y;
@@ -279,11 +283,21 @@ static void check_fewer(const plan_case *c, thaw_conv *conv, const problem *p, c
     ref->conv2d_backward_weights(ref, &shape, p->x, p->dy, dw, NULL, NULL);
     assert_near(p->w_count, r.dw, dw, tolerance);
     free_results(&r);
+    thaw_free(&dw);
+}
+
+/* The half, most, and none; the last time without an allocation. */
+static void check_fewer(const plan_case *c, thaw_conv *conv, const problem *p, const thaw_kern *ref)
+{
+    check_some(c, conv, p, ref, (p->shape.B + 1) / 2);
+    if (p->shape.B > 8) {
+        check_some(c, conv, p, ref, p->shape.B - 3);
+        check_some(c, conv, p, ref, 2);
+    }
     results none = run(c, conv, p, 0, (char)0xff);
     assert_memory_equal(none.dw, p->start_w, (size_t)p->w_count * sizeof(float));
     assert_memory_equal(none.db, p->start_b, (size_t)p->shape.O * sizeof(float));
     free_results(&none);
-    thaw_free(&dw);
     thaw_conv_backward_weights(conv, 0, NULL, NULL, NULL, NULL, NULL);
 }
 

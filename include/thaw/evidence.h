@@ -318,6 +318,7 @@ typedef struct thaw_metric {
     unsigned tasks;       /* bits 1 << thaw_task */
     bool lower_is_better; /* of the value; scores are always better when larger */
     bool share;           /* in [0, 1], printed in percent; differences in points */
+    bool sorts;           /* takes N K log N operations, not N K */
     int64_t least_K;      /* has a meaning from so many classes, labels or targets on */
     const struct thaw_metric_code *code; /* private */
 } thaw_metric;

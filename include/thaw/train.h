@@ -48,11 +48,12 @@ typedef struct thaw_model_config {
 
 typedef struct thaw_train_config {
     int64_t epochs, batch, shards, eval_batch;
-    int reduce; /* thaw_reduce_mode */
+    int reduce;          /* thaw_reduce_mode */
+    char *loss, *metric; /* names, or "auto" */
     double label_smoothing;
     int class_weights;      /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */
-    int select; /* which epoch's weights are kept: 0 best val accuracy (ties: val loss), 1 best val loss, 2 last */
+    int select; /* which epoch's weights are kept: 0 best metric on val (ties: val loss), 1 best val loss, 2 last */
     int cache;              /* frozen features: 0 auto, 1 off */
     double cache_limit_gib; /* of memory, a node */
     char *cache_dir;        /* for files of features; "": see docs/config.md */
@@ -173,18 +174,37 @@ bool thaw_stop_requested(void);
 
 /* Predictions of one split in the dataset's order; equal on all ranks and for any rank count. */
 typedef struct thaw_predictions {
+    thaw_task task;
     int64_t N, K;
-    int32_t *labels;    /* (N) */
-    int32_t *predicted; /* (N) */
-    float *loss;        /* (N) cross-entropy without smoothing or weights, nats */
-    float *probs;       /* (N, K) */
-    int32_t *cluster;   /* (N) or NULL */
+    bool labelled;      /* what is true is known; else loss and score are NaN */
+    int32_t *labels;    /* (N) of a classification, -1 without labels; else NULL */
+    int32_t *predicted; /* (N) of a classification; else NULL */
+    float *targets;     /* (N, K) of the other tasks, in the user's units; else NULL */
+    float
+        *outputs;  /* (N, K) probabilities; of a regression predicted values, in the user's units */
+    float *loss;   /* (N) the task's default loss, without smoothing or weights */
+    float *score;  /* (N) thaw_metric_of_sample */
+    double *scale; /* (K) of a regression: standard deviations of its training targets; else NULL */
+    int32_t *cluster; /* (N) or NULL */
 } thaw_predictions;
 
 void thaw_predictions_clear(thaw_predictions *p);
-double thaw_predictions_accuracy(const thaw_predictions *p,
-                                 const uint8_t *mask); /* mask NULL: all; NaN when empty */
+/* Of the samples in a slice (mask NULL: all); NaN when there are none. */
 double thaw_predictions_loss(const thaw_predictions *p, const uint8_t *mask);
+/* As thaw_metric_value and thaw_metric_interval, of the samples in a slice (mask NULL: all). Without labels: NaN. */
+THAW_NODISCARD thaw_status thaw_predictions_metric(const thaw_predictions *p, const uint8_t *mask,
+                                                   const thaw_metric *metric, double *value,
+                                                   char *why);
+THAW_NODISCARD thaw_status thaw_predictions_interval(const thaw_predictions *p, const uint8_t *mask,
+                                                     const thaw_metric *metric,
+                                                     const thaw_bootstrap *how, thaw_interval *out);
+/* As thaw_metric_scores, over all samples: (N). */
+THAW_NODISCARD thaw_status thaw_predictions_scores(const thaw_predictions *p,
+                                                   const thaw_metric *metric, float *scores);
+/* Sets "loss" and every metric of the task by its name; "undefined" holds the reasons of those that are null or leave columns out. */
+THAW_NODISCARD thaw_status thaw_predictions_describe(const thaw_predictions *p, thaw_json *out);
+/* Sets "name", "title", "score" (title of what is paired), "lower_is_better", "share". */
+void thaw_metric_to_json(const thaw_metric *metric, thaw_json *out);
 /* predictions-<split>.h5 of a run directory. Collective: rank 0 reads or writes, everybody has the result. */
 THAW_NODISCARD thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory,
                                                  const char *split, thaw_predictions *out);

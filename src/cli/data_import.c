@@ -3,6 +3,8 @@
 #include "cli/cli_impl.h"
 
 static const cli_option options[] = {
+    {"task", 't', "NAME",
+     "classification (default), multi_label or regression: what the labels are"},
     {"format", 'f', "NAME", "idx, hdf5 or npy; default: by the first bytes of the first file"},
     {"images", 0, "FILE[,FILE]", "samples; hdf5: FILE:DATASET; may be repeated"},
     {"labels", 0, "FILE[,FILE]", "labels, one file for each of --images"},

@@ -10,21 +10,91 @@ static const cli_option options[] = {
     {"split", 's', "NAME", "split to evaluate (default: val)"},
     {0}};
 
-static void add_row(thaw_table *table, const char *name, const thaw_predictions *p,
-                    const uint8_t *mask)
+static void add_number(thaw_table *table, const thaw_metric *metric, double value)
 {
-    int64_t n = 0;
-    int64_t right = 0;
-    for (int64_t i = 0; i < p->N; i++) {
-        n += mask == NULL || mask[i] != 0;
-        right += (mask == NULL || mask[i] != 0) && p->labels[i] == p->predicted[i];
+    if (isnan(value))
+        thaw_table_cell(table, "undefined");
+    else if (metric->share)
+        thaw_table_value(table, value, THAW_UNIT_PERCENT);
+    else
+        thaw_table_printf(table, "%.5g", value);
+}
+
+static void add_interval(thaw_table *table, const thaw_metric *metric, thaw_interval i)
+{
+    if (isnan(i.low))
+        thaw_table_cell(table, "");
+    else if (metric->share)
+        thaw_table_printf(table, "[%.1f, %.1f]", 100 * i.low, 100 * i.high);
+    else
+        thaw_table_printf(table, "[%.5g, %.5g]", i.low, i.high);
+}
+
+static thaw_bootstrap resampling(void)
+{
+    thaw_bootstrap how = thaw_bootstrap_default(1);
+    how.resamples = 1000;
+    return how;
+}
+
+/* Of all samples, every metric of the task. */
+static thaw_status print_metrics(const thaw_predictions *p)
+{
+    thaw_table table = {0};
+    thaw_str notes = {0};
+    const thaw_bootstrap how = resampling();
+    thaw_status status;
+    thaw_table_column(&table, "metric", THAW_LEFT);
+    thaw_table_column(&table, "value", THAW_RIGHT);
+    thaw_table_column(&table, "95% interval", THAW_LEFT);
+    thaw_table_column(&table, "better", THAW_LEFT);
+    for (const thaw_metric *const *m = thaw_metrics(); *m != NULL; m++) {
+        char why[THAW_WHY] = "";
+        double value;
+        thaw_interval interval;
+        if (!thaw_metric_fits(*m, p->task, p->K))
+            continue;
+        THAW_TRY_TO(thaw_predictions_metric(p, NULL, *m, &value, why));
+        THAW_TRY_TO(thaw_predictions_interval(p, NULL, *m, &how, &interval));
+        thaw_table_cell(&table, (*m)->title);
+        add_number(&table, *m, value);
+        add_interval(&table, *m, interval);
+        thaw_table_cell(&table, (*m)->lower_is_better ? "lower" : "higher");
+        if (why[0] != '\0')
+            thaw_str_printf(&notes, "%s: %s\n", (*m)->title, why);
     }
-    const thaw_interval interval = thaw_wilson(right, n, 0.95);
+    cli_print_table(&table);
+    if (notes.length > 0)
+        cli_print("%s", thaw_str_c(&notes));
+    status = THAW_OK;
+done:
+    thaw_str_clear(&notes);
+    thaw_table_clear(&table);
+    return status;
+}
+
+/* What each sample has a score of: macro metrics are mostly undefined on a slice. */
+static thaw_status add_row(thaw_table *table, const char *name, const thaw_predictions *p,
+                           const uint8_t *mask)
+{
+    const thaw_metric *metric = thaw_metric_of_sample(p->task);
+    const thaw_bootstrap how = resampling();
+    thaw_interval interval;
+    double value;
+    int64_t n = 0;
+    for (int64_t i = 0; i < p->N; i++)
+        n += mask == NULL || mask[i] != 0;
+    THAW_TRY(thaw_predictions_metric(p, mask, metric, &value, NULL));
+    if (metric == thaw_metric_find("accuracy"))
+        interval = thaw_wilson(llround(isnan(value) ? 0 : value * (double)n), n, 0.95);
+    else
+        THAW_TRY(thaw_predictions_interval(p, mask, metric, &how, &interval));
     thaw_table_cell(table, name);
     thaw_table_printf(table, "%lld", (long long)n);
-    thaw_table_value(table, n > 0 ? (double)right / (double)n : NAN, THAW_UNIT_PERCENT);
-    thaw_table_printf(table, "[%.1f, %.1f]", 100 * interval.low, 100 * interval.high);
+    add_number(table, metric, value);
+    add_interval(table, metric, interval);
     thaw_table_printf(table, "%.4f", thaw_predictions_loss(p, mask));
+    return THAW_OK;
 }
 
 /* The slices of the dataset that was evaluated. */
@@ -33,18 +103,20 @@ static thaw_status print_rows(const char *file, const char *split, const thaw_pr
     thaw_dataset *ds = NULL;
     thaw_table table = {0};
     int64_t index;
-    const thaw_dataset_options how = {.memory_limit_bytes = -1};
+    const thaw_dataset_options how = {.memory_limit_bytes = -1, .unlabelled = true};
     thaw_status status;
+    THAW_TRY_TO(print_metrics(p));
     thaw_table_column(&table, "slice", THAW_LEFT);
     thaw_table_column(&table, "n", THAW_RIGHT);
-    thaw_table_column(&table, "accuracy", THAW_RIGHT);
+    thaw_table_column(&table, thaw_metric_of_sample(p->task)->title, THAW_RIGHT);
     thaw_table_column(&table, "95% interval", THAW_LEFT);
     thaw_table_column(&table, "loss", THAW_RIGHT);
-    add_row(&table, "all", p, NULL);
+    THAW_TRY_TO(add_row(&table, "all", p, NULL));
     THAW_TRY_TO(thaw_dataset_open(file, &how, &ds));
     THAW_TRY_TO(thaw_dataset_split_need(ds, split, &index));
     for (int64_t s = 0; s < thaw_dataset_slice_count(ds); s++)
-        add_row(&table, thaw_dataset_slice_name(ds, s), p, thaw_dataset_slice_mask(ds, index, s));
+        THAW_TRY_TO(add_row(&table, thaw_dataset_slice_name(ds, s), p,
+                            thaw_dataset_slice_mask(ds, index, s)));
     cli_print_table(&table);
 done:
     thaw_table_clear(&table);
@@ -66,18 +138,40 @@ static thaw_status dataset_of(const char *run_directory, thaw_str *out)
     return status;
 }
 
+/* {"auroc": [low, high], ...}; null for undefined ones. */
+static thaw_status set_intervals(const thaw_predictions *p, thaw_json *out)
+{
+    const thaw_bootstrap how = resampling();
+    for (const thaw_metric *const *m = thaw_metrics(); *m != NULL; m++) {
+        thaw_interval interval;
+        if (!thaw_metric_fits(*m, p->task, p->K))
+            continue;
+        THAW_TRY(thaw_predictions_interval(p, NULL, *m, &how, &interval));
+        const double ends[] = {interval.low, interval.high};
+        thaw_json_set_doubles(out, (*m)->name, ends, 2);
+    }
+    return THAW_OK;
+}
+
+static thaw_status print_json(const char *split, const thaw_predictions *p)
+{
+    thaw_json *out = thaw_json_new_object();
+    thaw_json_set_string(out, "split", split);
+    thaw_json_set_string(out, "task", thaw_task_name(p->task));
+    thaw_json_set_int(out, "samples", p->N);
+    thaw_status status = thaw_predictions_describe(p, out);
+    if (status == THAW_OK)
+        status = set_intervals(p, thaw_json_set_object(out, "intervals"));
+    if (status == THAW_OK)
+        cli_print_json(out);
+    thaw_json_free(&out);
+    return status;
+}
+
 static thaw_status print(const cli_args *args, const char *split, const thaw_predictions *p)
 {
-    if (args->json) {
-        thaw_json *out = thaw_json_new_object();
-        thaw_json_set_string(out, "split", split);
-        thaw_json_set_int(out, "samples", p->N);
-        thaw_json_set_double(out, "accuracy", thaw_predictions_accuracy(p, NULL));
-        thaw_json_set_double(out, "loss", thaw_predictions_loss(p, NULL));
-        cli_print_json(out);
-        thaw_json_free(&out);
-        return THAW_OK;
-    }
+    if (args->json)
+        return print_json(split, p);
     thaw_str file = {0};
     thaw_status status = THAW_OK;
     if (cli_value(args, "data") != NULL)

@@ -8,22 +8,55 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "CSV file to write"},
     {0}};
 
-/* One line a sample: its row, the label where there is one, the predicted class, its probability, and all probabilities. */
-static void write_csv(const thaw_predictions *p, const char *const *names, thaw_str *out)
+/* The label where there is one, the predicted class, its probability. */
+static void write_class(const thaw_predictions *p, const char *const *names, int64_t i,
+                        thaw_str *out)
 {
-    static const char *const fixed[] = {"row", "label", "predicted", "probability"};
-    for (size_t i = 0; i < 4; i++)
-        thaw_csv_field(out, fixed[i], i == 0);
+    thaw_csv_field(out, p->labels[i] < 0 ? "" : names[p->labels[i]], false);
+    thaw_csv_field(out, names[p->predicted[i]], false);
+    thaw_csv_number(out, (double)p->outputs[i * p->K + p->predicted[i]], false);
+}
+
+/* What is true of each label or target, where it is known. */
+static void write_targets(const thaw_predictions *p, int64_t i, thaw_str *out)
+{
+    for (int64_t k = 0; k < p->K; k++) {
+        if (p->labelled)
+            thaw_csv_number(out, (double)p->targets[i * p->K + k], false);
+        else
+            thaw_csv_field(out, "", false);
+    }
+}
+
+static void write_titles(const thaw_predictions *p, const char *const *names, thaw_str *out)
+{
+    static const char *const fixed[] = {"label", "predicted", "probability"};
+    thaw_csv_field(out, "row", true);
+    for (size_t i = 0; p->targets == NULL && i < 3; i++)
+        thaw_csv_field(out, fixed[i], false);
+    for (int64_t k = 0; p->targets != NULL && k < p->K; k++) {
+        thaw_str title = {0};
+        thaw_str_printf(&title, "true %s", names[k]);
+        thaw_csv_field(out, thaw_str_c(&title), false);
+        thaw_str_clear(&title);
+    }
     for (int64_t k = 0; k < p->K; k++)
         thaw_csv_field(out, names[k], false);
     thaw_csv_end(out);
+}
+
+/* One line a sample: its row, what is true and what is said, and all probabilities or values. */
+static void write_csv(const thaw_predictions *p, const char *const *names, thaw_str *out)
+{
+    write_titles(p, names, out);
     for (int64_t i = 0; i < p->N; i++) {
         thaw_csv_number(out, (double)i, true);
-        thaw_csv_field(out, p->labels[i] < 0 ? "" : names[p->labels[i]], false);
-        thaw_csv_field(out, names[p->predicted[i]], false);
-        thaw_csv_number(out, (double)p->probs[i * p->K + p->predicted[i]], false);
+        if (p->targets == NULL)
+            write_class(p, names, i, out);
+        else
+            write_targets(p, i, out);
         for (int64_t k = 0; k < p->K; k++)
-            thaw_csv_number(out, (double)p->probs[i * p->K + k], false);
+            thaw_csv_number(out, (double)p->outputs[i * p->K + k], false);
         thaw_csv_end(out);
     }
 }
@@ -65,7 +98,7 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 
 const cli_command cli_predict = {
     .usage = "RUN -o FILE [--data FILE] [--split NAME]",
-    .doc = "writes a finished run's predictions and probabilities as CSV",
+    .doc = "writes a finished run's predictions, probabilities or values, as CSV",
     .options = options,
     .least_words = 1,
     .most_words = 1,

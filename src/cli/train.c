@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "cli/cli_impl.h"
 
 static const cli_option options[] = {
@@ -5,6 +7,13 @@ static const cli_option options[] = {
      "continues from the newest valid checkpoint; a complete run is left as it is"},
     {"overwrite", 0, NULL, "replaces a run that the output directory already holds"},
     {0}};
+
+static double val_metric(const thaw_json *summary)
+{
+    char path[80];
+    thaw_format(path, sizeof path, "val.%s", thaw_json_string_or(summary, "metric.name", ""));
+    return thaw_json_double_or(summary, path, NAN);
+}
 
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
@@ -24,10 +33,10 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
         if (status == THAW_OK && args->json)
             cli_print_json(summary);
         else if (status == THAW_OK)
-            cli_print("%s: val accuracy %.4f, val loss %.4f, %lld steps, %.1f samples/s, %lld "
+            cli_print("%s: val %s %.4f, val loss %.4f, %lld steps, %.1f samples/s, %lld "
                       "bytes all-reduced a step -> %s",
-                      config.rung, thaw_json_double_or(summary, "val.accuracy", 0),
-                      thaw_json_double_or(summary, "val.loss", 0),
+                      config.rung, thaw_json_string_or(summary, "metric.title", ""),
+                      val_metric(summary), thaw_json_double_or(summary, "val.loss", 0),
                       (long long)thaw_json_int_or(summary, "steps", 0),
                       thaw_json_double_or(summary, "samples_per_second", 0),
                       (long long)thaw_json_int_or(summary, "allreduce_bytes_per_step", 0),

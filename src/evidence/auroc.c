@@ -39,7 +39,7 @@ static void count_tie(const metric_input *in, const int64_t *order, int64_t firs
 static column measure(const metric_input *in, int64_t k)
 {
     const thaw_judged *j = in->judged;
-    const int64_t *order = in->by_output + k * j->N;
+    const int64_t *order = metric_output_order(in, k);
     column c = {0, 0, 0};
     for (int64_t first = 0; first < j->N;) {
         const int64_t end = end_of_tie(j, order, first, k);
@@ -91,7 +91,7 @@ static double area_without(const column *c, bool positive, double pairs)
 static void add_without(const metric_input *in, int64_t k, const column *c, double *out)
 {
     const thaw_judged *j = in->judged;
-    const int64_t *order = in->by_output + k * j->N;
+    const int64_t *order = metric_output_order(in, k);
     double positives_below = 0;
     double negatives_below = 0;
     for (int64_t first = 0; first < j->N;) {
@@ -136,5 +136,6 @@ const thaw_metric thaw_metric_auroc = {.name = "auroc",
                                        .tasks = 1u << THAW_TASK_CLASSIFICATION |
                                                 1u << THAW_TASK_MULTI_LABEL,
                                        .share = true,
+                                       .sorts = true,
                                        .least_K = 1,
                                        .code = &code};

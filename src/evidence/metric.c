@@ -84,52 +84,79 @@ void metric_left_out(char *why, int64_t left_out, int64_t K, const char *reason)
 
 /* ---- Orders and room ---- */
 
-typedef struct keyed {
+/* More are sorted again whenever they are asked for. */
+#define MOST_KEPT (INT64_C(1) << 25)
+
+struct metric_key {
     float key;
     int64_t sample;
-} keyed;
+};
 
 /* A total order, so that the result does not depend on whose qsort it is. */
 static int by_key(const void *a, const void *b)
 {
-    const keyed *x = a;
-    const keyed *y = b;
+    const struct metric_key *x = a;
+    const struct metric_key *y = b;
     if (x->key != y->key)
         return x->key < y->key ? -1 : 1;
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
-static thaw_status sort_columns(const thaw_judged *j, const float *values, int64_t **out)
+static void sort_column(const metric_input *in, const float *values, int64_t k, int64_t *out)
 {
-    keyed *items = NULL;
-    thaw_status status;
-    THAW_TRY_TO(thaw_alloc(out, j->K * j->N, sizeof **out));
-    THAW_TRY_TO(thaw_alloc(&items, j->N, sizeof *items));
-    for (int64_t k = 0; k < j->K; k++) {
-        for (int64_t i = 0; i < j->N; i++)
-            items[i] = (keyed){values[i * j->K + k], i};
-        qsort(items, (size_t)j->N, sizeof *items, by_key);
-        for (int64_t i = 0; i < j->N; i++)
-            (*out)[k * j->N + i] = items[i].sample;
-    }
-    status = THAW_OK;
-done:
-    thaw_free(&items);
-    return status;
+    const thaw_judged *j = in->judged;
+    for (int64_t i = 0; i < j->N; i++)
+        in->keys[i] = (struct metric_key){values[i * j->K + k], i};
+    qsort(in->keys, (size_t)j->N, sizeof *in->keys, by_key);
+    for (int64_t i = 0; i < j->N; i++)
+        out[i] = in->keys[i].sample;
 }
 
-thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged, metric_input *in)
+static const int64_t *order_of(const metric_input *in, const float *values, int64_t k,
+                               int64_t *orders)
+{
+    if (in->keeps)
+        return orders + k * in->judged->N;
+    sort_column(in, values, k, orders);
+    return orders;
+}
+
+const int64_t *metric_output_order(const metric_input *in, int64_t k)
+{
+    return order_of(in, in->judged->outputs, k, in->by_output);
+}
+
+const int64_t *metric_target_order(const metric_input *in, int64_t k)
+{
+    return order_of(in, in->judged->targets, k, in->by_target);
+}
+
+static thaw_status make_orders(metric_input *in, const float *values, int64_t **out)
+{
+    const thaw_judged *j = in->judged;
+    THAW_TRY(thaw_alloc(out, (in->keeps ? j->K : 1) * j->N, sizeof **out));
+    for (int64_t k = 0; in->keeps && k < j->K; k++)
+        sort_column(in, values, k, *out + k * j->N);
+    return THAW_OK;
+}
+
+thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged, bool keep,
+                           metric_input *in)
 {
     const unsigned sorts = metric->code->sorts;
     THAW_ASSERT(thaw_metric_fits(metric, judged->task, judged->K));
-    *in = (metric_input){.judged = judged, .times = judged->times};
+    *in = (metric_input){.judged = judged,
+                         .times = judged->times,
+                         .keeps = keep && judged->K <= MOST_KEPT / (judged->N + 1)};
     THAW_TRY(thaw_alloc(&in->hits, judged->K, sizeof *in->hits));
     THAW_TRY(thaw_alloc(&in->actual, judged->K, sizeof *in->actual));
     THAW_TRY(thaw_alloc(&in->predicted, judged->K, sizeof *in->predicted));
+    if (sorts != 0)
+        THAW_TRY(thaw_alloc(&in->keys, judged->N, sizeof *in->keys));
     if ((sorts & METRIC_SORTS_OUTPUTS) != 0)
-        THAW_TRY(sort_columns(judged, judged->outputs, &in->by_output));
+        THAW_TRY(make_orders(in, judged->outputs, &in->by_output));
     if ((sorts & METRIC_SORTS_TARGETS) != 0) {
-        THAW_TRY(sort_columns(judged, judged->targets, &in->by_target));
+        THAW_TRY(make_orders(in, judged->targets, &in->by_target));
         THAW_TRY(thaw_alloc(&in->rank_output, judged->N, sizeof *in->rank_output));
         THAW_TRY(thaw_alloc(&in->rank_target, judged->N, sizeof *in->rank_target));
     }
@@ -142,6 +169,7 @@ void metric_release(metric_input *in)
     thaw_free(&in->rank_output);
     thaw_free(&in->by_target);
     thaw_free(&in->by_output);
+    thaw_free(&in->keys);
     thaw_free(&in->predicted);
     thaw_free(&in->actual);
     thaw_free(&in->hits);
@@ -163,7 +191,7 @@ thaw_status thaw_metric_value(const thaw_metric *metric, const thaw_judged *judg
     *value = NAN;
     if (why != NULL)
         why[0] = '\0';
-    const thaw_status status = metric_prepare(metric, judged, &in);
+    const thaw_status status = metric_prepare(metric, judged, false, &in);
     if (status == THAW_OK)
         *value = metric_value_of(metric, &in, why);
     metric_release(&in);
@@ -229,7 +257,7 @@ done:
 thaw_status thaw_metric_scores(const thaw_metric *metric, const thaw_judged *judged, float *scores)
 {
     metric_input in;
-    thaw_status status = metric_prepare(metric, judged, &in);
+    thaw_status status = metric_prepare(metric, judged, metric->code->without == NULL, &in);
     if (status == THAW_OK && metric->code->scores != NULL)
         metric->code->scores(&in, scores);
     else if (status == THAW_OK)

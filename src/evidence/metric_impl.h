@@ -11,7 +11,9 @@ enum { METRIC_SORTS_OUTPUTS = 1, METRIC_SORTS_TARGETS = 2 };
 typedef struct metric_input {
     const thaw_judged *judged;
     const int32_t *times;               /* (N) or NULL: judged->times, or those of a resample */
-    int64_t *by_output, *by_target;     /* (K, N) samples in ascending order of a column */
+    bool keeps;                         /* orders of all columns, for many resamples */
+    int64_t *by_output, *by_target;     /* (K or 1, N) samples in ascending order of a column */
+    struct metric_key *keys;            /* (N) to sort with */
     double *rank_output, *rank_target;  /* (N) for metrics that sort targets */
     int64_t *hits, *actual, *predicted; /* (K) */
 } metric_input;
@@ -57,9 +59,13 @@ void metric_each(const metric_input *in, double (*score)(const thaw_judged *j, i
 /* "1 of 3 left out: ..." into why, unless it is NULL. */
 void metric_left_out(char *why, int64_t left_out, int64_t K, const char *reason);
 
-/* *in good for release whatever comes out. */
+/* Samples in ascending order of column k of outputs or targets; good until the next call for the same array. */
+const int64_t *metric_output_order(const metric_input *in, int64_t k);
+const int64_t *metric_target_order(const metric_input *in, int64_t k);
+
+/* *in good for release whatever comes out. keep: orders are worked out once, for many resamples, where there is room for them. */
 THAW_NODISCARD thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged,
-                                          metric_input *in);
+                                          bool keep, metric_input *in);
 void metric_release(metric_input *in);
 double metric_value_of(const thaw_metric *metric, const metric_input *in, char *why);
 

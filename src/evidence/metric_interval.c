@@ -117,7 +117,7 @@ thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *j
     drawn units = {0};
     *out = (thaw_interval){NAN, NAN};
     thaw_status status;
-    THAW_TRY_TO(metric_prepare(metric, judged, &in));
+    THAW_TRY_TO(metric_prepare(metric, judged, true, &in));
     THAW_TRY_TO(group(judged, cluster, &units));
     if (units.count >= 2 && !isnan(metric_value_of(metric, &in, NULL)))
         status = draw_all(metric, &in, &units, how, out);

@@ -45,8 +45,8 @@ static double value(const metric_input *in, char *why)
     int64_t left_out = 0;
     double sum = 0;
     for (int64_t k = 0; k < j->K; k++) {
-        set_ranks(in, j->outputs + k, in->by_output + k * j->N, in->rank_output);
-        set_ranks(in, j->targets + k, in->by_target + k * j->N, in->rank_target);
+        set_ranks(in, j->outputs + k, metric_output_order(in, k), in->rank_output);
+        set_ranks(in, j->targets + k, metric_target_order(in, k), in->rank_target);
         const double r = correlate(in);
         left_out += isnan(r);
         sum += isnan(r) ? 0 : r;
@@ -60,5 +60,6 @@ static const metric_code code = {.sorts = METRIC_SORTS_OUTPUTS | METRIC_SORTS_TA
 const thaw_metric thaw_metric_spearman = {.name = "spearman",
                                           .title = "Spearman correlation",
                                           .tasks = 1u << THAW_TASK_REGRESSION,
+                                          .sorts = true,
                                           .least_K = 1,
                                           .code = &code};

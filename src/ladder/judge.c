@@ -41,7 +41,7 @@ static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed,
     THAW_CHECK(memcmp(p->labels, l->labels, (size_t)l->N * sizeof *l->labels) == 0, THAW_ERR_INPUT,
                "%s was judged on other gate samples than the trials before it",
                r->seeds[seed].directory);
-    thaw_scores_from_predictions(p->labels, p->predicted, p->N, r->right + seed * l->N);
+    memcpy(r->right + seed * l->N, p->score, (size_t)l->N * sizeof *p->score);
     return thaw_confusion_add(p->labels, p->predicted, p->N, NULL, l->K, r->confusion);
 }
 

@@ -68,6 +68,9 @@ static thaw_status open_ladder(ladder *l)
     THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty; a ladder compares ways to reuse one");
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
+    THAW_CHECK(thaw_dataset_task(l->dataset) == THAW_TASK_CLASSIFICATION, THAW_ERR_INPUT,
+               "%s: its task is %s; a ladder climbs for classifications only", d->file,
+               thaw_task_name(thaw_dataset_task(l->dataset)));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
     THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
     int64_t test; /* better known to be there now than missed after the last trial */

@@ -10,7 +10,7 @@ static const char *const reduce_words[] = {"exact", "exact64", "float", NULL};
 static const char *const recompute_words[] = {"auto", "on", "off", NULL};
 static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
-static const char *const select_words[] = {"accuracy", "loss", "last", NULL};
+static const char *const select_words[] = {"metric", "loss", "last", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
 static const char *const together_words[] = {"auto", "off", NULL};
 static const char *const mode_words[] = {"sequential", "exhaustive", NULL};
@@ -77,14 +77,22 @@ static const thaw_field train_fields[] = {
     WORD(thaw_train_config, "reduce", reduce, "exact", reduce_words,
          "gradient sums: exact, exact64 (twice the bytes): the same on any rank count; float is "
          "not"),
+    TEXT(thaw_train_config, "loss", loss, "auto",
+         "cross_entropy, binary_cross_entropy (multi_label) or mse (regression); auto: that of the "
+         "data's task"),
+    TEXT(thaw_train_config, "metric", metric, "auto",
+         "selects epochs and rates on val and judges rungs: accuracy, top5, macro_f1, auroc, "
+         "sample_f1, rmse or "
+         "spearman; auto: accuracy, for multi_label auroc, for regression rmse"),
     REAL(thaw_train_config, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the target spread over all classes"),
     WORD(thaw_train_config, "class_weights", class_weights, "none", weight_words,
          "balanced: each class weighs the same whatever its count"),
     INT(thaw_train_config, "early_stopping", early_stopping, "0", 0, 1e6,
         "epochs without a better val before stopping; 0: never stop early"),
-    WORD(thaw_train_config, "select", select, "accuracy", select_words,
-         "which epoch's weights are kept, judged on val"),
+    WORD(thaw_train_config, "select", select, "metric", select_words,
+         "which epoch's weights are kept, judged on val: the best metric (ties: loss), the lowest "
+         "loss, or the last"),
     WORD(thaw_train_config, "cache", cache, "auto", cache_words,
          "compute the features of a frozen prefix once when inputs are deterministic"),
     REAL(thaw_train_config, "cache_limit_gib", cache_limit_gib, "1", 0, 1e6,
@@ -247,6 +255,22 @@ static thaw_status check_rungs(const thaw_conf *conf, const thaw_config *c)
     return THAW_OK;
 }
 
+/* Whether they fit the task is seen when the data are open. */
+static thaw_status check_names(const thaw_conf *conf, const thaw_train_config *t)
+{
+    if (strcmp(t->loss, "auto") != 0 && thaw_loss_find(t->loss) == NULL)
+        return thaw_conf_error_at(conf, "train.loss",
+                                  "unknown loss '%s'; there are auto, cross_entropy, "
+                                  "binary_cross_entropy and mse",
+                                  t->loss);
+    if (strcmp(t->metric, "auto") != 0 && thaw_metric_find(t->metric) == NULL)
+        return thaw_conf_error_at(conf, "train.metric",
+                                  "unknown metric '%s'; there are auto, accuracy, top5, macro_f1, "
+                                  "auroc, sample_f1, rmse and spearman",
+                                  t->metric);
+    return THAW_OK;
+}
+
 static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
 {
     if (c->output[0] == '\0')
@@ -271,6 +295,7 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     if (!backend_known)
         return thaw_conf_error_at(conf, "backend", "unknown backend '%s'; see `thaw info`",
                                   c->backend);
+    THAW_TRY(check_names(conf, &c->train));
     THAW_TRY(check_rungs(conf, c));
     return check_search(conf, &c->ladder);
 }

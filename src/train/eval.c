@@ -76,6 +76,34 @@ static thaw_status check_backbone(const thaw_setup *setup, const char *path,
     return status;
 }
 
+/* The same names may be of another task. A file without the attribute is of a classification. */
+static thaw_status check_task(const thaw_setup *setup, const char *path,
+                              const thaw_state *attributes)
+{
+    thaw_str task = {0};
+    thaw_status status = THAW_OK;
+    if (thaw_state_find(attributes, "task") != NULL)
+        THAW_TRY_TO(thaw_state_get_text(attributes, "task", &task));
+    const char *trained = task.length > 0 ? thaw_str_c(&task) : "classification";
+    THAW_CHECK_TO(strcmp(trained, thaw_task_name(setup->task)) == 0, THAW_ERR_INPUT,
+                  "%s: a task of %s, but %s was trained on one of %s", setup->config->data.file,
+                  thaw_task_name(setup->task), path, trained);
+done:
+    thaw_str_clear(&task);
+    return status;
+}
+
+/* Predictions are in the units of what was trained on, whatever this data's moments. */
+static thaw_status load_moments(const thaw_setup *setup, const char *path, const thaw_state *state)
+{
+    thaw_state into = {0};
+    thaw_status status = thaw_setup_add_moments(setup, &into);
+    if (status == THAW_OK)
+        status = thaw_state_copy(&into, state);
+    thaw_state_clear(&into);
+    return status == THAW_OK ? status : thaw_fail_context(status, "%s", path);
+}
+
 /* Labels are numbers: with other names behind them, every accuracy would be wrong in silence. */
 static thaw_status check_classes(const thaw_setup *setup, const char *path, const thaw_state *state)
 {
@@ -118,8 +146,7 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
     THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
     const thaw_sweep_plans plans = {&plan, 1, thaw_graph_logits(graph), setup->model->spec.K};
     THAW_TRY_TO(thaw_sweep(comm, &feed, &plans, setup->config->train.eval_batch, &logits));
-    status =
-        thaw_agree(comm, thaw_predictions_from_logits(setup->dataset, setup->val, logits, out));
+    status = thaw_agree(comm, thaw_predictions_from_logits(setup, setup->val, logits, out));
     if (status != THAW_OK)
         thaw_predictions_clear(out); /* another rank may have failed */
 done:
@@ -171,7 +198,11 @@ thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char
     THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, THAW_SETUP_PREDICT, &setup));
     status = check_backbone(&setup, file, &attributes);
     if (status == THAW_OK)
+        status = check_task(&setup, file, &attributes);
+    if (status == THAW_OK)
         status = check_classes(&setup, file, &state);
+    if (status == THAW_OK)
+        status = load_moments(&setup, file, &state);
     if (status == THAW_OK)
         status = load_trained(&setup, file, &state);
     THAW_TRY_TO(thaw_agree(comm, status));

@@ -5,21 +5,24 @@
 
 /* What a finished run leaves: the selected weights, predictions, drift, and summary.json as the very last file. */
 
-static void add_metrics(const thaw_predictions *p, const thaw_dataset *dataset, int64_t split,
-                        thaw_json *out, const char *name, thaw_json *slices)
+static thaw_status add_metrics(const thaw_predictions *p, const thaw_dataset *dataset,
+                               int64_t split, thaw_json *out, const char *name, thaw_json *slices)
 {
+    const thaw_metric *own = thaw_metric_of_sample(p->task);
     thaw_json *metrics = thaw_json_set_object(out, name);
-    thaw_json_set_double(metrics, "loss", thaw_predictions_loss(p, NULL));
-    thaw_json_set_double(metrics, "accuracy", thaw_predictions_accuracy(p, NULL));
+    THAW_TRY(thaw_predictions_describe(p, metrics));
     thaw_json_set_int(metrics, "samples", p->N);
     for (int64_t s = 0; s < thaw_dataset_slice_count(dataset); s++) {
+        double value;
         const uint8_t *mask = thaw_dataset_slice_mask(dataset, split, s);
         thaw_json *slice = thaw_json_set_object(
             thaw_json_child(slices, thaw_dataset_slice_name(dataset, s)), name);
-        thaw_json_set_double(slice, "accuracy", thaw_predictions_accuracy(p, mask));
+        THAW_TRY(thaw_predictions_metric(p, mask, own, &value, NULL));
+        thaw_json_set_double(slice, own->name, value);
         thaw_json_set_double(slice, "loss", thaw_predictions_loss(p, mask));
         thaw_json_set_int(slice, "samples", thaw_dataset_slice_members(dataset, split, s));
     }
+    return THAW_OK;
 }
 
 /* Predicts one feed, records its metrics, writes its predictions. */
@@ -31,9 +34,11 @@ static thaw_status judge(const thaw_team *team, thaw_comm *comm, thaw_block_kind
     thaw_status status = THAW_OK;
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++) {
         thaw_trainer *t = team->members[m];
-        add_metrics(&all[m], t->setup->dataset, thaw_trainer_feed(t, kind)->split, out[m], name,
-                    thaw_json_child(out[m], "slices"));
-        status = thaw_predictions_write(comm, t->directory, name, &all[m]);
+        status = thaw_agree(comm, add_metrics(&all[m], t->setup->dataset,
+                                              thaw_trainer_feed(t, kind)->split, out[m], name,
+                                              thaw_json_child(out[m], "slices")));
+        if (status == THAW_OK)
+            status = thaw_predictions_write(comm, t->directory, name, &all[m]);
     }
     thaw_team_clear_predictions(team, &all);
     return status;
@@ -165,6 +170,9 @@ static thaw_status add_identity(const thaw_trainer *t, const thaw_comm *comm, th
     thaw_json_set_bool(out, "cached_features", t->features != NULL);
     thaw_json_set_string(out, "backbone", t->config->model.backbone);
     thaw_json_set_digest(out, "backbone_digest", t->setup->backbone_digest);
+    thaw_json_set_string(out, "task", thaw_task_name(t->setup->task));
+    thaw_json_set_string(out, "loss_kind", t->setup->loss->name);
+    thaw_metric_to_json(t->setup->metric, thaw_json_set_object(out, "metric"));
     thaw_json_set_digest(out, "dataset_digest", thaw_dataset_digest(t->setup->dataset));
     thaw_str_clear(&what);
     const thaw_status status = thaw_state_digest(&t->trained, &digest);
@@ -178,10 +186,10 @@ static thaw_status judge_train(const thaw_team *team, thaw_comm *comm, thaw_json
 {
     thaw_predictions *all = NULL;
     THAW_TRY(thaw_team_predict(team, comm, THAW_BLOCK_TRAIN, &all));
-    for (int32_t m = 0; m < team->count; m++) {
+    thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++) {
         thaw_json *train = thaw_json_set_object(out[m], "train");
-        thaw_json_set_double(train, "loss", thaw_predictions_loss(&all[m], NULL));
-        thaw_json_set_double(train, "accuracy", thaw_predictions_accuracy(&all[m], NULL));
+        status = thaw_predictions_describe(&all[m], train);
         thaw_json_set_int(train, "samples", all[m].N);
     }
     thaw_team_clear_predictions(team, &all);

@@ -32,58 +32,70 @@ static thaw_status step_row(const thaw_trainer *t, double seconds)
     return thaw_file_append(t->rows_path.data, row, strlen(row));
 }
 
-static thaw_status add_scalars(thaw_trainer *t, double train_loss, double val_loss,
-                               double val_accuracy)
+/* What an epoch was on val. */
+typedef struct verdict {
+    double loss, metric;
+    double score; /* of the metric: larger is better, -INFINITY where it is undefined */
+    char why[THAW_WHY];
+} verdict;
+
+static thaw_status add_scalars(thaw_trainer *t, double train_loss, const verdict *val)
 {
+    char name[80];
     if (t->events == NULL)
         return THAW_OK;
     const int64_t step = t->position.step;
     THAW_TRY(thaw_events_scalar(t->events, "train/loss", step, train_loss));
-    THAW_TRY(thaw_events_scalar(t->events, "val/loss", step, val_loss));
-    THAW_TRY(thaw_events_scalar(t->events, "val/accuracy", step, val_accuracy));
+    THAW_TRY(thaw_events_scalar(t->events, "val/loss", step, val->loss));
+    thaw_format(name, sizeof name, "val/%s", t->setup->metric->name);
+    if (!isnan(val->metric))
+        THAW_TRY(thaw_events_scalar(t->events, name, step, val->metric));
     return thaw_events_flush(t->events);
 }
 
-static thaw_status epoch_row(thaw_trainer *t, double val_loss, double val_accuracy)
+static thaw_status epoch_row(thaw_trainer *t, const verdict *val)
 {
+    char name[80];
     const thaw_progress_state *s = &t->state;
     thaw_json *row = thaw_json_new_object();
     thaw_json_set_string(row, "kind", "epoch");
     thaw_json_set_int(row, "step", t->position.step);
     thaw_json_set_int(row, "epoch", t->position.epoch);
     thaw_json_set_double(row, "train.loss", s->loss_sum / s->weight_sum);
-    thaw_json_set_double(row, "train.accuracy", (double)s->correct / (double)s->samples);
-    thaw_json_set_double(row, "val.loss", val_loss);
-    thaw_json_set_double(row, "val.accuracy", val_accuracy);
+    if (t->setup->task == THAW_TASK_CLASSIFICATION)
+        thaw_json_set_double(row, "train.accuracy", (double)s->correct / (double)s->samples);
+    thaw_json_set_double(row, "val.loss", val->loss);
+    thaw_format(name, sizeof name, "val.%s", t->setup->metric->name);
+    thaw_json_set_double(row, name, val->metric);
     thaw_json_set_double(row, "lr_factor", t->factor);
     thaw_status status = thaw_drift_motion(t, thaw_json_set_object(row, "motion"));
     if (status == THAW_OK)
         status = thaw_rows_append(t->rows_path.data, row);
     if (status == THAW_OK)
-        status = add_scalars(t, s->loss_sum / s->weight_sum, val_loss, val_accuracy);
+        status = add_scalars(t, s->loss_sum / s->weight_sum, val);
     thaw_json_free(&row);
     return status;
 }
 
-static bool is_better(const thaw_trainer *t, double accuracy, double loss)
+static bool is_better(const thaw_trainer *t, const verdict *val)
 {
     const thaw_progress_state *s = &t->state;
     if (s->best_epoch < 0)
         return true; /* whatever its loss: the weights before training are no answer */
     if (t->config->train.select == THAW_SELECT_LOSS)
-        return loss < s->best_loss;
-    return accuracy > s->best_accuracy || (accuracy == s->best_accuracy && loss < s->best_loss);
+        return val->loss < s->best_loss;
+    return val->score > s->best_score || (val->score == s->best_score && val->loss < s->best_loss);
 }
 
 /* Keeps this epoch's weights when val says so. With select: last the record still follows the best epoch, for early stopping. */
-static thaw_status select_epoch(thaw_trainer *t, double accuracy, double loss)
+static thaw_status select_epoch(thaw_trainer *t, const verdict *val)
 {
-    if (!is_better(t, accuracy, loss)) {
+    if (!is_better(t, val)) {
         t->state.stale_epochs++;
         return THAW_OK;
     }
-    t->state.best_accuracy = accuracy;
-    t->state.best_loss = loss;
+    t->state.best_score = val->score;
+    t->state.best_loss = val->loss;
     t->state.best_epoch = t->position.epoch;
     t->state.stale_epochs = 0;
     return t->best.count == 0 ? THAW_OK : thaw_state_copy(&t->best, &t->trained);
@@ -97,30 +109,45 @@ static thaw_status compare_ranks(const thaw_trainer *t, thaw_comm *comm)
     return thaw_same_digest(comm, "the trained weights at the end of an epoch", digest);
 }
 
-static void say_epoch(thaw_trainer *t, double loss, double accuracy)
+/* A larger score is better; it is -INFINITY where the metric is undefined. */
+static thaw_status judge_val(const thaw_trainer *t, const thaw_predictions *val, verdict *out)
 {
-    thaw_progress_hide(&t->progress);
-    THAW_LOG(THAW_INFO, "%s%sepoch %lld/%lld  train loss %.4f  val loss %.4f  val accuracy %.4f%s",
-             t->company > 1 ? t->directory : "", t->company > 1 ? ": " : "",
-             (long long)t->position.epoch, (long long)t->config->train.epochs,
-             t->state.loss_sum / t->state.weight_sum, loss, accuracy,
-             t->state.best_epoch == t->position.epoch ? "  *" : "");
+    const thaw_metric *metric = t->setup->metric;
+    out->loss = thaw_predictions_loss(val, NULL);
+    THAW_TRY(thaw_predictions_metric(val, NULL, metric, &out->metric, out->why));
+    out->score = isnan(out->metric)        ? -INFINITY
+                 : metric->lower_is_better ? -out->metric
+                                           : out->metric;
+    return THAW_OK;
 }
 
-static thaw_status judge_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_predictions *val)
+static void say_epoch(thaw_trainer *t, const verdict *val)
 {
-    const double loss = thaw_predictions_loss(val, NULL);
-    const double accuracy = thaw_predictions_accuracy(val, NULL);
+    thaw_progress_hide(&t->progress);
+    THAW_LOG(THAW_INFO, "%s%sepoch %lld/%lld  train loss %.4f  val loss %.4f  val %s %.4f%s",
+             t->company > 1 ? t->directory : "", t->company > 1 ? ": " : "",
+             (long long)t->position.epoch, (long long)t->config->train.epochs,
+             t->state.loss_sum / t->state.weight_sum, val->loss, t->setup->metric->title,
+             val->metric, t->state.best_epoch == t->position.epoch ? "  *" : "");
+    if (isnan(val->metric) && t->config->train.select == THAW_SELECT_METRIC)
+        THAW_LOG(THAW_WARN, "%s on val is undefined (%s): this epoch counts by its loss",
+                 t->setup->metric->title, val->why);
+}
+
+static thaw_status judge_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_predictions *all)
+{
+    verdict val = {0};
+    THAW_TRY(thaw_agree(comm, judge_val(t, all, &val)));
     t->position.epoch++;
     t->position.step_in_epoch = 0;
     thaw_status status = t->pending;
     if (status == THAW_OK)
-        status = select_epoch(t, accuracy, loss);
+        status = select_epoch(t, &val);
     if (status == THAW_OK && is_writer(comm))
-        status = epoch_row(t, loss, accuracy);
+        status = epoch_row(t, &val);
     THAW_TRY(thaw_agree(comm, status));
     if (is_writer(comm) && !t->options->quiet)
-        say_epoch(t, loss, accuracy);
+        say_epoch(t, &val);
     t->state.loss_sum = 0;
     t->state.weight_sum = 0;
     t->state.samples = 0;

@@ -141,6 +141,7 @@ thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const ch
     settle_threads(comm);
     THAW_TRY_TO(thaw_agree(comm, open_tools(out, rung)));
     THAW_TRY_TO(thaw_setup_data(comm, out, purpose));
+    THAW_TRY_TO(thaw_agree(comm, thaw_setup_task(out, purpose)));
     THAW_TRY_TO(thaw_setup_backbone(comm, out));
     THAW_TRY_TO(thaw_agree(comm, outline_model(out)));
     THAW_TRY_TO(thaw_setup_weights(comm, out));
@@ -188,6 +189,8 @@ void thaw_setup_close(thaw_setup *setup)
         thaw_shared_free(&setup->constants[i]);
     thaw_shared_free(&setup->weights);
     thaw_backbone_clear(&setup->backbone);
+    thaw_free(&setup->target_std);
+    thaw_free(&setup->target_mean);
     thaw_dataset_free(&setup->dataset);
     thaw_shared_free(&setup->samples);
     thaw_kern_close(&setup->kern);

@@ -13,9 +13,6 @@ static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
         .place_x = true,
     };
     THAW_TRY(thaw_dataset_open(data->file, &options, &s->dataset));
-    THAW_CHECK(thaw_dataset_task(s->dataset) == THAW_TASK_CLASSIFICATION, THAW_ERR_INPUT,
-               "%s: its task is %s; only classifications can be trained", data->file,
-               thaw_task_name(thaw_dataset_task(s->dataset)));
     THAW_TRY(thaw_dataset_split_need(s->dataset, data->train, &s->train));
     THAW_TRY(thaw_dataset_split_need(s->dataset, data->val, &s->val));
     s->gate = -1;

@@ -37,7 +37,7 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
         {"epoch/weight_sum", THAW_F64, &s->weight_sum},
         {"epoch/samples", THAW_I64, &s->samples},
         {"epoch/correct", THAW_I64, &s->correct},
-        {"selected/accuracy", THAW_F64, &s->best_accuracy},
+        {"selected/score", THAW_F64, &s->best_score},
         {"selected/loss", THAW_F64, &s->best_loss},
         {"selected/epoch", THAW_I64, &s->best_epoch},
         {"selected/stale_epochs", THAW_I64, &s->stale_epochs},
@@ -72,6 +72,7 @@ static thaw_status describe(const thaw_trainer *t, thaw_state *out)
     THAW_TRY_TO(thaw_state_add_text(out, "format", "thaw-adaptation"));
     THAW_TRY_TO(thaw_state_add_int(out, "version", 1));
     THAW_TRY_TO(thaw_state_add_text(out, "rung", rung));
+    THAW_TRY_TO(thaw_state_add_text(out, "task", thaw_task_name(t->setup->task)));
     THAW_TRY_TO(thaw_state_add_text(out, "config", thaw_str_c(&config)));
     thaw_digest_hex(t->setup->backbone_digest, hex);
     THAW_TRY_TO(thaw_state_add_text(out, "backbone_digest", hex));
@@ -98,6 +99,7 @@ static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attri
 {
     THAW_TRY(whole_state(t, state));
     THAW_TRY(add_classes(t, state));
+    THAW_TRY(thaw_setup_add_moments(t->setup, state));
     return describe(t, attributes);
 }
 

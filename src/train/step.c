@@ -56,28 +56,45 @@ static bool is_right(int64_t K, const float *logits, int32_t label)
     return true;
 }
 
-/* Loss of the shard and the gradient of its *sum*; division by the global weight comes after the reduction, once. */
-static void shard_loss(const step_context *c, const int32_t *labels, int64_t B)
+/* Loss of the shard that `read` has read, and the gradient of its *sum*; division by the global weight comes after the reduction, once. */
+static void shard_loss(const step_context *c, const thaw_trainer *read, int64_t B)
 {
     thaw_trainer *t = member_of(c);
     thaw_reducer *reducer = c->team->reducer;
+    const thaw_loss *loss = t->setup->loss;
     const int64_t K = thaw_dataset_classes(t->setup->dataset);
-    const float smoothing = (float)t->config->train.label_smoothing;
     const float *logits = thaw_plan_value(t->train_plan, thaw_graph_logits(t->setup->model->graph));
-    double ignored = 0;
-    thaw_kern_softmax_cross_entropy(B, K, logits, labels, smoothing, t->class_weights, t->loss,
-                                    t->probs, &ignored);
-    thaw_kern_softmax_cross_entropy_backward(B, K, t->probs, labels, smoothing, t->class_weights,
-                                             thaw_plan_output_gradient(t->train_plan));
+    const thaw_loss_batch batch = {.B = B,
+                                   .K = K,
+                                   .logits = logits,
+                                   .labels = read->labels,
+                                   .targets = read->targets,
+                                   .smoothing = (float)t->config->train.label_smoothing,
+                                   .class_weights = t->class_weights};
+    loss->forward(&batch, t->loss, t->outputs);
+    loss->backward(&batch, t->outputs, thaw_plan_output_gradient(t->train_plan));
     int64_t correct = 0;
     for (int64_t i = 0; i < B; i++) {
-        const double weight = t->class_weights == NULL ? 1.0 : (double)t->class_weights[labels[i]];
+        const double weight =
+            t->class_weights == NULL ? 1.0 : (double)t->class_weights[read->labels[i]];
         thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_LOSS), (double)t->loss[i]);
         thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_WEIGHT), weight);
-        correct += is_right(K, logits + i * K, labels[i]);
+        correct += read->labels != NULL && is_right(K, logits + i * K, read->labels[i]);
     }
     thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_SAMPLES), B);
     thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_CORRECT), correct);
+}
+
+/* Of the samples in t->indices. */
+static void take_labels(thaw_trainer *t, int64_t B)
+{
+    const thaw_setup *s = t->setup;
+    const int32_t *labels = thaw_dataset_labels(s->dataset, s->train);
+    for (int64_t i = 0; t->labels != NULL && i < B; i++)
+        t->labels[i] = labels[t->indices[i]];
+    if (t->targets != NULL)
+        thaw_setup_targets(s, thaw_dataset_targets(s->dataset, s->train), B, t->indices,
+                           t->targets);
 }
 
 /* Samples, labels and what the frozen prefix makes of them, for all members. */
@@ -90,9 +107,7 @@ static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B)
     thaw_sampler_fill(&t->sampler, epoch, t->position.step_in_epoch, begin, end, t->indices);
     *B = end - begin;
     THAW_TRY(thaw_feed_read(&t->train, epoch, *B, t->indices, t->input));
-    const int32_t *labels = thaw_dataset_labels(t->setup->dataset, t->setup->train);
-    for (int64_t i = 0; i < *B; i++)
-        t->labels[i] = labels[t->indices[i]];
+    take_labels(t, *B);
     return THAW_OK;
 }
 
@@ -110,7 +125,7 @@ static thaw_status run_shard(step_context *c, int64_t shard)
                               .step = (uint32_t)t->position.step,
                               .training = true};
         thaw_plan_forward(t->train_plan, &run);
-        shard_loss(c, first->labels, B);
+        shard_loss(c, first, B);
         thaw_plan_backward(t->train_plan, &run, on_ready, on_progress, c);
     }
     return THAW_OK;

@@ -85,7 +85,8 @@ thaw_status thaw_team_predict(const thaw_team *team, thaw_comm *comm, thaw_block
     THAW_TRY_TO(sweep(team, comm, kind, thaw_graph_logits(first->setup->model->graph),
                       thaw_dataset_classes(dataset), logits));
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
-        status = thaw_predictions_from_logits(dataset, split, logits[m], &(*out)[m]);
+        status =
+            thaw_predictions_from_logits(team->members[m]->setup, split, logits[m], &(*out)[m]);
     status = thaw_agree(comm, status);
 done:
     for (int32_t m = 0; m < team->count && logits != NULL; m++)

@@ -19,6 +19,10 @@ typedef struct thaw_setup {
     thaw_dataset *dataset;
     thaw_shared *samples;     /* of the splits below: one copy a node */
     int64_t train, val, gate; /* splits; -1: none */
+    thaw_task task;
+    const thaw_loss *loss;
+    const thaw_metric *metric;        /* selects epochs */
+    double *target_mean, *target_std; /* (K) of a regression: its training targets; else NULL */
     thaw_model *model;
     thaw_shared *
         weights; /* of the whole backbone as training starts: one copy a node; frozen parameters live there */
@@ -50,6 +54,13 @@ void thaw_setup_close(thaw_setup *setup);
 THAW_NODISCARD thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s,
                                            thaw_setup_purpose purpose);
 THAW_NODISCARD thaw_status thaw_setup_backbone(thaw_comm *comm, thaw_setup *s);
+/* Loss, metric and units for the data's task. THAW_ERR_CONFIG: settings that do not fit it. Local, after thaw_setup_data. */
+THAW_NODISCARD thaw_status thaw_setup_task(thaw_setup *s, thaw_setup_purpose purpose);
+/* Rows `indices` (NULL: the first n) of targets (N, K) as the network learns them, (n, K). */
+void thaw_setup_targets(const thaw_setup *s, const float *targets, int64_t n,
+                        const int64_t *indices, float *out);
+/* Views on target_mean and target_std, where there are any. */
+THAW_NODISCARD thaw_status thaw_setup_add_moments(const thaw_setup *s, thaw_state *out);
 THAW_NODISCARD thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s); /* model outlined */
 /* The backbone's parameters live in s->weights; `begin` names them. Local. */
 THAW_NODISCARD thaw_status thaw_setup_place_backbone(thaw_setup *s);
@@ -234,14 +245,14 @@ typedef struct thaw_sweep_plans {
 THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed,
                                       const thaw_sweep_plans *plans, int64_t chunk, float **rows);
 
-/* Labels, predictions, losses and probabilities from logits (N, K). Local. */
-THAW_NODISCARD thaw_status thaw_predictions_from_logits(const thaw_dataset *dataset, int64_t split,
+/* Everything that predictions hold, from logits (N, K) of a split. Local. */
+THAW_NODISCARD thaw_status thaw_predictions_from_logits(const thaw_setup *setup, int64_t split,
                                                         const float *logits, thaw_predictions *out);
 
 /* ---- Trainer ------------------------------------------------------------------------------------------------ */
 
 /* train.select, in the order of the config's words. */
-enum { THAW_SELECT_ACCURACY, THAW_SELECT_LOSS, THAW_SELECT_LAST };
+enum { THAW_SELECT_METRIC, THAW_SELECT_LOSS, THAW_SELECT_LAST };
 
 /* Words that ride in the payload of every step. */
 enum { THAW_WORD_SAMPLES, THAW_WORD_CORRECT, THAW_WORD_STOP, THAW_WORD_COUNT };
@@ -257,7 +268,7 @@ typedef struct thaw_position {
 typedef struct thaw_progress_state {
     double loss_sum, weight_sum;
     int64_t samples, correct;
-    double best_accuracy, best_loss;
+    double best_score, best_loss; /* score: the metric, negative where lower is better */
     int64_t best_epoch, stale_epochs;
     double seconds, train_seconds; /* over all starts of this run */
     double core_seconds;           /* likewise, from set-up to the end, each start with its ranks */
@@ -286,8 +297,9 @@ typedef struct thaw_trainer {
     float *class_weights;    /* (K) or NULL */
     float *input;            /* (most, width) */
     int64_t *indices;        /* (most) */
-    int32_t *labels;         /* (most) */
-    float *loss, *probs;     /* (most), (most, K) */
+    int32_t *labels;         /* (most) of a classification, or NULL */
+    float *targets;          /* (most, K) of another task, or NULL */
+    float *loss, *outputs;   /* (most), (most, K) */
     float **sums;            /* reduced tensor i: its sum over the global batch */
     const float **gradients; /* in the optimizer's order: pointers into sums */
     int32_t reduced_count;

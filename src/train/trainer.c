@@ -1,5 +1,6 @@
 #include "train/train_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm)
@@ -233,11 +234,14 @@ static thaw_status open_buffers(thaw_trainer *t)
 {
     const int64_t most = thaw_sampler_shard_most(&t->sampler);
     const int64_t K = thaw_dataset_classes(t->setup->dataset);
+    if (t->setup->task == THAW_TASK_CLASSIFICATION)
+        THAW_TRY(thaw_alloc(&t->labels, most, sizeof *t->labels));
+    else
+        THAW_TRY(thaw_alloc(&t->targets, most * K, sizeof *t->targets));
     THAW_TRY(thaw_alloc(&t->input, most * t->train.width, sizeof *t->input));
     THAW_TRY(thaw_alloc(&t->indices, most, sizeof *t->indices));
-    THAW_TRY(thaw_alloc(&t->labels, most, sizeof *t->labels));
     THAW_TRY(thaw_alloc(&t->loss, most, sizeof *t->loss));
-    return thaw_alloc(&t->probs, most * K, sizeof *t->probs);
+    return thaw_alloc(&t->outputs, most * K, sizeof *t->outputs);
 }
 
 static thaw_status open_local(thaw_trainer *t)
@@ -285,7 +289,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(open_plans(out, comm));
     THAW_TRY_TO(thaw_agree(comm, open_local(out)));
     THAW_TRY_TO(open_reducer(out, comm));
-    out->state.best_accuracy = -1;
+    out->state.best_score = -INFINITY;
     out->state.best_loss = 1e300;
     out->state.best_epoch = -1;
 done:
@@ -298,8 +302,9 @@ void thaw_trainer_close(thaw_trainer *t)
 {
     thaw_str_clear(&t->rows_path);
     thaw_free(&t->features_before);
-    thaw_free(&t->probs);
+    thaw_free(&t->outputs);
     thaw_free(&t->loss);
+    thaw_free(&t->targets);
     thaw_free(&t->labels);
     thaw_free(&t->indices);
     thaw_free(&t->input);

@@ -296,18 +296,73 @@ static thaw_status do_faults(int count, char **words)
     return THAW_OK;
 }
 
+/* ---- Sources of other tasks ---------------------------------------------------------------------------------- */
+
+/* x, pictures of six classes; marks, three labels that each hold for some of the classes; numbers, two that follow the class, of very
+ * different size; one more, the first alone; site, which groups samples. */
+static thaw_status fill_tasks(thaw_h5 *file, int64_t N, int64_t side)
+{
+    uint8_t *x = NULL;
+    uint8_t *marks = NULL;
+    float *numbers = NULL;
+    int32_t *site = NULL;
+    uint32_t noise = 7;
+    const thaw_shape shape_x = thaw_shape_make(4, (int64_t[]){N, 1, side, side});
+    const thaw_shape shape_marks = thaw_shape2(N, 3);
+    const thaw_shape shape_numbers = thaw_shape2(N, 2);
+    const thaw_shape shape_site = thaw_shape1(N);
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&x, N * side * side, 1));
+    THAW_TRY_TO(thaw_alloc(&marks, N * 3, 1));
+    THAW_TRY_TO(thaw_alloc(&numbers, N * 2, sizeof *numbers));
+    THAW_TRY_TO(thaw_alloc(&site, N, sizeof *site));
+    for (int64_t i = 0; i < N; i++) {
+        const int64_t class = i % 6;
+        for (int64_t p = 0; p < side * side; p++)
+            x[i * side * side + p] = pixel(class, p % side, p / side, &noise);
+        marks[3 * i] = class % 2 == 1;
+        marks[3 * i + 1] = class >= 3;
+        marks[3 * i + 2] = class == 0 || class == 5;
+        noise = noise * 1664525U + 1013904223U;
+        numbers[2 * i] = 1000 + 50 * (float)class + 20 * (float)(noise >> 8) / 16777216;
+        numbers[2 * i + 1] = 0.001f * (float)(class * class);
+        site[i] = (int32_t)(i / 4);
+    }
+    THAW_TRY_TO(thaw_h5_make(file, "x", THAW_U8, &shape_x, 0));
+    THAW_TRY_TO(thaw_h5_write_rows(file, "x", 0, N, THAW_U8, x));
+    THAW_TRY_TO(thaw_h5_make(file, "marks", THAW_U8, &shape_marks, 0));
+    THAW_TRY_TO(thaw_h5_write_rows(file, "marks", 0, N, THAW_U8, marks));
+    THAW_TRY_TO(thaw_h5_make(file, "numbers", THAW_F32, &shape_numbers, 0));
+    THAW_TRY_TO(thaw_h5_write_rows(file, "numbers", 0, N, THAW_F32, numbers));
+    THAW_TRY_TO(thaw_h5_make(file, "site", THAW_I32, &shape_site, 0));
+    THAW_TRY_TO(thaw_h5_write_rows(file, "site", 0, N, THAW_I32, site));
+done:
+    thaw_free(&site);
+    thaw_free(&numbers);
+    thaw_free(&marks);
+    thaw_free(&x);
+    return status;
+}
+
+static thaw_status do_tasks(int count, char **words)
+{
+    thaw_h5 *file = NULL;
+    (void)count;
+    THAW_TRY(thaw_h5_create(words[0], &file));
+    const thaw_status status =
+        fill_tasks(file, strtol(words[1], NULL, 10), strtol(words[2], NULL, 10));
+    return status == THAW_OK ? thaw_h5_commit(&file) : status;
+}
+
 static const struct {
     const char *name, *usage;
     int least, most;
     thaw_status (*run)(int count, char **words);
 } tasks[] = {
-    {"idx", "DIR CLASSES EACH SIDE", 4, 4, do_idx},
-    {"dataset", "DEFECT FILE", 2, 2, do_dataset},
-    {"flat", "FILE", 1, 1, do_flat},
-    {"get", "FILE PATH...", 2, 100, print_values},
-    {"names", "FILE", 1, 1, do_names},
-    {"flip", "FILE OFFSET", 2, 2, do_flip},
-    {"faults", "", 0, 0, do_faults},
+    {"idx", "DIR CLASSES EACH SIDE", 4, 4, do_idx}, {"dataset", "DEFECT FILE", 2, 2, do_dataset},
+    {"tasks", "FILE COUNT SIDE", 3, 3, do_tasks},   {"flat", "FILE", 1, 1, do_flat},
+    {"get", "FILE PATH...", 2, 100, print_values},  {"names", "FILE", 1, 1, do_names},
+    {"flip", "FILE OFFSET", 2, 2, do_flip},         {"faults", "", 0, 0, do_faults},
 };
 
 static thaw_status run(int argc, char **argv)

@@ -1,0 +1,85 @@
+#!/bin/sh
+# Several labels and numbers instead of one class: import, training, evaluation, prediction, and the same bits on any number of ranks.
+# thaw-test: timeout=240
+set -u
+. "$(dirname "$0")/lib.sh"
+
+must "sources" "$tool" tasks tasks.h5 300 8
+for task in multi_label:marks:odd,high,edge regression:numbers:height,weight; do
+    name=${task%%:*} rest=${task#*:}
+    must "import of $name" alone data import --quiet --task "$name" --images tasks.h5:x --labels "tasks.h5:${rest%%:*}" \
+        --clusters tasks.h5:site --names "${rest#*:}" --splits train=101,val=37,gate=60,test=rest -o "$name.h5"
+    cat >"$name.yaml" <<YAML
+output: $name
+rung: full
+data: {file: $name.h5}
+model: {arch: resnet20, width: 4, backbone: backbone.h5}
+train: {epochs: 6, batch: 24, shards: 24, eval_batch: 16, log_every: 1}
+optimizer: {momentum: 0.9, clip_norm: 5}
+rates: {head: 0.1, backbone: 0.05}
+YAML
+done
+must "data info" alone data info multi_label.h5
+grep -q 'multi_label of 3 labels' out || fail "data info of labels: $(head -1 out)"
+must "data info" alone data info regression.h5
+grep -q 'regression of 2 targets' out && grep -q 'std 0.00' out || fail "data info of targets: $(cat out)"
+
+# A backbone that was trained on the labels serves both.
+sed 's/rung: full/rung: scratch/; s/, backbone: backbone.h5//; s/eval_batch: 16/eval_batch: 16, save_backbone: backbone.h5/
+     s/^output: .*/output: pretrain/; s/epochs: 6/epochs: 2/' multi_label.yaml >pretrain.yaml
+must "training of the backbone" alone train pretrain.yaml --quiet
+
+figures() {
+    "$tool" flat "$1" | grep -E '^(steps|selected_epoch|train|val|slices|drift|state_digest)[.=]' | grep -v '^train_seconds'
+}
+
+for name in multi_label regression; do
+    for count in 1 2 3; do
+        ranks $count train $name.yaml --quiet --set output=$name-$count || fail "$name on $count ranks: $(cat err)"
+        figures $name-$count/summary.json >$name-$count.figures
+        cmp -s $name-1.figures $name-$count.figures ||
+            fail "$name: 1 and $count ranks differ: $(diff $name-1.figures $name-$count.figures | head -4)"
+        "$build/thaw" predict $name-$count --split test -o $name-$count.csv --quiet >/dev/null 2>err || fail "predict: $(cat err)"
+        cmp -s $name-1.csv $name-$count.csv || fail "$name: predictions of 1 and $count ranks differ"
+    done
+    [ "$(grep -c . $name-1.figures)" -ge 15 ] || fail "$name: too few figures were compared"
+done
+echo "multi_label val: $(grep '^val' multi_label-1.figures | tr '\n' ' ')"
+echo "regression val: $(grep '^val' regression-1.figures | tr '\n' ' ')"
+
+# Resumed in mid-epoch it is the same run; moments of targets are kept with the weights.
+alone train regression.yaml --quiet --set output=parts --set train.checkpoint_every=7 --set train.epochs=6 || fail "parts: $(cat err)"
+same "digest with checkpoints" "$(get regression-1/summary.json state_digest)" "$(get parts/summary.json state_digest)"
+rm parts/summary.json
+alone train regression.yaml --quiet --resume --set output=parts --set train.checkpoint_every=7 || fail "resume: $(cat err)"
+same "digest after a resume" "$(get regression-1/summary.json state_digest)" "$(get parts/summary.json state_digest)"
+
+# What was learned: better than the best constant, in the user's units.
+awk -F= '/^val.auroc=/ { exit !($2 > 0.7) }' multi_label-1.figures || fail "labels were not learned"
+awk -F= '/^val.spearman=/ { exit !($2 > 0.5) }' regression-1.figures || fail "numbers were not learned"
+same "the metric of labels" auroc "$(get multi_label-1/summary.json metric.name)"
+same "the metric of numbers" true "$(get regression-1/summary.json metric.lower_is_better)"
+head -1 regression-1.csv | grep -q '^row,true height,true weight,height,weight' || fail "predict: $(head -1 regression-1.csv)"
+awk -F, 'NR > 1 { d = $4 - $2; e = $5 - $3; a += d * d; b += e * e; n++
+                  if ($4 < 500 || $4 > 2000) exit 1 }
+         END { printf "%.9g\n", (sqrt(a / n) + sqrt(b / n)) / 2; if (n != 102) exit 1 }' regression-1.csv >rmse ||
+    fail "predicted heights are not in the data's units: $(sed -n 2p regression-1.csv)"
+must "eval" alone eval regression-1 --split test --json
+cp out eval.json
+awk -v a="$(cat rmse)" -v b="$(get eval.json rmse)" 'BEGIN { exit !(a - b < 1e-4 * b && b - a < 1e-4 * b) }' ||
+    fail "RMSE: $(cat rmse) from the predictions, $(get eval.json rmse) from eval"
+must "eval" alone eval regression-1 --split test
+grep -q '^RMSE .*\[.*lower' out || fail "eval of numbers: $(cat out)"
+must "eval" alone eval multi_label-1 --split test
+grep -q '^AUROC .*%.*\[.*higher' out && grep -q '^label:odd' out || fail "eval of labels: $(cat out)"
+
+# Settings and data that do not fit each other.
+bad 2 'train.loss: mse is for a task of regression' alone train multi_label.yaml --set output=x --set train.loss=mse
+bad 2 "unknown loss 'hinge'" alone train multi_label.yaml --set output=x --set train.loss=hinge
+bad 2 'train.metric: accuracy is not defined for .*; use macro_f1, auroc, sample_f1' alone train multi_label.yaml --set output=x --set train.metric=accuracy
+bad 2 "unknown metric 'f2'" alone train multi_label.yaml --set output=x --set train.metric=f2
+bad 2 'train.label_smoothing: 0.1, but' alone train regression.yaml --set output=x --set train.label_smoothing=0.1
+bad 2 'train.class_weights: balanced, but' alone train multi_label.yaml --set output=x --set train.class_weights=balanced
+bad 3 'regression.h5: a task of regression, but .* was trained on one of multi_label' alone eval multi_label-1 --data regression.h5
+[ ! -e x ] || fail "a run that was refused has left a directory"
+finish

@@ -107,6 +107,7 @@ static thaw_status work(thaw_comm *comm, const char *directory)
     const thaw_run_options options = {.overwrite = true, .quiet = true};
     thaw_config config = {0};
     thaw_predictions val = {0};
+    double accuracy;
     char dataset[4096];
     thaw_status status;
     thaw_format(dataset, sizeof dataset, "%s/waves.h5", directory);
@@ -114,9 +115,10 @@ static thaw_status work(thaw_comm *comm, const char *directory)
     THAW_TRY_TO(thaw_agree(comm, read_settings(directory, dataset, &config)));
     THAW_TRY_TO(thaw_train_run(comm, &config, &options));
     THAW_TRY_TO(thaw_eval_run(comm, config.output, dataset, "val", &val));
+    THAW_TRY_TO(thaw_predictions_metric(&val, NULL, thaw_metric_find("accuracy"), &accuracy, NULL));
     if (first)
         printf("ranks %d, validation samples %lld, accuracy %.3f\n", thaw_comm_size(comm),
-               (long long)val.N, thaw_predictions_accuracy(&val, NULL));
+               (long long)val.N, accuracy);
     status = thaw_agree(comm, first ? print_digest(config.output) : THAW_OK);
 done:
     thaw_predictions_clear(&val);

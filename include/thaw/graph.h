@@ -230,6 +230,8 @@ typedef struct thaw_node {
 } thaw_node;
 
 int32_t thaw_graph_node_count(const thaw_graph *g);
+/* Values are 0..count-1. */
+int32_t thaw_graph_value_count(const thaw_graph *g);
 thaw_node *thaw_graph_node(const thaw_graph *g, int32_t index);
 const char *thaw_node_kind(const thaw_node *node); /* "conv2d", "linear", ... */
 /* Rewrite: all users of `old` except node `except_node` (-1: none), and the features/logits marks, use `new_value` instead. Nodes

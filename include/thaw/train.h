@@ -26,6 +26,7 @@ extern "C" {
 /* ---- Config ----------------------------------------------------------------------------------------------- */
 
 enum { THAW_KERNELS_MEASURE, THAW_KERNELS_RULE };
+enum { THAW_PRECISION_F32, THAW_PRECISION_INT8 };
 enum { THAW_RECOMPUTE_AUTO, THAW_RECOMPUTE_ON, THAW_RECOMPUTE_OFF };
 
 typedef struct thaw_data_config {
@@ -58,10 +59,11 @@ typedef struct thaw_train_config {
     double cache_limit_gib; /* of memory, a node */
     char *cache_dir;        /* for files of features; "": see docs/config.md */
     bool cache_keep;        /* features stay in a file for later starts */
-    int64_t views;     /* fixed augmented views of each training sample; 0: new ones every epoch */
-    int recompute;     /* thaw_recompute */
-    double memory_gib; /* of a rank; 0: its share of the node's */
-    int64_t log_every; /* steps between rows in metrics.jsonl */
+    int64_t views; /* fixed augmented views of each training sample; 0: new ones every epoch */
+    int frozen_precision;     /* THAW_PRECISION_F32 or THAW_PRECISION_INT8: of the frozen prefix */
+    int recompute;            /* thaw_recompute */
+    double memory_gib;        /* of a rank; 0: its share of the node's */
+    int64_t log_every;        /* steps between rows in metrics.jsonl */
     int64_t checkpoint_every; /* steps between checkpoints; 0: each epoch */
     int64_t checkpoint_keep;
     char *

@@ -92,6 +92,11 @@ bool thaw_is_buffer(const thaw_param *p)
     return p->role == THAW_ROLE_BUFFER_MEAN || p->role == THAW_ROLE_BUFFER_VAR;
 }
 
+int32_t thaw_graph_value_count(const thaw_graph *g)
+{
+    return g->value_count;
+}
+
 int32_t thaw_graph_node_count(const thaw_graph *g)
 {
     return g->node_count;

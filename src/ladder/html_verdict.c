@@ -104,6 +104,16 @@ static void add_no_evidence(ladder_page *page)
     thaw_str_clear(&words);
 }
 
+static void add_precision(ladder_page *page)
+{
+    thaw_str words = {0};
+    ladder_note_precision(page->summary, &words);
+    if (words.length > 0)
+        thaw_html_callout(&page->html, THAW_TONE_WARN, "frozen features in 8 bits",
+                          thaw_str_c(&words));
+    thaw_str_clear(&words);
+}
+
 static void tile_chosen(ladder_page *page)
 {
     const thaw_json *rung = chosen_of(page);
@@ -295,6 +305,7 @@ void ladder_page_verdict(ladder_page *page)
         add_harm(page);
     add_answer(page);
     add_no_evidence(page);
+    add_precision(page);
     warn_slices(page);
     warn_rates(page);
     add_tiles(page);

@@ -85,6 +85,24 @@ thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index)
     return thaw_agree(world, rate_rung(l, r));
 }
 
+thaw_status ladder_load_right(const ladder *l, thaw_comm *world, const ladder_trial *trial,
+                              float *right)
+{
+    thaw_predictions p;
+    THAW_TRY(thaw_predictions_read(world, trial->directory, "gate", &p));
+    thaw_status status = THAW_OK;
+    if (p.N == l->N && p.labels != NULL &&
+        memcmp(p.labels, l->labels, (size_t)l->N * sizeof *l->labels) == 0)
+        memcpy(right, p.score, (size_t)p.N * sizeof *right);
+    else
+        status = THAW_FAIL(THAW_ERR_INPUT,
+                           "%s was judged on other gate samples than the trials "
+                           "before it",
+                           trial->directory);
+    thaw_predictions_clear(&p);
+    return thaw_agree(world, status);
+}
+
 /* Holm over the planned family, rungs not judged yet counting as p = 1: a rung's adjusted p can only fall as others are judged, so a
  * decision taken now stays valid. */
 typedef struct family {

@@ -153,6 +153,8 @@ static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int6
     if (r->rung.kind == THAW_RUNG_FROZEN) {
         l->best = index;
         inspect(l);
+        if (l->config->train.frozen_precision == THAW_PRECISION_INT8)
+            THAW_TRY(ladder_judge_precision(l, world, group, index)); /* uniform */
     }
     if (verdict == THAW_DEPTH_CLEAR_GAIN)
         l->best = index;

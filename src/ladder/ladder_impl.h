@@ -11,6 +11,7 @@
 typedef struct ladder_trial {
     int64_t candidate, seed; /* index of the rate; 0.. */
     char directory[LADDER_PATH];
+    bool floats;        /* frozen features in floats, whatever the config says */
     bool diverged;      /* loss or gradients were not finite: an answer, not an accident */
     thaw_json *summary; /* of the finished run; NULL when diverged */
 } ladder_trial;
@@ -54,7 +55,16 @@ typedef struct ladder {
 const thaw_doubles *ladder_candidates(const thaw_config *config, thaw_rung_kind kind);
 THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group,
                                            int64_t index);
+/* The rung's chosen rate again, once a seed, on frozen features in floats; `trials` (S) are filled. */
+THAW_NODISCARD thaw_status ladder_run_floats(ladder *l, thaw_comm *world, thaw_comm *group,
+                                             int64_t index, ladder_trial *trials);
+/* precision.c: what 8 bits change in the frozen rung, into summary "precision". */
+THAW_NODISCARD thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, thaw_comm *group,
+                                                  int64_t index);
 /* judge.c */
+/* 1 where the trial's prediction on gate is right: right (N). */
+THAW_NODISCARD thaw_status ladder_load_right(const ladder *l, thaw_comm *world,
+                                             const ladder_trial *trial, float *right);
 thaw_rule ladder_rule(const thaw_config *config);
 thaw_bootstrap ladder_bootstrap(const thaw_config *config);
 THAW_NODISCARD thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index);

@@ -102,6 +102,7 @@ static void write_head(const thaw_json *s, thaw_str *out)
     thaw_str_add(out, ".\n");
     write_accuracy(s, chosen, out);
     write_against(s, out);
+    ladder_note_precision(s, out);
     write_open_ends(s, chosen, out);
     thaw_str_add(out, "\n");
 }
@@ -293,6 +294,7 @@ thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out)
                                        "dataset",
                                        "dataset_digest",
                                        "backbone",
+                                       "precision",
                                        "rungs"};
     *out = thaw_json_new_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

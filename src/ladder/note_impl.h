@@ -49,6 +49,8 @@ void ladder_note_rates(const thaw_json *summary, thaw_str *out);
 void ladder_note_slices(const thaw_json *summary, thaw_str *out);
 void ladder_note_negative(const thaw_json *summary, thaw_str *out);
 void ladder_note_motion(const thaw_json *summary, thaw_str *out);
+void ladder_note_precision(const thaw_json *summary,
+                           thaw_str *out); /* nothing where all ran in floats */
 void ladder_note_cost(const thaw_json *summary, thaw_str *out);
 void ladder_note_deeper(const thaw_json *summary, thaw_str *out);
 void ladder_note_untried(const thaw_json *summary, thaw_str *out);

@@ -166,6 +166,21 @@ static void cost_row(const thaw_json *rung, thaw_table *table)
     thaw_str_clear(&words);
 }
 
+/* Frozen features in 8 bits are another network than the one whose weights were given. */
+void ladder_note_precision(const thaw_json *s, thaw_str *out)
+{
+    const thaw_json *p = thaw_json_find(s, "precision");
+    if (p == NULL)
+        return;
+    thaw_str_printf(
+        out,
+        "Frozen features were computed in 8 bits (ranges from %lld training samples): on "
+        "val they are off by %.2f%% (2-norm); the frozen rung on gate against floats: %s, "
+        "%s.\n",
+        (long long)thaw_json_int_or(p, "calibration_samples", 0),
+        100 * ladder_number(p, "feature_error"), ladder_text(p, "text"), ladder_text(p, "verdict"));
+}
+
 void ladder_note_cost(const thaw_json *s, thaw_str *out)
 {
     static const char *const titles[] = {"rung",

@@ -25,7 +25,7 @@ const thaw_doubles *ladder_candidates(const thaw_config *config, thaw_rung_kind 
 /* Named by rate, so that a resumed ladder may search other rates beside those it has tried. A rung's text may hold what a path
  * should not. */
 static void name_directory(const ladder *l, const ladder_rung *r, int64_t candidate, int64_t seed,
-                           char *out)
+                           const char *variant, char *out)
 {
     char name[THAW_RUNG_TEXT];
     thaw_copy(name, sizeof name, r->name);
@@ -33,7 +33,7 @@ static void name_directory(const ladder *l, const ladder_rung *r, int64_t candid
         if (strchr(":/*,?", *c) != NULL)
             *c = '_';
     }
-    thaw_format(out, LADDER_PATH, "%s/trials/%s-lr%g-seed%lld", l->config->output, name,
+    thaw_format(out, LADDER_PATH, "%s/trials/%s%s-lr%g-seed%lld", l->config->output, name, variant,
                 ladder_candidates(l->config, r->rung.kind)->items[candidate],
                 (long long)(l->config->seed + seed));
 }
@@ -97,6 +97,8 @@ static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_tr
     changed.rates = rates_of(l, r, trial->candidate);
     changed.train.head_from = warm_head ? head.data : l->config->train.head_from;
     changed.train.save_backbone = (char *)"";
+    if (trial->floats)
+        changed.train.frozen_precision = THAW_PRECISION_F32;
     const thaw_status status = thaw_config_copy(&changed, out);
     thaw_str_clear(&head);
     return status;
@@ -260,8 +262,11 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     const bool speaks = thaw_comm_rank(group) == 0;
     thaw_bell *bell = NULL;
     const bool complete = all_complete(world, trials, count);
+    thaw_config common = *l->config; /* borrows */
+    if (count > 0 && trials[0].floats)
+        common.train.frozen_precision = THAW_PRECISION_F32;
     if (!complete)
-        THAW_TRY(thaw_train_prepare(world, l->config, r->name, l->config->output, l->pool,
+        THAW_TRY(thaw_train_prepare(world, &common, r->name, l->config->output, l->pool,
                                     l->options->quiet));
     if (!complete && go_together(l, world, trials, count)) /* uniform */
         return settle(l, world, run_together(l, world, r, trials, count));
@@ -349,7 +354,7 @@ static thaw_status allocate(ladder *l, ladder_rung *r)
     THAW_TRY(thaw_alloc(&r->seeds, l->S, sizeof *r->seeds));
     for (int64_t i = 0; i < r->candidates; i++) {
         r->search[i].candidate = i;
-        name_directory(l, r, i, 0, r->search[i].directory);
+        name_directory(l, r, i, 0, "", r->search[i].directory);
     }
     return THAW_OK;
 }
@@ -363,7 +368,7 @@ static thaw_status plan_seeds(ladder *l, ladder_rung *r)
     for (int64_t s = 0; s < l->S; s++) {
         r->seeds[s].candidate = r->chosen;
         r->seeds[s].seed = s;
-        name_directory(l, r, r->chosen, s, r->seeds[s].directory);
+        name_directory(l, r, r->chosen, s, "", r->seeds[s].directory);
     }
     r->rates = rates_of(l, r, r->chosen);
     return THAW_OK;
@@ -391,4 +396,16 @@ thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_comm *group, int64
     THAW_TRY(thaw_agree(world, check_seeds(l, r)));
     r->done = true;
     return ladder_load_gate(l, world, index);
+}
+
+thaw_status ladder_run_floats(ladder *l, thaw_comm *world, thaw_comm *group, int64_t index,
+                              ladder_trial *trials)
+{
+    ladder_rung *r = &l->rungs[index];
+    for (int64_t s = 0; s < l->S; s++) {
+        trials[s] = (ladder_trial){.candidate = r->chosen, .seed = s, .floats = true};
+        name_directory(l, r, r->chosen, s, "-f32", trials[s].directory);
+    }
+    THAW_TRY(run_trials(l, world, group, r, trials, l->S));
+    return load_summaries(l, world, r, trials, l->S);
 }

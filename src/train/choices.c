@@ -202,6 +202,7 @@ thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config *config, const
     THAW_TRY(thaw_setup_open(comm, config, rung, THAW_SETUP_TRAIN, &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_choices_begin(comm, &setup, directory, NULL));
+    THAW_TRY_TO(thaw_ranges_open(comm, &setup, pool));
     THAW_TRY_TO(open_plans(comm, &setup));
     if (pool != NULL)
         THAW_TRY_TO(thaw_pool_prepare(comm, pool, &setup, quiet));

@@ -7,6 +7,7 @@
 /* The one table behind parsing, defaults, `--help`, the resolved config and docs/config.md. */
 
 static const char *const reduce_words[] = {"exact", "exact64", "float", NULL};
+static const char *const precision_words[] = {"f32", "int8", NULL};
 static const char *const recompute_words[] = {"auto", "on", "off", NULL};
 static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
@@ -106,6 +107,9 @@ static const thaw_field train_fields[] = {
         "fixed augmented views of each training sample, taken in turn by epochs and the same for "
         "all seeds, so that frozen features can be kept; 0: new ones every epoch; no effect "
         "without data.augment"),
+    WORD(thaw_train_config, "frozen_precision", frozen_precision, "f32", precision_words,
+         "convolutions of the frozen part in 8 bits, with ranges seen on training samples: faster "
+         "where the CPU can; what it changes is measured and reported"),
     WORD(thaw_train_config, "recompute", recompute, "auto", recompute_words,
          "run a block's forward again in backward instead of keeping its activations; auto: when "
          "memory_gib is not enough otherwise"),

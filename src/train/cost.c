@@ -66,6 +66,7 @@ static void add_prefix(const thaw_plan *prefix, thaw_cost *out)
     out->plan.fused += counts.fused;
     out->plan.reorders += counts.reorders;
     out->plan.replayed += counts.replayed;
+    out->plan.eight_bits += counts.eight_bits;
 }
 
 /* The step's plan from the boundary on, and the prefix's. */
@@ -150,6 +151,7 @@ thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char 
                              &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_choices_begin(comm, &setup, NULL, NULL));
+    THAW_TRY_TO(thaw_ranges_open(comm, &setup, NULL));
     status = measure(comm, &setup, out);
 done:
     thaw_setup_close(&setup);

@@ -139,8 +139,11 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
     thaw_plan *plan = NULL;
     float *logits = NULL;
     const thaw_graph *graph = setup->model->graph;
-    const thaw_plan_options options = {
-        .batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
+    const thaw_plan_options options = {.batch = setup->config->train.eval_batch,
+                                       .from = -1,
+                                       .to = -1,
+                                       .keep = -1,
+                                       .ranges = setup->ranges};
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, thaw_feed_open(&feed, setup->dataset, setup->val)));
     THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
@@ -205,6 +208,8 @@ thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char
         status = load_moments(&setup, file, &state);
     if (status == THAW_OK)
         status = load_trained(&setup, file, &state);
+    if (status == THAW_OK)
+        status = thaw_ranges_load(&setup, file, &state);
     THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_choices_begin(comm, &setup, NULL, run_directory));
     status = predict(comm, &setup, out);

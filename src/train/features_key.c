@@ -83,9 +83,13 @@ thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s)
 {
     thaw_str text = {0};
     char name[128];
-    thaw_str_printf(&text,
-                    "thaw-features 1\nprogram %s\nkernels %s %s\nprecision f32\nchunk %lld\n",
-                    thaw_version(), f->kernels, s->kern->cpu_kernels, (long long)f->chunk);
+    thaw_str_printf(&text, "thaw-features 1\nprogram %s\nkernels %s %s\nprecision %s\nchunk %lld\n",
+                    thaw_version(), f->kernels, s->kern->cpu_kernels,
+                    s->ranges == NULL ? "f32" : "int8 by ranges", (long long)f->chunk);
+    if (s->ranges != NULL)
+        add_digest(thaw_hash(s->ranges,
+                             (size_t)thaw_graph_value_count(s->model->graph) * sizeof *s->ranges),
+                   &text);
     thaw_status status = add_network(s, &text);
     add_data(f, s, &text);
     add_views(s, &text);
@@ -93,6 +97,18 @@ thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s)
     thaw_boundary_name(s->model->graph, name, sizeof name);
     thaw_model_spec_format(&s->model->spec, &f->about);
     thaw_str_printf(&f->about, " up to %s, on %s", name, thaw_dataset_path(s->dataset));
+    thaw_str_clear(&text);
+    return status;
+}
+
+thaw_status thaw_ranges_key(const thaw_setup *s, thaw_digest *out)
+{
+    thaw_str text = {0};
+    thaw_str_printf(&text, "thaw-ranges 1\nprogram %s\nkernels %s %s\n", thaw_version(),
+                    s->kern->name, s->kern->cpu_kernels);
+    const thaw_status status = add_network(s, &text);
+    add_digest(thaw_dataset_digest(s->dataset), &text);
+    *out = thaw_hash(thaw_str_c(&text), text.length);
     thaw_str_clear(&text);
     return status;
 }

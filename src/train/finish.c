@@ -240,6 +240,9 @@ static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_js
 static thaw_status write_files(thaw_trainer *t, thaw_comm *comm, const memory *used,
                                thaw_json *summary)
 {
+    thaw_json_set_string(summary, "frozen_precision", t->setup->ranges == NULL ? "f32" : "int8");
+    if (t->setup->ranges != NULL) /* uniform */
+        THAW_TRY(thaw_trainer_judge_precision(t, comm, thaw_json_set_object(summary, "int8")));
     thaw_trainer_count_time(t, comm);
     add_cost(t, used, summary);
     add_cache(t, comm, summary);

@@ -23,6 +23,7 @@ void thaw_pool_free(thaw_pool **pool)
     if (*pool == NULL)
         return;
     empty(*pool);
+    thaw_free(&(*pool)->ranges);
     thaw_free(pool);
 }
 

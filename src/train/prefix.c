@@ -16,12 +16,7 @@ bool thaw_has_prefix(const thaw_setup *s)
 thaw_status thaw_prefix_values(const thaw_graph *g, bool **out)
 {
     const int32_t count = thaw_graph_node_count(g);
-    thaw_value most = thaw_graph_boundary(g);
-    for (int32_t i = 0; i < count; i++) {
-        const thaw_value v = thaw_graph_node(g, i)->output;
-        most = v > most ? v : most;
-    }
-    THAW_TRY(thaw_alloc(out, most + 1, sizeof **out));
+    THAW_TRY(thaw_alloc(out, thaw_graph_value_count(g), sizeof **out));
     (*out)[thaw_graph_boundary(g)] = true;
     for (int32_t i = count - 1; i >= 0; i--) {
         const thaw_node *node = thaw_graph_node(g, i);
@@ -112,7 +107,11 @@ static thaw_status begin(thaw_prefix *p)
 
 static thaw_plan_options options_of(const thaw_prefix *p)
 {
-    return (thaw_plan_options){.batch = p->batch, .from = -1, .to = p->boundary, .keep = -1};
+    return (thaw_plan_options){.batch = p->batch,
+                               .from = -1,
+                               .to = p->boundary,
+                               .keep = -1,
+                               .ranges = p->floats ? NULL : p->setup->ranges};
 }
 
 static thaw_status make_plan(thaw_prefix *p)

@@ -39,12 +39,8 @@ static thaw_status find_depths(probing *p, bool **kept)
 {
     const thaw_graph *g = p->setup->model->graph;
     const int32_t blocks = thaw_graph_block_count(g);
-    thaw_value last = 0;
-    for (int32_t i = 0; i < thaw_graph_node_count(g); i++)
-        if (thaw_graph_node(g, i)->output > last)
-            last = thaw_graph_node(g, i)->output;
     THAW_TRY(thaw_alloc(&p->depths, blocks, sizeof *p->depths));
-    THAW_TRY(thaw_alloc(kept, last + 1, sizeof **kept));
+    THAW_TRY(thaw_alloc(kept, thaw_graph_value_count(g), sizeof **kept));
     for (int32_t block = 0; block < blocks; block++) {
         depth *d = &p->depths[p->count];
         d->block = block;

@@ -180,6 +180,8 @@ done:
 
 void thaw_setup_close(thaw_setup *setup)
 {
+    if (setup->lead == NULL) /* else they are its */
+        thaw_free(&setup->ranges);
     thaw_model_free(&setup->model);
     thaw_free(&setup->own);
     thaw_state_clear(&setup->begin);

@@ -130,7 +130,10 @@ thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm
     thaw_str path = {0};
     thaw_run_path(trainer->directory, "adaptation.h5", &path);
     thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
+    status = prepare(trainer, &state, &attributes);
+    if (status == THAW_OK)
+        status = thaw_ranges_add(trainer->setup, &state);
+    THAW_TRY_TO(thaw_agree(comm, status));
     status = thaw_ckpt_write(comm, thaw_str_c(&path), &state, &attributes, NULL);
 done:
     thaw_str_clear(&path);

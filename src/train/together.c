@@ -60,6 +60,7 @@ static thaw_status open_lead(thaw_comm *comm, entrant *e, const thaw_run_options
     THAW_TRY(thaw_agree(comm, thaw_run_check(&e->setup)));
     THAW_TRY(thaw_choices_begin(comm, &e->setup, options->choices_from,
                                 options->resume ? config->output : NULL));
+    THAW_TRY(thaw_ranges_open(comm, &e->setup, options->pool));
     THAW_TRY(thaw_trainer_open(comm, &e->setup, options, NULL, &e->trainer));
     e->trainer.opened = e->trainer.counted = opened;
     return THAW_OK;

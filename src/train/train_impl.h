@@ -32,6 +32,7 @@ typedef struct thaw_setup {
     bool has_backbone;
     thaw_digest backbone_digest; /* of the weights training starts from */
     int64_t choices_bytes;       /* of the choices that all ranks have */
+    float *ranges; /* of the frozen prefix's values, for 8 bits; NULL: it runs in floats */
     thaw_shared
         *constants[THAW_MOST_PLANS]; /* of its plans: packed forms of frozen weights, once a node */
     int constant_count;
@@ -108,6 +109,7 @@ typedef struct thaw_prefix {
     thaw_plan *plan;
     float *input;   /* (batch, values) */
     int64_t passes; /* runs so far, on this rank */
+    bool floats;    /* whatever the set-up's precision */
 } thaw_prefix;
 
 /* Something frozen comes before all that trains. */
@@ -126,6 +128,17 @@ THAW_NODISCARD thaw_status thaw_prefix_ready(thaw_prefix *p);
 /* p->input (n, values) to out (n, width); n at most batch. */
 void thaw_prefix_run(thaw_prefix *p, int64_t n, const int64_t *indices, float *out);
 void thaw_prefix_close(thaw_prefix *p);
+
+/* ---- 8 bits -------------------------------------------------------------------------------------------------- */
+
+/* Where train.frozen_precision is int8 and something is frozen: sees ranges on training samples, which need no run's seed, or takes those
+ * of the pool (NULL: none). After thaw_choices_begin. Collective. THAW_ERR_CONFIG: kernels or network cannot. */
+THAW_NODISCARD thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool);
+int64_t thaw_ranges_samples(const thaw_setup *s); /* that are looked at */
+/* As "prefix/ranges" of adaptation.h5, when there are any; evaluation needs the same ones. Local. */
+THAW_NODISCARD thaw_status thaw_ranges_add(const thaw_setup *s, thaw_state *out);
+THAW_NODISCARD thaw_status thaw_ranges_load(thaw_setup *s, const char *path,
+                                            const thaw_state *state);
 
 /* ---- Kept features ------------------------------------------------------------------------------------------- */
 
@@ -171,6 +184,8 @@ const char *thaw_features_refuse(const thaw_setup *s);
 /* Blocks, sizes and key, without any value. f must be {0}. Local. */
 THAW_NODISCARD thaw_status thaw_features_plan(thaw_features *f, const thaw_setup *s);
 THAW_NODISCARD thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s);
+/* Of all that ranges depend on: the frozen network, its weights, the data, the kernels. */
+THAW_NODISCARD thaw_status thaw_ranges_key(const thaw_setup *s, thaw_digest *out);
 void thaw_features_file_key(thaw_features *f, const thaw_prefix *prefix); /* prefix open */
 /* Plans, then loads or computes. *kept is false, after one line in the log, where there is no room for them. Collective. */
 THAW_NODISCARD thaw_status thaw_features_open(thaw_comm *comm, thaw_features *f, thaw_setup *s,
@@ -199,7 +214,10 @@ void thaw_boundary_name(const thaw_graph *graph, char *out, size_t bytes);
 struct thaw_pool {
     thaw_features features;
     bool filled;
-    bool missed; /* there is a frozen prefix, but its features are not kept */
+    bool missed;   /* there is a frozen prefix, but its features are not kept */
+    float *ranges; /* those seen last, and what they depend on */
+    int32_t range_count;
+    thaw_digest ranges_of;
 };
 THAW_NODISCARD thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s,
                                              bool quiet);
@@ -381,6 +399,9 @@ THAW_NODISCARD thaw_status thaw_trainers_run(thaw_comm *comm, thaw_trainer **tra
 THAW_NODISCARD thaw_status thaw_team_finish(const thaw_team *team, thaw_comm *comm);
 int64_t thaw_trainer_total_steps(const thaw_trainer *trainer);
 
+/* What 8 bits change, into summary "int8": error of the features, and accuracy on val against floats. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_judge_precision(thaw_trainer *trainer, thaw_comm *comm,
+                                                        thaw_json *out);
 /* How far the backbone moved, into summary "drift". Collective. */
 THAW_NODISCARD thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_drift_after(const thaw_team *team, thaw_comm *comm,

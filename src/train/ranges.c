@@ -1,0 +1,185 @@
+#include "train/train_impl.h"
+
+#include <string.h>
+
+/* Ranges for 8 bits: the largest magnitude that each value of the frozen prefix has over some training samples. All ranks look at
+ * a part; the largest of the largest does not depend on how many there are. */
+
+enum { CALIBRATION_SAMPLES = 512 };
+
+/* Which samples are drawn must not depend on the run's seed: all seeds share the features. */
+#define CALIBRATION_SEED UINT64_C(0x7468617772616e67)
+
+#define ENTRY "prefix/ranges"
+
+static thaw_status check_kernels(const thaw_setup *s)
+{
+    const char *prefix;
+    THAW_CHECK(
+        s->kern->has_int8, THAW_ERR_CONFIG,
+        "train.frozen_precision: int8 needs kernels with fast 8-bit convolutions, and %s (%s) "
+        "has none on this CPU; use f32",
+        s->kern->name, s->kern->cpu_kernels);
+    THAW_TRY(thaw_prefix_kernels(s, &prefix));
+    THAW_CHECK(
+        strcmp(prefix, s->kern->name) == 0, THAW_ERR_CONFIG,
+        "train.frozen_precision: int8 is for convolutions, and the frozen part of this %s has "
+        "linear layers; use f32",
+        s->model->spec.arch);
+    return THAW_OK;
+}
+
+static bool wanted(const thaw_setup *s)
+{
+    return s->config->train.frozen_precision == THAW_PRECISION_INT8 && thaw_has_prefix(s);
+}
+
+int64_t thaw_ranges_samples(const thaw_setup *s)
+{
+    const int64_t count = thaw_dataset_count(s->dataset, s->train);
+    return count < CALIBRATION_SAMPLES ? count : CALIBRATION_SAMPLES;
+}
+
+static thaw_status observe(const thaw_comm *comm, const thaw_setup *s, thaw_plan *plan,
+                           int64_t batch)
+{
+    const int64_t count = thaw_dataset_count(s->dataset, s->train);
+    const int64_t n = thaw_ranges_samples(s);
+    const int64_t begin = n * thaw_comm_rank(comm) / thaw_comm_size(comm);
+    const int64_t end = n * (thaw_comm_rank(comm) + 1) / thaw_comm_size(comm);
+    float *input = NULL;
+    int64_t *indices = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&input, batch * thaw_dataset_values(s->dataset), sizeof *input));
+    THAW_TRY_TO(thaw_alloc(&indices, batch, sizeof *indices));
+    for (int64_t at = begin; at < end; at += batch) {
+        const int64_t part = end - at < batch ? end - at : batch;
+        for (int64_t i = 0; i < part; i++)
+            indices[i] = thaw_permute(CALIBRATION_SEED, 0, count, at + i);
+        THAW_TRY_TO(thaw_dataset_read(s->dataset, s->train, part, indices, input));
+        const thaw_run run = {.B = part, .input = input, .sample_ids = indices};
+        thaw_plan_forward(plan, &run);
+    }
+    status = THAW_OK;
+done:
+    thaw_free(&indices);
+    thaw_free(&input);
+    return status;
+}
+
+/* Floats that are not negative are ordered as their bits are. */
+static void largest_of_all(thaw_comm *comm, const float *mine, int64_t *bits, int32_t count,
+                           float *out)
+{
+    for (int32_t v = 0; v < count; v++) {
+        uint32_t word;
+        memcpy(&word, &mine[v], sizeof word);
+        bits[v] = (int64_t)word;
+    }
+    thaw_allreduce_max_int64(comm, bits, count);
+    for (int32_t v = 0; v < count; v++) {
+        const uint32_t word = (uint32_t)bits[v];
+        memcpy(&out[v], &word, sizeof word);
+    }
+}
+
+/* Did it help: a plan with these ranges runs something in 8 bits. */
+static thaw_status check_effect(const thaw_setup *s, const thaw_plan_options *observed)
+{
+    thaw_plan_options options = *observed;
+    thaw_plan *plan = NULL;
+    options.observe = false;
+    options.ranges = s->ranges;
+    THAW_TRY(thaw_plan_new(s->model->graph, s->kern, &options, &plan));
+    const int32_t count = thaw_plan_count(plan).eight_bits;
+    thaw_plan_free(&plan);
+    THAW_CHECK(
+        count > 0, THAW_ERR_CONFIG,
+        "train.frozen_precision: int8 has nothing to do: no convolution of the frozen part has "
+        "8 channels or more; use f32");
+    return THAW_OK;
+}
+
+static thaw_status see_ranges(thaw_comm *comm, thaw_setup *s)
+{
+    const int32_t count = thaw_graph_value_count(s->model->graph);
+    const int64_t batch = thaw_prefix_batch(s);
+    const thaw_plan_options options = {.batch = batch,
+                                       .from = -1,
+                                       .to = thaw_graph_boundary(s->model->graph),
+                                       .keep = -1,
+                                       .observe = true};
+    thaw_plan *plan = NULL;
+    int64_t *bits = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_plan_agree(comm, s, &options, &plan));
+    status = observe(comm, s, plan, batch);
+    if (status == THAW_OK)
+        status = thaw_alloc(&bits, count, sizeof *bits);
+    if (status == THAW_OK)
+        status = thaw_alloc(&s->ranges, count, sizeof *s->ranges);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    largest_of_all(comm, thaw_plan_ranges(plan), bits, count, s->ranges);
+    status = thaw_agree(comm, check_effect(s, &options));
+done:
+    thaw_free(&bits);
+    thaw_plan_free(&plan);
+    return status;
+}
+
+static thaw_status copy_ranges(const float *from, int32_t count, float **to)
+{
+    thaw_free(to);
+    THAW_TRY(thaw_alloc(to, count, sizeof **to));
+    memcpy(*to, from, (size_t)count * sizeof **to);
+    return THAW_OK;
+}
+
+thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool)
+{
+    const int32_t count = thaw_graph_value_count(s->model->graph);
+    thaw_digest key = {0};
+    if (!wanted(s)) /* uniform */
+        return THAW_OK;
+    thaw_status status = check_kernels(s);
+    if (status == THAW_OK)
+        status = thaw_ranges_key(s, &key);
+    THAW_TRY(thaw_agree(comm, status));
+    int64_t there = pool != NULL && pool->ranges != NULL && pool->range_count == count &&
+                    thaw_digest_equal(pool->ranges_of, key);
+    thaw_allreduce_min_int64(comm, &there, 1);
+    if (there != 0)
+        return thaw_agree(comm, copy_ranges(pool->ranges, count, &s->ranges));
+    THAW_TRY(see_ranges(comm, s));
+    if (pool == NULL)
+        return THAW_OK;
+    pool->ranges_of = key;
+    pool->range_count = count;
+    return thaw_agree(comm, copy_ranges(s->ranges, count, &pool->ranges));
+}
+
+thaw_status thaw_ranges_add(const thaw_setup *s, thaw_state *out)
+{
+    if (s->ranges == NULL)
+        return THAW_OK;
+    return thaw_state_add(out, ENTRY, THAW_F32,
+                          thaw_shape1(thaw_graph_value_count(s->model->graph)), s->ranges);
+}
+
+thaw_status thaw_ranges_load(thaw_setup *s, const char *path, const thaw_state *state)
+{
+    const int32_t count = thaw_graph_value_count(s->model->graph);
+    const thaw_entry *entry = NULL;
+    if (!wanted(s))
+        return THAW_OK;
+    for (int64_t i = 0; i < state->count; i++)
+        if (strcmp(state->entries[i].name, ENTRY) == 0)
+            entry = &state->entries[i];
+    THAW_CHECK(entry != NULL && entry->tensor.dtype == THAW_F32 &&
+                   thaw_tensor_count(&entry->tensor) == count,
+               THAW_ERR_INPUT,
+               "%s was trained on features in 8 bits, but its %s are missing or not %d numbers",
+               path, ENTRY, (int)count);
+    THAW_TRY(check_kernels(s));
+    return copy_ranges(entry->tensor.data, count, &s->ranges);
+}

@@ -129,6 +129,8 @@ THAW_NODISCARD thaw_status thaw_pool_new(thaw_pool **out);
 void thaw_pool_free(thaw_pool **pool); /* takes NULL */
 /* After thaw_train_prepare: the rung has a frozen prefix whose features are not kept, so that runs of it are best trained together. */
 bool thaw_pool_missed(const thaw_pool *pool);
+/* Then: what each of `ranks` does in an epoch that `runs` go through side by side, in floating-point operations that would take as long. */
+double thaw_pool_epoch_work(const thaw_pool *pool, int64_t runs, int64_t ranks);
 
 typedef struct thaw_run_options {
     bool resume;    /* continue from the newest valid checkpoint; a complete run returns at once */

@@ -150,61 +150,92 @@ done:
 
 /* ---- Candidates side by side ------------------------------------------------------------------------------------ */
 
-/* Trials of one seed see the same samples in the same order. All ranks train them, which the shards must allow. */
-static bool go_together(const ladder *l, const thaw_comm *world, const ladder_trial *trials,
-                        int64_t count)
+/* Some of the trials: first, first + stride, ... */
+typedef struct share {
+    const ladder_trial *trials;
+    int64_t first, stride, count;
+} share;
+
+static const ladder_trial *trial_of(const share *s, int64_t i)
 {
-    const thaw_train_config *train = &l->config->train;
+    return &s->trials[s->first + i * s->stride];
+}
+
+/* Trials of one seed see the same samples in the same order. */
+static bool go_together(const ladder *l, const ladder_trial *trials, int64_t count)
+{
     bool alike = count > 1;
     for (int64_t i = 1; i < count; i++)
         alike = alike && trials[i].seed == trials[0].seed;
     return alike && l->config->ladder.together == 0 && thaw_pool_missed(l->pool) &&
-           train->reduce != THAW_REDUCE_FLOAT && train->shards % thaw_comm_size(world) == 0;
+           l->config->train.reduce != THAW_REDUCE_FLOAT;
 }
 
-static thaw_status mark_all(const thaw_comm *world, const ladder_trial *trials,
-                            const thaw_error *outcomes, int64_t count)
+/* All candidates on all ranks, which the shards must allow, or each group's share on that group: what is less work. Rank 0's word. */
+static bool take_all_ranks(const ladder *l, thaw_comm *world, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) {
+    const int64_t width = l->config->ladder.ranks_per_trial;
+    const int64_t size = thaw_comm_size(world);
+    const int64_t groups = size / width;
+    const int64_t each = (count + groups - 1) / groups;
+    bool all =
+        l->config->train.shards % size == 0 &&
+        thaw_pool_epoch_work(l->pool, count, size) <= thaw_pool_epoch_work(l->pool, each, width);
+    thaw_bcast(world, 0, &all, sizeof all);
+    return all;
+}
+
+static thaw_status mark_all(const thaw_comm *comm, const share *s, const thaw_error *outcomes)
+{
+    for (int64_t i = 0; i < s->count; i++) {
         if (outcomes[i].code == THAW_ERR_NUMERIC)
-            THAW_TRY(mark_diverged(world, &trials[i], &outcomes[i]));
+            THAW_TRY(mark_diverged(comm, trial_of(s, i), &outcomes[i]));
     }
     return THAW_OK;
 }
 
-static thaw_status make_configs(const ladder *l, ladder_rung *r, const ladder_trial *trials,
-                                int64_t count, thaw_config **configs, thaw_error **outcomes)
+static thaw_status make_configs(const ladder *l, ladder_rung *r, const share *s,
+                                thaw_config **configs, thaw_error **outcomes)
 {
-    THAW_TRY(thaw_alloc(configs, count, sizeof **configs));
-    THAW_TRY(thaw_alloc(outcomes, count, sizeof **outcomes));
-    for (int64_t i = 0; i < count; i++)
-        THAW_TRY(trial_config(l, r, &trials[i], &(*configs)[i]));
+    THAW_TRY(thaw_alloc(configs, s->count, sizeof **configs));
+    THAW_TRY(thaw_alloc(outcomes, s->count, sizeof **outcomes));
+    for (int64_t i = 0; i < s->count; i++)
+        THAW_TRY(trial_config(l, r, trial_of(s, i), &(*configs)[i]));
     return THAW_OK;
 }
 
-static thaw_status run_together(const ladder *l, thaw_comm *world, ladder_rung *r,
-                                const ladder_trial *trials, int64_t count)
+/* bell: NULL when nobody works elsewhere. */
+static thaw_status run_together(const ladder *l, thaw_comm *comm, thaw_bell *bell, ladder_rung *r,
+                                const share *s)
 {
     const thaw_run_options options = {.resume = true,
                                       .quiet = true,
                                       .predict_gate = true,
                                       .choices_from = l->config->output,
+                                      .stop = bell == NULL ? NULL : heard,
+                                      .stop_context = bell,
                                       .pool = l->pool};
     thaw_config *configs = NULL;
     thaw_error *outcomes = NULL;
     thaw_status status;
-    if (!l->options->quiet)
-        THAW_LOG(THAW_INFO, "rung %s: its %lld candidate rates share each run of the frozen prefix",
-                 r->name, (long long)count);
-    THAW_TRY_TO(thaw_agree(world, make_configs(l, r, trials, count, &configs, &outcomes)));
-    THAW_TRY_TO(thaw_train_together(world, configs, count, &options, outcomes));
-    status = thaw_agree(world, mark_all(world, trials, outcomes, count));
+    THAW_TRY_TO(thaw_agree(comm, make_configs(l, r, s, &configs, &outcomes)));
+    THAW_TRY_TO(thaw_train_together(comm, configs, s->count, &options, outcomes));
+    status = thaw_agree(comm, mark_all(comm, s, outcomes));
 done:
-    for (int64_t i = 0; i < count && configs != NULL; i++)
+    for (int64_t i = 0; i < s->count && configs != NULL; i++)
         thaw_config_clear(&configs[i]);
     thaw_free(&outcomes);
     thaw_free(&configs);
     return status;
+}
+
+static void say_together(const ladder *l, const ladder_rung *r, int64_t count, bool all_ranks)
+{
+    if (!l->options->quiet)
+        THAW_LOG(THAW_INFO,
+                 "rung %s: its %lld candidate rates share each run of the frozen prefix%s", r->name,
+                 (long long)count,
+                 all_ranks ? ", on all ranks" : ", as far as a group of ranks has several");
 }
 
 /* ---- Trials on groups of ranks ----------------------------------------------------------------------------------- */
@@ -212,8 +243,12 @@ done:
 /* A group's share of the trials; it ends when the group fails, is stopped, or hears of another one's trouble. */
 static thaw_status run_share(const ladder *l, int64_t mine, int64_t groups, thaw_comm *group,
                              thaw_bell *bell, ladder_rung *r, const ladder_trial *trials,
-                             int64_t count)
+                             int64_t count, bool together)
 {
+    if (together) {
+        const share s = {trials, mine, groups, mine < count ? (count - 1 - mine) / groups + 1 : 0};
+        return s.count == 0 ? THAW_OK : run_together(l, group, bell, r, &s);
+    }
     for (int64_t i = mine; i < count; i += groups) {
         int64_t trouble = thaw_bell_heard(bell);
         thaw_bcast(group, 0, &trouble, sizeof trouble);
@@ -268,10 +303,15 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     if (!complete)
         THAW_TRY(thaw_train_prepare(world, &common, r->name, l->config->output, l->pool,
                                     l->options->quiet));
-    if (!complete && go_together(l, world, trials, count)) /* uniform */
-        return settle(l, world, run_together(l, world, r, trials, count));
+    const bool together = !complete && go_together(l, trials, count);
+    const bool all_ranks = together && take_all_ranks(l, world, count);
+    const share all = {trials, 0, 1, count};
+    if (together)
+        say_together(l, r, count, all_ranks);
+    if (all_ranks) /* uniform */
+        return settle(l, world, run_together(l, world, NULL, r, &all));
     THAW_TRY(thaw_bell_new(world, speaks, &bell));
-    const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count);
+    const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count, together);
     if (speaks)
         thaw_bell_ring(bell, world, status != THAW_OK);
     thaw_bell_end(&bell, world);

@@ -137,8 +137,8 @@ static const thaw_field ladder_fields[] = {
         "ranks that train one trial; results do not depend on it"),
     WORD(thaw_ladder_config, "together", together, "auto", together_words,
          "auto: where a frozen prefix runs in every step (augmentation, no room to keep its "
-         "features), it runs once for all candidate rates of a rung, which all ranks train side by "
-         "side; results do not depend on it"),
+         "features), it runs once for several candidate rates of a rung, which go side by side on "
+         "all ranks or on each group; results do not depend on it"),
     ROW(thaw_ladder_config, "search_scratch", search_scratch, THAW_FIELD_DOUBLES, thaw_doubles,
         "[0.03, 0.1, 0.3]", 1e-12, 1e3, NULL, "candidate rates of scratch (head and backbone)"),
     ROW(thaw_ladder_config, "search_head", search_head, THAW_FIELD_DOUBLES, thaw_doubles,

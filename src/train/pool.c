@@ -18,6 +18,33 @@ bool thaw_pool_missed(const thaw_pool *pool)
     return pool->missed;
 }
 
+/* What one trained parameter costs beside its gradient, in floating-point operations that take as long: sum and update in a step;
+ * its part of a checkpoint in an epoch, which one rank writes. Measured with resnet18 on two cores: 2 ns and 40 ns. */
+#define FLOPS_OF_UPDATE 200.0
+#define FLOPS_OF_SAVING 4000.0
+
+double thaw_pool_epoch_work(const thaw_pool *pool, int64_t runs, int64_t ranks)
+{
+    const double passes = pool->prefix_flops + (double)runs * pool->rest_flops;
+    const double per_parameter = (double)pool->steps * FLOPS_OF_UPDATE + FLOPS_OF_SAVING;
+    return (double)pool->samples * passes / (double)ranks +
+           (double)runs * pool->trained * per_parameter;
+}
+
+/* Backward of a layer is about two forwards of it. */
+static void note_work(thaw_pool *pool, const thaw_setup *s)
+{
+    const thaw_graph *graph = s->model->graph;
+    const double backward = thaw_graph_backward_flops(graph);
+    const double after = backward / 2;
+    const int64_t batch = s->config->train.batch;
+    pool->prefix_flops = thaw_graph_forward_flops(graph) - after;
+    pool->rest_flops = after + backward;
+    pool->trained = (double)thaw_graph_count_params(graph, true);
+    pool->samples = thaw_dataset_count(s->dataset, s->train);
+    pool->steps = (pool->samples + batch - 1) / batch;
+}
+
 void thaw_pool_free(thaw_pool **pool)
 {
     if (*pool == NULL)
@@ -71,5 +98,6 @@ thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s, b
     if (status != THAW_OK)
         empty(pool);
     pool->missed = status == THAW_OK && thaw_has_prefix(s) && !pool->filled;
+    note_work(pool, s);
     return status;
 }

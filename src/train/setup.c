@@ -180,8 +180,6 @@ done:
 
 void thaw_setup_close(thaw_setup *setup)
 {
-    if (setup->lead == NULL) /* else they are its */
-        thaw_free(&setup->ranges);
     thaw_model_free(&setup->model);
     thaw_free(&setup->own);
     thaw_state_clear(&setup->begin);
@@ -189,6 +187,7 @@ void thaw_setup_close(thaw_setup *setup)
         return;
     for (int i = 0; i < setup->constant_count; i++)
         thaw_shared_free(&setup->constants[i]);
+    thaw_free(&setup->ranges);
     thaw_shared_free(&setup->weights);
     thaw_backbone_clear(&setup->backbone);
     thaw_free(&setup->target_std);

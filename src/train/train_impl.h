@@ -218,6 +218,9 @@ struct thaw_pool {
     float *ranges; /* those seen last, and what they depend on */
     int32_t range_count;
     thaw_digest ranges_of;
+    /* Of the set-up that was prepared, in floating-point operations a sample; its trained parameters. */
+    double prefix_flops, rest_flops, trained;
+    int64_t samples, steps; /* of an epoch */
 };
 THAW_NODISCARD thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, thaw_setup *s,
                                              bool quiet);

@@ -282,6 +282,42 @@ static void test_runs(void **state)
     }
 }
 
+/* The prefix in 8 bits, where this machine has them. */
+static void test_int8(void **state)
+{
+    (void)state;
+    const char *const more[] = {"rung=partial:1", "train.frozen_precision=int8", "train.epochs=2",
+                                NULL};
+    thaw_kern *kern = NULL;
+    assert_ok(thaw_kern_open("auto", &kern));
+    const bool has = kern->has_int8;
+    thaw_kern_close(&kern);
+    if (!has)
+        skip(); /* uniform: the ranks of a test are on one machine */
+    check_runs(more, MOST);
+}
+
+/* A budget for two and a half makes two groups of two. */
+static void test_room(void **state)
+{
+    (void)state;
+    const char *const free_of[] = {"rung=partial:1", "train.epochs=1", NULL};
+    char memory[64];
+    const char *const tight[] = {"rung=partial:1", "train.epochs=1", memory, NULL};
+    thaw_json *summary = NULL;
+    thaw_config one;
+    make_config("alone", 0, free_of, &one);
+    assert_ok(thaw_train_run(world, &one, &quiet));
+    read_summary(&one, &summary);
+    const double trained = thaw_json_double_or(summary, "parameters.trainable", -1);
+    const double bytes = thaw_json_double_or(summary, "arena_bytes", -1) +
+                         4 * (thaw_json_double_or(summary, "parameters.total", -1) + 4 * trained);
+    thaw_format(memory, sizeof memory, "train.memory_gib=%.17g", 2.5 * bytes / 1073741824.0);
+    thaw_json_free(&summary);
+    thaw_config_clear(&one);
+    check_runs(tight, 2);
+}
+
 /* Where the prefix need not run in every step, or there is none, or sums depend on company. */
 static void test_not_together(void **state)
 {
@@ -387,6 +423,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_steps, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_runs, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_int8, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_room, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_not_together, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_divergence, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_resume, make_task, remove_task),

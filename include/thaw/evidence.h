@@ -113,6 +113,8 @@ typedef struct thaw_scores {
     int64_t seeds, N;       /* S in 1..THAW_MAX_SEEDS */
     const int32_t *cluster; /* (N) any ids, or NULL: every example on its own */
     const uint8_t *mask;    /* (N) nonzero = in the slice, or NULL: all */
+    bool
+        points; /* shares, printed in points, though single scores may leave [0, 1] (thaw_metric_scores) */
 } thaw_scores;
 
 typedef struct thaw_bootstrap {
@@ -144,7 +146,9 @@ typedef struct thaw_paired {
     double seed_sd;          /* measured over seeds beyond what examples explain; 0 when S = 1 */
     double discordance;      /* mean share of examples whose scores differ */
     double design_effect;    /* of the clusters, measured; 1 without */
-    bool bounded;            /* all scores in [0, 1]: differences are shares, printed in points */
+    double mean_square;      /* of the scores' differences: discordance where they are 0 and 1 */
+    bool bounded;            /* all scores in [0, 1] */
+    bool points;             /* differences are shares, printed in points */
     int32_t seeds_positive, seeds_negative; /* of the seeds' own differences */
     double seed_delta[THAW_MAX_SEEDS];
 } thaw_paired;

@@ -147,7 +147,7 @@ int64_t thaw_design_samples(const thaw_design *design, double effect)
 
 thaw_design thaw_paired_design(const thaw_paired *paired)
 {
-    thaw_design design = thaw_design_default(paired->N, paired->discordance);
+    thaw_design design = thaw_design_default(paired->N, paired->mean_square);
     design.design_effect = paired->design_effect;
     design.seeds = paired->seeds;
     design.seed_correlation = paired->seed_correlation;

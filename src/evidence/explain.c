@@ -28,7 +28,7 @@ const char *thaw_reason_name(thaw_reason reason)
 /* Shares are printed as percentage points, one digit; other scores as they are. */
 static void add_number(const thaw_paired *paired, double value, thaw_str *out)
 {
-    if (paired->bounded)
+    if (paired->points)
         thaw_str_printf(out, "%+.1f", fabs(value) < 0.0005 ? 0.0 : 100 * value);
     else
         thaw_str_printf(out, "%+.4g", value);
@@ -36,7 +36,7 @@ static void add_number(const thaw_paired *paired, double value, thaw_str *out)
 
 static const char *unit_of(const thaw_paired *paired)
 {
-    return paired->bounded ? " points" : "";
+    return paired->points ? " points" : "";
 }
 
 void thaw_paired_format(const thaw_paired *paired, thaw_str *out)
@@ -51,7 +51,7 @@ void thaw_paired_format(const thaw_paired *paired, thaw_str *out)
 
 static void add_limit(const thaw_paired *paired, double value, thaw_str *out)
 {
-    if (paired->bounded)
+    if (paired->points)
         thaw_str_printf(out, "%.3g point%s", 100 * value, fabs(100 * value - 1) < 1e-9 ? "" : "s");
     else
         thaw_str_printf(out, "%.4g", value);

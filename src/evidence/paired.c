@@ -37,6 +37,7 @@ static void describe(const thaw_scores *scores, thaw_paired *out)
     double sum_a = 0;
     double sum_b = 0;
     double sum = 0;
+    double square = 0;
     int64_t differ = 0;
     out->bounded = true;
     for (int64_t s = 0; s < scores->seeds; s++) {
@@ -52,6 +53,7 @@ static void describe(const thaw_scores *scores, thaw_paired *out)
             sum_b += b;
             seed_sum += b - a;
             differ += a != b;
+            square += (b - a) * (b - a);
             out->bounded = out->bounded && a >= 0 && a <= 1 && b >= 0 && b <= 1;
         }
         sum += seed_sum;
@@ -60,12 +62,14 @@ static void describe(const thaw_scores *scores, thaw_paired *out)
         out->seeds_negative += seed_sum < 0;
     }
     double count = (double)(out->N * scores->seeds);
+    out->points = out->bounded || scores->points;
     if (out->N == 0)
         return;
     out->mean_a = sum_a / count;
     out->mean_b = sum_b / count;
     out->delta = sum / count;
     out->discordance = (double)differ / count;
+    out->mean_square = square / count;
 }
 
 /* Variance of the mean with clusters over that without, both with the seeds pooled. */

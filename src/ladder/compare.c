@@ -75,8 +75,9 @@ static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap 
 {
     thaw_json *list = thaw_json_set_array(out, "slices");
     for (int64_t i = 0; i < thaw_dataset_slice_count(pair->dataset); i++) {
-        const thaw_scores scores = {.a = pair->a,
-                                    .b = pair->b,
+        const thaw_scores scores = {.a = pair->each_a,
+                                    .b = pair->each_b,
+                                    .points = true,
                                     .seeds = pair->seeds,
                                     .N = pair->N,
                                     .cluster = pair->cluster,
@@ -96,8 +97,12 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                            const thaw_rule *rule, double (*adjust)(void *context, double p),
                            void *context, thaw_decision *decision, thaw_json *out)
 {
-    const thaw_scores scores = {
-        .a = pair->a, .b = pair->b, .seeds = pair->seeds, .N = pair->N, .cluster = pair->cluster};
+    const thaw_scores scores = {.a = pair->a,
+                                .b = pair->b,
+                                .seeds = pair->seeds,
+                                .N = pair->N,
+                                .cluster = pair->cluster,
+                                .points = pair->metric->share || pair->metric->score != NULL};
     const int64_t slice_count = thaw_dataset_slice_count(pair->dataset);
     thaw_paired overall;
     thaw_paired *slices = NULL;
@@ -108,7 +113,9 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
     thaw_json_set_string(out, "a", pair->name_a);
     thaw_json_set_string(out, "b", pair->name_b);
     add_paired(&overall, out);
-    add_mcnemar(pair, out);
+    thaw_metric_to_json(pair->metric, thaw_json_set_object(out, "metric"));
+    if (ladder_is_binary(pair->metric))
+        add_mcnemar(pair, out);
     add_samples_needed(pair, &overall, rule, out);
     THAW_TRY_TO(compare_slices(pair, how, rule, slices, out));
     const double p = adjust == NULL ? overall.p_greater : adjust(context, overall.p_greater);

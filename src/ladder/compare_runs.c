@@ -9,7 +9,8 @@ typedef struct two_runs {
     thaw_config config; /* of run A, for the data and the ladder's thresholds */
     thaw_dataset *dataset;
     int64_t split;
-    float *right; /* (2, N) */
+    const thaw_metric *metric;
+    float *score, *each; /* (2, N) */
 } two_runs;
 
 static bool has_predictions(const char *run, const char *split)
@@ -47,13 +48,14 @@ static thaw_status same_samples(const char *run_a, const char *run_b, two_runs *
 {
     const thaw_dataset_options how = {.memory_limit_bytes = -1,
                                       .no_class_slices = !t->config.data.class_slices};
+    THAW_CHECK(t->a.task == t->b.task, THAW_ERR_INPUT, "%s is of a task of %s and %s of %s", run_a,
+               thaw_task_name(t->a.task), run_b, thaw_task_name(t->b.task));
     THAW_CHECK(t->a.N == t->b.N && t->a.K == t->b.K, THAW_ERR_INPUT,
                "%s has %lld predictions of %lld classes and %s has %lld of %lld; a paired "
                "comparison needs the same samples",
                run_a, (long long)t->a.N, (long long)t->a.K, run_b, (long long)t->b.N,
                (long long)t->b.K);
-    THAW_CHECK(memcmp(t->a.labels, t->b.labels, (size_t)t->a.N * sizeof *t->a.labels) == 0,
-               THAW_ERR_INPUT,
+    THAW_CHECK(thaw_digest_equal(ladder_truth(&t->a), ladder_truth(&t->b)), THAW_ERR_INPUT,
                "%s and %s were judged on different samples of '%s' (their labels differ)", run_a,
                run_b, split);
     THAW_TRY(thaw_dataset_open(t->config.data.file, &how, &t->dataset));
@@ -63,10 +65,11 @@ static thaw_status same_samples(const char *run_a, const char *run_b, two_runs *
                "%s: split '%s' has %lld samples now, but the runs predicted %lld",
                t->config.data.file, split, (long long)thaw_dataset_count(t->dataset, t->split),
                (long long)t->a.N);
-    THAW_TRY(thaw_alloc(&t->right, 2 * t->a.N, sizeof *t->right));
-    thaw_scores_from_predictions(t->a.labels, t->a.predicted, t->a.N, t->right);
-    thaw_scores_from_predictions(t->b.labels, t->b.predicted, t->b.N, t->right + t->a.N);
-    return THAW_OK;
+    THAW_TRY(ladder_find_metric(&t->config, t->dataset, &t->metric));
+    THAW_TRY(thaw_alloc(&t->score, 2 * t->a.N, sizeof *t->score));
+    THAW_TRY(thaw_alloc(&t->each, 2 * t->a.N, sizeof *t->each));
+    THAW_TRY(ladder_take_scores(&t->a, t->metric, t->score, t->each));
+    return ladder_take_scores(&t->b, t->metric, t->score + t->a.N, t->each + t->a.N);
 }
 
 static thaw_status judge(const char *run_a, const char *run_b, const two_runs *t, const char *split,
@@ -74,8 +77,11 @@ static thaw_status judge(const char *run_a, const char *run_b, const two_runs *t
 {
     const ladder_pair pair = {.name_a = run_a,
                               .name_b = run_b,
-                              .a = t->right,
-                              .b = t->right + t->a.N,
+                              .a = t->score,
+                              .b = t->score + t->a.N,
+                              .each_a = t->each,
+                              .each_b = t->each + t->a.N,
+                              .metric = t->metric,
                               .seeds = 1,
                               .N = t->a.N,
                               .cluster = t->a.cluster,
@@ -108,7 +114,8 @@ thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a, const c
         status = judge(run_a, run_b, &t, split, *out);
     status = thaw_agree(comm, status);
 done:
-    thaw_free(&t.right);
+    thaw_free(&t.each);
+    thaw_free(&t.score);
     thaw_dataset_free(&t.dataset);
     thaw_predictions_clear(&t.b);
     thaw_predictions_clear(&t.a);

@@ -22,8 +22,8 @@ static int64_t deeper_rung(const ladder_page *page)
     for (int64_t i = 0; i < page->count; i++) {
         if (ladder_is_kind(page->rungs[i], "frozen") || ladder_is_kind(page->rungs[i], "scratch"))
             continue;
-        if (best < 0 || ladder_number(page->rungs[i], "gate.accuracy") >
-                            ladder_number(page->rungs[best], "gate.accuracy"))
+        if (best < 0 || ladder_value(page->rungs[i], "gate.", "score") >
+                            ladder_value(page->rungs[best], "gate.", "score"))
             best = i;
     }
     return best;

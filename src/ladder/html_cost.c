@@ -53,8 +53,8 @@ void ladder_page_cost(ladder_page *page)
     thaw_str_clear(&table);
 }
 
-static void candidate_cell(thaw_table *table, const thaw_json *rung, const thaw_json *candidate,
-                           bool chosen)
+static void candidate_cell(const ladder_page *page, thaw_table *table, const thaw_json *rung,
+                           const thaw_json *candidate, bool chosen)
 {
     char rate[THAW_NUMBER];
     thaw_str words = {0};
@@ -65,7 +65,7 @@ static void candidate_cell(thaw_table *table, const thaw_json *rung, const thaw_
     if (thaw_json_bool_or(candidate, "diverged", false))
         thaw_str_add(&words, "diverged");
     else
-        ladder_add_share(&words, ladder_number(candidate, "val.accuracy"));
+        ladder_add_metric(&words, page->summary, ladder_value(candidate, "val.", "metric"));
     if (chosen)
         thaw_str_add(&words, edge ? " chosen, at the edge" : " chosen");
     thaw_table_badge(table,
@@ -92,14 +92,14 @@ static void search_table(ladder_page *page)
     thaw_table table = {0};
     thaw_table_column(&table, "rung", THAW_LEFT);
     for (int64_t k = 0; k < most; k++)
-        thaw_table_column(&table, k == 0 ? "rate: accuracy on val" : "", THAW_LEFT);
+        thaw_table_column(&table, k == 0 ? "rate: metric on val" : "", THAW_LEFT);
     for (int64_t i = 0; i < page->count; i++) {
         const int64_t chosen = thaw_json_int_or(page->rungs[i], "chosen_candidate", -1);
         const thaw_json *list = thaw_json_find(page->rungs[i], "candidates");
         thaw_table_cell(&table, page->names[i]);
         for (int64_t k = 0; k < most; k++) {
             if (k < thaw_json_count(list))
-                candidate_cell(&table, page->rungs[i], thaw_json_at(list, k), k == chosen);
+                candidate_cell(page, &table, page->rungs[i], thaw_json_at(list, k), k == chosen);
             else
                 thaw_table_cell(&table, "");
         }

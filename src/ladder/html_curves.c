@@ -47,8 +47,12 @@ static void clear_curve(curve *c)
     c->count = 0;
 }
 
-static thaw_status take_rows(const thaw_json *rows, curve *out)
+/* The metric that epochs are selected by; the file of an old run has accuracy. */
+static thaw_status take_rows(const thaw_json *summary, const thaw_json *rows, curve *out)
 {
+    char path[80] = "val.accuracy";
+    if (ladder_text(summary, "metric.name")[0] != '\0')
+        thaw_format(path, sizeof path, "val.%s", ladder_text(summary, "metric.name"));
     const int64_t most = thaw_json_count(rows);
     THAW_TRY(thaw_alloc(&out->epoch, most, sizeof *out->epoch));
     THAW_TRY(thaw_alloc(&out->accuracy, most, sizeof *out->accuracy));
@@ -58,7 +62,7 @@ static thaw_status take_rows(const thaw_json *rows, curve *out)
         if (!ladder_is(row, "kind", "epoch"))
             continue;
         out->epoch[out->count] = ladder_number(row, "epoch");
-        out->accuracy[out->count] = ladder_number(row, "val.accuracy");
+        out->accuracy[out->count] = ladder_number(row, path);
         out->loss[out->count] = ladder_number(row, "train.loss");
         out->val_loss[out->count++] = ladder_number(row, "val.loss");
     }
@@ -75,7 +79,7 @@ static thaw_status read_curve(const ladder_page *page, const char *recorded, cur
     const bool there =
         find_metrics(page, recorded, &path) && thaw_rows_read(thaw_str_c(&path), &rows) == THAW_OK;
     if (there)
-        status = take_rows(rows, out);
+        status = take_rows(page->summary, rows, out);
     if (status == THAW_OK && out->count == 0) {
         thaw_str_add(&all->missing, all->missing.length > 0 ? ", " : "");
         ladder_add_code(&all->missing, base_name(recorded));
@@ -135,12 +139,23 @@ static thaw_status draw(ladder_page *page, const curves *all, int which,
 
 static thaw_status draw_all(ladder_page *page, const curves *all)
 {
+    const thaw_json *s = page->summary;
+    const char *own = ladder_text(s, "metric.title");
+    const bool share = own[0] == '\0' || thaw_json_bool_or(s, "metric.share", true);
+    const char *unit = ladder_is(s, "task", "regression")    ? "squared error, standardised"
+                       : ladder_is(s, "task", "multi_label") ? "binary cross-entropy, nats"
+                                                             : "cross-entropy, nats";
+    char title[120] = "Accuracy on val while training";
+    if (own[0] != '\0' && !ladder_is(s, "metric.name", "accuracy"))
+        thaw_format(title, sizeof title, "%s on val while training%s", own,
+                    thaw_json_bool_or(s, "metric.lower_is_better", false) ? " (lower is better)"
+                                                                          : "");
     const thaw_line_chart accuracy = {
-        .chart = {.title = "Accuracy on val while training", .unit = THAW_UNIT_PERCENT}};
+        .chart = {.title = title, .unit = share ? THAW_UNIT_PERCENT : THAW_UNIT_NUMBER}};
     const thaw_line_chart loss = {
-        .chart = {.title = "Loss on train while training", .axis_label = "cross-entropy, nats"}};
+        .chart = {.title = "Loss on train while training", .axis_label = unit}};
     const thaw_line_chart val_loss = {
-        .chart = {.title = "Loss on val while training", .axis_label = "cross-entropy, nats"}};
+        .chart = {.title = "Loss on val while training", .axis_label = unit}};
     THAW_TRY(draw(page, all, 0, &accuracy,
                   "Thick: the first seed of a rung, at its chosen rate. Thin: its other seeds."));
     thaw_html_details_begin(&page->html, "Losses");

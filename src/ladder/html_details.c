@@ -48,13 +48,18 @@ static void add_facts(ladder_page *page)
     ladder_fact(page, "Augmentation", thaw_json_bool_or(s, "augmented", false) ? "yes" : "no");
 }
 
-static void run_row(const thaw_json *rung, const thaw_json *seed, thaw_table *table)
+static void run_row(const thaw_json *s, const thaw_json *rung, const thaw_json *seed,
+                    thaw_table *table)
 {
+    static const char *const splits[] = {"train_", "val_", "gate_"};
     thaw_table_cell(table, ladder_text(rung, "name"));
     thaw_table_printf(table, "%lld", (long long)thaw_json_int_or(seed, "seed", 0));
-    thaw_table_value(table, ladder_number(seed, "train_accuracy"), THAW_UNIT_PERCENT);
-    thaw_table_value(table, ladder_number(seed, "val_accuracy"), THAW_UNIT_PERCENT);
-    thaw_table_value(table, ladder_number(seed, "gate_accuracy"), THAW_UNIT_PERCENT);
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
+        thaw_str words = {0};
+        ladder_add_metric(&words, s, ladder_value(seed, splits[i], "metric"));
+        thaw_table_cell(table, thaw_str_c(&words));
+        thaw_str_clear(&words);
+    }
     thaw_table_printf(table, "%lld", (long long)thaw_json_int_or(seed, "selected_epoch", 0));
     thaw_table_cell(table, ladder_text(seed, "state_digest"));
 }
@@ -69,7 +74,7 @@ static void add_runs(ladder_page *page)
     ladder_columns(&table, titles, aligns, 7);
     for (int64_t i = 0; i < page->count; i++) {
         for (LADDER_EACH(seed, page->rungs[i], "seeds"))
-            run_row(page->rungs[i], seed, &table);
+            run_row(page->summary, page->rungs[i], seed, &table);
     }
     ladder_table(page, &table, "Accuracy of every run at its chosen rate.");
 }

@@ -14,7 +14,7 @@ static void collect_dots(const thaw_json *rung, dots *out)
     out->count = 0;
     for (LADDER_EACH(seed, rung, "seeds")) {
         if (out->count < THAW_MAX_SEEDS)
-            out->values[out->count++] = ladder_number(seed, "gate_accuracy");
+            out->values[out->count++] = ladder_value(seed, "gate_", "score");
     }
 }
 
@@ -37,7 +37,7 @@ static void add_chart(ladder_page *page)
     int64_t counts[PAGE_RUNGS];
     thaw_str words = {0};
     for (int64_t i = 0; i < page->count; i++) {
-        mean[i] = ladder_number(page->rungs[i], "gate.accuracy");
+        mean[i] = ladder_value(page->rungs[i], "gate.", "score");
         low[i] = ladder_number(page->rungs[i], "gate.low");
         high[i] = ladder_number(page->rungs[i], "gate.high");
         collect_dots(page->rungs[i], &seeds[i]);
@@ -59,7 +59,7 @@ static void add_chart(ladder_page *page)
                                        .dot_counts = counts,
                                        .chosen = page->names[page->chosen],
                                        .reference_label = scratch != NULL ? "scratch" : NULL,
-                                       .reference = ladder_number(scratch, "gate.accuracy")};
+                                       .reference = ladder_value(scratch, "gate.", "score")};
     thaw_html_interval(&page->html, &chart,
                        "Large dot: mean of the seeds, with its interval. Small dots: single "
                        "seeds. All rungs meet the same samples, so intervals that overlap here "
@@ -186,7 +186,7 @@ void ladder_page_ladder(ladder_page *page)
 
 void ladder_page_test(ladder_page *page)
 {
-    static const char *const titles[] = {"rung", "accuracy", "chosen minus this, points"};
+    const char *const titles[] = {"rung", ladder_title(page->summary), "chosen minus this, points"};
     static const thaw_align aligns[] = {THAW_LEFT, THAW_RIGHT, THAW_RIGHT};
     const thaw_json *rows = thaw_json_find(page->summary, "test.rungs");
     thaw_table table = {0};

@@ -33,7 +33,7 @@ static void accuracy_cell(thaw_table *table, const thaw_json *slice)
     const bool failing = thaw_json_bool_or(slice, "failing", false);
     thaw_str words = {0};
     thaw_str_add(&words, failing ? FAILING " " : "");
-    ladder_add_share(&words, ladder_number(slice, "accuracy"));
+    ladder_add_share(&words, ladder_value(slice, "", "score"));
     if (failing) {
         thaw_table_badge(table, THAW_TONE_BAD, thaw_str_c(&words));
     } else {
@@ -59,13 +59,14 @@ static void slice_table(ladder_page *page, const thaw_json *slices)
             accuracy_cell(&table, ladder_find_slice(page->rungs[i], name));
         thaw_table_badge(&table, ladder_verdict_tone(verdict), verdict);
     }
-    thaw_copy(caption, sizeof caption, "Accuracy on gate, mean of the seeds.");
+    thaw_copy(caption, sizeof caption,
+              "Scores of single samples on gate (of classes: accuracy), mean of the seeds.");
     if (floor > 0)
-        thaw_format(
-            caption, sizeof caption,
-            "Accuracy on gate, mean of the seeds. %s failing: even the top of the interval is "
-            "below the floor of %g%%.",
-            FAILING, 100 * floor);
+        thaw_format(caption, sizeof caption,
+                    "Scores of single samples on gate (of classes: accuracy), mean of the seeds. "
+                    "%s failing: even the top of the interval is "
+                    "below the floor of %g%%.",
+                    FAILING, 100 * floor);
     ladder_table(page, &table, caption);
 }
 
@@ -108,17 +109,16 @@ static thaw_status gain_chart(ladder_page *page)
     thaw_status status;
     THAW_TRY_TO(collect_gains(transfer, page->colours[page->chosen], &g));
     thaw_format(title, sizeof title, "Gain of %s over scratch by slice", name);
-    const thaw_interval_chart chart = {.chart = {.title = title,
-                                                 .axis_label = "points of accuracy on gate",
-                                                 .unit = THAW_UNIT_POINTS},
-                                       .count = g.count,
-                                       .labels = g.labels,
-                                       .mean = g.mean,
-                                       .low = g.low,
-                                       .high = g.high,
-                                       .colours = g.colours,
-                                       .reference_label = "no difference",
-                                       .reference = 0};
+    const thaw_interval_chart chart = {
+        .chart = {.title = title, .axis_label = "points on gate", .unit = THAW_UNIT_POINTS},
+        .count = g.count,
+        .labels = g.labels,
+        .mean = g.mean,
+        .low = g.low,
+        .high = g.high,
+        .colours = g.colours,
+        .reference_label = "no difference",
+        .reference = 0};
     if (g.count > 1 && g.count <= 40)
         thaw_html_interval(&page->html, &chart,
                            "Left of the line the backbone harms. An interval wholly left of it is "

@@ -134,14 +134,18 @@ static void tile_accuracy(ladder_page *page)
     const double high = ladder_number(gate, "high");
     thaw_str value = {0};
     thaw_str detail = {0};
-    ladder_add_share(&value, ladder_number(gate, "accuracy"));
+    ladder_add_share(&value, ladder_value(gate, "", "score"));
     if (isfinite(level))
         thaw_str_printf(&detail, "%g%% interval ", 100 * level);
     if (isfinite(low) && isfinite(high))
         thaw_str_printf(&detail, "%.1f to %.1f, ", 100 * low, 100 * high);
     thaw_str_printf(&detail, "%lld samples",
                     (long long)thaw_json_int_or(page->summary, "design.gate_samples", 0));
-    ladder_tile(page, "Right on gate", &value, &detail, THAW_TONE_NONE);
+    char title[120] = "Right on gate";
+    if (!ladder_is(page->summary, "metric.name", "accuracy") &&
+        ladder_text(page->summary, "metric.name")[0] != '\0')
+        thaw_format(title, sizeof title, "Gate: %s", ladder_title(page->summary));
+    ladder_tile(page, title, &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
 }

@@ -26,9 +26,10 @@ thaw_bootstrap ladder_bootstrap(const thaw_config *config)
 static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed,
                                     const thaw_predictions *p)
 {
-    if (l->labels == NULL) {
-        THAW_TRY(thaw_alloc(&l->labels, p->N, sizeof *l->labels));
-        memcpy(l->labels, p->labels, (size_t)p->N * sizeof *l->labels);
+    const thaw_digest truth = ladder_truth(p);
+    if (!l->judged) {
+        l->truth = truth;
+        l->judged = true;
         if (p->cluster != NULL) {
             THAW_TRY(thaw_alloc(&l->cluster, p->N, sizeof *l->cluster));
             memcpy(l->cluster, p->cluster, (size_t)p->N * sizeof *l->cluster);
@@ -38,67 +39,75 @@ static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed,
                "%s: predictions of %lld samples and %lld classes; gate has %lld and %lld",
                r->seeds[seed].directory, (long long)p->N, (long long)p->K, (long long)l->N,
                (long long)l->K);
-    THAW_CHECK(memcmp(p->labels, l->labels, (size_t)l->N * sizeof *l->labels) == 0, THAW_ERR_INPUT,
+    THAW_CHECK(thaw_digest_equal(truth, l->truth), THAW_ERR_INPUT,
                "%s was judged on other gate samples than the trials before it",
                r->seeds[seed].directory);
-    memcpy(r->right + seed * l->N, p->score, (size_t)l->N * sizeof *p->score);
+    const thaw_status status =
+        ladder_take_scores(p, l->metric, r->score + seed * l->N, r->each + seed * l->N);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "gate, rung %s", r->name);
+    if (r->confusion == NULL)
+        return THAW_OK;
     return thaw_confusion_add(p->labels, p->predicted, p->N, NULL, l->K, r->confusion);
 }
 
-/* The interval of a rung's own accuracy: the comparison with a model that is always wrong. */
+static double mean_over_seeds(const ladder *l, const ladder_rung *r, const char *split)
+{
+    char path[80];
+    double sum = 0;
+    thaw_format(path, sizeof path, "%s.%s", split, l->metric->name);
+    for (int64_t s = 0; s < l->S; s++)
+        sum += thaw_json_double_or(r->seeds[s].summary, path, NAN);
+    return sum / (double)l->S;
+}
+
 static thaw_status rate_rung(ladder *l, ladder_rung *r)
 {
-    float *nothing = NULL;
-    thaw_paired own;
-    const thaw_bootstrap how = ladder_bootstrap(l->config);
-    thaw_status status;
-    THAW_TRY_TO(thaw_alloc(&nothing, l->S * l->N, sizeof *nothing));
-    const thaw_scores scores = {
-        .a = nothing, .b = r->right, .seeds = l->S, .N = l->N, .cluster = l->cluster};
-    THAW_TRY_TO(thaw_paired_compare(&scores, &how, &own));
-    r->gate_accuracy = own.delta;
-    r->gate_low = own.low < 0 ? 0 : own.low;
-    r->gate_high = own.high > 1 ? 1 : own.high;
-    double val = 0;
-    for (int64_t s = 0; s < l->S; s++)
-        val += thaw_json_double_or(r->seeds[s].summary, "val.accuracy", NAN);
-    r->val_accuracy = val / (double)l->S;
-done:
-    thaw_free(&nothing);
-    return status;
+    ladder_mean own;
+    THAW_TRY(ladder_mean_score(l, r->score, l->N, l->cluster, NULL, &own));
+    r->gate_score = own.mean;
+    r->gate_low = own.low;
+    r->gate_high = own.high;
+    r->gate_metric = mean_over_seeds(l, r, "gate");
+    r->val_metric = mean_over_seeds(l, r, "val");
+    r->train_metric = mean_over_seeds(l, r, "train");
+    return THAW_OK;
+}
+
+static thaw_status make_room(const ladder *l, ladder_rung *r)
+{
+    THAW_TRY(thaw_alloc(&r->score, l->S * l->N, sizeof *r->score));
+    THAW_TRY(thaw_alloc(&r->each, l->S * l->N, sizeof *r->each));
+    if (thaw_dataset_task(l->dataset) != THAW_TASK_CLASSIFICATION)
+        return THAW_OK;
+    return thaw_alloc(&r->confusion, l->K * l->K, sizeof *r->confusion);
 }
 
 thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index)
 {
     ladder_rung *r = &l->rungs[index];
-    thaw_status status = thaw_alloc(&r->right, l->S * l->N, sizeof *r->right);
-    if (status == THAW_OK)
-        status = thaw_alloc(&r->confusion, l->K * l->K, sizeof *r->confusion);
-    THAW_TRY(thaw_agree(world, status));
+    THAW_TRY(thaw_agree(world, make_room(l, r)));
     for (int64_t s = 0; s < l->S; s++) {
         thaw_predictions p;
         THAW_TRY(thaw_predictions_read(world, r->seeds[s].directory, "gate", &p));
-        status = take_predictions(l, r, s, &p);
+        const thaw_status status = take_predictions(l, r, s, &p);
         thaw_predictions_clear(&p);
         THAW_TRY(thaw_agree(world, status));
     }
     return thaw_agree(world, rate_rung(l, r));
 }
 
-thaw_status ladder_load_right(const ladder *l, thaw_comm *world, const ladder_trial *trial,
-                              float *right)
+thaw_status ladder_load_scores(const ladder *l, thaw_comm *world, const ladder_trial *trial,
+                               float *score, float *each)
 {
     thaw_predictions p;
     THAW_TRY(thaw_predictions_read(world, trial->directory, "gate", &p));
-    thaw_status status = THAW_OK;
-    if (p.N == l->N && p.labels != NULL &&
-        memcmp(p.labels, l->labels, (size_t)l->N * sizeof *l->labels) == 0)
-        memcpy(right, p.score, (size_t)p.N * sizeof *right);
-    else
-        status = THAW_FAIL(THAW_ERR_INPUT,
-                           "%s was judged on other gate samples than the trials "
-                           "before it",
-                           trial->directory);
+    const bool same = p.N == l->N && thaw_digest_equal(ladder_truth(&p), l->truth);
+    const thaw_status status =
+        same ? ladder_take_scores(&p, l->metric, score, each)
+             : THAW_FAIL(THAW_ERR_INPUT,
+                         "%s was judged on other gate samples than the trials before it",
+                         trial->directory);
     thaw_predictions_clear(&p);
     return thaw_agree(world, status);
 }
@@ -140,8 +149,11 @@ static ladder_pair pair_of(const ladder *l, int64_t a, int64_t b)
 {
     return (ladder_pair){.name_a = l->rungs[a].name,
                          .name_b = l->rungs[b].name,
-                         .a = l->rungs[a].right,
-                         .b = l->rungs[b].right,
+                         .a = l->rungs[a].score,
+                         .b = l->rungs[b].score,
+                         .each_a = l->rungs[a].each,
+                         .each_b = l->rungs[b].each,
+                         .metric = l->metric,
                          .seeds = l->S,
                          .N = l->N,
                          .cluster = l->cluster,
@@ -178,7 +190,8 @@ thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verd
     thaw_json_set_string(row, "purpose", "depth");
     THAW_TRY(ladder_compare(&pair, &how, &rule, adjust, &f, &decision, row));
     THAW_TRY(f.status);
-    add_confusion_changes(l, l->best, index, row);
+    if (l->rungs[index].confusion != NULL)
+        add_confusion_changes(l, l->best, index, row);
     *verdict = decision.verdict;
     return THAW_OK;
 }
@@ -217,28 +230,36 @@ thaw_status ladder_judge_transfer(ladder *l)
     return THAW_OK;
 }
 
-static bool slice_fails(const ladder *l, const ladder_rung *r, int64_t slice)
+bool ladder_slice_fails(const ladder *l, const ladder_mean *own)
 {
-    const uint8_t *mask = thaw_dataset_slice_mask(l->dataset, l->gate, slice);
-    double right = 0;
-    int64_t n = 0;
-    for (int64_t i = 0; i < l->N; i++) {
-        if (mask[i] == 0)
-            continue;
-        n++;
-        for (int64_t s = 0; s < l->S; s++)
-            right += (double)r->right[s * l->N + i] / (double)l->S;
-    }
-    const thaw_interval interval =
-        thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
-    return n > 0 && interval.high < l->config->ladder.slice_floor;
+    return own->N > 0 && own->high < l->config->ladder.slice_floor;
 }
 
-bool ladder_has_failing_slice(const ladder *l, int64_t index)
+/* Of right and wrong, Wilson's interval: seeds share the samples, so it is that of one seed's worth of samples. */
+thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t slice,
+                              ladder_mean *out)
 {
+    const uint8_t *mask = thaw_dataset_slice_mask(l->dataset, l->gate, slice);
+    THAW_TRY(ladder_mean_score(l, r->each, l->N, l->cluster, mask, out));
+    if (thaw_dataset_task(l->dataset) != THAW_TASK_CLASSIFICATION)
+        return THAW_OK;
+    const double right = out->N > 0 ? out->mean * (double)out->N : 0;
+    const thaw_interval wilson =
+        thaw_wilson((int64_t)lrint(right), out->N, l->config->ladder.confidence);
+    out->low = wilson.low;
+    out->high = wilson.high;
+    return THAW_OK;
+}
+
+thaw_status ladder_has_failing_slice(const ladder *l, int64_t index, bool *failing)
+{
+    *failing = false;
+    if (!(l->config->ladder.slice_floor > 0))
+        return THAW_OK;
     for (int64_t s = 0; s < thaw_dataset_slice_count(l->dataset); s++) {
-        if (slice_fails(l, &l->rungs[index], s))
-            return true;
+        ladder_mean own;
+        THAW_TRY(ladder_mean_slice(l, &l->rungs[index], s, &own));
+        *failing = *failing || ladder_slice_fails(l, &own);
     }
-    return false;
+    return THAW_OK;
 }

@@ -68,9 +68,7 @@ static thaw_status open_ladder(ladder *l)
     THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty; a ladder compares ways to reuse one");
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
-    THAW_CHECK(thaw_dataset_task(l->dataset) == THAW_TASK_CLASSIFICATION, THAW_ERR_INPUT,
-               "%s: its task is %s; a ladder climbs for classifications only", d->file,
-               thaw_task_name(thaw_dataset_task(l->dataset)));
+    THAW_TRY(ladder_find_metric(l->config, l->dataset, &l->metric));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
     THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
     int64_t test; /* better known to be there now than missed after the last trial */
@@ -92,7 +90,8 @@ static void close_rung(const ladder *l, ladder_rung *r)
         thaw_json_free(&r->seeds[s].summary);
     thaw_free(&r->search);
     thaw_free(&r->seeds);
-    thaw_free(&r->right);
+    thaw_free(&r->score);
+    thaw_free(&r->each);
     thaw_free(&r->confusion);
 }
 
@@ -103,7 +102,6 @@ static void close_ladder(ladder *l)
     thaw_pool_free(&l->pool);
     thaw_free(&l->rungs);
     thaw_free(&l->p);
-    thaw_free(&l->labels);
     thaw_free(&l->cluster);
     thaw_json_free(&l->summary);
     thaw_dataset_free(&l->dataset);
@@ -113,8 +111,11 @@ static void say(const ladder *l, const ladder_rung *r, const char *verdict)
 {
     if (l->options->quiet)
         return;
-    THAW_LOG(THAW_INFO, "%-12s gate accuracy %.1f%% [%.1f, %.1f]  %s", r->name,
-             100 * r->gate_accuracy, 100 * r->gate_low, 100 * r->gate_high, verdict);
+    const bool share = l->metric->share || l->metric->score != NULL;
+    const double unit = share ? 100 : 1;
+    THAW_LOG(THAW_INFO, "%-12s gate %s %.*f%s [%.*f, %.*f]  %s", r->name, ladder_score_title(l),
+             share ? 1 : 4, unit * r->gate_score, share ? "%" : "", share ? 1 : 4,
+             unit * r->gate_low, share ? 1 : 4, unit * r->gate_high, verdict);
 }
 
 /* What is inspected before a deeper rung is tried is printed here, so that the reader can stop the climb with reason. */
@@ -128,7 +129,7 @@ static void inspect(const ladder *l)
             THAW_LOG(THAW_INFO,
                      "  frozen against scratch: %+.1f points on gate; train-val gap of frozen "
                      "%+.1f points",
-                     100 * (frozen->gate_accuracy - l->rungs[i].gate_accuracy),
+                     100 * (frozen->gate_score - l->rungs[i].gate_score),
                      100 * ladder_train_val_gap(l, frozen));
     }
 }
@@ -158,8 +159,10 @@ static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int6
     }
     if (verdict == THAW_DEPTH_CLEAR_GAIN)
         l->best = index;
-    decided[1] = !baseline && verdict != THAW_DEPTH_CLEAR_GAIN && l->config->ladder.mode == 0 &&
-                 !ladder_has_failing_slice(l, l->best);
+    bool failing = false;
+    THAW_TRY(thaw_agree(world, ladder_has_failing_slice(l, l->best, &failing)));
+    decided[1] =
+        !baseline && verdict != THAW_DEPTH_CLEAR_GAIN && l->config->ladder.mode == 0 && !failing;
     thaw_bcast(world, 0, decided + 1, sizeof decided[1]);
     *stop = decided[1] != 0;
     return THAW_OK;

@@ -23,10 +23,12 @@ typedef struct ladder_rung {
     int64_t candidates;
     int64_t chosen;      /* candidate */
     ladder_trial *seeds; /* one a seed; the first is search[chosen] */
-    float *right;        /* (seeds, N gate): 1 where the prediction is right */
-    int64_t *confusion;  /* (K, K) on gate, summed over seeds */
-    double gate_accuracy, gate_low, gate_high, val_accuracy;
-    thaw_rates rates; /* reason borrowed from reason_text */
+    float *score;        /* (seeds, N gate) of the metric: what is paired overall */
+    float *each;         /* (seeds, N gate) of each sample alone: what is paired on slices */
+    int64_t *confusion;  /* (K, K) on gate, summed over seeds, of a classification; else NULL */
+    double gate_score, gate_low, gate_high;       /* mean of score, with its interval */
+    double gate_metric, val_metric, train_metric; /* means over seeds */
+    thaw_rates rates;                             /* reason borrowed from reason_text */
     char reason_text[1000];
     bool done;
 } ladder_rung;
@@ -38,8 +40,10 @@ typedef struct ladder {
     thaw_dataset *dataset; /* for slices and names */
     int64_t gate;          /* split */
     int64_t N, K, S;       /* gate samples, classes, seeds */
-    int32_t *labels;       /* (N) of gate, from the first predictions read */
-    int32_t *cluster;      /* (N) or NULL */
+    const thaw_metric *metric;
+    bool judged;       /* truth is that of the first predictions read */
+    thaw_digest truth; /* of gate's labels or targets */
+    int32_t *cluster;  /* (N) or NULL */
     ladder_rung *rungs;
     int64_t count;
     int64_t planned; /* deeper rungs that will be judged: Holm's family */
@@ -63,18 +67,20 @@ THAW_NODISCARD thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, t
                                                   int64_t index);
 /* judge.c */
 /* 1 where the trial's prediction on gate is right: right (N). */
-THAW_NODISCARD thaw_status ladder_load_right(const ladder *l, thaw_comm *world,
-                                             const ladder_trial *trial, float *right);
+THAW_NODISCARD thaw_status ladder_load_scores(const ladder *l, thaw_comm *world,
+                                              const ladder_trial *trial, float *score, float *each);
 thaw_rule ladder_rule(const thaw_config *config);
 thaw_bootstrap ladder_bootstrap(const thaw_config *config);
 THAW_NODISCARD thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index);
 THAW_NODISCARD thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verdict);
 THAW_NODISCARD thaw_status ladder_judge_transfer(ladder *l);
-bool ladder_has_failing_slice(const ladder *l, int64_t index);
+THAW_NODISCARD thaw_status ladder_has_failing_slice(const ladder *l, int64_t index, bool *failing);
 /* compare.c: one comparison as JSON, overall and per slice, for ladders and for two runs. */
 typedef struct ladder_pair {
     const char *name_a, *name_b;
-    const float *a, *b; /* (S, N) */
+    const float *a, *b;           /* (S, N) scores of the metric */
+    const float *each_a, *each_b; /* (S, N) of each sample alone, for slices */
+    const thaw_metric *metric;
     int64_t seeds, N;
     const int32_t *cluster;
     const thaw_dataset *dataset;
@@ -86,11 +92,37 @@ THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bo
                                           const thaw_rule *rule,
                                           double (*adjust)(void *context, double p), void *context,
                                           thaw_decision *decision, thaw_json *out);
+/* score.c: what is paired. */
+/* train.metric, or the task's own. THAW_ERR_CONFIG where it does not fit. */
+THAW_NODISCARD thaw_status ladder_find_metric(const thaw_config *config,
+                                              const thaw_dataset *dataset, const thaw_metric **out);
+/* Right and wrong: what McNemar and Wilson are for. */
+bool ladder_is_binary(const thaw_metric *metric);
+/* Both scores of one seed's predictions, (N) each. */
+THAW_NODISCARD thaw_status ladder_take_scores(const thaw_predictions *p, const thaw_metric *metric,
+                                              float *score, float *each);
+thaw_digest ladder_truth(const thaw_predictions *p);
+/* Mean over seeds of scores (S, N), with its interval, of a slice (mask NULL: all). */
+typedef struct ladder_mean {
+    int64_t N;
+    double mean, low, high;
+    double seeds[THAW_MAX_SEEDS];
+} ladder_mean;
+THAW_NODISCARD thaw_status ladder_mean_score(const ladder *l, const float *score, int64_t N,
+                                             const int32_t *cluster, const uint8_t *mask,
+                                             ladder_mean *out);
+THAW_NODISCARD thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t slice,
+                                             ladder_mean *out);
+bool ladder_slice_fails(const ladder *l, const ladder_mean *own);
+/* "accuracy" where that is what is paired, else "score". */
+const char *ladder_score_key(const ladder *l);
+/* "accuracy", "explained variance". */
+const char *ladder_score_title(const ladder *l);
 /* summary.c */
 THAW_NODISCARD thaw_status ladder_describe_rung(ladder *l, int64_t index);
 THAW_NODISCARD thaw_status ladder_describe_task(ladder *l);
 THAW_NODISCARD thaw_status ladder_describe_choice(ladder *l);
-/* Mean over seeds of train minus val accuracy. */
+/* How much better the metric is on train than on val, mean over seeds. */
 double ladder_train_val_gap(const ladder *l, const ladder_rung *r);
 /* test.c */
 THAW_NODISCARD thaw_status ladder_open_test(ladder *l, thaw_comm *world);

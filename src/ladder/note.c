@@ -18,9 +18,13 @@ static void write_accuracy(const thaw_json *s, const thaw_json *chosen, thaw_str
 {
     const double level = ladder_number(s, "design.confidence");
     const thaw_json *test = ladder_find_test(s, ladder_text(s, "chosen"));
-    thaw_str_add(out, "It is right on ");
+    const bool right = strcmp(ladder_title(s), "accuracy") == 0;
+    if (right)
+        thaw_str_add(out, "It is right on ");
+    else
+        thaw_str_printf(out, "Its %s is ", ladder_title(s));
     ladder_add_accuracy(out, chosen, "gate.");
-    thaw_str_printf(out, " of %lld gate samples (mean of %lld seeds",
+    thaw_str_printf(out, " %s %lld gate samples (mean of %lld seeds", right ? "of" : "on",
                     (long long)thaw_json_int_or(s, "design.gate_samples", 0),
                     (long long)thaw_json_int_or(s, "seeds", 0));
     if (isfinite(level))
@@ -29,8 +33,8 @@ static void write_accuracy(const thaw_json *s, const thaw_json *chosen, thaw_str
     if (test != NULL) {
         thaw_str_add(out, " and on ");
         ladder_add_accuracy(out, test, "");
-        thaw_str_printf(out, " of %lld test samples, opened once after the choice",
-                        (long long)thaw_json_int_or(s, "test.samples", 0));
+        thaw_str_printf(out, " %s %lld test samples, opened once after the choice",
+                        right ? "of" : "on", (long long)thaw_json_int_or(s, "test.samples", 0));
     }
     thaw_str_add(out, ".\n");
 }
@@ -57,12 +61,16 @@ static void write_against(const thaw_json *s, thaw_str *out)
 /* The ladder always names the best way to reuse; whether to reuse at all comes first. */
 static void write_harm(const thaw_json *s, thaw_str *out)
 {
+    const bool right = strcmp(ladder_title(s), "accuracy") == 0;
     thaw_str_add(out, "**Do not reuse this backbone as it is: negative transfer.** Training from "
-                      "scratch is right on ");
+                      "scratch ");
+    if (right)
+        thaw_str_add(out, "is right on ");
+    else
+        thaw_str_printf(out, "reaches %s ", ladder_title(s));
     ladder_add_accuracy(out, ladder_find_kind(s, "scratch"), "gate.");
-    thaw_str_printf(out,
-                    " of the gate samples; the best rung that reuses it, `%s`, changes that by ",
-                    ladder_text(s, "chosen"));
+    thaw_str_printf(out, "%s; the best rung that reuses it, `%s`, changes that by ",
+                    right ? " of the gate samples" : " on gate", ladder_text(s, "chosen"));
     ladder_add_difference(out, thaw_json_find(s, "transfer"));
     thaw_str_add(out, " points.\n\n");
 }
@@ -171,7 +179,9 @@ static void ladder_row(const thaw_json *s, const thaw_json *rung, thaw_table *ta
     thaw_table_printf(table, "%s%s", ladder_text(rung, "name"),
                       ladder_is_chosen(s, rung) ? " (chosen)" : "");
     thaw_table_value(table, ladder_trained_share(rung), THAW_UNIT_PERCENT);
-    thaw_table_value(table, ladder_number(rung, "val.accuracy"), THAW_UNIT_PERCENT);
+    ladder_add_metric(&words, s, ladder_value(rung, "val.", "metric"));
+    thaw_table_cell(table, thaw_str_c(&words));
+    thaw_str_reset(&words);
     ladder_add_accuracy(&words, rung, "gate.");
     thaw_table_cell(table, thaw_str_c(&words));
     thaw_str_reset(&words);

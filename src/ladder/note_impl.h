@@ -32,7 +32,13 @@ double ladder_trained_share(const thaw_json *rung);
 
 /* Words. A figure that is not there is an en dash. */
 void ladder_add_code(thaw_str *out, const char *name); /* `name`, whatever is in it */
-void ladder_add_share(thaw_str *out, double share);    /* 84.2% */
+void ladder_add_share(thaw_str *out, double share);
+/* prefix "accuracy", or where that is not what a ladder was judged by, prefix `other`: "score" (what is paired) or "metric". */
+double ladder_value(const thaw_json *row, const char *prefix, const char *other);
+/* Of what is paired: "accuracy", "explained variance". */
+const char *ladder_title(const thaw_json *summary);
+/* In percent where it is a share. */
+void ladder_add_metric(thaw_str *out, const thaw_json *summary, double value);
 /* "84.2% [83.1, 85.3]" of the row's accuracy, low and high, each key preceded by `prefix`. */
 void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix);
 void ladder_add_difference(thaw_str *out, const thaw_json *row); /* "+1.2 [-0.3, +2.7]" */

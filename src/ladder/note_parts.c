@@ -39,7 +39,7 @@ static void slice_row(const thaw_json *s, const thaw_json *slice, thaw_table *ta
     for (LADDER_EACH(rung, s, "rungs")) {
         const thaw_json *own = ladder_find_slice(rung, ladder_text(slice, "name"));
         thaw_str words = {0};
-        ladder_add_share(&words, ladder_number(own, "accuracy"));
+        ladder_add_share(&words, ladder_value(own, "", "score"));
         if (thaw_json_bool_or(own, "failing", false))
             thaw_str_add(&words, " (failing)");
         thaw_table_cell(table, thaw_str_c(&words));
@@ -128,6 +128,18 @@ static void write_block(const thaw_json *rung, thaw_str *out)
     thaw_str_add(out, " of its norm");
 }
 
+/* Positive: better on train, whichever way the metric goes. */
+static void write_gap(const thaw_json *s, double gap, thaw_str *out)
+{
+    const char *title = ladder_text(s, "metric.title");
+    if (title[0] == '\0' || ladder_is(s, "metric.name", "accuracy"))
+        thaw_str_printf(out, "train accuracy minus val accuracy %+.1f points", 100 * gap);
+    else if (thaw_json_bool_or(s, "metric.share", false))
+        thaw_str_printf(out, "%s on train minus on val %+.1f points", title, 100 * gap);
+    else
+        thaw_str_printf(out, "%s on train better than on val by %+.4g", title, gap);
+}
+
 void ladder_note_motion(const thaw_json *s, thaw_str *out)
 {
     for (LADDER_EACH(rung, s, "rungs")) {
@@ -135,7 +147,7 @@ void ladder_note_motion(const thaw_json *s, thaw_str *out)
         const double cka = ladder_number(rung, "drift.cka");
         thaw_str_printf(out, "- `%s`: ", ladder_text(rung, "name"));
         if (isfinite(gap))
-            thaw_str_printf(out, "train accuracy minus val accuracy %+.1f points", 100 * gap);
+            write_gap(s, gap, out);
         else
             thaw_str_add(out, "the gap between train and val was not recorded");
         write_block(rung, out);

@@ -113,14 +113,38 @@ void ladder_add_share(thaw_str *out, double share)
     add_unit(out, share, THAW_UNIT_PERCENT);
 }
 
+double ladder_value(const thaw_json *row, const char *prefix, const char *other)
+{
+    char path[80];
+    thaw_format(path, sizeof path, "%saccuracy", prefix);
+    const double accuracy = ladder_number(row, path);
+    thaw_format(path, sizeof path, "%s%s", prefix, other);
+    return isfinite(accuracy) ? accuracy : ladder_number(row, path);
+}
+
+const char *ladder_title(const thaw_json *summary)
+{
+    const char *title = ladder_text(summary, "metric.score");
+    return title[0] != '\0' ? title : "accuracy";
+}
+
+void ladder_add_metric(thaw_str *out, const thaw_json *summary, double value)
+{
+    if (ladder_text(summary, "metric.name")[0] == '\0' ||
+        thaw_json_bool_or(summary, "metric.share", true))
+        ladder_add_share(out, value);
+    else if (isfinite(value))
+        thaw_str_printf(out, "%.4g", value);
+}
+
 void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix)
 {
-    static const char *const keys[] = {"accuracy", "low", "high"};
-    double value[3];
-    for (int i = 0; i < 3; i++) {
+    static const char *const keys[] = {"low", "high"};
+    double value[3] = {ladder_value(row, prefix, "score")};
+    for (int i = 0; i < 2; i++) {
         char path[80];
         thaw_format(path, sizeof path, "%s%s", prefix, keys[i]);
-        value[i] = ladder_number(row, path);
+        value[i + 1] = ladder_number(row, path);
     }
     ladder_add_share(out, value[0]);
     if (isfinite(value[0]) && isfinite(value[1]) && isfinite(value[2]))

@@ -14,15 +14,18 @@ static double feature_error(const ladder *l, const ladder_rung *r)
     return sum / (double)l->S;
 }
 
-static thaw_status compare(const ladder *l, const ladder_rung *r, const float *floats,
-                           thaw_json *out)
+static thaw_status compare(const ladder *l, const ladder_rung *r, const float *score,
+                           const float *each, thaw_json *out)
 {
     const thaw_rule rule = ladder_rule(l->config);
     const thaw_bootstrap how = ladder_bootstrap(l->config);
     const ladder_pair pair = {.name_a = "frozen, floats",
                               .name_b = "frozen, 8 bits",
-                              .a = floats,
-                              .b = r->right,
+                              .a = score,
+                              .b = r->score,
+                              .each_a = each,
+                              .each_b = r->each,
+                              .metric = l->metric,
                               .seeds = l->S,
                               .N = l->N,
                               .cluster = l->cluster,
@@ -41,11 +44,14 @@ thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, thaw_comm *group
 {
     const ladder_rung *r = &l->rungs[index];
     ladder_trial *trials = NULL;
-    float *right = NULL;
+    float *score = NULL;
+    float *each = NULL;
     thaw_json *out = NULL;
     thaw_status status = thaw_alloc(&trials, l->S, sizeof *trials);
     if (status == THAW_OK)
-        status = thaw_alloc(&right, l->S * l->N, sizeof *right);
+        status = thaw_alloc(&score, l->S * l->N, sizeof *score);
+    if (status == THAW_OK)
+        status = thaw_alloc(&each, l->S * l->N, sizeof *each);
     THAW_TRY_TO(thaw_agree(world, status));
     THAW_TRY_TO(ladder_run_floats(l, world, group, index, trials));
     for (int64_t s = 0; s < l->S && status == THAW_OK; s++)
@@ -54,9 +60,9 @@ thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, thaw_comm *group
                                trials[s].directory);
     THAW_TRY_TO(thaw_agree(world, status));
     for (int64_t s = 0; s < l->S; s++)
-        THAW_TRY_TO(ladder_load_right(l, world, &trials[s], right + s * l->N));
+        THAW_TRY_TO(ladder_load_scores(l, world, &trials[s], score + s * l->N, each + s * l->N));
     out = thaw_json_set_object(l->summary, "precision");
-    THAW_TRY_TO(thaw_agree(world, compare(l, r, right, out)));
+    THAW_TRY_TO(thaw_agree(world, compare(l, r, score, each, out)));
     if (!l->options->quiet)
         THAW_LOG(
             THAW_INFO,
@@ -67,7 +73,8 @@ thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, thaw_comm *group
 done:
     for (int64_t s = 0; trials != NULL && s < l->S; s++)
         thaw_json_free(&trials[s].summary);
-    thaw_free(&right);
+    thaw_free(&each);
+    thaw_free(&score);
     thaw_free(&trials);
     return status;
 }

@@ -28,6 +28,14 @@ static void describe_design(const ladder *l, thaw_json *out)
     thaw_json_set_double(out, "confidence", c->confidence);
     thaw_json_set_int(out, "comparisons", l->planned);
     thaw_json *list = thaw_json_set_array(out, "detectable");
+    if (!ladder_is_binary(l->metric)) { /* how scores vary is seen in the first comparison */
+        if (!l->options->quiet)
+            THAW_LOG(THAW_INFO,
+                     "  the smallest detectable gain in %s depends on how much scores vary, which "
+                     "the first comparison shows",
+                     ladder_score_title(l));
+        return;
+    }
     for (size_t i = 0; i < sizeof discordances / sizeof *discordances; i++) {
         thaw_design design = thaw_design_default(l->N, discordances[i]);
         design.seeds = l->S;
@@ -75,6 +83,8 @@ thaw_status ladder_describe_task(ladder *l)
     thaw_json_set_string(s, "dataset", d->file);
     thaw_json_set_digest(s, "dataset_digest", thaw_dataset_digest(l->dataset));
     thaw_json_set_string(s, "backbone", l->config->model.backbone);
+    thaw_json_set_string(s, "task", thaw_task_name(thaw_dataset_task(l->dataset)));
+    thaw_metric_to_json(l->metric, thaw_json_set_object(s, "metric"));
     thaw_json_set_strings(s, "classes", thaw_dataset_class_names(l->dataset), l->K);
     thaw_json *splits = thaw_json_set_object(s, "splits");
     describe_split(l, d->train, splits);
@@ -99,7 +109,13 @@ static double mean_of(const ladder *l, const ladder_rung *r, const char *path)
 
 double ladder_train_val_gap(const ladder *l, const ladder_rung *r)
 {
-    return mean_of(l, r, "train.accuracy") - r->val_accuracy;
+    const double gap = r->train_metric - r->val_metric;
+    return l->metric->lower_is_better ? -gap : gap;
+}
+
+static bool is_accuracy(const ladder *l)
+{
+    return strcmp(l->metric->name, "accuracy") == 0;
 }
 
 /* The chosen rate is the smallest or the largest that was tried: a better one may lie outside. */
@@ -118,13 +134,15 @@ static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *ou
 {
     const thaw_doubles *tried = ladder_candidates(l->config, r->rung.kind);
     thaw_json *list = thaw_json_set_array(out, "candidates");
+    char path[80];
+    const char *own = is_accuracy(l) ? "val.accuracy" : "val.metric";
+    thaw_format(path, sizeof path, "val.%s", l->metric->name);
     for (int64_t i = 0; i < r->candidates; i++) {
         const ladder_trial *t = &r->search[i];
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_bool(row, "diverged", t->diverged);
         thaw_json_set_double(row, "rate", tried->items[i]);
-        thaw_json_set_double(row, "val.accuracy",
-                             thaw_json_double_or(t->summary, "val.accuracy", NAN));
+        thaw_json_set_double(row, own, thaw_json_double_or(t->summary, path, NAN));
         thaw_json_set_double(row, "val.loss", thaw_json_double_or(t->summary, "val.loss", NAN));
         thaw_json_set_string(row, "directory", t->directory);
     }
@@ -138,50 +156,56 @@ static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *ou
     thaw_json_set_string(rates, "reason", r->reason_text);
 }
 
+/* "val_accuracy", or "val_metric" of another metric. */
+static void set_run_metric(const ladder *l, const thaw_json *run, const char *split, thaw_json *out)
+{
+    char path[80];
+    char key[80];
+    thaw_format(path, sizeof path, "%s.%s", split, l->metric->name);
+    thaw_format(key, sizeof key, "%s_%s", split, is_accuracy(l) ? "accuracy" : "metric");
+    thaw_json_set_double(out, key, thaw_json_double_or(run, path, NAN));
+}
+
 static void describe_seeds(const ladder *l, const ladder_rung *r, thaw_json *out)
 {
     thaw_json *list = thaw_json_set_array(out, "seeds");
     for (int64_t s = 0; s < l->S; s++) {
         const thaw_json *run = r->seeds[s].summary;
-        double right = 0;
+        double sum = 0;
         for (int64_t i = 0; i < l->N; i++)
-            right += (double)r->right[s * l->N + i];
+            sum += (double)r->score[s * l->N + i];
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_int(row, "seed", l->config->seed + s);
         thaw_json_set_string(row, "directory", r->seeds[s].directory);
-        thaw_json_set_double(row, "train_accuracy",
-                             thaw_json_double_or(run, "train.accuracy", NAN));
-        thaw_json_set_double(row, "val_accuracy", thaw_json_double_or(run, "val.accuracy", NAN));
-        thaw_json_set_double(row, "gate_accuracy", right / (double)l->N);
+        set_run_metric(l, run, "train", row);
+        set_run_metric(l, run, "val", row);
+        if (!is_accuracy(l))
+            set_run_metric(l, run, "gate", row);
+        thaw_json_set_double(row, is_accuracy(l) ? "gate_accuracy" : "gate_score",
+                             sum / (double)l->N);
         thaw_json_set_int(row, "selected_epoch", thaw_json_int_or(run, "selected_epoch", -1));
         thaw_json_set_string(row, "state_digest", thaw_json_string_or(run, "state_digest", ""));
     }
 }
 
-static void describe_slices(const ladder *l, const ladder_rung *r, thaw_json *out)
+/* Each sample's own score, whatever the metric, which on a slice may be undefined. */
+static thaw_status describe_slices(const ladder *l, const ladder_rung *r, thaw_json *out)
 {
+    const bool right = thaw_dataset_task(l->dataset) == THAW_TASK_CLASSIFICATION;
     thaw_json *list = thaw_json_set_array(out, "slices");
     for (int64_t slice = 0; slice < thaw_dataset_slice_count(l->dataset); slice++) {
-        const uint8_t *mask = thaw_dataset_slice_mask(l->dataset, l->gate, slice);
-        int64_t n = 0;
-        double right = 0;
-        for (int64_t i = 0; i < l->N; i++) {
-            n += mask[i] != 0;
-            for (int64_t s = 0; mask[i] != 0 && s < l->S; s++)
-                right += (double)r->right[s * l->N + i] / (double)l->S;
-        }
-        /* Seeds share the samples, so the interval is that of one seed's worth of samples. */
-        const thaw_interval interval =
-            thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
+        ladder_mean own;
+        THAW_TRY(ladder_mean_slice(l, r, slice, &own));
         thaw_json *row = thaw_json_add_object(list);
         thaw_json_set_string(row, "name", thaw_dataset_slice_name(l->dataset, slice));
         thaw_json_set_string(row, "description", thaw_dataset_slice_description(l->dataset, slice));
-        thaw_json_set_int(row, "samples", n);
-        thaw_json_set_double(row, "accuracy", n > 0 ? right / (double)n : NAN);
-        thaw_json_set_double(row, "low", interval.low);
-        thaw_json_set_double(row, "high", interval.high);
-        thaw_json_set_bool(row, "failing", n > 0 && interval.high < l->config->ladder.slice_floor);
+        thaw_json_set_int(row, "samples", own.N);
+        thaw_json_set_double(row, right ? "accuracy" : "score", own.mean);
+        thaw_json_set_double(row, "low", own.low);
+        thaw_json_set_double(row, "high", own.high);
+        thaw_json_set_bool(row, "failing", ladder_slice_fails(l, &own));
     }
+    return THAW_OK;
 }
 
 /* Over all trials of the rung, search included: what the answer cost. */
@@ -236,18 +260,21 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
     thaw_json_set_int(parameters, "total", thaw_json_int_or(first, "parameters.total", 0));
     thaw_json_set_int(parameters, "trainable", thaw_json_int_or(first, "parameters.trainable", 0));
     thaw_json *gate = thaw_json_set_object(out, "gate");
-    thaw_json_set_double(gate, "accuracy", r->gate_accuracy);
+    thaw_json_set_double(gate, ladder_score_key(l), r->gate_score);
+    if (!is_accuracy(l))
+        thaw_json_set_double(gate, "metric", r->gate_metric);
     thaw_json_set_double(gate, "low", r->gate_low);
     thaw_json_set_double(gate, "high", r->gate_high);
     thaw_json *val = thaw_json_set_object(out, "val");
-    thaw_json_set_double(val, "accuracy", r->val_accuracy);
+    thaw_json_set_double(val, is_accuracy(l) ? "accuracy" : "metric", r->val_metric);
     thaw_json_set_double(out, "train_val_gap", ladder_train_val_gap(l, r));
     describe_search(l, r, out);
     describe_seeds(l, r, out);
-    describe_slices(l, r, out);
+    THAW_TRY(describe_slices(l, r, out));
     describe_cost(l, r, out);
     describe_drift(l, r, out);
-    thaw_json_set_ints(out, "confusion", r->confusion, l->K * l->K);
+    if (r->confusion != NULL)
+        thaw_json_set_ints(out, "confusion", r->confusion, l->K * l->K);
     return THAW_OK;
 }
 
@@ -268,13 +295,13 @@ static thaw_status second_opinion(ladder *l)
     for (int64_t i = 0; i < l->count; i++) {
         if (l->rungs[i].done && l->rungs[i].rung.kind != THAW_RUNG_SCRATCH) {
             index[n] = i;
-            mean[n++] = l->rungs[i].gate_accuracy;
+            mean[n++] = l->rungs[i].gate_score;
         }
     }
     const int64_t best = thaw_best_rung(mean, n);
     for (int64_t i = 0; i < n; i++) {
-        const thaw_scores scores = {.a = l->rungs[index[i]].right,
-                                    .b = l->rungs[index[best]].right,
+        const thaw_scores scores = {.a = l->rungs[index[i]].score,
+                                    .b = l->rungs[index[best]].score,
                                     .seeds = l->S,
                                     .N = l->N,
                                     .cluster = l->cluster};

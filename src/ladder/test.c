@@ -7,39 +7,42 @@
 
 typedef struct test_rung {
     int64_t index;
-    float *right; /* (S, N) */
+    float *score, *each; /* (S, N) */
 } test_rung;
 
 static thaw_status score(ladder *l, thaw_comm *world, test_rung *t, int64_t N)
 {
     const ladder_rung *r = &l->rungs[t->index];
-    THAW_TRY(thaw_agree(world, thaw_alloc(&t->right, l->S * N, sizeof *t->right)));
+    thaw_status made = thaw_alloc(&t->score, l->S * N, sizeof *t->score);
+    if (made == THAW_OK)
+        made = thaw_alloc(&t->each, l->S * N, sizeof *t->each);
+    THAW_TRY(thaw_agree(world, made));
     for (int64_t s = 0; s < l->S; s++) {
         thaw_predictions p;
         THAW_TRY(thaw_eval_run(world, r->seeds[s].directory, NULL, l->config->data.test, &p));
-        thaw_scores_from_predictions(p.labels, p.predicted, N, t->right + s * N);
-        const thaw_status written =
-            thaw_predictions_write(world, r->seeds[s].directory, "test", &p);
+        thaw_status status = ladder_take_scores(&p, l->metric, t->score + s * N, t->each + s * N);
+        if (status != THAW_OK)
+            status = thaw_fail_context(status, "test, rung %s", r->name);
+        status = thaw_agree(world, status);
+        if (status == THAW_OK)
+            status = thaw_predictions_write(world, r->seeds[s].directory, "test", &p);
         thaw_predictions_clear(&p);
-        THAW_TRY(thaw_agree(world, written));
+        THAW_TRY(thaw_agree(world, status));
     }
     return THAW_OK;
 }
 
 static thaw_status describe(ladder *l, const test_rung *t, int64_t N, const int32_t *cluster,
-                            const float *nothing, thaw_json *rungs)
+                            thaw_json *rungs)
 {
-    const thaw_bootstrap how = ladder_bootstrap(l->config);
-    const thaw_scores scores = {
-        .a = nothing, .b = t->right, .seeds = l->S, .N = N, .cluster = cluster};
-    thaw_paired own;
-    THAW_TRY(thaw_paired_compare(&scores, &how, &own));
+    ladder_mean own;
+    THAW_TRY(ladder_mean_score(l, t->score, N, cluster, NULL, &own));
     thaw_json *row = thaw_json_add_object(rungs);
     thaw_json_set_string(row, "name", l->rungs[t->index].name);
-    thaw_json_set_double(row, "accuracy", own.delta);
-    thaw_json_set_double(row, "low", own.low < 0 ? 0 : own.low);
-    thaw_json_set_double(row, "high", own.high > 1 ? 1 : own.high);
-    thaw_json_set_doubles(row, "per_seed", own.seed_delta, l->S);
+    thaw_json_set_double(row, ladder_score_key(l), own.mean);
+    thaw_json_set_double(row, "low", own.low);
+    thaw_json_set_double(row, "high", own.high);
+    thaw_json_set_doubles(row, "per_seed", own.seeds, l->S);
     return THAW_OK;
 }
 
@@ -51,8 +54,11 @@ static thaw_status compare(ladder *l, const test_rung *a, const test_rung *chose
     const thaw_bootstrap how = ladder_bootstrap(l->config);
     const ladder_pair pair = {.name_a = l->rungs[a->index].name,
                               .name_b = l->rungs[chosen->index].name,
-                              .a = a->right,
-                              .b = chosen->right,
+                              .a = a->score,
+                              .b = chosen->score,
+                              .each_a = a->each,
+                              .each_b = chosen->each,
+                              .metric = l->metric,
                               .seeds = l->S,
                               .N = thaw_dataset_count(l->dataset, split),
                               .cluster = thaw_dataset_clusters(l->dataset, split),
@@ -66,22 +72,16 @@ static thaw_status report(ladder *l, const test_rung *tests, int64_t count, int6
 {
     const int64_t N = thaw_dataset_count(l->dataset, split);
     const int32_t *cluster = thaw_dataset_clusters(l->dataset, split);
-    float *nothing = NULL;
     thaw_json *out = thaw_json_set_object(l->summary, "test");
     thaw_json_set_string(out, "split", l->config->data.test);
     thaw_json_set_int(out, "samples", N);
     thaw_json *rungs = thaw_json_set_array(out, "rungs");
     thaw_json *comparisons = thaw_json_set_array(out, "comparisons");
-    thaw_status status;
-    THAW_TRY_TO(thaw_alloc(&nothing, l->S * N, sizeof *nothing));
     for (int64_t i = 0; i < count; i++)
-        THAW_TRY_TO(describe(l, &tests[i], N, cluster, nothing, rungs));
+        THAW_TRY(describe(l, &tests[i], N, cluster, rungs));
     for (int64_t i = 1; i < count; i++)
-        THAW_TRY_TO(compare(l, &tests[i], &tests[0], split, comparisons));
-    status = THAW_OK;
-done:
-    thaw_free(&nothing);
-    return status;
+        THAW_TRY(compare(l, &tests[i], &tests[0], split, comparisons));
+    return THAW_OK;
 }
 
 thaw_status ladder_open_test(ladder *l, thaw_comm *world)
@@ -103,7 +103,9 @@ thaw_status ladder_open_test(ladder *l, thaw_comm *world)
         status = score(l, world, &tests[i], thaw_dataset_count(l->dataset, split));
     if (status == THAW_OK)
         status = thaw_agree(world, report(l, tests, count, split));
-    for (int64_t i = 0; i < count; i++)
-        thaw_free(&tests[i].right);
+    for (int64_t i = 0; i < count; i++) {
+        thaw_free(&tests[i].score);
+        thaw_free(&tests[i].each);
+    }
     return status;
 }

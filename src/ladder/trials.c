@@ -366,21 +366,24 @@ static thaw_status load_summaries(ladder *l, thaw_comm *world, const ladder_rung
     return thaw_agree(world, status);
 }
 
-/* Best val accuracy; then lower val loss; then the smaller rate, which comes first in a sensible list. -1: all diverged. */
-static int64_t choose(const ladder_trial *trials, int64_t count)
+/* Best metric on val; then lower val loss; then the smaller rate, which comes first in a sensible list. -1: all diverged. */
+static int64_t choose(const thaw_metric *metric, const ladder_trial *trials, int64_t count)
 {
+    char path[80];
+    const double sign = metric->lower_is_better ? -1 : 1;
+    thaw_format(path, sizeof path, "val.%s", metric->name);
     int64_t best = -1;
-    double best_accuracy = 0;
+    double best_score = 0;
     double best_loss = 0;
     for (int64_t i = 0; i < count; i++) {
         if (trials[i].diverged)
             continue;
-        const double accuracy = thaw_json_double_or(trials[i].summary, "val.accuracy", NAN);
+        const double metric_value = thaw_json_double_or(trials[i].summary, path, NAN);
+        const double score = isnan(metric_value) ? -INFINITY : sign * metric_value;
         const double loss = thaw_json_double_or(trials[i].summary, "val.loss", NAN);
-        if (best < 0 || accuracy > best_accuracy ||
-            (accuracy == best_accuracy && loss < best_loss)) {
+        if (best < 0 || score > best_score || (score == best_score && loss < best_loss)) {
             best = i;
-            best_accuracy = accuracy;
+            best_score = score;
             best_loss = loss;
         }
     }
@@ -401,7 +404,7 @@ static thaw_status allocate(ladder *l, ladder_rung *r)
 
 static thaw_status plan_seeds(ladder *l, ladder_rung *r)
 {
-    r->chosen = choose(r->search, r->candidates);
+    r->chosen = choose(l->metric, r->search, r->candidates);
     THAW_CHECK(r->chosen >= 0, THAW_ERR_NUMERIC,
                "rung %s: training diverged at every candidate rate; lower the rates of the search",
                r->name);

@@ -151,7 +151,7 @@ static const thaw_field ladder_fields[] = {
     FLAG(thaw_ladder_config, "head_from_frozen", head_from_frozen, "true",
          "partial and full start from the frozen rung's head (LP-FT, Kumar et al. 2022)"),
     REAL(thaw_ladder_config, "min_effect", min_effect, "0.01", 0, 1,
-         "smallest gain in accuracy that is worth a deeper rung"),
+         "smallest gain in the score that is worth a deeper rung: a share, 0.01 is one point"),
     REAL(thaw_ladder_config, "margin", margin, "0.01", 0, 1,
          "differences surely below this count as equivalent"),
     REAL(thaw_ladder_config, "alpha", alpha, "0.05", 1e-6, 0.5,
@@ -163,7 +163,8 @@ static const thaw_field ladder_fields[] = {
     REAL(thaw_ladder_config, "slice_tolerance", slice_tolerance, "0.02", 0, 1,
          "a deeper rung must not surely lose more than this on any slice"),
     REAL(thaw_ladder_config, "slice_floor", slice_floor, "0", 0, 1,
-         "a slice surely below this accuracy is failing and justifies going deeper; 0: none"),
+         "a slice surely below this score (of classes: accuracy) is failing and justifies going "
+         "deeper; 0: none"),
     INT(thaw_ladder_config, "resamples", resamples, "10000", 100, 1e7, "bootstrap resamples"),
     END};
 

@@ -73,6 +73,27 @@ grep -q '^RMSE .*\[.*lower' out || fail "eval of numbers: $(cat out)"
 must "eval" alone eval multi_label-1 --split test
 grep -q '^AUROC .*%.*\[.*higher' out && grep -q '^label:odd' out || fail "eval of labels: $(cat out)"
 
+# The ladder, its note and report, by each task's own score; `compare` the same.
+for name in multi_label regression; do
+    for count in 1 2; do
+        must "ladder of $name" ranks $count ladder $name.yaml --quiet --set output=climb-$name-$count --set 'ladder.rungs=[frozen, full]' \
+            --set ladder.seeds=2 --set train.epochs=2 --set ladder.search_scratch=[0.1] --set ladder.search_head=[0.1] \
+            --set ladder.search_adapter=[0.1] --set ladder.search_backbone=[0.05] --set ladder.resamples=500 --set ladder.mode=exhaustive
+    done
+    "$tool" flat climb-$name-1/summary.json | grep -E '^(comparisons|transfer|rungs\[[0-9]*\]\.(gate|val|slices)|test|chosen)' | grep -v directory >one
+    "$tool" flat climb-$name-2/summary.json | grep -E '^(comparisons|transfer|rungs\[[0-9]*\]\.(gate|val|slices)|test|chosen)' | grep -v directory >two
+    cmp -s one two || fail "the ladder of $name differs between 1 and 2 ranks: $(diff one two | head -4)"
+    [ "$(grep -c . one)" -ge 30 ] || fail "the ladder of $name says too little: $(cat one)"
+    must "note" alone note climb-$name-1
+    grep -q 'accuracy' climb-$name-1/note.md && fail "the note of $name speaks of accuracy: $(grep accuracy climb-$name-1/note.md | head -2)"
+done
+grep -q 'Its explained variance is .*%' climb-regression-1/note.md || fail "note of numbers: $(head -5 climb-regression-1/note.md)"
+grep -q 'Its AUROC is .*%' climb-multi_label-1/note.md || fail "note of labels: $(head -5 climb-multi_label-1/note.md)"
+grep -q 'RMSE on val while training (lower is better)' climb-regression-1/report.html || fail "the report of numbers does not name RMSE"
+must "compare" alone compare regression-1 regression-2 --split val
+grep -q '+0.0 points' out || fail "compare of equal runs: $(cat out)"
+bad 3 'is of a task of multi_label and .* of regression' alone compare multi_label-1 regression-1 --split val
+
 # Settings and data that do not fit each other.
 bad 2 'train.loss: mse is for a task of regression' alone train multi_label.yaml --set output=x --set train.loss=mse
 bad 2 "unknown loss 'hinge'" alone train multi_label.yaml --set output=x --set train.loss=hinge

@@ -19,7 +19,7 @@ static thaw_paired evidence(double low, double delta, double high)
     p.N = p.units = 1000;
     p.seeds = 3;
     p.level = 0.95;
-    p.bounded = true;
+    p.bounded = p.points = true;
     p.low = low;
     p.delta = delta;
     p.high = high;
@@ -198,7 +198,7 @@ static void every_reason_speaks(void **state)
     assert_int_equal(words, 8);
     thaw_paired overall = evidence(-0.5, -0.004, 0.3);
     overall.units = 20;
-    overall.bounded = false;
+    overall.bounded = overall.points = false;
     thaw_paired slice = evidence(-0.1, -0.06, -0.03);
     thaw_rule rule = thaw_rule_default();
     thaw_decision d = thaw_decide_depth(&overall, 1, &slice, 1, &rule);

@@ -102,7 +102,7 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                                 .seeds = pair->seeds,
                                 .N = pair->N,
                                 .cluster = pair->cluster,
-                                .points = pair->metric->share || pair->metric->score != NULL};
+                                .points = true};
     const int64_t slice_count = thaw_dataset_slice_count(pair->dataset);
     thaw_paired overall;
     thaw_paired *slices = NULL;

@@ -111,11 +111,8 @@ static void say(const ladder *l, const ladder_rung *r, const char *verdict)
 {
     if (l->options->quiet)
         return;
-    const bool share = l->metric->share || l->metric->score != NULL;
-    const double unit = share ? 100 : 1;
-    THAW_LOG(THAW_INFO, "%-12s gate %s %.*f%s [%.*f, %.*f]  %s", r->name, ladder_score_title(l),
-             share ? 1 : 4, unit * r->gate_score, share ? "%" : "", share ? 1 : 4,
-             unit * r->gate_low, share ? 1 : 4, unit * r->gate_high, verdict);
+    THAW_LOG(THAW_INFO, "%-12s gate %s %.1f%% [%.1f, %.1f]  %s", r->name, ladder_score_title(l),
+             100 * r->gate_score, 100 * r->gate_low, 100 * r->gate_high, verdict);
 }
 
 /* What is inspected before a deeper rung is tried is printed here, so that the reader can stop the climb with reason. */

@@ -37,6 +37,7 @@ typedef enum thaw_init {
     THAW_INIT_KAIMING_NORMAL_FAN_OUT, /* He et al. 2015; torchvision's convolutions: std = sqrt(2 / fan_out) */
     THAW_INIT_KAIMING_UNIFORM, /* PyTorch's default for linear: bound = sqrt(1 / fan_in) */
     THAW_INIT_NORMAL,          /* std 0.02: BERT's tables and weights, Devlin et al. 2019 */
+    THAW_INIT_STANDARD_NORMAL, /* std 1 */
     THAW_INIT_BIAS_UNIFORM     /* PyTorch's default bias: bound = sqrt(1 / fan_in) */
 } thaw_init;
 
@@ -163,6 +164,24 @@ thaw_value thaw_graph_mean_token(thaw_graph *g, thaw_value x, thaw_value ids, in
 thaw_value thaw_graph_low_rank(thaw_graph *g, const char *name, thaw_value base, thaw_value x,
                                int64_t rank, float scale);
 
+/* The same on what a table of tokens gives: base + scale A[:, ids]' B', base (T, D), ids (T). Adds `name`.lora_embedding_A (rank, rows)
+ * and `name`.lora_embedding_B (D, rank); column pad_id of A gets no gradient (-1: all do). */
+thaw_value thaw_graph_low_rank_rows(thaw_graph *g, const char *name, thaw_value base,
+                                    thaw_value ids, int64_t rows, int64_t pad_id, int64_t rank,
+                                    float scale);
+/* v is the output of layer `name` with its update of that scale; the rows of W + scale B A get the lengths `name`.lora_magnitude_vector, which it
+ * adds: (O), of a convolution (1, O, 1, 1). Reads `name`.weight, .lora_A.weight, .lora_B.weight and, where there is one, .bias. */
+thaw_value thaw_graph_magnitude(thaw_graph *g, const char *name, thaw_value v, float scale);
+
+/* For each channel of (C, H, W) or feature of (.., D). */
+typedef enum thaw_scale_form {
+    THAW_SCALE_AND_SHIFT, /* adds `name`.ssf_scale and `name`.ssf_shift */
+    THAW_SCALE_OUTPUT,    /* adds `name`.ia3_l (D, 1) */
+    THAW_SCALE_INPUT      /* adds `name`.ia3_l (1, D); of images it is (1, C, 1, 1) in both forms */
+} thaw_scale_form;
+thaw_value thaw_graph_scale_shift(thaw_graph *g, const char *name, thaw_value x,
+                                  thaw_scale_form form);
+
 #define THAW_MAX_INPUTS 4
 #define THAW_MAX_PARAMS 6
 typedef struct thaw_op thaw_op; /* one operator kind: src/graph/op_impl.h */
@@ -197,7 +216,15 @@ typedef struct thaw_node {
         struct {
             int64_t rank;
             float scale;
+            int64_t rows, pad_id; /* low_rank_rows */
         } low_rank;
+        struct {
+            int64_t fan_in, rank;
+            float scale;
+        } magnitude;
+        struct {
+            thaw_scale_form form;
+        } scale_shift;
         struct {
             int64_t pad_id;
         } mean_token;

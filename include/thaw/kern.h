@@ -260,6 +260,26 @@ void thaw_kern_batch_norm_eval_backward(const thaw_image *s, const float *x, con
                                         float *dresidual, bool accumulate_residual, float *dweight,
                                         float *dbias);
 
+/* y = act(x scale + shift + residual), a factor and a summand for each channel; NULL: none. y may be x or residual. The gradients
+ * as for the eval form of a batch norm; x is looked at for dscale only. */
+void thaw_kern_scale_shift(const thaw_image *s, const float *x, const float *scale,
+                           const float *shift, const float *residual, thaw_act act, float *y);
+void thaw_kern_scale_shift_backward(const thaw_image *s, const float *x, const float *y,
+                                    thaw_act act, const float *scale, const float *dy, float *dx,
+                                    bool accumulate, float *dresidual, bool accumulate_residual,
+                                    float *dscale, float *dshift);
+
+/* Weights split into magnitude and direction, Liu et al. 2024, arXiv:2402.09353. norms (O): lengths of the rows of w (O, I). */
+void thaw_kern_row_norms(int64_t O, int64_t I, const float *w, float *norms);
+/* A layer's output v becomes factor v + shift: factor = magnitude / norm (1 for a row of zeros), shift = (1 - factor) bias, so
+ * that the bias stays as it is; bias NULL: shift is zero. */
+void thaw_kern_magnitude(int64_t O, const float *magnitude, const float *norms, const float *bias,
+                         float *factor, float *shift);
+/* dmagnitude, dbias += from the gradients of factor and shift (NULL: not wanted); norms count as constants. */
+void thaw_kern_magnitude_backward(int64_t O, const float *norms, const float *bias,
+                                  const float *factor, const float *dfactor, const float *dshift,
+                                  float *dmagnitude, float *dbias);
+
 /* argmax: index in H*W, at the place of its element of y. */
 void thaw_kern_max_pool(const thaw_pool2d *shape, const float *x, float *y, int32_t *argmax);
 void thaw_kern_max_pool_backward(const thaw_pool2d *shape, const int32_t *argmax, const float *dy,
@@ -360,6 +380,12 @@ void thaw_kern_embedding(int64_t N, int64_t D, int64_t rows, const float *ids, c
 /* dtable += dy at the rows of ids, in the order of N; row `skip` (-1: none) gets nothing. */
 void thaw_kern_embedding_backward(int64_t N, int64_t D, int64_t rows, int64_t skip,
                                   const float *ids, const float *dy, float *dtable);
+
+/* The same of a table that lies on its side: z (N, R) = columns of table (R, rows) at ids. */
+void thaw_kern_columns(int64_t N, int64_t R, int64_t rows, const float *ids, const float *table,
+                       float *z);
+void thaw_kern_columns_backward(int64_t N, int64_t R, int64_t rows, int64_t skip, const float *ids,
+                                const float *dz, float *dtable);
 
 /* One head of scaled dot-product attention, Vaswani et al. 2017: y = softmax(scale q k') v for Q queries over T keys, of d
  * features, which lie `stride` floats apart in q, y (Q), k, v (T) and their gradients. */

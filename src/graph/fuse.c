@@ -1,11 +1,16 @@
 /* The pass fuse: what follows an operator and touches each element once is done while the element is at hand. */
 #include "graph/plan_impl.h"
 
+static bool is_affine(const thaw_node *n)
+{
+    return n->op == &thaw_op_batch_norm || n->op == &thaw_op_scale_shift;
+}
+
 /* Norms and additions work element by element; a convolution's last step can. */
 static bool takes_act(const thaw_node *n)
 {
     return n->act == THAW_ACT_NONE &&
-           (n->op == &thaw_op_batch_norm || n->op == &thaw_op_add || n->op == &thaw_op_conv2d);
+           (is_affine(n) || n->op == &thaw_op_add || n->op == &thaw_op_conv2d);
 }
 
 /* A norm's backward hands the sum's gradient on; a convolution's does not. */
@@ -13,7 +18,7 @@ static bool takes_residual(const thaw_node *n, const thaw_node *sum)
 {
     return n->act == THAW_ACT_NONE && !n->residual && sum->op == &thaw_op_add &&
            sum->attr.add.alpha == 1.0f &&
-           (n->op == &thaw_op_batch_norm || (n->op == &thaw_op_conv2d && !sum->active));
+           (is_affine(n) || (n->op == &thaw_op_conv2d && !sum->active));
 }
 
 /* In training the caller may read the gradient of `to` after backward, which an activation would cut in place. */

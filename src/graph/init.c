@@ -35,6 +35,9 @@ static void initialize(thaw_param *p, uint64_t seed)
     case THAW_INIT_NORMAL:
         normal(&rng, 0.02, n, p->data);
         break;
+    case THAW_INIT_STANDARD_NORMAL:
+        normal(&rng, 1, n, p->data);
+        break;
     case THAW_INIT_KAIMING_UNIFORM:
     case THAW_INIT_BIAS_UNIFORM:
         uniform(&rng, sqrt(1.0 / (double)p->fan_in), n, p->data);

@@ -67,6 +67,25 @@ double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const
     return (double)thaw_shape_count(out);
 }
 
+int64_t thaw_feature_count(const thaw_shape *shape)
+{
+    return shape->ndim == 3 ? shape->dim[0] : shape->dim[shape->ndim - 1];
+}
+
+thaw_image thaw_feature_image(const thaw_call *call)
+{
+    const thaw_shape *in = &call->need->in[0];
+    const int64_t C = thaw_feature_count(in);
+    if (in->ndim == 3)
+        return (thaw_image){.B = call->run->B,
+                            .C = C,
+                            .H = in->dim[1],
+                            .W = in->dim[2],
+                            .block = call->need->block_out};
+    return (thaw_image){
+        .B = call->run->B * (thaw_shape_count(in) / C), .C = C, .H = 1, .W = 1, .block = 1};
+}
+
 thaw_status thaw_check_image(const thaw_shape *in)
 {
     char text[80];

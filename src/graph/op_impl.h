@@ -119,6 +119,9 @@ void thaw_pass_gradient(int64_t n, float alpha, const float *dy, float *dx, bool
 void thaw_no_gradient(const thaw_call *call, int32_t input);
 /* One FLOP an output element. */
 double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
+/* The first input of a kind that treats features alike: (C, H, W) as it lies, (.., D) as rows of D channels. */
+thaw_image thaw_feature_image(const thaw_call *call);
+int64_t thaw_feature_count(const thaw_shape *shape); /* C or D */
 /* THAW_ERR_FAIL unless the input is (C, H, W). */
 THAW_NODISCARD thaw_status thaw_check_image(const thaw_shape *in);
 

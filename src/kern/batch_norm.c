@@ -174,6 +174,7 @@ void thaw_kern_batch_norm_train(const thaw_image *s, const float *x, const float
               train_group(&f, i, mean, inv_std, unbiased_var));
 }
 
+/* running_mean and running_var NULL: scaled and shifted alone; bias NULL: zero. */
 static void eval_group(const forward_call *f, int64_t index, const float *running_mean,
                        const float *running_var)
 {
@@ -182,8 +183,11 @@ static void eval_group(const forward_call *f, int64_t index, const float *runnin
     double shift[COLUMNS];
     for (int64_t i = 0; i < g.channels; i++) {
         int64_t c = g.first + i;
-        scale[i] = f->weight[c] / sqrt((double)running_var[c] + f->epsilon);
-        shift[i] = f->bias[c] - scale[i] * running_mean[c];
+        double bias = f->bias ? f->bias[c] : 0;
+        scale[i] = f->weight[c];
+        if (running_var)
+            scale[i] /= sqrt((double)running_var[c] + f->epsilon);
+        shift[i] = running_mean ? bias - scale[i] * running_mean[c] : bias;
     }
     affine(&g, f->x, scale, shift, f->residual, f->act, f->y);
 }
@@ -195,6 +199,12 @@ void thaw_kern_batch_norm_eval(const thaw_image *s, const float *x, const float 
 {
     forward_call f = {s, x, weight, bias, residual, epsilon, act, y};
     KERN_EACH(thaw_image_count(s), group_count(s), i, eval_group(&f, i, running_mean, running_var));
+}
+
+void thaw_kern_scale_shift(const thaw_image *s, const float *x, const float *scale,
+                           const float *shift, const float *residual, thaw_act act, float *y)
+{
+    thaw_kern_batch_norm_eval(s, x, scale, shift, NULL, NULL, 0, residual, act, y);
 }
 
 /* The streams from the group's column on. */
@@ -325,8 +335,8 @@ static void eval_backward_group(const backward_call *f, int64_t index)
     double coefficients[3][COLUMNS] = {{0}};
     for (int64_t i = 0; i < g.channels; i++) {
         int64_t c = g.first + i;
-        center[i] = f->mean[c];
-        scale[i] = 1.0 / sqrt((double)f->spread[c] + f->epsilon);
+        center[i] = f->mean ? f->mean[c] : 0;
+        scale[i] = f->spread ? 1.0 / sqrt((double)f->spread[c] + f->epsilon) : 1;
         coefficients[0][i] = f->weight[c] * scale[i];
     }
     if (sums)
@@ -353,6 +363,15 @@ void thaw_kern_batch_norm_eval_backward(const thaw_image *s, const float *x, con
         .dweight = dweight,
         .dbias = dbias};
     KERN_EACH(thaw_image_count(s), group_count(s), i, eval_backward_group(&f, i));
+}
+
+void thaw_kern_scale_shift_backward(const thaw_image *s, const float *x, const float *y,
+                                    thaw_act act, const float *scale, const float *dy, float *dx,
+                                    bool accumulate, float *dresidual, bool accumulate_residual,
+                                    float *dscale, float *dshift)
+{
+    thaw_kern_batch_norm_eval_backward(s, x, y, act, scale, NULL, NULL, 0, dy, dx, accumulate,
+                                       dresidual, accumulate_residual, dscale, dshift);
 }
 
 static void sums_group(const thaw_image *s, int64_t index, const float *x, float *out)

@@ -224,6 +224,40 @@ static thaw_value low_rank_of_itself(thaw_graph *g)
     return thaw_graph_add(g, thaw_graph_low_rank(g, "fc", x, x, 2, 1.5f), x, 1.0f);
 }
 
+static thaw_value low_rank_rows(thaw_graph *g)
+{
+    thaw_value ids = tokens(g, 5);
+    thaw_value x = embed(g, "word", ids, -1, THAW_EMBED_IDS);
+    return thaw_graph_low_rank_rows(g, "word", x, ids, 7, -1, 2, 0.8f);
+}
+
+static thaw_value magnitude_rows(thaw_graph *g)
+{
+    return thaw_graph_magnitude(g, "fc", low_rank(g), -0.7f);
+}
+
+static thaw_value magnitude_image(thaw_graph *g)
+{
+    thaw_value x = image(g, 3, 5, 6);
+    thaw_value base = conv(g, "conv", x, 5, 3, 1, false);
+    thaw_value a = conv(g, "conv.lora_A", x, 2, 3, 1, false);
+    thaw_value b = conv(g, "conv.lora_B", a, 5, 1, 1, false);
+    return thaw_graph_magnitude(g, "conv", thaw_graph_add(g, base, b, 1.5f), 1.5f);
+}
+
+static thaw_value scale_shift_image(thaw_graph *g)
+{
+    return thaw_graph_scale_shift(g, "fc", image(g, 3, 2, 5), THAW_SCALE_AND_SHIFT);
+}
+
+static thaw_value scale_rows(thaw_graph *g)
+{
+    thaw_value x = thaw_graph_input(g, thaw_shape2(3, 7));
+    x = thaw_graph_scale_shift(g, "in", x, THAW_SCALE_INPUT);
+    return thaw_graph_scale_shift(g, "fc", thaw_graph_linear(g, "one", x, 19, true),
+                                  THAW_SCALE_OUTPUT);
+}
+
 static thaw_value select_token(thaw_graph *g)
 {
     return thaw_graph_select_token(g, thaw_graph_input(g, thaw_shape2(4, 6)), 2);
@@ -285,13 +319,26 @@ static const struct {
     {"attention", attention_of_one},
     {"low_rank", low_rank},
     {"low_rank", low_rank_of_itself},
+    {"low_rank_rows", low_rank_rows},
+    {"magnitude", magnitude_rows},
+    {"magnitude", magnitude_image},
+    {"scale_shift", scale_shift_image},
+    {"scale_shift", scale_rows},
     {"select_token", select_token},
     {"mean_token", mean_token},
 };
 #define CASES (sizeof cases / sizeof cases[0])
 
 /* Which parameters train changes what is computed, kept and overwritten. */
-static const char *const patterns[] = {"*", "", "*.weight", "*.bias", "fc.*", "one.conv1.weight"};
+static const char *const patterns[] = {"*",
+                                       "",
+                                       "*.weight",
+                                       "*.bias",
+                                       "fc.*",
+                                       "one.conv1.weight",
+                                       "*.lora_magnitude_vector",
+                                       "*_A",
+                                       "*.ssf_shift"};
 
 static void check_case(size_t index, const thaw_kern *kern, const char *pattern)
 {

@@ -46,27 +46,34 @@ int thaw_rung_compare(const thaw_rung *a, const thaw_rung *b);
 
 /* Settings of the peft rung; fields of other methods are ignored by a method. */
 typedef struct thaw_peft {
-    int method;     /* index in thaw_peft_names() */
-    int64_t rank;   /* lora */
-    double alpha;   /* lora: the update is scaled by alpha / rank */
-    bool rslora;    /* lora: by alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv:2312.03732) */
-    double dropout; /* lora: on the adapter's input, while training */
+    int method;   /* index in thaw_peft_names() */
+    int64_t rank; /* lora */
+    double alpha; /* lora: the update is scaled by alpha / rank */
+    bool rslora;  /* lora: by alpha / sqrt(rank) instead (Kalajdzievski 2023, arXiv:2312.03732) */
+    bool dora;    /* lora: trains the lengths of the weight rows too (Liu et al. 2024,
+                     * arXiv:2402.09353) */
+    double lora_plus; /* lora: thaw_adapt_rate_factor of B (Hayou et al. 2024, arXiv:2402.12354) */
+    double dropout;   /* lora: on the update's input, while training */
     thaw_strings
-        targets; /* lora: words "conv", "linear", or globs on module names; none: both words */
+        targets; /* lora, ia3, ssf: words "conv", "linear", "embedding", "norm", or globs on
+                           * module names; none: the method's own choice */
+    thaw_strings feedforward; /* ia3: which targets get factors on their input */
 } thaw_peft;
 
 extern const thaw_field thaw_peft_fields[];
 /* The presets of the table, for callers without a config. Targets: none. */
 void thaw_peft_defaults(thaw_peft *out);
-/* "lora", "bitfit", "norm": NULL-ended, in the order of `method`. */
+/* "lora", "bitfit", ...: NULL-ended, in the order of `method`. */
 const char *const *thaw_peft_names(void);
 const char *thaw_peft_doc(int method);
+/* What multiplies the learning rate of a parameter: lora_plus for B of lora and its one-dimensional tensors, else 1. */
+double thaw_adapt_rate_factor(const thaw_peft *peft, const thaw_param *p);
 
 /* ---- Applying ----------------------------------------------------------------------------------------------- */
 
 /* Makes the model that of the rung: for peft attaches the method's parameters ("<module>.lora_A.weight", "<module>.lora_B.weight",
- * as Hugging Face PEFT names them, block of their base module) and sets them (A as PyTorch's linear, B zero: the
- * function is unchanged); marks trainable; runs thaw_graph_analyze. peft is read for that rung only (else NULL is
+ * "<module>.ia3_l", ..., as Hugging Face PEFT names them, block of their base module) and sets them (A as PyTorch's linear, B
+ * zero, factors one: the function is unchanged); marks trainable; runs thaw_graph_analyze. peft is read for that rung only (else NULL is
  * fine). Attach at most once a model; other rungs may be applied again and again, and never train an adapter that is there.
  * THAW_ERR_CONFIG: K beyond the number of blocks, a pattern or target that names nothing (with a suggestion), rank too
  * large for a layer, a second attach. On an error the model is only good for free. */
@@ -86,9 +93,21 @@ THAW_NODISCARD thaw_status thaw_adapt_count_rung(const thaw_model_spec *spec, co
 /* Lists the trainable blocks for people: "head, layer3.1, layer3.2" or "head, lora in 20 modules". Appends. */
 void thaw_adapt_describe(const thaw_model *model, thaw_str *out);
 
-/* Folds adapters into the base weights and makes them do nothing (lora_B becomes zero), so that the same graph still
- * computes the adapted function and the base weights can be exported alone. THAW_OK and no change without adapters. */
+/* Folds adapters into the base weights and makes them do nothing (lora_B becomes zero, factors one), so that the same graph still
+ * computes the adapted function and the base weights can be exported alone. Weights in memory of others get memory of the graph's
+ * own first; plans made before are stale. THAW_OK and no change without adapters. */
 THAW_NODISCARD thaw_status thaw_adapt_merge(thaw_model *model);
+
+/* The same with a proof: logits of B probe samples (as a plan takes them) before and after. Merging reorders sums in float, so
+ * they may differ by the bound; if they differ by more, THAW_ERR_NUMERIC names both, and the model is only good for free. */
+#define THAW_MERGE_BOUND 1e-4 /* of the largest logit */
+typedef struct thaw_merge_proof {
+    double largest;    /* magnitude of a logit before */
+    double difference; /* largest between before and after, of `largest` */
+} thaw_merge_proof;
+THAW_NODISCARD thaw_status thaw_adapt_merge_proved(thaw_model *model, const thaw_kern *kern,
+                                                   const float *input, int64_t B,
+                                                   thaw_merge_proof *out);
 
 /* Digest of what does not train now (frozen means bit-identical), and of the backbone: neither head nor adapter. */
 THAW_NODISCARD thaw_status thaw_adapt_digest_frozen(const thaw_model *model, thaw_digest *out);

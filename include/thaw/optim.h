@@ -83,6 +83,7 @@ typedef struct thaw_optim_tensor {
     thaw_optim_part part;
     int32_t blocks_above; /* backbone: 0 for the last block */
     bool is_weight;       /* of a convolution or linear layer: decayed also without decay_all */
+    double rate_factor;   /* multiplies the part's rate; 0: 1 */
 } thaw_optim_tensor;
 
 typedef struct thaw_optimizer thaw_optimizer;

@@ -25,6 +25,8 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft, uint64_t see
         THAW_TRY(method->attach(model, peft));
         THAW_TRY(thaw_graph_finish(model->graph));
         thaw_graph_initialize(model->graph, seed, only_adapter, NULL);
+        if (method->start)
+            method->start(model);
     }
     model->adapter = method->name;
     return THAW_OK;
@@ -123,6 +125,13 @@ thaw_status thaw_adapt_apply(thaw_model *model, const thaw_rung *rung, const tha
     return THAW_OK;
 }
 
+double thaw_adapt_rate_factor(const thaw_peft *peft, const thaw_param *p)
+{
+    bool is_b = strstr(p->name, ".lora_B.") || thaw_ends_with(p->name, ".lora_embedding_B");
+    bool is_length = thaw_ends_with(p->name, ".lora_magnitude_vector");
+    return p->adapter && (is_b || is_length) ? peft->lora_plus : 1;
+}
+
 void thaw_adapt_count(const thaw_model *model, thaw_adapt_counts *out)
 {
     *out = (thaw_adapt_counts){0};
@@ -219,12 +228,6 @@ void thaw_adapt_describe(const thaw_model *model, thaw_str *out)
         return;
     }
     describe_blocks(model, out);
-}
-
-thaw_status thaw_adapt_merge(thaw_model *model)
-{
-    const adapt_method *method = adapt_method_of(model);
-    return method && method->merge ? method->merge(model) : THAW_OK;
 }
 
 static thaw_status digest(const thaw_model *model, thaw_which which, thaw_digest *out)

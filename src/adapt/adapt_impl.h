@@ -4,13 +4,16 @@
 
 #include "thaw/adapt.h"
 
-/* Everything but `trains` may be NULL. */
+/* Everything but `trains` and `describe` may be NULL. */
 typedef struct adapt_method {
     const char *name;
     /* Adds the method's nodes and parameters (adapter = true) to a finished graph. */
     thaw_status (*attach)(thaw_model *model, const thaw_peft *peft);
+    /* Values that depend on the backbone's, after the init rules have set the adapter's. */
+    void (*start)(thaw_model *model);
     /* Whether a parameter that is not of the head is part of the method's surface. */
     bool (*trains)(const thaw_param *p);
+    /* What thaw_adapt_merge does; NULL: the method trains the backbone's own weights. */
     thaw_status (*merge)(thaw_model *model);
     /* One phrase: "lora in 20 modules". Appends. */
     void (*describe)(const thaw_model *model, thaw_str *out);
@@ -23,6 +26,34 @@ typedef struct adapt_method {
 const adapt_method *adapt_method_at(int method);
 /* Of the method that a model has attached; NULL: none. */
 const adapt_method *adapt_method_of(const thaw_model *model);
+
+/* ---- Modules that a method goes to ---- */
+
+bool adapt_is(const thaw_node *node, const char *kind);
+/* A named module of the backbone with weights, and no adapter. */
+bool adapt_is_module(const thaw_graph *g, const thaw_node *node);
+/* A convolution without groups and dilation. */
+bool adapt_is_plain_conv(const thaw_node *node);
+/* Whether one of the targets (a word: conv, linear, embedding, norm; or a pattern of module names) means this node. */
+bool adapt_named(const thaw_strings *targets, const thaw_node *node);
+/* A pattern that names no module which `takes` is a mistake; a word may well find nothing. */
+THAW_NODISCARD thaw_status adapt_check_targets(const thaw_model *model, const char *what,
+                                               const thaw_strings *targets,
+                                               bool (*takes)(const thaw_node *node));
+/* What the graph gets next belongs to the node's block. */
+void adapt_enter_block(thaw_graph *g, const thaw_node *node);
+/* "<module><suffix>"; NULL: there is none. */
+thaw_param *adapt_param_of(const thaw_graph *g, const thaw_node *node, const char *suffix);
+/* Marks what the nodes from `first` on own and the backbone does not: parameters of the method. */
+void adapt_mark_new(thaw_graph *g, int32_t first_param);
+const thaw_node *adapt_producer(const thaw_graph *g, thaw_value v); /* NULL: the input */
+int adapt_count_suffix(const thaw_model *model, const char *suffix);
+bool adapt_trains_adapter(const thaw_param *p);
+/* The parameter's memory becomes the graph's own, with the same values: others may look at what it was. */
+THAW_NODISCARD thaw_status adapt_own(thaw_graph *g, thaw_param *p);
+/* Output of a module becomes factor times it plus summand (NULL: none): into its weight's rows and its bias. */
+THAW_NODISCARD thaw_status adapt_fold_output(thaw_graph *g, const thaw_node *module,
+                                             const float *factor, const float *summand);
 
 /* Marks the head, and what the patterns of a partial rung name. THAW_ERR_CONFIG for a pattern that names nothing. */
 THAW_NODISCARD thaw_status adapt_mark_patterns(thaw_model *model, const char *patterns);

@@ -50,6 +50,18 @@ const thaw_field thaw_peft_fields[] = {
      .offset = FIELD(rslora, bool),
      .preset = "false",
      .doc = "Scale lora's update by alpha / sqrt(rank) instead."},
+    {.name = "dora",
+     .type = THAW_FIELD_BOOL,
+     .offset = FIELD(dora, bool),
+     .preset = "false",
+     .doc = "Train the lengths of the weight rows beside lora's update (Liu et al. 2024)."},
+    {.name = "lora_plus",
+     .type = THAW_FIELD_DOUBLE,
+     .offset = FIELD(lora_plus, double),
+     .preset = "1",
+     .least = 1,
+     .most = 1e6,
+     .doc = "lora's B and lengths learn at this many times the adapter rate (Hayou et al. 2024)."},
     {.name = "dropout",
      .type = THAW_FIELD_DOUBLE,
      .offset = FIELD(dropout, double),
@@ -61,13 +73,20 @@ const thaw_field thaw_peft_fields[] = {
      .type = THAW_FIELD_STRINGS,
      .offset = FIELD(targets, thaw_strings),
      .preset = "",
-     .doc = "Where lora goes: conv, linear, or patterns of module names; none takes both."},
+     .doc = "Where the method goes: conv, linear, embedding, norm, or patterns of module names; "
+            "none: the method's own choice."},
+    {.name = "feedforward",
+     .type = THAW_FIELD_STRINGS,
+     .offset = FIELD(feedforward, thaw_strings),
+     .preset = "",
+     .doc = "Targets of ia3 whose input gets the factors, not the output; none: *.output.dense "
+            "and *.mlp.fc2."},
     {.name = NULL}};
 #undef FIELD
 
 void thaw_peft_defaults(thaw_peft *out)
 {
-    *out = (thaw_peft){.rank = 8, .alpha = 16};
+    *out = (thaw_peft){.rank = 8, .alpha = 16, .lora_plus = 1};
 }
 
 const char *const *thaw_peft_names(void)

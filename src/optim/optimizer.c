@@ -44,6 +44,8 @@ static thaw_status tensor_init(thaw_optimizer *o, const thaw_rates *rates,
     out->tensor = *tensor;
     out->n = thaw_shape_count(&tensor->shape);
     out->rate = rate_of(rates, tensor);
+    if (tensor->rate_factor > 0)
+        out->rate *= tensor->rate_factor;
     out->weight_decay = tensor->is_weight || config->decay_all ? config->weight_decay : 0;
     for (int i = 0; i < o->slot_count; i++) {
         THAW_TRY(thaw_alloc(&out->slots[i], out->n, sizeof(float)));

@@ -135,8 +135,9 @@ static thaw_status open_reducer(thaw_trainer *t, thaw_comm *comm)
     return THAW_OK;
 }
 
-static thaw_optim_tensor describe(const thaw_model *model, const thaw_param *p)
+static thaw_optim_tensor describe(const thaw_trainer *t, const thaw_param *p)
 {
+    const thaw_model *model = t->setup->model;
     return (thaw_optim_tensor){
         .name = p->name,
         .data = p->data,
@@ -145,6 +146,7 @@ static thaw_optim_tensor describe(const thaw_model *model, const thaw_param *p)
                 : p->block < 0 ? THAW_PART_HEAD
                                : THAW_PART_BACKBONE,
         .blocks_above = p->block < 0 ? 0 : model->blocks - p->block,
+        .rate_factor = thaw_adapt_rate_factor(&t->config->peft, p),
         .is_weight = p->role == THAW_ROLE_WEIGHT,
     };
 }
@@ -169,7 +171,7 @@ static thaw_status open_optimizer(thaw_trainer *t)
                 t->gradients[count] = t->sums[r];
         }
         THAW_ASSERT(t->gradients[count] != NULL);
-        tensors[count++] = describe(model, p);
+        tensors[count++] = describe(t, p);
     }
     status =
         thaw_optimizer_new(&t->config->optimizer, &t->config->rates, tensors, count, &t->optimizer);

@@ -44,7 +44,7 @@ static void fill(const char *name, int64_t n, float *out)
 static thaw_optim_tensor tensor(const char *name, float *data, int64_t n, thaw_optim_part part,
                                 int32_t blocks_above, bool is_weight)
 {
-    return (thaw_optim_tensor){name, data, thaw_shape1(n), part, blocks_above, is_weight};
+    return (thaw_optim_tensor){name, data, thaw_shape1(n), part, blocks_above, is_weight, 0};
 }
 
 /* ---- PyTorch ---- */
@@ -240,6 +240,10 @@ static void test_rates_of_groups(void **state)
     rates.adapter = 0.7;
     ok(thaw_optimizer_new(&config, &rates, tensors, 4, &o));
     assert_float_equal(thaw_optimizer_rate(o, 3), 0.7, 0);
+    thaw_optimizer_free(&o);
+    tensors[3].rate_factor = 16;
+    ok(thaw_optimizer_new(&config, &rates, tensors, 4, &o));
+    assert_float_equal(thaw_optimizer_rate(o, 3), 16 * 0.7, 1e-12);
     thaw_optimizer_free(&o);
 }
 

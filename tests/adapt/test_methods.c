@@ -1,0 +1,303 @@
+/* Every PEFT method of kinds.def on the networks it is made for: the function is unchanged at attachment, what is frozen stays
+ * bit-identical in training, what trains moves, gradients are the differences', merging keeps the function.
+ * thaw-test: timeout=120 */
+#include "thaw/adapt.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SAMPLES 3
+#define CLASSES 5
+#define TOKENS  9
+#define STEPS   4
+
+static void ok(thaw_status status)
+{
+    if (status != THAW_OK)
+        fail_msg("%s", thaw_error_last()->message);
+}
+
+typedef struct kind_case {
+    const char *method, *arch;
+    bool dora, merges;
+    const char *targets; /* NULL: the method's choice */
+    int64_t adapter;     /* parameters that it adds; -1: it trains the backbone's */
+} kind_case;
+
+/* Of a BERT with 2 layers of D features: PEFT's own counts, see test_peer_counts.py; of resnet20 of width 4: 20 convolutions. */
+enum { D = 128, LAYERS = 2, WORDS = 30522 };
+#define WIDE (LAYERS * (4 * 2 * D + 2 * 5 * D) + 2 * D) /* in + out of its linear layers */
+static const kind_case cases[] = {
+    {"lora", "bert-tiny", false, true, NULL, 3 * WIDE},
+    {"lora", "bert-tiny", true, true, NULL, 3 * WIDE + LAYERS *(5 * D + 4 * D) + D},
+    {"lora", "bert-tiny", false, true, "*.word_embeddings", 3 * (WORDS + D)},
+    {"lora", "resnet20", true, true, NULL, 0},
+    {"lora", "mlp", true, true, NULL, 0},
+    {"bitfit", "bert-tiny", false, true, NULL, -1},
+    {"bitfit", "resnet20", false, true, NULL, -1},
+    {"norm", "bert-tiny", false, true, NULL, -1},
+    {"norm", "resnet20", false, true, NULL, -1},
+    {"ia3", "bert-tiny", false, true, NULL, LAYERS *(D + D + D + 4 * D)},
+    {"ia3", "resnet20", false, true, NULL, 4 + 6 * (4 + 8 + 16)},
+    {"ia3", "mlp", false, true, NULL, 256 + 128},
+    {"ssf", "bert-tiny", false, true, NULL, 2 * (LAYERS * (5 * D + 4 * D + 2 * D) + 2 * D)},
+    {"ssf", "resnet20", false, true, NULL, 2 * (4 + 6 * (4 + 8 + 16))},
+    {"ssf", "mlp", false, true, NULL, 2 * (256 + 128)},
+};
+#define CASES (sizeof cases / sizeof *cases)
+
+static int method_of(const char *name)
+{
+    int method = 0;
+    while (thaw_peft_names()[method] && strcmp(thaw_peft_names()[method], name) != 0)
+        method++;
+    return method;
+}
+
+static thaw_model *base(const kind_case *c)
+{
+    bool text = strcmp(c->arch, "bert-tiny") == 0;
+    thaw_model_spec spec = {.K = CLASSES};
+    thaw_model *model = NULL;
+    ok(thaw_strdup(&spec.arch, c->arch));
+    if (text) {
+        spec.T = TOKENS;
+    } else {
+        spec.C = 3;
+        spec.H = 14;
+        spec.W = 13;
+        spec.width = strcmp(c->arch, "mlp") == 0 ? 0 : 4;
+    }
+    ok(thaw_model_new(&spec, &model));
+    thaw_model_spec_clear(&spec);
+    thaw_model_initialize(model, 4);
+    return model;
+}
+
+static void attach(thaw_model *model, const kind_case *c)
+{
+    const thaw_rung rung = {.kind = THAW_RUNG_PEFT};
+    char target[64] = "";
+    char *items[] = {target};
+    thaw_peft peft;
+    thaw_peft_defaults(&peft);
+    peft.method = method_of(c->method);
+    peft.rank = 3;
+    peft.dora = c->dora;
+    if (c->targets) {
+        assert_true(thaw_copy(target, sizeof target, c->targets));
+        peft.targets = (thaw_strings){.items = items, .count = 1};
+    }
+    ok(thaw_adapt_apply(model, &rung, &peft, 7));
+}
+
+/* Tokens, some of them padding; or an image. */
+static const float *probe(const thaw_model *model)
+{
+    static float input[SAMPLES * 3 * 14 * 13];
+    int64_t T = model->spec.T;
+    for (int64_t i = 0; i < (int64_t)(sizeof input / sizeof *input); i++)
+        input[i] = T == 0                         ? (float)sin((double)i * 0.7)
+                   : i / T % 2 == 1 && i % T >= 6 ? 0
+                                                  : (float)(1 + i * 211 % 30000);
+    return input;
+}
+
+static thaw_plan *plan_of(const thaw_model *model, const thaw_kern *kern, bool training)
+{
+    thaw_plan *plan = NULL;
+    thaw_plan_options options = {
+        .batch = SAMPLES, .training = training, .from = -1, .to = -1, .keep = -1};
+    ok(thaw_plan_new(model->graph, kern, &options, &plan));
+    return plan;
+}
+
+static void forward(const thaw_model *model, const thaw_kern *kern, bool training,
+                    float out[SAMPLES * CLASSES])
+{
+    int64_t ids[SAMPLES] = {5, 6, 7};
+    thaw_plan *plan = plan_of(model, kern, training);
+    thaw_run run = {.B = SAMPLES, .input = probe(model), .sample_ids = ids, .training = training};
+    thaw_plan_forward(plan, &run);
+    memcpy(out, thaw_plan_value(plan, -1), SAMPLES * CLASSES * sizeof *out);
+    thaw_plan_free(&plan);
+}
+
+static const float *gradient_of(const thaw_plan *plan, int32_t param)
+{
+    for (int32_t i = 0; i < thaw_plan_reduced_count(plan); i++) {
+        const thaw_reduced *r = thaw_plan_reduced(plan, i);
+        if (r->param == param && !r->statistic)
+            return r->data;
+    }
+    fail_msg("parameter %d has no gradient", param);
+    return NULL;
+}
+
+/* Plain gradient descent on what trains. */
+static void step(const thaw_model *model, const thaw_plan *plan)
+{
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        const thaw_param *p = thaw_graph_param(model->graph, i);
+        if (p->need_grad)
+            thaw_kern_axpy(thaw_shape_count(&p->shape), -0.01f, gradient_of(plan, i), p->data);
+    }
+}
+
+static void train(const thaw_model *model, const thaw_kern *kern)
+{
+    int64_t ids[SAMPLES] = {0, 1, 2};
+    thaw_plan *plan = plan_of(model, kern, true);
+    for (int i = 0; i < STEPS; i++) {
+        thaw_run run = {
+            .B = SAMPLES, .input = probe(model), .sample_ids = ids, .step = i, .training = true};
+        thaw_plan_forward(plan, &run);
+        float *dy = thaw_plan_output_gradient(plan);
+        const float *logits = thaw_plan_value(plan, -1);
+        for (int k = 0; k < SAMPLES * CLASSES; k++) /* of a squared distance */
+            dy[k] = (logits[k] - (float)cos(k * 1.3)) / SAMPLES;
+        thaw_plan_backward(plan, &run, NULL, NULL, NULL);
+        step(model, plan);
+    }
+    thaw_plan_free(&plan);
+}
+
+static float distance(const float *a, const float *b)
+{
+    float most = 0;
+    for (int i = 0; i < SAMPLES * CLASSES; i++)
+        most = fmaxf(most, fabsf(a[i] - b[i]));
+    return most;
+}
+
+static void check_counts(const thaw_model *model, const kind_case *c)
+{
+    thaw_adapt_counts counts;
+    thaw_adapt_count(model, &counts);
+    if (c->adapter > 0)
+        assert_int_equal(counts.adapter, c->adapter);
+    assert_true(c->adapter < 0 ? counts.adapter == 0 : counts.backbone == 0);
+    assert_true(counts.adapter + counts.backbone > 0);
+}
+
+static void check_merge(thaw_model *model, const thaw_kern *kern, const kind_case *c)
+{
+    thaw_merge_proof proof = {0};
+    float merged[2][SAMPLES * CLASSES];
+    thaw_status status = thaw_adapt_merge_proved(model, kern, probe(model), SAMPLES, &proof);
+    if (!c->merges) {
+        assert_int_equal(status, THAW_ERR_CONFIG);
+        assert_non_null(strstr(thaw_error_last()->message, c->method));
+        return;
+    }
+    ok(status);
+    assert_true(proof.largest > 0 && proof.difference <= 2e-5);
+    forward(model, kern, false, merged[0]);
+    ok(thaw_adapt_merge(model)); /* again: nothing is left to fold */
+    forward(model, kern, false, merged[1]);
+    assert_memory_equal(merged[0], merged[1], sizeof merged[0]);
+}
+
+static void check_case(const kind_case *c, const thaw_kern *kern)
+{
+    float before[SAMPLES * CLASSES], after[SAMPLES * CLASSES];
+    thaw_digest frozen[2];
+    thaw_model *model = base(c);
+    forward(model, kern, false, before);
+    attach(model, c);
+    check_counts(model, c);
+    forward(model, kern, false, after);
+    /* To the last bit where the plan computes the same sums; of images, a norm's sum is fused with fewer neighbours. */
+    if (distance(before, after) > (strcmp(c->arch, "resnet20") == 0 ? 2e-6f : 0))
+        fail_msg("%s on %s changes a logit by %g when it is attached", c->method, c->arch,
+                 (double)distance(before, after));
+    ok(thaw_adapt_digest_frozen(model, &frozen[0]));
+    train(model, kern);
+    ok(thaw_adapt_digest_frozen(model, &frozen[1]));
+    if (!thaw_digest_equal(frozen[0], frozen[1]))
+        fail_msg("%s on %s changes what is frozen", c->method, c->arch);
+    forward(model, kern, false, after);
+    assert_true(distance(before, after) > 1e-3f);
+    check_merge(model, kern, c);
+    thaw_model_free(&model);
+}
+
+static void test_every_method(void **state)
+{
+    (void)state;
+    thaw_kern *kern = NULL;
+    ok(thaw_kern_open("auto", &kern));
+    for (int method = 0; thaw_peft_names()[method]; method++) {
+        int found = 0;
+        for (size_t i = 0; i < CASES; i++) {
+            if (strcmp(cases[i].method, thaw_peft_names()[method]) != 0)
+                continue;
+            check_case(&cases[i], kern);
+            found++;
+        }
+        if (found < 2)
+            fail_msg("method %s needs a case of text and one of images", thaw_peft_names()[method]);
+    }
+    thaw_kern_close(&kern);
+}
+
+/* Weights that others share are left as they are. */
+static void test_merge_into_memory_of_others(void **state)
+{
+    (void)state;
+    static float shared[16 * 4096];
+    static float copy[16 * 4096];
+    thaw_kern *kern = NULL;
+    thaw_merge_proof proof;
+    thaw_model *model = base(&cases[3]);
+    int32_t index = thaw_graph_find_param(model->graph, "layer1.0.conv1.weight");
+    thaw_param *p = thaw_graph_param(model->graph, index);
+    size_t bytes = (size_t)thaw_shape_count(&p->shape) * sizeof(float);
+    ok(thaw_kern_open("ref", &kern));
+    memcpy(shared, p->data, bytes);
+    thaw_graph_set_data(model->graph, index, shared);
+    attach(model, &cases[3]);
+    memcpy(copy, shared, bytes);
+    train(model, kern);
+    ok(thaw_adapt_merge_proved(model, kern, probe(model), SAMPLES, &proof));
+    assert_memory_equal(copy, shared, bytes);
+    assert_false(p->borrowed);
+    assert_memory_not_equal(copy, p->data, bytes);
+    thaw_model_free(&model);
+    thaw_kern_close(&kern);
+}
+
+static void test_rate_factors(void **state)
+{
+    (void)state;
+    thaw_peft peft;
+    int with = 0;
+    thaw_model *model = base(&cases[1]);
+    thaw_peft_defaults(&peft);
+    assert_true(peft.lora_plus == 1);
+    peft.lora_plus = 16;
+    attach(model, &cases[1]);
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        const thaw_param *p = thaw_graph_param(model->graph, i);
+        bool expected = thaw_ends_with(p->name, ".lora_B.weight") ||
+                        thaw_ends_with(p->name, ".lora_magnitude_vector");
+        assert_true(thaw_adapt_rate_factor(&peft, p) == (expected ? 16 : 1));
+        with += expected;
+    }
+    assert_int_equal(with, 2 * (LAYERS * 6 + 1));
+    thaw_model_free(&model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_method),
+        cmocka_unit_test(test_merge_into_memory_of_others),
+        cmocka_unit_test(test_rate_factors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

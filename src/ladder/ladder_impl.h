@@ -66,7 +66,7 @@ THAW_NODISCARD thaw_status ladder_run_floats(ladder *l, thaw_comm *world, thaw_c
 THAW_NODISCARD thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, thaw_comm *group,
                                                   int64_t index);
 /* judge.c */
-/* 1 where the trial's prediction on gate is right: right (N). */
+/* Both scores of the trial's predictions on gate, (N) each. */
 THAW_NODISCARD thaw_status ladder_load_scores(const ladder *l, thaw_comm *world,
                                               const ladder_trial *trial, float *score, float *each);
 thaw_rule ladder_rule(const thaw_config *config);

@@ -94,6 +94,15 @@ must "compare" alone compare regression-1 regression-2 --split val
 grep -q '+0.0 points' out || fail "compare of equal runs: $(cat out)"
 bad 3 'is of a task of multi_label and .* of regression' alone compare multi_label-1 regression-1 --split val
 
+# A metric that the samples do not define is null, with its reason; epochs then go by loss, and that is said.
+must "a slice of one class" alone data import --quiet --task multi_label --images tasks.h5:x --labels tasks.h5:marks \
+    --names odd,high,edge --splits train=200,val=1 -o one.h5
+must "train" alone train multi_label.yaml --set data.file=one.h5 --set output=one-run --set train.epochs=1 --set data.gate= --set data.test=
+grep -q 'AUROC on val is undefined (each of the 3 columns has samples on one side only)' err out ||
+    fail "one sample of val: $(cat err)"
+same "AUROC of one sample" "each of the 3 columns has samples on one side only" "$(get one-run/summary.json val.undefined.auroc)"
+grep -q '"auroc": *null' one-run/summary.json || fail "AUROC of one sample is not null: $(grep auroc one-run/summary.json)"
+
 # Settings and data that do not fit each other.
 bad 2 'train.loss: mse is for a task of regression' alone train multi_label.yaml --set output=x --set train.loss=mse
 bad 2 "unknown loss 'hinge'" alone train multi_label.yaml --set output=x --set train.loss=hinge

@@ -58,6 +58,7 @@ typedef struct thaw_peft {
         targets; /* lora, ia3, ssf: words "conv", "linear", "embedding", "norm", or globs on
                            * module names; none: the method's own choice */
     thaw_strings feedforward; /* ia3: which targets get factors on their input */
+    int64_t bottleneck;       /* houlsby, pfeiffer: features inside; 0: a sixteenth, at least 4 */
 } thaw_peft;
 
 extern const thaw_field thaw_peft_fields[];
@@ -95,7 +96,8 @@ void thaw_adapt_describe(const thaw_model *model, thaw_str *out);
 
 /* Folds adapters into the base weights and makes them do nothing (lora_B becomes zero, factors one), so that the same graph still
  * computes the adapted function and the base weights can be exported alone. Weights in memory of others get memory of the graph's
- * own first; plans made before are stale. THAW_OK and no change without adapters. */
+ * own first; plans made before are stale. THAW_OK and no change without adapters;
+ * THAW_ERR_CONFIG for a method that adds what no weight can hold (houlsby, pfeiffer). */
 THAW_NODISCARD thaw_status thaw_adapt_merge(thaw_model *model);
 
 /* The same with a proof: logits of B probe samples (as a plan takes them) before and after. Merging reorders sums in float, so

@@ -55,6 +55,19 @@ THAW_NODISCARD thaw_status adapt_own(thaw_graph *g, thaw_param *p);
 THAW_NODISCARD thaw_status adapt_fold_output(thaw_graph *g, const thaw_node *module,
                                              const float *factor, const float *summand);
 
+/* ---- Bottlenecks: "<module>.adapter_down" and ".adapter_up" ---- */
+
+typedef thaw_value adapt_act(thaw_graph *g, thaw_value x);
+bool adapt_takes_bottleneck(const thaw_node *node);
+/* One after each target, or without targets after each module that is wanted; counts them. */
+THAW_NODISCARD thaw_status adapt_insert_after_modules(thaw_model *model, const thaw_peft *peft,
+                                                      bool (*wanted)(const thaw_node *node),
+                                                      adapt_act *act, int32_t *modules);
+void adapt_insert_after_blocks(thaw_model *model, const thaw_peft *peft, adapt_act *act);
+/* The merge of a method that cannot be merged. */
+THAW_NODISCARD thaw_status adapt_refuse_merge(thaw_model *model);
+void adapt_describe_bottlenecks(const thaw_model *model, thaw_str *out);
+
 /* Marks the head, and what the patterns of a partial rung name. THAW_ERR_CONFIG for a pattern that names nothing. */
 THAW_NODISCARD thaw_status adapt_mark_patterns(thaw_model *model, const char *patterns);
 /* An error for a pattern that names nothing: suggests among blocks, stages and modules. */

@@ -75,6 +75,13 @@ const thaw_field thaw_peft_fields[] = {
      .preset = "",
      .doc = "Where the method goes: conv, linear, embedding, norm, or patterns of module names; "
             "none: the method's own choice."},
+    {.name = "bottleneck",
+     .type = THAW_FIELD_INT,
+     .offset = FIELD(bottleneck, int64_t),
+     .preset = "0",
+     .least = 0,
+     .most = 65536,
+     .doc = "Features inside houlsby's and pfeiffer's bottlenecks; 0: a sixteenth, at least 4."},
     {.name = "feedforward",
      .type = THAW_FIELD_STRINGS,
      .offset = FIELD(feedforward, thaw_strings),

@@ -47,6 +47,10 @@ static const kind_case cases[] = {
     {"ssf", "bert-tiny", false, true, NULL, 2 * (LAYERS * (5 * D + 4 * D + 2 * D) + 2 * D)},
     {"ssf", "resnet20", false, true, NULL, 2 * (4 + 6 * (4 + 8 + 16))},
     {"ssf", "mlp", false, true, NULL, 2 * (256 + 128)},
+    {"houlsby", "bert-tiny", false, false, NULL, LAYERS * 2 * (2 * D * 8 + 8 + D)},
+    {"houlsby", "mlp", false, false, "layers.*", 2 * 256 * 16 + 16 + 256 + 2 * 128 * 8 + 8 + 128},
+    {"pfeiffer", "bert-tiny", false, false, NULL, LAYERS *(2 * D * 8 + 8 + D)},
+    {"pfeiffer", "resnet20", false, false, NULL, 3 * (9 * (4 + 8 + 16) + 3 * 4)},
 };
 #define CASES (sizeof cases / sizeof *cases)
 
@@ -240,7 +244,8 @@ static void test_every_method(void **state)
             found++;
         }
         if (found < 2)
-            fail_msg("method %s needs a case of text and one of images", thaw_peft_names()[method]);
+            fail_msg("method %s needs a case of text and one of another network",
+                     thaw_peft_names()[method]);
     }
     thaw_kern_close(&kern);
 }
@@ -271,6 +276,21 @@ static void test_merge_into_memory_of_others(void **state)
     thaw_kern_close(&kern);
 }
 
+/* A convolution network has no attention to put a bottleneck after. */
+static void test_houlsby_wants_a_transformer(void **state)
+{
+    (void)state;
+    const thaw_rung rung = {.kind = THAW_RUNG_PEFT};
+    const kind_case images = {.arch = "resnet20"};
+    thaw_model *model = base(&images);
+    thaw_peft peft;
+    thaw_peft_defaults(&peft);
+    peft.method = method_of("houlsby");
+    assert_int_equal(thaw_adapt_apply(model, &rung, &peft, 1), THAW_ERR_CONFIG);
+    assert_non_null(strstr(thaw_error_last()->message, "pfeiffer puts"));
+    thaw_model_free(&model);
+}
+
 static void test_rate_factors(void **state)
 {
     (void)state;
@@ -297,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_method),
         cmocka_unit_test(test_merge_into_memory_of_others),
+        cmocka_unit_test(test_houlsby_wants_a_transformer),
         cmocka_unit_test(test_rate_factors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,33 @@ THAW_NODISCARD thaw_status thaw_backbone_read(const char *path, thaw_backbone *b
 THAW_NODISCARD thaw_status thaw_backbone_read_info(const char *path, thaw_backbone *b);
 void thaw_backbone_clear(thaw_backbone *b);
 
+/* ---- Weights of others ----------------------------------------------------------------------------------------- */
+
+/* Tensors of a file that another program wrote, listed when it is opened and read one by one, so that there are never two copies.
+ *   safetensors            one file, or an index (*.index.json) whose files lie beside it
+ *   PyTorch                a zip of torch.save (since 1.6): tensors, dictionaries, numbers and texts; a pickle that names anything
+ *                          else is refused by that name, and nothing of it is ever executed
+ * Values become float32: float16 and bfloat16 exactly, float64 rounded to nearest. Other types are listed, not read.
+ *   Sources: the safetensors format (README of its repository); the pickle protocol (Python's pickletools). */
+typedef struct thaw_weights thaw_weights;
+
+typedef struct thaw_weight {
+    char *name;
+    const char *type; /* "F32", "BF16", "I64", ... */
+    bool readable;    /* a float */
+    thaw_shape shape;
+} thaw_weight;
+
+/* THAW_ERR_INPUT: no such file, another kind of file, headers that lie about sizes, tensors that overlap, leave holes or appear
+ * twice; names the file and the tensor or offset. */
+THAW_NODISCARD thaw_status thaw_weights_open(const char *path, thaw_weights **out);
+void thaw_weights_close(thaw_weights **weights); /* takes NULL */
+int64_t thaw_weights_count(const thaw_weights *weights);
+const thaw_weight *thaw_weights_at(const thaw_weights *weights, int64_t index);
+/* out: as many floats as the shape has. THAW_ERR_INPUT: cannot be read, or a float64 that float32 cannot hold. */
+THAW_NODISCARD thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index,
+                                             float *out);
+
 /* ---- Feature files ------------------------------------------------------------------------------------------ */
 
 /* Outputs of a frozen network for the samples of a data set, by rows: an HDF5 file with the dataset "features" (rows, width) float32 and

@@ -1,0 +1,326 @@
+#include "store/weights_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const weights_type_row types[] = {
+    {"F32", "FloatStorage", WEIGHTS_F32, 4},
+    {"F16", "HalfStorage", WEIGHTS_F16, 2},
+    {"BF16", "BFloat16Storage", WEIGHTS_BF16, 2},
+    {"F64", "DoubleStorage", WEIGHTS_F64, 8},
+    {"I64", "LongStorage", WEIGHTS_OTHER, 8},
+    {"I32", "IntStorage", WEIGHTS_OTHER, 4},
+    {"I16", "ShortStorage", WEIGHTS_OTHER, 2},
+    {"I8", "CharStorage", WEIGHTS_OTHER, 1},
+    {"U8", "ByteStorage", WEIGHTS_OTHER, 1},
+    {"BOOL", "BoolStorage", WEIGHTS_OTHER, 1},
+    {"U64", NULL, WEIGHTS_OTHER, 8},
+    {"U32", NULL, WEIGHTS_OTHER, 4},
+    {"U16", NULL, WEIGHTS_OTHER, 2},
+    {"F8_E4M3", NULL, WEIGHTS_OTHER, 1},
+    {"F8_E5M2", NULL, WEIGHTS_OTHER, 1},
+};
+
+const weights_type_row *weights_type_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i];
+    return NULL;
+}
+
+const weights_type_row *weights_type_of_storage(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].storage != NULL && strcmp(types[i].storage, name) == 0)
+            return &types[i];
+    return NULL;
+}
+
+/* ---- Building the list ------------------------------------------------------------------------------------------ */
+
+static thaw_status check_new_name(const thaw_weights *w, const char *name)
+{
+    for (int64_t i = 0; i < w->count; i++)
+        THAW_CHECK(strcmp(w->list[i].name, name) != 0, THAW_ERR_INPUT,
+                   "%s: two tensors are called '%s'", w->path, name);
+    return THAW_OK;
+}
+
+static thaw_status reserve(thaw_weights *w)
+{
+    if (w->count < w->capacity)
+        return THAW_OK;
+    const int64_t more = w->capacity > 0 ? 2 * w->capacity : 64;
+    THAW_TRY(thaw_realloc(&w->list, w->capacity, more, sizeof *w->list));
+    THAW_TRY(thaw_realloc(&w->places, w->capacity, more, sizeof *w->places));
+    w->capacity = more;
+    return THAW_OK;
+}
+
+thaw_status weights_add(thaw_weights *w, const char *name, const weights_type_row *type,
+                        const thaw_shape *shape, const int64_t *stride, int32_t part,
+                        int64_t offset)
+{
+    weights_place place = {
+        .type = type->type, .element = type->element, .part = part, .offset = offset};
+    int64_t dense = 1;
+    THAW_TRY(check_new_name(w, name));
+    THAW_TRY(reserve(w));
+    for (int i = shape->ndim; i-- > 0; dense *= shape->dim[i])
+        place.stride[i] = stride != NULL ? stride[i] : dense;
+    thaw_weight *to = &w->list[w->count];
+    *to =
+        (thaw_weight){.type = type->name, .readable = type->type != WEIGHTS_OTHER, .shape = *shape};
+    THAW_TRY(thaw_strdup(&to->name, name));
+    w->places[w->count++] = place;
+    return THAW_OK;
+}
+
+thaw_status weights_add_part(thaw_weights *w, const char *path, int32_t *index)
+{
+    struct stat about;
+    if (w->part_count == w->part_capacity) {
+        const int32_t more = w->part_capacity > 0 ? 2 * w->part_capacity : 8;
+        THAW_TRY(thaw_realloc(&w->parts, w->part_capacity, more, sizeof *w->parts));
+        w->part_capacity = more;
+    }
+    weights_part *part = &w->parts[w->part_count];
+    *part = (weights_part){.fd = open(path, O_RDONLY | O_CLOEXEC)};
+    THAW_CHECK(part->fd >= 0, THAW_ERR_INPUT, "cannot open %s: %s", path, strerror(errno));
+    *index = w->part_count++;
+    THAW_CHECK(fstat(part->fd, &about) == 0 && S_ISREG(about.st_mode), THAW_ERR_INPUT,
+               "%s is not a file", path);
+    part->bytes = about.st_size;
+    return thaw_strdup(&part->path, path);
+}
+
+/* ---- Opening ------------------------------------------------------------------------------------------------------ */
+
+static thaw_status look_and_open(thaw_weights *w, const char *path)
+{
+    uint8_t head[16] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    THAW_CHECK(fd >= 0, THAW_ERR_INPUT, "cannot open %s: %s", path, strerror(errno));
+    const ssize_t got = pread(fd, head, sizeof head, 0);
+    (void)close(fd);
+    THAW_CHECK(got > 0, THAW_ERR_INPUT, "%s is empty or cannot be read", path);
+    if (memcmp(head, "PK\003\004", 4) == 0)
+        return weights_open_torch(w, path);
+    if (got >= 9 && head[8] == '{')
+        return weights_open_safetensors(w, path);
+    if (head[0] == '{')
+        return weights_open_index(w, path);
+    THAW_CHECK(!(head[0] == 0x80 && head[1] < 6), THAW_ERR_INPUT,
+               "%s is a bare pickle, as PyTorch wrote before 1.6; load it there and save it again, "
+               "best as "
+               "safetensors",
+               path);
+    return THAW_FAIL(THAW_ERR_INPUT,
+                     "%s is neither safetensors, nor an index of it, nor a zip of PyTorch", path);
+}
+
+thaw_status thaw_weights_open(const char *path, thaw_weights **out)
+{
+    thaw_weights *w = NULL;
+    *out = NULL;
+    THAW_TRY(thaw_alloc(&w, 1, sizeof *w));
+    thaw_status status = thaw_strdup(&w->path, path);
+    if (status == THAW_OK)
+        status = look_and_open(w, path);
+    if (status == THAW_OK)
+        *out = w;
+    else
+        thaw_weights_close(&w);
+    return status;
+}
+
+void thaw_weights_close(thaw_weights **weights)
+{
+    thaw_weights *w = *weights;
+    if (w == NULL)
+        return;
+    for (int64_t i = 0; i < w->count; i++)
+        thaw_free(&w->list[i].name);
+    for (int32_t i = 0; i < w->part_count; i++) {
+        if (w->parts[i].fd >= 0)
+            (void)close(w->parts[i].fd);
+        thaw_free(&w->parts[i].path);
+    }
+    if (w->archive != NULL)
+        zip_discard(w->archive);
+    thaw_free(&w->list);
+    thaw_free(&w->places);
+    thaw_free(&w->parts);
+    thaw_free(&w->path);
+    thaw_free(weights);
+}
+
+int64_t thaw_weights_count(const thaw_weights *weights)
+{
+    return weights->count;
+}
+
+const thaw_weight *thaw_weights_at(const thaw_weights *weights, int64_t index)
+{
+    return &weights->list[index];
+}
+
+/* ---- Reading ------------------------------------------------------------------------------------------------------ */
+
+/* Bytes [offset, offset + size) of a part to out. */
+static thaw_status read_file(const weights_part *part, int64_t offset, size_t size, void *out)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t got =
+            pread(part->fd, (char *)out + done, size - done, (off_t)(offset + (int64_t)done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        THAW_CHECK(got > 0, THAW_ERR_INPUT, "%s: cannot read %zu bytes at %lld: %s", part->path,
+                   size, (long long)offset, got < 0 ? strerror(errno) : "the file ends before");
+        done += (size_t)got;
+    }
+    return THAW_OK;
+}
+
+/* An entry is a stream: what comes before is read and dropped (storages that tensors share are rare, and small). */
+static thaw_status read_entry(const thaw_weights *w, const weights_part *part, int64_t offset,
+                              size_t size, void *out)
+{
+    char skipped[4096];
+    zip_file_t *stream = zip_fopen_index(w->archive, part->entry, 0);
+    THAW_CHECK(stream != NULL, THAW_ERR_INPUT, "%s: cannot open the entry %s: %s", w->path,
+               part->path, zip_strerror(w->archive));
+    bool good = true;
+    for (int64_t left = offset; good && left > 0;) {
+        const zip_int64_t got =
+            zip_fread(stream, skipped, (zip_uint64_t)(left < 4096 ? left : 4096));
+        good = got > 0;
+        left -= got;
+    }
+    for (size_t done = 0; good && done < size;) {
+        const zip_int64_t got = zip_fread(stream, (char *)out + done, size - done);
+        good = got > 0;
+        done += good ? (size_t)got : 0;
+    }
+    (void)zip_fclose(stream);
+    THAW_CHECK(good, THAW_ERR_INPUT, "%s: the entry %s is damaged or ends too early", w->path,
+               part->path);
+    return THAW_OK;
+}
+
+static thaw_status read_bytes(const thaw_weights *w, const weights_place *place, size_t size,
+                              void *out)
+{
+    const weights_part *part = &w->parts[place->part];
+    if (size == 0)
+        return THAW_OK;
+    return part->fd >= 0 ? read_file(part, place->offset, size, out)
+                         : read_entry(w, part, place->offset, size, out);
+}
+
+/* IEEE 754 binary16; subnormals too. */
+static float from_half(uint16_t h)
+{
+    const int exponent = h >> 10 & 31;
+    const float fraction = (float)(h & 1023);
+    float value = 0;
+    if (exponent == 31)
+        value = fraction == 0 ? INFINITY : NAN;
+    else if (exponent == 0)
+        value = ldexpf(fraction, -24);
+    else
+        value = ldexpf(fraction + 1024, exponent - 25);
+    return h >> 15 ? -value : value;
+}
+
+static float from_bfloat(uint16_t b)
+{
+    const uint32_t word = (uint32_t)b << 16;
+    float value;
+    memcpy(&value, &word, sizeof value);
+    return value;
+}
+
+/* Element i of raw values as a float; false where float32 cannot hold it. */
+static bool convert(weights_type type, const void *raw, int64_t i, float *out)
+{
+    if (type == WEIGHTS_F32)
+        memcpy(out, (const char *)raw + 4 * i, sizeof *out);
+    else if (type == WEIGHTS_F64) {
+        double value;
+        memcpy(&value, (const char *)raw + 8 * i, sizeof value);
+        *out = (float)value;
+        return !isfinite(value) || isfinite(*out);
+    } else {
+        uint16_t word;
+        memcpy(&word, (const char *)raw + 2 * i, sizeof word);
+        *out = type == WEIGHTS_F16 ? from_half(word) : from_bfloat(word);
+    }
+    return true;
+}
+
+static bool is_dense(const thaw_weight *what, const weights_place *place)
+{
+    int64_t dense = 1;
+    for (int i = what->shape.ndim; i-- > 0; dense *= what->shape.dim[i])
+        if (what->shape.dim[i] > 1 && place->stride[i] != dense)
+            return false;
+    return true;
+}
+
+/* Elements from the first to the last one that a strided tensor names. */
+static int64_t extent(const thaw_weight *what, const weights_place *place)
+{
+    int64_t last = 0;
+    for (int i = 0; i < what->shape.ndim; i++) {
+        if (what->shape.dim[i] == 0)
+            return 0;
+        last += (what->shape.dim[i] - 1) * place->stride[i];
+    }
+    return last + 1;
+}
+
+/* Where element i of the tensor lies, in elements. */
+static int64_t place_of(const thaw_weight *what, const weights_place *place, int64_t i)
+{
+    int64_t at = 0;
+    for (int d = what->shape.ndim; d-- > 0; i /= what->shape.dim[d])
+        at += i % what->shape.dim[d] * place->stride[d];
+    return at;
+}
+
+static thaw_status convert_all(const thaw_weights *w, const thaw_weight *what,
+                               const weights_place *place, const void *raw, float *out)
+{
+    const int64_t count = thaw_shape_count(&what->shape);
+    const bool dense = is_dense(what, place);
+    for (int64_t i = 0; i < count; i++)
+        THAW_CHECK(convert(place->type, raw, dense ? i : place_of(what, place, i), &out[i]),
+                   THAW_ERR_INPUT, "%s: element %lld of '%s' is too large for float32", w->path,
+                   (long long)i, what->name);
+    return THAW_OK;
+}
+
+thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index, float *out)
+{
+    const thaw_weight *what = &weights->list[index];
+    const weights_place *place = &weights->places[index];
+    const size_t bytes = (size_t)extent(what, place) * place->element;
+    void *raw = NULL;
+    THAW_CHECK(what->readable, THAW_ERR_INPUT, "%s: '%s' has the type %s, which is no float",
+               weights->path, what->name, what->type);
+    if (place->type == WEIGHTS_F32 && is_dense(what, place))
+        return read_bytes(weights, place, bytes, out);
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&raw, (int64_t)bytes, 1));
+    THAW_TRY_TO(read_bytes(weights, place, bytes, raw));
+    status = convert_all(weights, what, place, raw, out);
+done:
+    thaw_free(&raw);
+    return status;
+}

@@ -1,0 +1,75 @@
+/* weights_impl.h - what readers of foreign weights share: tensors that lie in files, or in entries of a zip, as plain arrays. */
+#ifndef THAW_STORE_WEIGHTS_IMPL_H
+#define THAW_STORE_WEIGHTS_IMPL_H
+
+#include <zip.h>
+
+#include "thaw/store.h"
+
+typedef enum weights_type {
+    WEIGHTS_F32,
+    WEIGHTS_F16,
+    WEIGHTS_BF16,
+    WEIGHTS_F64,
+    WEIGHTS_OTHER /* no float */
+} weights_type;
+
+/* Where the values of a tensor lie: strides and offset in elements, from the start of a file's data or of a zip's entry. */
+typedef struct weights_place {
+    weights_type type;
+    size_t element; /* bytes */
+    int32_t part;   /* file; of a zip: entry */
+    int64_t offset; /* bytes */
+    int64_t stride[THAW_MAX_DIMS];
+} weights_place;
+
+typedef struct weights_part {
+    char *path; /* or the entry's name */
+    int fd;     /* -1: an entry */
+    uint64_t entry;
+    int64_t bytes;
+} weights_part;
+
+struct thaw_weights {
+    char *path;
+    zip_t *archive; /* NULL: files */
+    weights_part *parts;
+    int32_t part_count, part_capacity;
+    thaw_weight *list;
+    weights_place *places;
+    int64_t count, capacity;
+};
+
+/* A name and the bytes of an element, of safetensors ("BF16") and of PyTorch's storages. */
+typedef struct weights_type_row {
+    const char *name, *storage;
+    weights_type type;
+    size_t element;
+} weights_type_row;
+const weights_type_row *weights_type_named(const char *name);      /* NULL: unknown */
+const weights_type_row *weights_type_of_storage(const char *name); /* "FloatStorage" */
+
+/* Takes over nothing; the shape is checked to be possible. Strides may be NULL: dense. THAW_ERR_INPUT: twice the same name. */
+THAW_NODISCARD thaw_status weights_add(thaw_weights *w, const char *name,
+                                       const weights_type_row *type, const thaw_shape *shape,
+                                       const int64_t *stride, int32_t part, int64_t offset);
+THAW_NODISCARD thaw_status weights_add_part(thaw_weights *w, const char *path, int32_t *index);
+
+/* One format each. */
+THAW_NODISCARD thaw_status weights_open_safetensors(thaw_weights *w, const char *path);
+THAW_NODISCARD thaw_status weights_open_index(thaw_weights *w, const char *path);
+THAW_NODISCARD thaw_status weights_open_torch(thaw_weights *w, const char *path);
+
+/* The tensors of a pickle that describes a state dictionary, in order. storage is the key of the archive's entry data/<key>. */
+typedef struct pickle_tensor {
+    const char *name, *storage_type, *storage;
+    int64_t storage_count, offset; /* elements */
+    thaw_shape shape;
+    int64_t stride[THAW_MAX_DIMS];
+} pickle_tensor;
+typedef thaw_status pickle_take(void *context, const pickle_tensor *tensor);
+/* `name` is what messages call it. */
+THAW_NODISCARD thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size,
+                                            pickle_take *take, void *context);
+
+#endif

@@ -1,0 +1,38 @@
+"""Writes weights of a small CIFAR ResNet in every form that `thaw backbone import` reads, and their values as .npz. Exits with 77 when
+a module is missing."""
+
+import json
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+
+try:
+    import numpy as np
+    import torch
+    from safetensors.torch import save_file
+except ImportError as missing:
+    print("skipped:", missing)
+    sys.exit(77)
+
+folder, generator = sys.argv[1:]
+sys.argv = ["gen-golden"]
+loader = SourceFileLoader("networks", generator)
+networks = module_from_spec(spec_from_loader("networks", loader))
+loader.exec_module(networks)
+torch.manual_seed(3)
+model = networks.ResNet([3, 3, 3], networks.Basic, 8, 1, 5, True)
+state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+torch.save(state, f"{folder}/plain.pth")
+torch.save({"epoch": 7, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, f"{folder}/wrapped.pth")
+torch.save({name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}, f"{folder}/double.pth")
+save_file(state, f"{folder}/plain.safetensors")
+names = sorted(state)
+parts = {"p1.safetensors": names[:50], "p2.safetensors": names[50:]}
+for part, of_part in parts.items():
+    save_file({name: state[name] for name in of_part}, f"{folder}/{part}")
+index = {"weight_map": {name: part for part, of_part in parts.items() for name in of_part}}
+with open(f"{folder}/plain.safetensors.index.json", "w") as f:
+    json.dump(index, f)
+torch.save(torch.nn.Linear(2, 2), f"{folder}/whole.pth")
+state.pop("layer2.1.bn1.weight")
+save_file(state, f"{folder}/gap.safetensors")

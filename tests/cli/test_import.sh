@@ -1,0 +1,40 @@
+#!/bin/sh
+# Weights that PyTorch and safetensors wrote become the same backbone in every form, and train. Needs them (THAW_PEER_PYTHON).
+# thaw-test: timeout=120
+set -u
+. "$(dirname "$0")/lib.sh"
+"${THAW_PEER_PYTHON:-python3}" "$root/tests/cli/import_weights.py" . "$root/tools/gen-golden" >out 2>&1
+code=$?
+[ $code = 77 ] && { cat out; exit 77; }
+same "weights are written" 0 $code
+[ $code = 0 ] || { cat out; finish; }
+grey="--mean 0.5 --std 0.25"
+must "plain.pth" alone backbone import plain.pth $grey -o plain.h5
+grep -q 'resnet20, all 95 tensors of it, and its head' err || fail "what was recognised: $(cat err)"
+alone backbone info plain.h5 --json
+digest=$(get out digest)
+for file in wrapped.pth double.pth plain.safetensors plain.safetensors.index.json; do
+    must "$file" alone backbone import $file $grey -o other.h5
+    alone backbone info other.h5 --json
+    same "digest of $file" "$digest" "$(get out digest)"
+done
+same "normalisation" '[0.5]' "$(get out mean)"
+must "--arch" alone backbone import plain.pth --arch resnet20 $grey --size 8 --origin here --licence MIT -o sized.h5
+alone backbone info sized.h5 --json
+same "size" '[1,8,8]' "$(get out input)"
+same "licence" MIT "$(get out licence)"
+bad 3 'layer2.1.bn1.weight (16)' alone backbone import gap.safetensors $grey -o no.h5
+bad 3 'no part of plain weights' alone backbone import whole.pth $grey -o no.h5
+bad 2 'mean is needed' alone backbone import plain.pth -o no.h5
+bad 2 'numbers are wanted' alone backbone import plain.pth --mean 1,2 --std 1 -o no.h5
+bad 2 'above 0' alone backbone import plain.pth --mean 1 --std 0 -o no.h5
+bad 3 'tensors of resnet56 are missing' alone backbone import plain.pth --arch resnet56 $grey -o no.h5
+bad 2 'o is missing' alone backbone import plain.pth
+[ ! -e no.h5 ] || fail "a refused import left a file"
+
+# It is a backbone like any other.
+make_data
+make_config
+sed -i 's/^model: .*/model: {backbone: sized.h5}/' run.yaml
+must "training on it" ranks 2 train run.yaml --quiet --set rung=frozen
+finish

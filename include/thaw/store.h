@@ -74,6 +74,17 @@ const thaw_weight *thaw_weights_at(const thaw_weights *weights, int64_t index);
 THAW_NODISCARD thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index,
                                              float *out);
 
+/* ---- For other programs ------------------------------------------------------------------------------------- */
+
+/* Writes float32 tensors as a safetensors file, in name order, durably: the old file or the new one, never half. `words` (may be
+ * NULL): keys and values in turn, for its metadata beside format = "pt". THAW_ERR_FAIL: a tensor of another type;
+ * THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_safetensors_write(const char *path, const thaw_state *tensors,
+                                                  const thaw_strings *words);
+/* The same as an HDF5 file (module h5), of any type; words are attributes of the root beside format = "thaw-weights". */
+THAW_NODISCARD thaw_status thaw_hdf5_write(const char *path, const thaw_state *tensors,
+                                           const thaw_strings *words);
+
 /* ---- Feature files ------------------------------------------------------------------------------------------ */
 
 /* Outputs of a frozen network for the samples of a data set, by rows: an HDF5 file with the dataset "features" (rows, width) float32 and

@@ -221,6 +221,20 @@ THAW_NODISCARD thaw_status thaw_eval_run(thaw_comm *comm, const char *run_direct
                                          const char *dataset_file, const char *split,
                                          thaw_predictions *out);
 
+/* What other programs load of a finished run. */
+typedef enum thaw_export_format {
+    THAW_EXPORT_SAFETENSORS, /* backbone and head under the names of their origin: load_state_dict(strict=True) */
+    THAW_EXPORT_PEFT, /* a directory that Hugging Face's PeftModel.from_pretrained reads: adapter and head */
+    THAW_EXPORT_HDF5, /* backbone, head and adapter under our names */
+    THAW_EXPORT_COUNT
+} thaw_export_format;
+const char *const *thaw_export_names(void); /* "safetensors", "peft", "hdf5"; ends with NULL */
+
+/* Writes it to `path`. merge: adapters are folded into the weights first. The head of a regression gives targets in their own
+ * units. Collective. THAW_ERR_USAGE: the format cannot hold what the run trained; names the way out. */
+THAW_NODISCARD thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory,
+                                           thaw_export_format format, bool merge, const char *path);
+
 /* ---- What a config costs, without training ------------------------------------------------------------------ */
 
 typedef struct thaw_cost {

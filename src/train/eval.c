@@ -23,11 +23,11 @@ static thaw_status read_config(const char *path, const thaw_state *attributes,
     thaw_str text = {0};
     char lines[3][4200];
     /* The trained tensors replace any head that training began with; other data have other slices. */
-    char *items[] = {lines[0], lines[1], (char *)"train.head_from=", (char *)"data.slices=[]",
+    char *items[] = {(char *)"train.head_from=", (char *)"data.slices=[]", lines[0], lines[1],
                      lines[2]};
-    thaw_strings overrides = {items, 4};
-    (void)thaw_format(lines[0], sizeof *lines, "data.train=%s", split);
-    (void)thaw_format(lines[1], sizeof *lines, "data.val=%s", split);
+    thaw_strings overrides = {items, split == NULL ? 2 : 4};
+    (void)thaw_format(lines[0], sizeof *lines, "data.train=%s", split == NULL ? "" : split);
+    (void)thaw_format(lines[1], sizeof *lines, "data.val=%s", split == NULL ? "" : split);
     if (dataset_file != NULL)
         (void)thaw_format(items[overrides.count++], sizeof *lines, "data.file=%s", dataset_file);
     thaw_status status;
@@ -183,41 +183,57 @@ static thaw_status explain_missing(const char *run_directory, const char *file)
     return status;
 }
 
-thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file,
-                          const char *split, thaw_predictions *out)
+thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory, const char *dataset_file,
+                        const char *split, thaw_reopened *out)
 {
     thaw_str path = {0};
     thaw_state state = {0};
     thaw_state attributes = {0};
-    thaw_config config = {0};
-    thaw_setup setup = {0};
     memset(out, 0, sizeof *out);
     const char *file = thaw_run_path(run_directory, "adaptation.h5", &path);
+    thaw_setup *setup = &out->setup;
     thaw_status status;
     status = thaw_comm_rank(comm) == 0 ? explain_missing(run_directory, file) : THAW_OK;
     THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_ckpt_read(comm, file, &state, &attributes));
-    THAW_TRY_TO(thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &config)));
-    THAW_TRY_TO(thaw_setup_open(comm, &config, config.rung, THAW_SETUP_PREDICT, &setup));
-    status = check_backbone(&setup, file, &attributes);
+    THAW_TRY_TO(
+        thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &out->config)));
+    THAW_TRY_TO(thaw_setup_open(comm, &out->config, out->config.rung, THAW_SETUP_PREDICT, setup));
+    status = check_backbone(setup, file, &attributes);
     if (status == THAW_OK)
-        status = check_task(&setup, file, &attributes);
+        status = check_task(setup, file, &attributes);
     if (status == THAW_OK)
-        status = check_classes(&setup, file, &state);
+        status = check_classes(setup, file, &state);
     if (status == THAW_OK)
-        status = load_moments(&setup, file, &state);
+        status = load_moments(setup, file, &state);
     if (status == THAW_OK)
-        status = load_trained(&setup, file, &state);
+        status = load_trained(setup, file, &state);
     if (status == THAW_OK)
-        status = thaw_ranges_load(&setup, file, &state);
-    THAW_TRY_TO(thaw_agree(comm, status));
-    THAW_TRY_TO(thaw_choices_begin(comm, &setup, NULL, run_directory));
-    status = predict(comm, &setup, out);
+        status = thaw_ranges_load(setup, file, &state);
+    status = thaw_agree(comm, status);
 done:
-    thaw_setup_close(&setup);
-    thaw_config_clear(&config);
     thaw_state_clear(&attributes);
     thaw_state_clear(&state);
     thaw_str_clear(&path);
+    return status;
+}
+
+void thaw_reopened_close(thaw_reopened *run)
+{
+    thaw_setup_close(&run->setup);
+    thaw_config_clear(&run->config);
+}
+
+thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file,
+                          const char *split, thaw_predictions *out)
+{
+    thaw_reopened run;
+    memset(out, 0, sizeof *out);
+    thaw_status status;
+    THAW_TRY_TO(thaw_reopen(comm, run_directory, dataset_file, split, &run));
+    THAW_TRY_TO(thaw_choices_begin(comm, &run.setup, NULL, run_directory));
+    status = predict(comm, &run.setup, out);
+done:
+    thaw_reopened_close(&run);
     return status;
 }

@@ -51,6 +51,16 @@ THAW_NODISCARD thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *c
 THAW_NODISCARD thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead,
                                            const thaw_config *config, thaw_setup *out);
 void thaw_setup_close(thaw_setup *setup);
+/* A finished run, rebuilt from its files: its data (dataset_file NULL: its own) with `split` (NULL: its own) as val, and its
+ * network with what was trained. Does not move: the set-up points to the config. Close it after an error too. Collective. */
+typedef struct thaw_reopened {
+    thaw_config config;
+    thaw_setup setup;
+} thaw_reopened;
+THAW_NODISCARD thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory,
+                                       const char *dataset_file, const char *split,
+                                       thaw_reopened *out);
+void thaw_reopened_close(thaw_reopened *run);
 /* Its steps, in this order. The first three are collective. */
 THAW_NODISCARD thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s,
                                            thaw_setup_purpose purpose);

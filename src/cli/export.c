@@ -1,0 +1,46 @@
+#include <string.h>
+
+#include "cli/cli_impl.h"
+
+static const cli_option options[] = {{"format", 'f', "NAME", "safetensors, peft or hdf5"},
+                                     {"merge", 0, NULL, "folds the adapter into the weights"},
+                                     {"output", 'o', "PATH", "file to write; for peft a directory"},
+                                     {0}};
+
+static thaw_status find_format(const char *name, thaw_export_format *out)
+{
+    const char *const *names = thaw_export_names();
+    for (int i = 0; i < THAW_EXPORT_COUNT; i++) {
+        *out = (thaw_export_format)i;
+        if (strcmp(names[i], name) == 0)
+            return THAW_OK;
+    }
+    const char *near = thaw_did_you_mean(name, names, THAW_EXPORT_COUNT);
+    return THAW_FAIL(
+        THAW_ERR_USAGE, "thaw export: --format '%s' is not safetensors, peft or hdf5%s%s%s", name,
+        near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+}
+
+static thaw_status run(thaw_comm *comm, const cli_args *args)
+{
+    thaw_export_format format;
+    const char *name = cli_value(args, "format");
+    const char *path = cli_value(args, "output");
+    THAW_CHECK(name != NULL && path != NULL, THAW_ERR_USAGE,
+               "thaw export: --format NAME and -o PATH are needed"); /* uniform */
+    THAW_TRY(find_format(name, &format));                            /* uniform */
+    return thaw_export_run(comm, args->words[0], format, cli_flag(args, "merge"), path);
+}
+
+const cli_command cli_export = {
+    .usage = "RUN --format safetensors|peft|hdf5 [--merge] -o PATH",
+    .doc = "writes a finished run as PyTorch, Hugging Face PEFT or h5py read it",
+    .help = "safetensors  backbone and head under the names of their origin, for "
+            "load_state_dict(strict=True)\n"
+            "peft         a directory for PeftModel.from_pretrained: adapter and head\n"
+            "hdf5         backbone, head and adapter, whatever was trained",
+    .options = options,
+    .least_words = 1,
+    .most_words = 1,
+    .run = run,
+};

@@ -1,0 +1,175 @@
+#include "train/export_impl.h"
+
+#include <string.h>
+
+/* A finished run for other programs. One rank writes; what is written is the network that thaw_eval_run would run. */
+
+static const char *const names[] = {"safetensors", "peft", "hdf5", NULL};
+
+const char *const *thaw_export_names(void)
+{
+    return names;
+}
+
+/* ---- Names --------------------------------------------------------------------------------------------------- */
+
+/* What the origin of a family calls a whole model: backbone names get the prefix, the head (fc here) its own name. */
+static const struct origin {
+    const char *family, *prefix, *head;
+} origins[] = {
+    {"mobilenet", "", "classifier.1"},  /* torchvision */
+    {"efficientnet", "", "classifier"}, /* timm */
+    {"bert", "bert.", "classifier"},    /* transformers: BertForSequenceClassification */
+};
+
+static const struct origin *origin_of(const thaw_model *model)
+{
+    static const struct origin same = {"", "", "fc"};
+    const thaw_model_arch *arch = NULL;
+    if (thaw_model_arch_find(model->spec.arch, &arch) != THAW_OK)
+        return &same;
+    for (size_t i = 0; i < sizeof origins / sizeof *origins; i++) {
+        if (strcmp(origins[i].family, arch->family) == 0)
+            return &origins[i];
+    }
+    return &same;
+}
+
+const char *thaw_export_head(const thaw_model *model)
+{
+    return origin_of(model)->head;
+}
+
+void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *out)
+{
+    const struct origin *o = origin_of(model);
+    thaw_str_reset(out);
+    if (p->block < 0 && thaw_starts_with(p->name, "fc."))
+        thaw_str_printf(out, "%s.%s", o->head, p->name + strlen("fc."));
+    else
+        thaw_str_printf(out, "%s%s", o->prefix, p->name);
+}
+
+/* ---- The network --------------------------------------------------------------------------------------------- */
+
+/* A regression was trained on standardised targets: y = mean + std (W x + b). */
+static thaw_status restore_units(thaw_setup *s)
+{
+    thaw_graph *g = s->model->graph;
+    if (s->target_mean == NULL)
+        return THAW_OK;
+    const int32_t weight = thaw_graph_find_param(g, "fc.weight");
+    const int32_t bias = thaw_graph_find_param(g, "fc.bias");
+    THAW_ASSERT(weight >= 0 && bias >= 0);
+    float *w = thaw_graph_param(g, weight)->data;
+    float *b = thaw_graph_param(g, bias)->data;
+    for (int64_t k = 0; k < s->model->spec.K; k++) {
+        thaw_kern_scale(s->model->D, (float)s->target_std[k], w + k * s->model->D);
+        b[k] = (float)(s->target_mean[k] + s->target_std[k] * (double)b[k]);
+    }
+    return THAW_OK;
+}
+
+static thaw_status collect(const thaw_model *model, bool own_names, bool adapters, thaw_state *out)
+{
+    thaw_str name = {0};
+    thaw_status status = THAW_OK;
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        thaw_param *p = thaw_graph_param(model->graph, i);
+        if (p->adapter && !adapters)
+            continue;
+        thaw_export_name(model, p, &name);
+        THAW_TRY_TO(thaw_state_add(out, own_names ? p->name : thaw_str_c(&name), THAW_F32, p->shape,
+                                   p->data));
+    }
+done:
+    thaw_str_clear(&name);
+    return status;
+}
+
+/* ---- Formats ------------------------------------------------------------------------------------------------- */
+
+static void add_numbers(const double *x, int64_t count, thaw_str *out)
+{
+    for (int64_t i = 0; i < count; i++)
+        thaw_str_printf(out, "%s%.9g", i > 0 ? ", " : "", x[i]);
+}
+
+thaw_status thaw_export_write(const thaw_setup *s, const thaw_state *tensors,
+                              thaw_tensors_write *write, const char *path)
+{
+    thaw_str classes = {0};
+    thaw_str mean = {0};
+    thaw_str std = {0};
+    const int64_t C = thaw_dataset_shape(s->dataset).dim[0];
+    for (int64_t k = 0; k < thaw_dataset_classes(s->dataset); k++)
+        thaw_str_printf(&classes, "%s%s", k > 0 ? "\n" : "",
+                        thaw_dataset_class_names(s->dataset)[k]);
+    if (thaw_dataset_mean(s->dataset) != NULL) {
+        add_numbers(thaw_dataset_mean(s->dataset), C, &mean);
+        add_numbers(thaw_dataset_std(s->dataset), C, &std);
+    }
+    char *words[] = {(char *)"arch",       s->model->spec.arch,
+                     (char *)"classes",    (char *)thaw_str_c(&classes),
+                     (char *)"input_mean", (char *)thaw_str_c(&mean),
+                     (char *)"input_std",  (char *)thaw_str_c(&std)};
+    const thaw_strings list = {words, sizeof words / sizeof *words};
+    const thaw_status status = write(path, tensors, &list);
+    thaw_str_clear(&std);
+    thaw_str_clear(&mean);
+    thaw_str_clear(&classes);
+    return status;
+}
+
+static thaw_status write_format(const thaw_setup *s, thaw_export_format format, bool merged,
+                                const char *path)
+{
+    thaw_state tensors = {0};
+    thaw_status status;
+    if (format == THAW_EXPORT_PEFT)
+        return thaw_export_peft(s, path);
+    const bool hdf5 = format == THAW_EXPORT_HDF5;
+    THAW_TRY_TO(collect(s->model, hdf5, hdf5 && !merged, &tensors));
+    status = thaw_export_write(s, &tensors, hdf5 ? thaw_hdf5_write : thaw_safetensors_write, path);
+done:
+    thaw_state_clear(&tensors);
+    return status;
+}
+
+/* bitfit and norm train what the network has anyway. */
+static bool has_adapter(const thaw_model *model)
+{
+    bool any = false;
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++)
+        any = any || thaw_graph_param(model->graph, i)->adapter;
+    return any;
+}
+
+static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, const char *path)
+{
+    THAW_CHECK(format != THAW_EXPORT_SAFETENSORS || !has_adapter(s->model) || merge, THAW_ERR_USAGE,
+               "the run has %s beside its weights, which a network of the origin has no place for; "
+               "fold it in with --merge, or take --format peft or hdf5",
+               s->model->adapter);
+    THAW_CHECK(format != THAW_EXPORT_PEFT || !merge, THAW_ERR_USAGE,
+               "merging leaves no adapter for --format peft; take --format safetensors --merge");
+    if (merge)
+        THAW_TRY(thaw_adapt_merge(s->model));
+    THAW_TRY(restore_units(s));
+    THAW_TRY(write_format(s, format, merge, path));
+    THAW_LOG(THAW_INFO, "wrote %s", path);
+    return THAW_OK;
+}
+
+thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory, thaw_export_format format,
+                            bool merge, const char *path)
+{
+    thaw_reopened run;
+    thaw_status status;
+    THAW_TRY_TO(thaw_reopen(comm, run_directory, NULL, NULL, &run));
+    status = thaw_comm_rank(comm) == 0 ? export(&run.setup, format, merge, path) : THAW_OK;
+    status = thaw_agree(comm, status);
+done:
+    thaw_reopened_close(&run);
+    return status;
+}

@@ -1,0 +1,20 @@
+/* export_impl.h - what the formats of `thaw export` share. */
+#ifndef THAW_TRAIN_EXPORT_IMPL_H
+#define THAW_TRAIN_EXPORT_IMPL_H
+
+#include "train/train_impl.h"
+
+/* What the origin calls the head. */
+const char *thaw_export_head(const thaw_model *model);
+/* Replaces *out by the origin's name of a parameter. */
+void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *out);
+/* thaw_safetensors_write or thaw_hdf5_write. */
+typedef thaw_status thaw_tensors_write(const char *path, const thaw_state *tensors,
+                                       const thaw_strings *words);
+/* With architecture, classes and normalisation as words. */
+THAW_NODISCARD thaw_status thaw_export_write(const thaw_setup *s, const thaw_state *tensors,
+                                             thaw_tensors_write *write, const char *path);
+/* A directory. */
+THAW_NODISCARD thaw_status thaw_export_peft(const thaw_setup *s, const char *path);
+
+#endif

@@ -1,0 +1,147 @@
+#include "train/export_impl.h"
+
+#include <string.h>
+
+/* The adapter of a run as Hugging Face PEFT keeps it: adapter_model.safetensors and adapter_config.json in a directory. Keys are
+ * "base_model.model." and the parameter's name in the origin's model; the head is a module that PEFT saves whole.
+ * Source: "PEFT checkpoint format" in PEFT's developer guides. */
+
+/* How PEFT says what a method of ours does: its type, and the ends of the names that are its parameters. */
+static const struct form {
+    const char *method, *type;
+    const char *ends[4];
+} forms[] = {
+    {"lora", "LORA", {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector", NULL}},
+};
+
+static const struct form *form_of(const char *method)
+{
+    for (size_t i = 0; method != NULL && i < sizeof forms / sizeof *forms; i++) {
+        if (strcmp(forms[i].method, method) == 0)
+            return &forms[i];
+    }
+    return NULL;
+}
+
+/* The end of a parameter's name that belongs to the form; NULL: none does. */
+static const char *end_of(const struct form *form, const thaw_param *p)
+{
+    for (int i = 0; form->ends[i] != NULL; i++) {
+        if (thaw_ends_with(p->name, form->ends[i]))
+            return form->ends[i];
+    }
+    return NULL;
+}
+
+static thaw_status check(const thaw_setup *s)
+{
+    char rung[THAW_RUNG_TEXT];
+    const thaw_graph *g = s->model->graph;
+    thaw_rung_format(&s->rung, rung);
+    THAW_CHECK(s->rung.kind == THAW_RUNG_PEFT, THAW_ERR_USAGE,
+               "rung %s has no adapter that PEFT could hold; take --format safetensors or hdf5",
+               rung);
+    const char *method = thaw_peft_names()[s->config->peft.method];
+    const struct form *form = form_of(s->model->adapter);
+    THAW_CHECK(form != NULL, THAW_ERR_USAGE,
+               "PEFT has no form of %s; take --format safetensors --merge, or hdf5", method);
+    for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
+        const thaw_param *p = thaw_graph_param(g, i);
+        THAW_CHECK(!p->adapter || end_of(form, p) != NULL, THAW_ERR_USAGE,
+                   "PEFT's %s has no place for \"%s\"; take --format safetensors --merge, or hdf5",
+                   form->type, p->name);
+    }
+    return THAW_OK;
+}
+
+static thaw_status collect(const thaw_model *model, thaw_state *out)
+{
+    thaw_str name = {0};
+    thaw_str key = {0};
+    thaw_status status = THAW_OK;
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        thaw_param *p = thaw_graph_param(model->graph, i);
+        if (!p->adapter && p->block >= 0)
+            continue;
+        thaw_export_name(model, p, &name);
+        thaw_str_reset(&key);
+        thaw_str_printf(&key, "base_model.model.%s", thaw_str_c(&name));
+        THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&key), THAW_F32, p->shape, p->data));
+    }
+done:
+    thaw_str_clear(&key);
+    thaw_str_clear(&name);
+    return status;
+}
+
+/* Full names of the adapted modules, each once: the first of a form's parameters names them. */
+static void set_targets(const thaw_model *model, const struct form *form, thaw_json *config)
+{
+    thaw_json *list = thaw_json_set_array(config, "target_modules");
+    thaw_str name = {0};
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        const thaw_param *p = thaw_graph_param(model->graph, i);
+        if (!p->adapter || !thaw_ends_with(p->name, form->ends[0]))
+            continue;
+        thaw_export_name(model, p, &name);
+        name.data[name.length - strlen(form->ends[0])] = '\0';
+        thaw_json_add_string(list, name.data);
+    }
+    thaw_str_clear(&name);
+}
+
+static bool has_magnitudes(const thaw_model *model)
+{
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        if (thaw_ends_with(thaw_graph_param(model->graph, i)->name, ".lora_magnitude_vector"))
+            return true;
+    }
+    return false;
+}
+
+static thaw_status write_config(const thaw_setup *s, const char *path)
+{
+    const thaw_peft *peft = &s->config->peft;
+    const struct form *form = form_of(s->model->adapter);
+    const char *const head = thaw_export_head(s->model);
+    thaw_json *config = thaw_json_new_object();
+    thaw_json_set_string(config, "peft_type", form->type);
+    /* With a task PEFT names the head by itself and expects a model of transformers. */
+    if (s->model->spec.T > 0)
+        thaw_json_set_string(config, "task_type", "SEQ_CLS");
+    else
+        thaw_json_set_null(config, "task_type");
+    thaw_json_set_null(config, "base_model_name_or_path");
+    thaw_json_set_bool(config, "inference_mode", true);
+    thaw_json_set_int(config, "r", peft->rank);
+    thaw_json_set_double(config, "lora_alpha", peft->alpha);
+    thaw_json_set_double(config, "lora_dropout", peft->dropout);
+    thaw_json_set_bool(config, "use_rslora", peft->rslora);
+    thaw_json_set_bool(config, "use_dora", has_magnitudes(s->model));
+    thaw_json_set_string(config, "bias", "none");
+    thaw_json_set_bool(config, "fan_in_fan_out", false);
+    thaw_json_set_bool(config, "init_lora_weights", true);
+    thaw_json_set_strings(config, "modules_to_save", &head, 1);
+    set_targets(s->model, form, config);
+    const thaw_status status = thaw_json_write(path, config);
+    thaw_json_free(&config);
+    return status;
+}
+
+thaw_status thaw_export_peft(const thaw_setup *s, const char *path)
+{
+    thaw_state tensors = {0};
+    thaw_str file = {0};
+    thaw_status status;
+    THAW_TRY_TO(check(s));
+    THAW_TRY_TO(collect(s->model, &tensors));
+    THAW_TRY_TO(thaw_mkdirs(path));
+    thaw_path_join(&file, path, "adapter_model.safetensors");
+    THAW_TRY_TO(thaw_export_write(s, &tensors, thaw_safetensors_write, thaw_str_c(&file)));
+    thaw_path_join(&file, path, "adapter_config.json");
+    status = write_config(s, thaw_str_c(&file));
+done:
+    thaw_str_clear(&file);
+    thaw_state_clear(&tensors);
+    return status;
+}

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Runs in the hands of others: PyTorch's strict loading, Hugging Face PEFT and h5py give the predictions that Thaw gives.
+# thaw-test: timeout=120
+# The comparison needs a Python with torch, safetensors, peft and h5py: THAW_PEER_PYTHON, else python3.
+set -u
+. "$(dirname "$0")/lib.sh"
+here=$(cd "$root/tests/cli" && pwd)
+make_all
+python=${THAW_PEER_PYTHON:-python3}
+
+for rung in full peft; do
+    must "training $rung" alone train run.yaml --quiet --set rung=$rung --set output=$rung
+done
+must "training norm" alone train run.yaml --quiet --set rung=peft --set output=norm --set peft.method=norm
+
+bad 2 'fold it in with --merge' alone export peft --format safetensors -o x
+bad 2 'rung full has no adapter' alone export full --format peft -o x
+bad 2 'PEFT has no form of norm' alone export norm --format peft -o x
+bad 2 'leaves no adapter' alone export peft --format peft --merge -o x
+bad 2 'did you mean safetensors' alone export peft --format safetensor -o x
+bad 2 'are needed' alone export peft --format peft
+bad 3 'nowhere' alone export nowhere --format hdf5 -o x
+bad 4 'cannot create' alone export full --format safetensors -o missing/x
+[ ! -e x ] || fail "a refused export left a file"
+
+must "export full" alone export full --format safetensors -o full.safetensors
+must "export norm" alone export norm --format safetensors -o norm.safetensors
+must "export merged" ranks 2 export peft --format safetensors --merge -o merged.safetensors
+must "export adapter" alone export peft --format peft -o adapter
+must "export hdf5" alone export peft --format hdf5 -o peft.h5
+must "export merged hdf5" alone export peft --format hdf5 --merge -o merged.h5
+same "type of the adapter" LORA "$(get adapter/adapter_config.json peft_type)"
+same "rank of the adapter" 2 "$(get adapter/adapter_config.json r)"
+same "saved modules" '["fc"]' "$(get adapter/adapter_config.json modules_to_save)"
+must "export again" alone export peft --format safetensors --merge -o again.safetensors
+cmp -s merged.safetensors again.safetensors || fail "one rank and two export different files"
+cmp -s merged.safetensors full.safetensors && fail "merged lora is the full run"
+for run in full lora; do
+    must "predict $run" alone predict "$([ $run = lora ] && echo peft || echo full)" --split val -o $run.csv
+done
+
+if "$python" -c 'import torch, peft, h5py, safetensors' 2>/dev/null; then
+    "$python" "$here/export_peers.py" "$root/tools/gen-golden" . || fail "the peers differ"
+else
+    echo "SKIPPED the comparison: $python cannot import torch, peft, safetensors and h5py; set THAW_PEER_PYTHON"
+fi
+finish

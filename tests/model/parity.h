@@ -176,7 +176,9 @@ static inline void parity_fill(thaw_param *p)
 {
     int64_t count = thaw_shape_count(&p->shape);
     int64_t fan_in = p->shape.ndim > 1 ? count / p->shape.dim[0] : 0;
-    double scale = strstr(p->name, "lora_") ? 0.25 : 1.0;
+    double scale = strstr(p->name, "lora_") || strstr(p->name, "adapter_") ? 0.25 : 1.0;
+    bool factor = thaw_ends_with(p->name, "lora_magnitude_vector") ||
+                  thaw_ends_with(p->name, "ia3_l") || thaw_ends_with(p->name, "ssf_scale");
     bool branch_end =
         thaw_starts_with(p->name, "layer") &&
         (thaw_ends_with(p->name, "bn2.weight") || thaw_ends_with(p->name, "bn3.weight"));
@@ -185,6 +187,8 @@ static inline void parity_fill(thaw_param *p)
         double x = 0.2 * (2 * u - 1);
         if (thaw_ends_with(p->name, "running_var"))
             x = 1 + 0.5 * u;
+        else if (factor)
+            x = 1 + 0.2 * (2 * u - 1);
         else if (fan_in > 0)
             x = scale * (2 * u - 1) * sqrt(3.0 / (double)fan_in);
         else if (thaw_ends_with(p->name, "weight"))

@@ -52,6 +52,21 @@ static void ok(thaw_status status)
         fail_msg("%s", thaw_error_last()->message);
 }
 
+/* "peft:ia3" is rung peft with that method; dora is lora's. */
+static void choose_method(char *depth, thaw_peft *peft)
+{
+    char *method = strchr(depth, ':');
+    if (!thaw_starts_with(depth, "peft:"))
+        return;
+    *method++ = '\0';
+    peft->dora = strcmp(method, "dora") == 0;
+    for (int i = 0; thaw_peft_names()[i]; i++) {
+        if (strcmp(thaw_peft_names()[i], peft->dora ? "lora" : method) == 0)
+            peft->method = i;
+    }
+    assert_true(peft->dora || strcmp(thaw_peft_names()[peft->method], method) == 0);
+}
+
 static void make_spec(setup *s, const char *header, thaw_model_spec *spec, thaw_rung *rung,
                       thaw_peft *peft)
 {
@@ -74,8 +89,9 @@ static void make_spec(setup *s, const char *header, thaw_model_spec *spec, thaw_
             spec->hidden.items[spec->hidden.count++] = strtoll(at, &at, 10);
     }
     s->B = batch;
-    ok(thaw_rung_parse(depth, rung));
     thaw_peft_defaults(peft);
+    choose_method(depth, peft);
+    ok(thaw_rung_parse(depth, rung));
     peft->rank = rank > 0 ? rank : 1;
     peft->alpha = 2 * (double)peft->rank;
 }
@@ -434,10 +450,23 @@ static void test_live(void **state)
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        GOLDEN("mlp"),          GOLDEN("resnet20"),         GOLDEN("resnet20_lora"),
-        GOLDEN("resnet18"),     GOLDEN("resnet18_partial"), GOLDEN("resnet50"),
-        GOLDEN("bert_tiny"),    GOLDEN("bert_tiny_lora"),   GOLDEN("efficientnet_lite0"),
+        GOLDEN("mlp"),
+        GOLDEN("resnet20"),
+        GOLDEN("resnet20_lora"),
+        GOLDEN("resnet18"),
+        GOLDEN("resnet18_partial"),
+        GOLDEN("resnet50"),
+        GOLDEN("bert_tiny"),
+        GOLDEN("bert_tiny_lora"),
+        GOLDEN("efficientnet_lite0"),
         GOLDEN("mobilenet_v2"),
+        GOLDEN("bert_tiny_dora"),
+        GOLDEN("bert_tiny_ia3"),
+        GOLDEN("bert_tiny_houlsby"),
+        GOLDEN("bert_tiny_pfeiffer"),
+        GOLDEN("resnet20_dora"),
+        GOLDEN("resnet20_ssf"),
+        GOLDEN("resnet20_pfeiffer"),
     };
     if (count == 2) {
         const struct CMUnitTest live[] = {

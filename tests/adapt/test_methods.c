@@ -6,6 +6,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -28,7 +29,7 @@ typedef struct kind_case {
     int64_t adapter;     /* parameters that it adds; -1: it trains the backbone's */
 } kind_case;
 
-/* Of a BERT with 2 layers of D features: PEFT's own counts, see test_peer_counts.py; of resnet20 of width 4: 20 convolutions. */
+/* Of a BERT with 2 layers of D features: PEFT's own counts, see test_peft_live.sh; of resnet20 of width 4: 20 convolutions. */
 enum { D = 128, LAYERS = 2, WORDS = 30522 };
 #define WIDE (LAYERS * (4 * 2 * D + 2 * 5 * D) + 2 * D) /* in + out of its linear layers */
 static const kind_case cases[] = {
@@ -312,8 +313,37 @@ static void test_rate_factors(void **state)
     thaw_model_free(&model);
 }
 
-int main(void)
+/* "case name shape" of what trains outside the head, for test_peft_live.sh. */
+static void list(const char *name, const kind_case *c)
 {
+    thaw_model *model = base(c);
+    attach(model, c);
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        const thaw_param *p = thaw_graph_param(model->graph, i);
+        if (!p->trainable || p->block < 0)
+            continue;
+        printf("%s %s ", name, p->name);
+        for (int32_t d = 0; d < p->shape.ndim; d++)
+            printf("%s%lld", d > 0 ? "x" : "", (long long)p->shape.dim[d]);
+        printf("\n");
+    }
+    thaw_model_free(&model);
+}
+
+int main(int count, char **arguments)
+{
+    (void)arguments;
+    if (count == 2) {
+        const char *const names[] = {"lora", "dora", "table", "ia3", "norm"};
+        const kind_case listed[] = {{"lora", "bert-tiny", false, true, NULL, 0},
+                                    {"lora", "bert-tiny", true, true, NULL, 0},
+                                    {"lora", "bert-tiny", false, true, "*.word_embeddings", 0},
+                                    {"ia3", "bert-tiny", false, true, NULL, 0},
+                                    {"norm", "bert-tiny", false, true, NULL, 0}};
+        for (int i = 0; i < 5; i++)
+            list(names[i], &listed[i]);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_method),
         cmocka_unit_test(test_merge_into_memory_of_others),

@@ -6,12 +6,22 @@
  * "base_model.model." and the parameter's name in the origin's model; the head is a module that PEFT saves whole.
  * Source: "PEFT checkpoint format" in PEFT's developer guides. */
 
-/* How PEFT says what a method of ours does: its type, and the ends of the names that are its parameters. */
+struct form;
+static void set_lora(const thaw_setup *s, const struct form *form, thaw_json *config);
+static void set_ia3(const thaw_setup *s, const struct form *form, thaw_json *config);
+
+/* How PEFT says what a method of ours does: its type, the ends of the names that are its parameters (the first is there once a
+ * module), and its settings. */
 static const struct form {
     const char *method, *type;
     const char *ends[4];
+    void (*set)(const thaw_setup *s, const struct form *form, thaw_json *config);
 } forms[] = {
-    {"lora", "LORA", {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector", NULL}},
+    {"lora",
+     "LORA",
+     {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector", NULL},
+     set_lora},
+    {"ia3", "IA3", {".ia3_l", NULL}, set_ia3},
 };
 
 static const struct form *form_of(const char *method)
@@ -74,14 +84,20 @@ done:
     return status;
 }
 
-/* Full names of the adapted modules, each once: the first of a form's parameters names them. */
-static void set_targets(const thaw_model *model, const struct form *form, thaw_json *config)
+/* ---- adapter_config.json ------------------------------------------------------------------------------------- */
+
+typedef bool is_wanted(const thaw_node *node);
+
+/* Full names of adapted modules; wanted NULL: all. */
+static void set_modules(const thaw_model *model, const struct form *form, const char *key,
+                        is_wanted *wanted, thaw_json *config)
 {
-    thaw_json *list = thaw_json_set_array(config, "target_modules");
+    thaw_json *list = thaw_json_set_array(config, key);
     thaw_str name = {0};
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         const thaw_param *p = thaw_graph_param(model->graph, i);
-        if (!p->adapter || !thaw_ends_with(p->name, form->ends[0]))
+        if (!p->adapter || !thaw_ends_with(p->name, form->ends[0]) ||
+            (wanted != NULL && !wanted(thaw_graph_node(model->graph, p->node))))
             continue;
         thaw_export_name(model, p, &name);
         name.data[name.length - strlen(form->ends[0])] = '\0';
@@ -99,9 +115,35 @@ static bool has_magnitudes(const thaw_model *model)
     return false;
 }
 
-static thaw_status write_config(const thaw_setup *s, const char *path)
+static void set_lora(const thaw_setup *s, const struct form *form, thaw_json *config)
 {
     const thaw_peft *peft = &s->config->peft;
+    set_modules(s->model, form, "target_modules", NULL, config);
+    thaw_json_set_int(config, "r", peft->rank);
+    thaw_json_set_double(config, "lora_alpha", peft->alpha);
+    thaw_json_set_double(config, "lora_dropout", peft->dropout);
+    thaw_json_set_bool(config, "use_rslora", peft->rslora);
+    thaw_json_set_bool(config, "use_dora", has_magnitudes(s->model));
+    thaw_json_set_string(config, "bias", "none");
+    thaw_json_set_bool(config, "fan_in_fan_out", false);
+    thaw_json_set_bool(config, "init_lora_weights", true);
+}
+
+static bool scales_input(const thaw_node *node)
+{
+    return node->attr.scale_shift.form == THAW_SCALE_INPUT;
+}
+
+static void set_ia3(const thaw_setup *s, const struct form *form, thaw_json *config)
+{
+    set_modules(s->model, form, "target_modules", NULL, config);
+    set_modules(s->model, form, "feedforward_modules", scales_input, config);
+    thaw_json_set_bool(config, "fan_in_fan_out", false);
+    thaw_json_set_bool(config, "init_ia3_weights", true);
+}
+
+static thaw_status write_config(const thaw_setup *s, const char *path)
+{
     const struct form *form = form_of(s->model->adapter);
     const char *const head = thaw_export_head(s->model);
     thaw_json *config = thaw_json_new_object();
@@ -113,16 +155,8 @@ static thaw_status write_config(const thaw_setup *s, const char *path)
         thaw_json_set_null(config, "task_type");
     thaw_json_set_null(config, "base_model_name_or_path");
     thaw_json_set_bool(config, "inference_mode", true);
-    thaw_json_set_int(config, "r", peft->rank);
-    thaw_json_set_double(config, "lora_alpha", peft->alpha);
-    thaw_json_set_double(config, "lora_dropout", peft->dropout);
-    thaw_json_set_bool(config, "use_rslora", peft->rslora);
-    thaw_json_set_bool(config, "use_dora", has_magnitudes(s->model));
-    thaw_json_set_string(config, "bias", "none");
-    thaw_json_set_bool(config, "fan_in_fan_out", false);
-    thaw_json_set_bool(config, "init_lora_weights", true);
     thaw_json_set_strings(config, "modules_to_save", &head, 1);
-    set_targets(s->model, form, config);
+    form->set(s, form, config);
     const thaw_status status = thaw_json_write(path, config);
     thaw_json_free(&config);
     return status;

@@ -55,7 +55,11 @@ compare("merged lora", merged, "lora")
 
 with h5py.File(f"{folder}/backbone.h5") as f:
     base = {name: torch.tensor(item[...]) for name, item in f["backbone"].items()}
-plain = network()
-missing, unexpected = plain.load_state_dict(base, strict=False)
-assert not unexpected and all(name.startswith("fc.") or "num_batches" in name for name in missing), (missing, unexpected)
-compare("PEFT adapter", PeftModel.from_pretrained(plain, f"{folder}/adapter"), "lora")
+for name, predictions in (("adapter", "lora"), ("dora-adapter", "dora"), ("rslora-adapter", "rslora"), ("ia3-adapter", "ia3")):
+    moved = [(t - 1 if "ia3" in key else t).abs().max().item()
+             for key, t in load_file(f"{folder}/{name}/adapter_model.safetensors").items() if "lora_B" in key or "ia3_l" in key]
+    assert moved and min(moved) > 1e-4, f"{name} did not train"
+    plain = network()
+    missing, unexpected = plain.load_state_dict(base, strict=False)
+    assert not unexpected and all(key.startswith("fc.") or "num_batches" in key for key in missing), (missing, unexpected)
+    compare(f"PEFT's {predictions}", PeftModel.from_pretrained(plain, f"{folder}/{name}"), predictions)

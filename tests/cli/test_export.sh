@@ -11,6 +11,15 @@ python=${THAW_PEER_PYTHON:-python3}
 for rung in full peft; do
     must "training $rung" alone train run.yaml --quiet --set rung=$rung --set output=$rung
 done
+for method in dora rslora ia3; do
+    case $method in
+    ia3) set -- --set peft.method=ia3 ;;
+    *) set -- --set peft.$method=true ;;
+    esac
+    must "training $method" alone train run.yaml --quiet --set rung=peft --set output=$method "$@"
+    must "export $method" alone export $method --format peft -o $method-adapter
+    must "predict $method" alone predict $method --split val -o $method.csv
+done
 must "training norm" alone train run.yaml --quiet --set rung=peft --set output=norm --set peft.method=norm
 
 bad 2 'fold it in with --merge' alone export peft --format safetensors -o x
@@ -30,6 +39,8 @@ must "export adapter" alone export peft --format peft -o adapter
 must "export hdf5" alone export peft --format hdf5 -o peft.h5
 must "export merged hdf5" alone export peft --format hdf5 --merge -o merged.h5
 same "type of the adapter" LORA "$(get adapter/adapter_config.json peft_type)"
+same "type of ia3" IA3 "$(get ia3-adapter/adapter_config.json peft_type)"
+same "dora says so" true "$(get dora-adapter/adapter_config.json use_dora)"
 same "rank of the adapter" 2 "$(get adapter/adapter_config.json r)"
 same "saved modules" '["fc"]' "$(get adapter/adapter_config.json modules_to_save)"
 must "export again" alone export peft --format safetensors --merge -o again.safetensors

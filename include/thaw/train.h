@@ -68,7 +68,8 @@ typedef struct thaw_train_config {
     int64_t checkpoint_keep;
     char *
         save_backbone; /* write the trained backbone to this file, with its source feature statistics */
-    char *head_from; /* adaptation.h5 whose head is the starting head (LP-FT); "" fresh */
+    char *head_from;    /* adaptation.h5 whose head is the starting head (LP-FT); "" fresh */
+    char *adapter_from; /* directory of a PEFT adapter that training goes on from; "" fresh */
 } thaw_train_config;
 
 typedef struct thaw_ladder_config {

@@ -22,10 +22,14 @@ static thaw_status read_config(const char *path, const thaw_state *attributes,
 {
     thaw_str text = {0};
     char lines[3][4200];
-    /* The trained tensors replace any head that training began with; other data have other slices. */
-    char *items[] = {(char *)"train.head_from=", (char *)"data.slices=[]", lines[0], lines[1],
+    /* The trained tensors replace any head or adapter that training began with; other data have other slices. */
+    char *items[] = {(char *)"train.head_from=",
+                     (char *)"train.adapter_from=",
+                     (char *)"data.slices=[]",
+                     lines[0],
+                     lines[1],
                      lines[2]};
-    thaw_strings overrides = {items, split == NULL ? 2 : 4};
+    thaw_strings overrides = {items, split == NULL ? 3 : 5};
     (void)thaw_format(lines[0], sizeof *lines, "data.train=%s", split == NULL ? "" : split);
     (void)thaw_format(lines[1], sizeof *lines, "data.val=%s", split == NULL ? "" : split);
     if (dataset_file != NULL)

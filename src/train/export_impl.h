@@ -14,6 +14,12 @@ typedef thaw_status thaw_tensors_write(const char *path, const thaw_state *tenso
 /* With architecture, classes and normalisation as words. */
 THAW_NODISCARD thaw_status thaw_export_write(const thaw_setup *s, const thaw_state *tensors,
                                              thaw_tensors_write *write, const char *path);
+/* How PEFT says what a method of ours does. */
+typedef struct thaw_peft_form thaw_peft_form;
+const thaw_peft_form *thaw_peft_form_of(const char *method); /* NULL: PEFT has none */
+/* THAW_ERR_INPUT when an adapter_config.json says another method or other settings than the run's; `path` is the file's. */
+THAW_NODISCARD thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
+                                                  const thaw_json *config, const char *path);
 /* A directory. */
 THAW_NODISCARD thaw_status thaw_export_peft(const thaw_setup *s, const char *path);
 

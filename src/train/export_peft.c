@@ -6,16 +6,15 @@
  * "base_model.model." and the parameter's name in the origin's model; the head is a module that PEFT saves whole.
  * Source: "PEFT checkpoint format" in PEFT's developer guides. */
 
-struct form;
-static void set_lora(const thaw_setup *s, const struct form *form, thaw_json *config);
-static void set_ia3(const thaw_setup *s, const struct form *form, thaw_json *config);
+static void set_lora(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
+static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 
 /* How PEFT says what a method of ours does: its type, the ends of the names that are its parameters (the first is there once a
  * module), and its settings. */
-static const struct form {
+static const struct thaw_peft_form {
     const char *method, *type;
     const char *ends[4];
-    void (*set)(const thaw_setup *s, const struct form *form, thaw_json *config);
+    void (*set)(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 } forms[] = {
     {"lora",
      "LORA",
@@ -24,7 +23,7 @@ static const struct form {
     {"ia3", "IA3", {".ia3_l", NULL}, set_ia3},
 };
 
-static const struct form *form_of(const char *method)
+const thaw_peft_form *thaw_peft_form_of(const char *method)
 {
     for (size_t i = 0; method != NULL && i < sizeof forms / sizeof *forms; i++) {
         if (strcmp(forms[i].method, method) == 0)
@@ -34,7 +33,7 @@ static const struct form *form_of(const char *method)
 }
 
 /* The end of a parameter's name that belongs to the form; NULL: none does. */
-static const char *end_of(const struct form *form, const thaw_param *p)
+static const char *end_of(const thaw_peft_form *form, const thaw_param *p)
 {
     for (int i = 0; form->ends[i] != NULL; i++) {
         if (thaw_ends_with(p->name, form->ends[i]))
@@ -52,7 +51,7 @@ static thaw_status check(const thaw_setup *s)
                "rung %s has no adapter that PEFT could hold; take --format safetensors or hdf5",
                rung);
     const char *method = thaw_peft_names()[s->config->peft.method];
-    const struct form *form = form_of(s->model->adapter);
+    const thaw_peft_form *form = thaw_peft_form_of(s->model->adapter);
     THAW_CHECK(form != NULL, THAW_ERR_USAGE,
                "PEFT has no form of %s; take --format safetensors --merge, or hdf5", method);
     for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
@@ -89,7 +88,7 @@ done:
 typedef bool is_wanted(const thaw_node *node);
 
 /* Full names of adapted modules; wanted NULL: all. */
-static void set_modules(const thaw_model *model, const struct form *form, const char *key,
+static void set_modules(const thaw_model *model, const thaw_peft_form *form, const char *key,
                         is_wanted *wanted, thaw_json *config)
 {
     thaw_json *list = thaw_json_set_array(config, key);
@@ -115,7 +114,7 @@ static bool has_magnitudes(const thaw_model *model)
     return false;
 }
 
-static void set_lora(const thaw_setup *s, const struct form *form, thaw_json *config)
+static void set_lora(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
 {
     const thaw_peft *peft = &s->config->peft;
     set_modules(s->model, form, "target_modules", NULL, config);
@@ -134,7 +133,7 @@ static bool scales_input(const thaw_node *node)
     return node->attr.scale_shift.form == THAW_SCALE_INPUT;
 }
 
-static void set_ia3(const thaw_setup *s, const struct form *form, thaw_json *config)
+static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
 {
     set_modules(s->model, form, "target_modules", NULL, config);
     set_modules(s->model, form, "feedforward_modules", scales_input, config);
@@ -142,9 +141,44 @@ static void set_ia3(const thaw_setup *s, const struct form *form, thaw_json *con
     thaw_json_set_bool(config, "init_ia3_weights", true);
 }
 
+/* ---- Comparing ----------------------------------------------------------------------------------------------- */
+
+/* PEFT's own presets stand for what an older file does not say: r and lora_alpha are 8. */
+thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
+                                   const thaw_json *config, const char *path)
+{
+    const thaw_peft *peft = &s->config->peft;
+    const char *type = thaw_json_string_or(config, "peft_type", "");
+    THAW_CHECK(strcmp(type, form->type) == 0, THAW_ERR_INPUT,
+               "%s: an adapter of type '%s', but peft.method %s is PEFT's %s", path, type,
+               form->method, form->type);
+    if (form->set != set_lora)
+        return THAW_OK;
+    const int64_t rank = thaw_json_int_or(config, "r", 8);
+    const double alpha = thaw_json_double_or(config, "lora_alpha", 8);
+    const bool rslora = thaw_json_bool_or(config, "use_rslora", false);
+    const bool dora = thaw_json_bool_or(config, "use_dora", false);
+    THAW_CHECK(
+        rank == peft->rank && alpha == peft->alpha && rslora == peft->rslora &&
+            dora == has_magnitudes(s->model),
+        THAW_ERR_INPUT,
+        "%s: made with peft: {rank: %lld, alpha: %g, rslora: %s, dora: %s}, which the config "
+        "must say too",
+        path, (long long)rank, alpha, rslora ? "true" : "false", dora ? "true" : "false");
+    const char *const unequal[] = {"rank_pattern", "alpha_pattern"};
+    for (size_t i = 0; i < 2; i++)
+        THAW_CHECK(thaw_json_count(thaw_json_find(config, unequal[i])) == 0, THAW_ERR_INPUT,
+                   "%s: %s gives modules ranks or scales of their own, which thaw's lora has not",
+                   path, unequal[i]);
+    const char *bias = thaw_json_string_or(config, "bias", "none");
+    THAW_CHECK(strcmp(bias, "none") == 0, THAW_ERR_INPUT,
+               "%s: bias '%s' trains biases beside lora, which thaw's lora does not", path, bias);
+    return THAW_OK;
+}
+
 static thaw_status write_config(const thaw_setup *s, const char *path)
 {
-    const struct form *form = form_of(s->model->adapter);
+    const thaw_peft_form *form = thaw_peft_form_of(s->model->adapter);
     const char *const head = thaw_export_head(s->model);
     thaw_json *config = thaw_json_new_object();
     thaw_json_set_string(config, "peft_type", form->type);

@@ -147,6 +147,7 @@ thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const ch
     THAW_TRY_TO(thaw_setup_weights(comm, out));
     THAW_TRY_TO(thaw_agree(comm, load_head(comm, out)));
     THAW_TRY_TO(thaw_agree(comm, apply_rung(out)));
+    THAW_TRY_TO(thaw_adapter_load(comm, out));
     status = thaw_same_digest(comm, "the backbone's weights", out->backbone_digest);
 done:
     if (status != THAW_OK)

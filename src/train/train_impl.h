@@ -77,6 +77,8 @@ THAW_NODISCARD thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s); /
 THAW_NODISCARD thaw_status thaw_setup_place_backbone(thaw_setup *s);
 /* After the rung was applied: parameters that train move out of the shared memory. */
 THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s);
+/* Adapter, and head where it has one, from train.adapter_from; nothing when that is empty. Collective. */
+THAW_NODISCARD thaw_status thaw_adapter_load(thaw_comm *comm, thaw_setup *s);
 /* Choices of kernels for all ranks: rank 0 reads the user's cache, then the records in `shared` and `own` (NULL: none).
  * Collective. */
 THAW_NODISCARD thaw_status thaw_choices_begin(thaw_comm *comm, thaw_setup *setup,

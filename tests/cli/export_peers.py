@@ -1,24 +1,22 @@
-"""export_peers.py GENERATOR FOLDER: loads what test_export.sh exported into PyTorch modules and compares with `thaw predict`."""
+"""export_peers.py TOOLS FOLDER load|make|compare, for test_export.sh, on the predictions of `thaw predict`:
+load what was exported into PyTorch modules and compare; make an adapter with PEFT; compare it with the run that went on from it."""
 
 import csv
-import importlib.machinery
-import importlib.util
 import sys
 
 import h5py
 import numpy as np
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
-generator, folder = sys.argv[1:]
-loader = importlib.machinery.SourceFileLoader("golden", generator)
-golden = importlib.util.module_from_spec(importlib.util.spec_from_loader("golden", loader))
-loader.exec_module(golden)
+tools, folder, action = sys.argv[1:]
+sys.path.insert(0, tools)
+from golden_networks import Basic, ResNet  # noqa: E402
 
 
 def network(classes=3):
-    return golden.ResNet([3, 3, 3], golden.Basic, 4, 1, classes, True)
+    return ResNet([3, 3, 3], Basic, 4, 1, classes, True)
 
 
 def samples():
@@ -45,21 +43,37 @@ def compare(what, model, name):
     assert worst < 1e-4, what
 
 
-full = network()
-full.load_state_dict(load_file(f"{folder}/full.safetensors"), strict=True)
-compare("full", full, "full")
-
-merged = network()
-merged.load_state_dict(load_file(f"{folder}/merged.safetensors"), strict=True)
-compare("merged lora", merged, "lora")
-
-with h5py.File(f"{folder}/backbone.h5") as f:
-    base = {name: torch.tensor(item[...]) for name, item in f["backbone"].items()}
-for name, predictions in (("adapter", "lora"), ("dora-adapter", "dora"), ("rslora-adapter", "rslora"), ("ia3-adapter", "ia3")):
-    moved = [(t - 1 if "ia3" in key else t).abs().max().item()
-             for key, t in load_file(f"{folder}/{name}/adapter_model.safetensors").items() if "lora_B" in key or "ia3_l" in key]
-    assert moved and min(moved) > 1e-4, f"{name} did not train"
-    plain = network()
-    missing, unexpected = plain.load_state_dict(base, strict=False)
+def with_backbone():
+    with h5py.File(f"{folder}/backbone.h5") as f:
+        base = {name: torch.tensor(item[...]) for name, item in f["backbone"].items()}
+    model = network()
+    missing, unexpected = model.load_state_dict(base, strict=False)
     assert not unexpected and all(key.startswith("fc.") or "num_batches" in key for key in missing), (missing, unexpected)
-    compare(f"PEFT's {predictions}", PeftModel.from_pretrained(plain, f"{folder}/{name}"), predictions)
+    return model
+
+
+def load():
+    for name, predictions in (("full", "full"), ("merged", "lora")):
+        model = network()
+        model.load_state_dict(load_file(f"{folder}/{name}.safetensors"), strict=True)
+        compare(f"{name}, loaded strictly", model, predictions)
+    for name, predictions in (("adapter", "lora"), ("dora-adapter", "dora"), ("rslora-adapter", "rslora"), ("ia3-adapter", "ia3")):
+        moved = [(t - 1 if "ia3" in key else t).abs().max().item()
+                 for key, t in load_file(f"{folder}/{name}/adapter_model.safetensors").items() if "lora_B" in key or "ia3_l" in key]
+        assert moved and min(moved) > 1e-4, f"{name} did not train"
+        compare(f"PEFT's {predictions}", PeftModel.from_pretrained(with_backbone(), f"{folder}/{name}"), predictions)
+
+
+def make():
+    torch.manual_seed(1)
+    targets = [f"layer2.{i}.conv2" for i in range(3)] + ["layer3.1.conv1"]
+    config = LoraConfig(r=3, lora_alpha=5, use_rslora=True, target_modules=targets, modules_to_save=["fc"], init_lora_weights=False)
+    get_peft_model(with_backbone(), config).save_pretrained(f"{folder}/made")
+
+
+if action == "load":
+    load()
+elif action == "make":
+    make()
+else:
+    compare("an adapter that PEFT made", PeftModel.from_pretrained(with_backbone(), f"{folder}/made"), "made")

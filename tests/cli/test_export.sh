@@ -50,8 +50,28 @@ for run in full lora; do
     must "predict $run" alone predict "$([ $run = lora ] && echo peft || echo full)" --split val -o $run.csv
 done
 
+# An adapter is where a run goes on; steps this small leave it where it is.
+still="--set rates.head=1e-12 --set rates.backbone=1e-12 --set rates.adapter=1e-12 --set optimizer.weight_decay=0 --set train.epochs=1"
+lora="--set rung=peft --set train.adapter_from=adapter"
+must "going on from lora" ranks 2 train run.yaml --quiet $still $lora --set output=on
+must "predict on" alone predict on --split val -o on.csv
+awk -F, 'NR == FNR { for (i = 5; i <= 7; i++) p[FNR, i] = $i; next }
+    FNR > 1 { for (i = 5; i <= 7; i++) { d = p[FNR, i] - $i; if (d > 1e-5 || d < -1e-5) bad++; n++ } }
+    END { exit !(n > 30 && !bad) }' lora.csv on.csv || fail "training went on from another adapter"
+must "going on from ia3" alone train run.yaml --quiet $still --set rung=peft --set peft.method=ia3 --set train.adapter_from=ia3-adapter --set output=on-ia3
+bad 2 'needs rung peft' alone train run.yaml --set rung=full --set train.adapter_from=adapter --set output=no
+bad 3 'peft: {rank: 2, alpha: 4, rslora: false, dora: false}' alone train run.yaml $lora --set peft.rank=1 --set output=no
+bad 3 "type 'LORA', but peft.method ia3 is PEFT's IA3" alone train run.yaml $lora --set peft.method=ia3 --set output=no
+bad 3 'is no part of this network' alone train run.yaml $lora --set 'peft.targets=["layer1.*"]' --set output=no
+bad 3 'nowhere/adapter_config.json' alone train run.yaml $lora --set train.adapter_from=nowhere --set output=no
+
 if "$python" -c 'import torch, peft, h5py, safetensors' 2>/dev/null; then
-    "$python" "$here/export_peers.py" "$root/tools/gen-golden" . || fail "the peers differ"
+    "$python" "$here/export_peers.py" "$root/tools" . load || fail "the peers differ"
+    "$python" "$here/export_peers.py" "$root/tools" . make || fail "PEFT made no adapter"
+    must "going on from PEFT's" alone train run.yaml --quiet $still --set rung=peft --set train.adapter_from=made --set output=made-run \
+        --set peft.rank=3 --set peft.alpha=5 --set peft.rslora=true --set 'peft.targets=["layer2.*.conv2", "layer3.1.conv1"]'
+    must "predict PEFT's" alone predict made-run --split val -o made.csv
+    "$python" "$here/export_peers.py" "$root/tools" . compare || fail "PEFT's adapter gives something else here"
 else
     echo "SKIPPED the comparison: $python cannot import torch, peft, safetensors and h5py; set THAW_PEER_PYTHON"
 fi

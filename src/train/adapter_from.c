@@ -1,0 +1,121 @@
+#include "train/export_impl.h"
+
+#include <string.h>
+
+/* An adapter that Hugging Face PEFT saved is where the peft rung starts. Every parameter of ours must be in it, and everything in it
+ * must be one of ours: what is left out in silence would be another network. */
+
+typedef struct source {
+    thaw_weights *weights;
+    const char *path;
+    bool *used; /* (tensors) */
+    int64_t found;
+} source;
+
+static int64_t find(const source *from, const char *key)
+{
+    for (int64_t i = 0; i < thaw_weights_count(from->weights); i++) {
+        if (strcmp(thaw_weights_at(from->weights, i)->name, key) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* The head may be missing: PEFT saves it only when it was told to. */
+static thaw_status read_param(source *from, const thaw_model *model, thaw_param *p)
+{
+    thaw_str name = {0};
+    thaw_str key = {0};
+    char here[96];
+    char there[96];
+    thaw_status status = THAW_OK;
+    thaw_export_name(model, p, &name);
+    thaw_str_printf(&key, "base_model.model.%s", thaw_str_c(&name));
+    const int64_t i = find(from, thaw_str_c(&key));
+    THAW_CHECK_TO(i >= 0 || !p->adapter, THAW_ERR_INPUT,
+                  "%s: '%s' is missing; peft.targets must name the modules it was made for",
+                  from->path, thaw_str_c(&key));
+    if (i < 0)
+        goto done;
+    const thaw_weight *w = thaw_weights_at(from->weights, i);
+    thaw_shape_format(&w->shape, there, sizeof there);
+    thaw_shape_format(&p->shape, here, sizeof here);
+    THAW_CHECK_TO(thaw_shape_equal(&w->shape, &p->shape), THAW_ERR_INPUT,
+                  "%s: '%s' is %s, but the network has %s", from->path, w->name, there, here);
+    THAW_TRY_TO(thaw_weights_read(from->weights, i, p->data));
+    from->used[i] = true;
+    from->found++;
+done:
+    thaw_str_clear(&key);
+    thaw_str_clear(&name);
+    return status;
+}
+
+static thaw_status read_params(source *from, const thaw_model *model)
+{
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        thaw_param *p = thaw_graph_param(model->graph, i);
+        if (p->adapter || p->block < 0)
+            THAW_TRY(read_param(from, model, p));
+    }
+    for (int64_t i = 0; i < thaw_weights_count(from->weights); i++)
+        THAW_CHECK(from->used[i], THAW_ERR_INPUT,
+                   "%s: '%s' is no part of this network's adapter or head; peft.targets must name "
+                   "the modules it was made for",
+                   from->path, thaw_weights_at(from->weights, i)->name);
+    return THAW_OK;
+}
+
+static thaw_status read_directory(thaw_setup *s)
+{
+    const char *directory = s->config->train.adapter_from;
+    const thaw_peft_form *form = thaw_peft_form_of(s->model->adapter);
+    thaw_str path = {0};
+    thaw_json *config = NULL;
+    source from = {0};
+    thaw_status status;
+    THAW_CHECK_TO(form != NULL, THAW_ERR_CONFIG, "train.adapter_from: PEFT has no form of %s",
+                  s->model->adapter);
+    thaw_path_join(&path, directory, "adapter_config.json");
+    THAW_TRY_TO(thaw_json_read(thaw_str_c(&path), &config));
+    THAW_TRY_TO(thaw_peft_form_compare(form, s, config, thaw_str_c(&path)));
+    thaw_path_join(&path, directory, "adapter_model.safetensors");
+    from.path = thaw_str_c(&path);
+    THAW_TRY_TO(thaw_weights_open(from.path, &from.weights));
+    THAW_TRY_TO(thaw_alloc(&from.used, thaw_weights_count(from.weights), sizeof *from.used));
+    THAW_TRY_TO(read_params(&from, s->model));
+    THAW_LOG(THAW_INFO, "goes on from %s: %lld tensors", directory, (long long)from.found);
+done:
+    thaw_free(&from.used);
+    thaw_weights_close(&from.weights);
+    thaw_json_free(&config);
+    thaw_str_clear(&path);
+    return status;
+}
+
+static thaw_status check(const thaw_setup *s)
+{
+    THAW_CHECK(s->rung.kind == THAW_RUNG_PEFT, THAW_ERR_CONFIG,
+               "train.adapter_from needs rung peft, not %s; a ladder cannot start from an adapter",
+               s->config->rung);
+    THAW_CHECK(s->config->train.head_from[0] == '\0', THAW_ERR_CONFIG,
+               "train.head_from and train.adapter_from both give a head; leave one of them out");
+    THAW_CHECK(s->target_mean == NULL, THAW_ERR_CONFIG,
+               "train.adapter_from does not go on with a regression: its head is in other units");
+    return THAW_OK;
+}
+
+thaw_status thaw_adapter_load(thaw_comm *comm, thaw_setup *s)
+{
+    const thaw_graph *g = s->model->graph;
+    if (s->config->train.adapter_from[0] == '\0')
+        return THAW_OK;
+    THAW_TRY(check(s)); /* uniform */
+    THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0 ? read_directory(s) : THAW_OK));
+    for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
+        thaw_param *p = thaw_graph_param(g, i);
+        if (p->adapter || p->block < 0)
+            thaw_bcast(comm, 0, p->data, thaw_shape_count(&p->shape) * (int64_t)sizeof(float));
+    }
+    return THAW_OK;
+}

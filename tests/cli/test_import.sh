@@ -3,7 +3,7 @@
 # thaw-test: timeout=120
 set -u
 . "$(dirname "$0")/lib.sh"
-"${THAW_PEER_PYTHON:-python3}" "$root/tests/cli/import_weights.py" . "$root/tools/gen-golden" >out 2>&1
+"${THAW_PEER_PYTHON:-python3}" "$root/tests/cli/import_weights.py" . "$root/tools" >out 2>&1
 code=$?
 [ $code = 77 ] && { cat out; exit 77; }
 same "weights are written" 0 $code

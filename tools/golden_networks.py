@@ -136,6 +136,26 @@ class EfficientNet(nn.Module):
         return self.fc(F.relu6(self.bn2(self.conv_head(x))).mean((2, 3)))
 
 
+class SameConv(nn.Conv2d):
+    """TensorFlow's "SAME" at stride 2: the odd pixel at the end."""
+
+    def forward(self, x):
+        border = []
+        for size, kernel in zip(reversed(x.shape[2:]), reversed(self.kernel_size)):
+            total = ((size + 1) // 2 - 1) * 2 + kernel - size
+            border += [total // 2, total - total // 2]
+        return F.conv2d(F.pad(x, border), self.weight, None, self.stride, 0, 1, self.groups)
+
+
+def as_in_tensorflow(model):
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.stride[0] == 2:
+            module.__class__ = SameConv
+        elif isinstance(module, nn.BatchNorm2d):
+            module.eps, module.momentum = 1e-3, 0.01
+    return model
+
+
 class MobileBlock(nn.Module):
     def __init__(self, i, o, stride, expand):
         super().__init__()

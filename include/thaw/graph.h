@@ -103,6 +103,8 @@ thaw_value thaw_graph_flatten(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_dropout(thaw_graph *g, thaw_value x, float probability);
 thaw_value thaw_graph_relu6(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_tanh(thaw_graph *g, thaw_value x);
+/* Zeros around an image: (C, H, W) -> (C, H + top + bottom, W + left + right). */
+thaw_value thaw_graph_pad(thaw_graph *g, thaw_value x, const thaw_border *border);
 /* Channel subsampling as in CIFAR ResNet's option A shortcut: every `stride`-th pixel, channels zero-padded to out_channels,
  * (out_channels - C) / 2 of them in front. */
 thaw_value thaw_graph_shortcut_pad(thaw_graph *g, thaw_value x, int64_t out_channels,
@@ -202,6 +204,7 @@ typedef struct thaw_node {
             bool bias;
             int gelu; /* applied to the result in the same sweep: 0 none, 1 exact, 2 tanh form */
         } linear;
+        thaw_border border;
         thaw_embedding_attr embedding;
         thaw_attention_attr attention;
         struct {

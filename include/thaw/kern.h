@@ -302,6 +302,14 @@ void thaw_kern_shortcut_pad(const thaw_image *in, int64_t out_channels, int64_t 
 void thaw_kern_shortcut_pad_backward(const thaw_image *in, int64_t out_channels, int64_t stride,
                                      const float *dy, float *dx, bool accumulate);
 
+/* Zeros around images: y (B, C, H + top + bottom, W + left + right), all in in's layout. Backward cuts them off. */
+typedef struct thaw_border {
+    int64_t top, bottom, left, right;
+} thaw_border;
+void thaw_kern_pad(const thaw_image *in, const thaw_border *border, const float *x, float *y);
+void thaw_kern_pad_backward(const thaw_image *in, const thaw_border *border, const float *dy,
+                            float *dx, bool accumulate);
+
 /* Softmax cross-entropy with label smoothing e and class weights (NULL: ones), not averaged:
  *   loss_i = sum_k q_ik * class_weights[k] * -log p_ik,  q_ik = (1 - e) [k = label_i] + e / K   (PyTorch's definition).
  * loss (B), probs (B, K) may be NULL. weight_sum += sum_i class_weights[label_i], the divisor of the mean. */

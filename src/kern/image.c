@@ -145,3 +145,39 @@ void thaw_kern_shortcut_pad_backward(const thaw_image *in, int64_t out_channels,
                 to[(h * in->W + w) * stride * lanes] += from[(h * out.W + w) * lanes];
     });
 }
+
+/* Planes of a layout, each H rows of W pixels of `lanes` values. */
+static int64_t plane_count(const thaw_image *s)
+{
+    return s->B * ((s->C + lanes_of(s) - 1) / lanes_of(s));
+}
+
+void thaw_kern_pad(const thaw_image *in, const thaw_border *border, const float *x, float *y)
+{
+    const int64_t lanes = lanes_of(in);
+    const int64_t width = (in->W + border->left + border->right) * lanes;
+    const int64_t height = in->H + border->top + border->bottom;
+    KERN_EACH(plane_count(in) * height * width, plane_count(in), p, {
+        float *to = y + p * height * width;
+        memset(to, 0, (size_t)(height * width) * sizeof *to);
+        for (int64_t h = 0; h < in->H; h++)
+            memcpy(to + (border->top + h) * width + border->left * lanes,
+                   x + (p * in->H + h) * in->W * lanes, (size_t)(in->W * lanes) * sizeof *to);
+    });
+}
+
+void thaw_kern_pad_backward(const thaw_image *in, const thaw_border *border, const float *dy,
+                            float *dx, bool accumulate)
+{
+    const int64_t lanes = lanes_of(in);
+    const int64_t width = (in->W + border->left + border->right) * lanes;
+    const int64_t height = in->H + border->top + border->bottom;
+    KERN_EACH(plane_count(in) * height * width, plane_count(in) * in->H, row, {
+        const int64_t p = row / in->H;
+        const float *from =
+            dy + (p * height + border->top + row % in->H) * width + border->left * lanes;
+        float *to = dx + row * in->W * lanes;
+        for (int64_t i = 0; i < in->W * lanes; i++)
+            to[i] = from[i] + (accumulate ? to[i] : 0.0f);
+    });
+}

@@ -1,8 +1,8 @@
 #include "model/model_impl.h"
 
 /* EfficientNet-Lite0: Tan & Le 2019, arXiv:1905.11946, in the form for small devices: relu6, no squeeze-and-excitation. Names
- * are timm's (efficientnet_lite0), whose padding is symmetric, k / 2; weights of its tf_ variants need TensorFlow's padding,
- * which puts the odd pixel of stride 2 at the end. timm's "classifier" is the head "fc" here. */
+ * are timm's. efficientnet_lite0 pads symmetrically, k / 2; tf_efficientnet_lite0, which weights from TensorFlow need, puts the odd
+ * pixel of stride 2 at the end, and has TensorFlow's epsilon and momentum. timm's "classifier" is the head "fc" here. */
 #define STEM     32
 #define FEATURES 1280
 
@@ -16,7 +16,24 @@ static const thaw_model_arch arches[] = {
      .H = 224,
      .W = 224,
      .K = 1000},
+    {.name = "tf_efficientnet_lite0",
+     .family = "efficientnet",
+     .doc = "the same with TensorFlow's padding, for weights from there",
+     .width = STEM,
+     .blocks = 16,
+     .C = 3,
+     .H = 224,
+     .W = 224,
+     .K = 1000},
 };
+
+/* A convolution of stride 2 reads one pixel more at the end than in front where the size is even (TensorFlow's "SAME"). */
+typedef struct style {
+    bool tensorflow;
+    float epsilon, momentum;
+} style;
+static const style pytorch = {false, 1e-5f, 0.1f};
+static const style tensorflow = {true, 1e-3f, 0.01f};
 
 /* First stride, then 1; the first stage has no expansion. */
 static const struct stage {
@@ -31,33 +48,68 @@ static int64_t channels_of(const thaw_graph *g, thaw_value x)
     return x >= 0 ? thaw_graph_value_shape(g, x).dim[0] : 1;
 }
 
-/* conv_dw, bn1, relu6, conv_pw, bn2 */
-static thaw_value separable(thaw_graph *g, const char *name, thaw_value x, const struct stage *s,
-                            int64_t stride)
+static int64_t border(int64_t size, int64_t kernel)
 {
-    x = model_depthwise(g, name, "conv_dw", x, s->kernel, stride);
-    x = thaw_graph_relu6(g, model_norm(g, name, "bn1", x));
+    const int64_t out = (size + 1) / 2;
+    return (out - 1) * 2 + kernel - size;
+}
+
+/* The input of a convolution of stride 2 that pads nothing itself. */
+static thaw_value same_pad(thaw_graph *g, thaw_value x, int64_t kernel)
+{
+    if (x < 0)
+        return x;
+    const thaw_shape shape = thaw_graph_value_shape(g, x);
+    const int64_t h = border(shape.dim[1], kernel);
+    const int64_t w = border(shape.dim[2], kernel);
+    return thaw_graph_pad(g, x, &(thaw_border){h / 2, h - h / 2, w / 2, w - w / 2});
+}
+
+static thaw_value norm(thaw_graph *g, const style *t, const char *prefix, const char *name,
+                       thaw_value x)
+{
+    return model_norm_with(g, prefix, name, x, t->epsilon, t->momentum);
+}
+
+static thaw_value depthwise(thaw_graph *g, const style *t, const char *prefix, thaw_value x,
+                            const struct stage *s, int64_t stride)
+{
+    const bool padded = t->tensorflow && stride == 2;
+    if (padded)
+        x = same_pad(g, x, s->kernel);
+    return model_depthwise_with(g, prefix, "conv_dw", x, s->kernel, stride,
+                                padded ? 0 : s->kernel / 2);
+}
+
+/* conv_dw, bn1, relu6, conv_pw, bn2 */
+static thaw_value separable(thaw_graph *g, const style *t, const char *name, thaw_value x,
+                            const struct stage *s, int64_t stride)
+{
+    x = depthwise(g, t, name, x, s, stride);
+    x = thaw_graph_relu6(g, norm(g, t, name, "bn1", x));
     x = model_conv(g, name, "conv_pw", x, s->channels, 1, 1);
-    return model_norm(g, name, "bn2", x);
+    return norm(g, t, name, "bn2", x);
 }
 
 /* conv_pw, bn1, relu6, conv_dw, bn2, relu6, conv_pwl, bn3 */
-static thaw_value inverted(thaw_graph *g, const char *name, thaw_value x, const struct stage *s,
-                           int64_t stride)
+static thaw_value inverted(thaw_graph *g, const style *t, const char *name, thaw_value x,
+                           const struct stage *s, int64_t stride)
 {
     x = model_conv(g, name, "conv_pw", x, s->expand * channels_of(g, x), 1, 1);
-    x = thaw_graph_relu6(g, model_norm(g, name, "bn1", x));
-    x = model_depthwise(g, name, "conv_dw", x, s->kernel, stride);
-    x = thaw_graph_relu6(g, model_norm(g, name, "bn2", x));
+    x = thaw_graph_relu6(g, norm(g, t, name, "bn1", x));
+    x = depthwise(g, t, name, x, s, stride);
+    x = thaw_graph_relu6(g, norm(g, t, name, "bn2", x));
     x = model_conv(g, name, "conv_pwl", x, s->channels, 1, 1);
-    return model_norm(g, name, "bn3", x);
+    return norm(g, t, name, "bn3", x);
 }
 
 static thaw_value build(thaw_model *model, thaw_value input)
 {
     thaw_graph *g = model->graph;
-    thaw_value x = model_conv(g, "", "conv_stem", input, STEM, 3, 2);
-    x = thaw_graph_relu6(g, model_norm(g, "", "bn1", x));
+    const style *t = thaw_starts_with(model->spec.arch, "tf_") ? &tensorflow : &pytorch;
+    thaw_value x = t->tensorflow ? same_pad(g, input, 3) : input;
+    x = model_conv_with(g, "", "conv_stem", x, STEM, 3, 2, t->tensorflow ? 0 : 1);
+    x = thaw_graph_relu6(g, norm(g, t, "", "bn1", x));
     int32_t block = 0;
     for (int stage = 0; stage < STAGES; stage++) {
         const struct stage *s = &stages[stage];
@@ -67,17 +119,17 @@ static thaw_value build(thaw_model *model, thaw_value input)
             THAW_ASSERT(fits);
             thaw_graph_set_block(g, ++block, name);
             int64_t stride = i == 0 ? s->stride : 1;
-            thaw_value y =
-                s->expand == 1 ? separable(g, name, x, s, stride) : inverted(g, name, x, s, stride);
+            thaw_value y = s->expand == 1 ? separable(g, t, name, x, s, stride)
+                                          : inverted(g, t, name, x, s, stride);
             bool same = stride == 1 && channels_of(g, x) == s->channels;
             x = same ? thaw_graph_add(g, y, x, 1) : y;
         }
     }
     model->blocks = block;
     x = model_conv(g, "", "conv_head", x, FEATURES, 1, 1);
-    x = thaw_graph_relu6(g, model_norm(g, "", "bn2", x));
+    x = thaw_graph_relu6(g, norm(g, t, "", "bn2", x));
     return thaw_graph_global_avg_pool(g, x);
 }
 
 const model_family model_family_efficientnet = {
-    .name = "efficientnet", .arches = arches, .count = 1, .one_width = true, .build = build};
+    .name = "efficientnet", .arches = arches, .count = 2, .one_width = true, .build = build};

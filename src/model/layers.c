@@ -9,11 +9,11 @@ static void join(char out[NAME], const char *prefix, const char *name)
 }
 
 static thaw_value conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
-                       int64_t channels, int64_t kernel, int64_t stride, int64_t groups)
+                       int64_t channels, int64_t kernel, int64_t stride, int64_t pad,
+                       int64_t groups)
 {
     char full[NAME];
     join(full, prefix, name);
-    int64_t pad = (kernel - 1) / 2;
     thaw_conv2d_attr attr = {
         .out_channels = channels,
         .kernel_h = kernel,
@@ -33,21 +33,39 @@ static thaw_value conv(thaw_graph *g, const char *prefix, const char *name, thaw
 thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
                       int64_t channels, int64_t kernel, int64_t stride)
 {
-    return conv(g, prefix, name, x, channels, kernel, stride, 1);
+    return conv(g, prefix, name, x, channels, kernel, stride, (kernel - 1) / 2, 1);
+}
+
+thaw_value model_conv_with(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                           int64_t channels, int64_t kernel, int64_t stride, int64_t pad)
+{
+    return conv(g, prefix, name, x, channels, kernel, stride, pad, 1);
 }
 
 thaw_value model_depthwise(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
                            int64_t kernel, int64_t stride)
 {
+    return model_depthwise_with(g, prefix, name, x, kernel, stride, (kernel - 1) / 2);
+}
+
+thaw_value model_depthwise_with(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                                int64_t kernel, int64_t stride, int64_t pad)
+{
     int64_t channels = x >= 0 ? thaw_graph_value_shape(g, x).dim[0] : 1;
-    return conv(g, prefix, name, x, channels, kernel, stride, channels);
+    return conv(g, prefix, name, x, channels, kernel, stride, pad, channels);
 }
 
 thaw_value model_norm(thaw_graph *g, const char *prefix, const char *name, thaw_value x)
 {
+    return model_norm_with(g, prefix, name, x, 1e-5f, 0.1f);
+}
+
+thaw_value model_norm_with(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                           float epsilon, float momentum)
+{
     char full[NAME];
     join(full, prefix, name);
-    return thaw_graph_batch_norm(g, full, x, 1e-5f, 0.1f);
+    return thaw_graph_batch_norm(g, full, x, epsilon, momentum);
 }
 
 thaw_value model_conv_norm(thaw_graph *g, const char *prefix, int i, thaw_value x, int64_t channels,

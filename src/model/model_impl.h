@@ -28,8 +28,15 @@ thaw_value model_conv(thaw_graph *g, const char *prefix, const char *name, thaw_
 /* The same with one filter a channel. */
 thaw_value model_depthwise(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
                            int64_t kernel, int64_t stride);
-/* Batch norm with PyTorch's epsilon and momentum. */
+/* Both with a padding of their own. */
+thaw_value model_conv_with(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                           int64_t channels, int64_t kernel, int64_t stride, int64_t pad);
+thaw_value model_depthwise_with(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                                int64_t kernel, int64_t stride, int64_t pad);
+/* Batch norm with PyTorch's epsilon and momentum, or others. */
 thaw_value model_norm(thaw_graph *g, const char *prefix, const char *name, thaw_value x);
+thaw_value model_norm_with(thaw_graph *g, const char *prefix, const char *name, thaw_value x,
+                           float epsilon, float momentum);
 /* conv, norm, relu: prefix.conv<i>, prefix.bn<i>; prefix "" for none. */
 thaw_value model_conv_norm(thaw_graph *g, const char *prefix, int i, thaw_value x, int64_t channels,
                            int64_t kernel, int64_t stride);

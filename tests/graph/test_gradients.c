@@ -120,6 +120,11 @@ static thaw_value shortcut_pad(thaw_graph *g)
     return thaw_graph_shortcut_pad(g, image(g, 3, 7, 5), 8, 2);
 }
 
+static thaw_value pad(thaw_graph *g)
+{
+    return thaw_graph_pad(g, image(g, 3, 4, 5), &(thaw_border){1, 2, 0, 3});
+}
+
 static thaw_value relu6(thaw_graph *g)
 {
     return thaw_graph_relu6(g, thaw_graph_linear(g, "fc", image(g, 2, 3, 5), 40, true));
@@ -303,6 +308,7 @@ static const struct {
     {"global_avg_pool", global_avg_pool},
     {"flatten", flatten},
     {"dropout", dropout},
+    {"pad", pad},
     {"shortcut_pad", shortcut_pad},
     {"dropout", mixture},
     {"relu6", relu6},

@@ -459,6 +459,7 @@ int main(int count, char **arguments)
         GOLDEN("bert_tiny"),
         GOLDEN("bert_tiny_lora"),
         GOLDEN("efficientnet_lite0"),
+        GOLDEN("tf_efficientnet_lite0"),
         GOLDEN("mobilenet_v2"),
         GOLDEN("bert_tiny_dora"),
         GOLDEN("bert_tiny_ia3"),

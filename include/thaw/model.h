@@ -71,6 +71,10 @@ void thaw_model_initialize(thaw_model *model, uint64_t seed);
 /* The same for the head alone. */
 void thaw_model_initialize_head(thaw_model *model, uint64_t seed);
 
+/* What the package efficientnet_lite_pytorch calls "_blocks.3._bn0.weight" is "blocks.2.0.bn1.weight" here; such weights need
+ * tf_efficientnet_lite0. False, and nothing written, for names that are none of its. */
+bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes);
+
 /* Number of blocks of stage or block `name` ("layer3", "layer3.1", "stem", "head"); *first gets the lowest index (-1: head).
  * 0 when there is no such name. */
 int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first);

@@ -51,7 +51,7 @@ void thaw_backbone_clear(thaw_backbone *b);
 
 /* Tensors of a file that another program wrote, listed when it is opened and read one by one, so that there are never two copies.
  *   safetensors            one file, or an index (*.index.json) whose files lie beside it
- *   PyTorch                a zip of torch.save (since 1.6): tensors, dictionaries, numbers and texts; a pickle that names anything
+ *   PyTorch                what torch.save writes, the zip since 1.6 and the form before: tensors, dictionaries, numbers and texts; a pickle that names anything
  *                          else is refused by that name, and nothing of it is ever executed
  * Values become float32: float16 and bfloat16 exactly, float64 rounded to nearest. Other types are listed, not read.
  *   Sources: the safetensors format (README of its repository); the pickle protocol (Python's pickletools). */

@@ -13,7 +13,8 @@ static const cli_option options[] = {
     {"size", 0, "N",
      "height and width of the pictures that the weights were trained on; default: the "
      "architecture's"},
-    {"mean", 0, "X[,X]", "how inputs were normalised; default: ImageNet's, for three channels"},
+    {"mean", 0, "X[,X]",
+     "how inputs were normalised; default: as the origin of the weights does, for three channels"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},
     {"origin", 0, "TEXT", "where the weights are from, kept in the file; default: the file's name"},
     {"licence", 0, "TEXT", "their licence, kept in the file"},
@@ -24,6 +25,11 @@ static const cli_option options[] = {
 static const double imagenet_mean[] = {0.485, 0.456, 0.406};
 static const double imagenet_std[] = {0.229, 0.224, 0.225};
 
+/* timm's for its tf_ networks; the package efficientnet_lite_pytorch takes (x - 127) / 128 of bytes. */
+static const double half[] = {0.5, 0.5, 0.5};
+static const double lite_mean[] = {127.0 / 255, 127.0 / 255, 127.0 / 255};
+static const double lite_std[] = {128.0 / 255, 128.0 / 255, 128.0 / 255};
+
 /* What programs put around or in front of a state dictionary, and what they call the head. */
 static const char *const wrappers[] = {"state_dict.", "model_state_dict.", "model.", "module."};
 static const char *const heads[] = {"fc.", "classifier.", "classifier.1.", "head.", "linear."};
@@ -33,7 +39,8 @@ enum { NAMED = 6 }; /* tensors that a message names */
 typedef struct foreign {
     const char *path;
     thaw_weights *weights;
-    size_t skip; /* bytes of the wrappers in front of every name */
+    size_t skip;      /* bytes of the wrappers in front of every name */
+    char (*own)[128]; /* names as ours, where the origin has others; NULL */
 } foreign;
 
 /* How a file fits an architecture. */
@@ -48,7 +55,7 @@ typedef struct fit {
 
 static const char *name_of(const foreign *f, int64_t i)
 {
-    return thaw_weights_at(f->weights, i)->name + f->skip;
+    return f->own != NULL ? f->own[i] : thaw_weights_at(f->weights, i)->name + f->skip;
 }
 
 /* Skips one wrapper after another while all names begin with it. */
@@ -66,6 +73,22 @@ static void find_wrappers(foreign *f)
             again = all;
         }
     }
+}
+
+/* All of them, or none. */
+static thaw_status translate(foreign *f)
+{
+    const int64_t count = thaw_weights_count(f->weights);
+    char(*own)[128] = NULL;
+    THAW_TRY(thaw_alloc(&own, count, sizeof *own));
+    bool all = count > 0;
+    for (int64_t i = 0; i < count && all; i++)
+        all = thaw_model_name_from_lite(name_of(f, i), own[i], sizeof own[i]);
+    if (all)
+        f->own = own;
+    else
+        thaw_free(&own);
+    return THAW_OK;
 }
 
 static int64_t find(const foreign *f, const char *name)
@@ -183,16 +206,22 @@ static bool better(const fit *a, const fit *b)
 /* The architecture whose every tensor is there and that leaves least; else the one that lacks the smallest share. */
 static thaw_status recognise(const foreign *f, int64_t size, fit *best)
 {
+    const thaw_model_arch *tie = NULL;
     for (int32_t i = 0; i < thaw_model_arch_count(); i++) {
         const thaw_model_arch *arch = thaw_model_arch_at(i);
         fit x;
         if (arch->T > 0 || arch->width == 0)
             continue; /* text; an mlp's sizes are not in its name */
+        if (f->own != NULL && !thaw_starts_with(arch->name, "tf_"))
+            continue; /* names that only weights from TensorFlow have */
         if (try_arch(f, arch, size, &x) != THAW_OK) {
             thaw_error_clear(); /* sizes that this architecture cannot have */
             continue;
         }
+        if (best->arch != NULL && x.gaps == 0 && best->gaps == 0 && x.left == best->left)
+            tie = arch;
         if (better(&x, best)) {
+            tie = NULL;
             clear_fit(best);
             *best = x;
         } else {
@@ -206,6 +235,11 @@ static thaw_status recognise(const foreign *f, int64_t size, fit *best)
                                                 f->path, thaw_weights_count(f->weights)> 0
                    ? thaw_weights_at(f->weights, 0)->name
                    : "");
+    THAW_CHECK(
+        tie == NULL, THAW_ERR_USAGE,
+        "%s fits both %s and %s, which differ in what no tensor shows (padding); say which by "
+        "--arch",
+        f->path, best->arch->name, tie->name);
     return THAW_OK;
 }
 
@@ -301,6 +335,20 @@ static thaw_status normalisation(const cli_args *args, const char *what, const d
     return THAW_OK;
 }
 
+static const double *usual_mean(const foreign *f, const fit *x)
+{
+    if (f->own != NULL)
+        return lite_mean;
+    return thaw_starts_with(x->arch->name, "tf_") ? half : imagenet_mean;
+}
+
+static const double *usual_std(const foreign *f, const fit *x)
+{
+    if (f->own != NULL)
+        return lite_std;
+    return thaw_starts_with(x->arch->name, "tf_") ? half : imagenet_std;
+}
+
 static thaw_status read_all(const foreign *f, const fit *x)
 {
     THAW_TRY(thaw_model_complete(x->model));
@@ -341,8 +389,8 @@ static thaw_status write_file(const cli_args *args, const foreign *f, const fit 
         b.origin = (char *)(slash == NULL ? f->path : slash + 1);
     THAW_CHECK_TO(spec->C <= 64, THAW_ERR_INPUT, "%s: %lld input channels; at most 64 are possible",
                   f->path, (long long)spec->C);
-    THAW_TRY_TO(normalisation(args, "mean", imagenet_mean, spec->C, -1e9, mean));
-    THAW_TRY_TO(normalisation(args, "std", imagenet_std, spec->C, 1e-9, std));
+    THAW_TRY_TO(normalisation(args, "mean", usual_mean(f, x), spec->C, -1e9, mean));
+    THAW_TRY_TO(normalisation(args, "std", usual_std(f, x), spec->C, 1e-9, std));
     THAW_TRY_TO(read_all(f, x));
     THAW_TRY_TO(thaw_model_spec_save(spec, &b.spec));
     THAW_TRY_TO(thaw_graph_state(x->model->graph, THAW_BACKBONE, &b.tensors));
@@ -386,6 +434,7 @@ static thaw_status run(const cli_args *args)
                "-o is missing: the backbone file to write");
     THAW_TRY_TO(thaw_weights_open(f.path, &f.weights));
     find_wrappers(&f);
+    THAW_TRY_TO(translate(&f));
     THAW_TRY_TO(choose(args, &f, &x));
     THAW_TRY_TO(check_fit(&f, &x));
     if (!args->quiet)
@@ -393,14 +442,15 @@ static thaw_status run(const cli_args *args)
     status = write_file(args, &f, &x);
 done:
     clear_fit(&x);
+    thaw_free(&f.own);
     thaw_weights_close(&f.weights);
     return status;
 }
 
 const cli_command cli_backbone_import = {
     .usage = "WEIGHTS -o FILE [--arch NAME] [option ...]",
-    .doc =
-        "makes a backbone file from weights in safetensors (one file or an index) or a PyTorch zip",
+    .doc = "makes a backbone file from weights in safetensors (one file or an index) or from "
+           "torch.save",
     .help =
         "The architecture is recognised by the names and shapes of the tensors; what is missing "
         "is an error, what is left over a warning. float16 and bfloat16 become float32 exactly, "

@@ -231,12 +231,13 @@ static thaw_status push_storage(pickle_machine *m, int32_t tuple)
     const int32_t type = pickle_item(m, tuple, 1);
     const int32_t key = pickle_item(m, tuple, 2);
     const int32_t count = pickle_item(m, tuple, 4);
+    const int32_t view = pickle_item(m, tuple, 5); /* of old files; new ones have none */
     THAW_CHECK(pickle_is(m, tuple, KIND_LIST) &&
                    pickle_is(m, pickle_item(m, tuple, 0), KIND_TEXT) &&
                    strcmp(m->values[pickle_item(m, tuple, 0)].text, "storage") == 0 &&
                    pickle_is(m, type, KIND_NAME) && is_storage(m->values[type].text) &&
                    pickle_is(m, key, KIND_TEXT) && pickle_is(m, count, KIND_INT) &&
-                   m->values[count].number >= 0,
+                   m->values[count].number >= 0 && (view < 0 || pickle_is(m, view, KIND_NONE)),
                THAW_ERR_INPUT, "%s: no storage of a tensor at byte %zu", m->name, m->at);
     return push(m, (pickle_value){.kind = KIND_STORAGE,
                                   .text = m->values[type].text + 6,
@@ -305,9 +306,12 @@ static thaw_status push_long(pickle_machine *m, size_t length_bytes)
     uint64_t length = 0;
     uint64_t number = 0;
     THAW_TRY(take_number(m, length_bytes, &length));
-    THAW_CHECK(length <= 8, THAW_ERR_INPUT, "%s: a number of %llu bytes at byte %zu", m->name,
+    const uint8_t *rest = NULL;
+    THAW_CHECK(length <= 16, THAW_ERR_INPUT, "%s: a number of %llu bytes at byte %zu", m->name,
                (unsigned long long)length, m->at);
-    THAW_TRY(take_number(m, (size_t)length, &number));
+    THAW_TRY(take_number(m, length < 8 ? (size_t)length : 8, &number));
+    if (length > 8) /* the magic number of old files, which nobody reads */
+        THAW_TRY(take(m, (size_t)length - 8, &rest));
     if (length > 0 && length < 8 && number >> (8 * length - 1) != 0)
         number |= ~UINT64_C(0) << 8 * length;
     return push(m, (pickle_value){.kind = KIND_INT, .number = (int64_t)number});
@@ -478,17 +482,33 @@ static thaw_status run(pickle_machine *m)
     }
 }
 
-thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size,
-                             pickle_take *taker, void *context)
+static thaw_status take_texts(const pickle_machine *m, int32_t list, const pickle_taker *taker)
+{
+    for (int32_t at = m->values[list].first; at >= 0; at = m->links[at].next) {
+        THAW_CHECK(pickle_is(m, m->links[at].value, KIND_TEXT), THAW_ERR_INPUT,
+                   "%s: a list of texts with something else in it", m->name);
+        THAW_TRY(taker->text(taker->context, m->values[m->links[at].value].text));
+    }
+    return THAW_OK;
+}
+
+thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size, size_t *used,
+                             const pickle_taker *taker)
 {
     pickle_machine m = {.name = name, .bytes = bytes, .size = size};
     int32_t root = -1;
     thaw_status status;
     THAW_TRY_TO(run(&m));
     THAW_TRY_TO(pop(&m, &root));
-    THAW_CHECK_TO(pickle_is(&m, root, KIND_DICT), THAW_ERR_INPUT,
+    *used = m.at;
+    THAW_CHECK_TO(taker->tensor == NULL || pickle_is(&m, root, KIND_DICT), THAW_ERR_INPUT,
                   "%s: it holds no dictionary of tensors; save the state_dict", name);
-    status = pickle_walk(&m, "", root, 0, taker, context);
+    THAW_CHECK_TO(taker->text == NULL || pickle_is(&m, root, KIND_LIST), THAW_ERR_INPUT,
+                  "%s: the keys of its storages are no list", name);
+    if (taker->tensor != NULL)
+        status = pickle_walk(&m, "", root, 0, taker);
+    else if (taker->text != NULL)
+        status = take_texts(&m, root, taker);
 done:
     clear(&m);
     return status;

@@ -58,6 +58,6 @@ bool pickle_is(const pickle_machine *m, int32_t index, pickle_kind wanted);
 
 /* Tensors of a dictionary and of dictionaries in it, names joined by dots; all else is left. */
 THAW_NODISCARD thaw_status pickle_walk(pickle_machine *m, const char *prefix, int32_t dict,
-                                       int depth, pickle_take *taker, void *context);
+                                       int depth, const pickle_taker *taker);
 
 #endif

@@ -18,7 +18,7 @@ static thaw_status numbers_of(const pickle_machine *m, int32_t list, int64_t *ou
 }
 
 static thaw_status give_tensor(const pickle_machine *m, const char *name, int32_t index,
-                               pickle_take *taker, void *context)
+                               const pickle_taker *taker)
 {
     const int32_t arguments = m->values[index].first;
     const pickle_value *storage = &m->values[pickle_item(m, arguments, 0)];
@@ -32,11 +32,11 @@ static thaw_status give_tensor(const pickle_machine *m, const char *name, int32_
     THAW_TRY(numbers_of(m, pickle_item(m, arguments, 3), t.stride, &strides));
     THAW_CHECK(strides == t.shape.ndim, THAW_ERR_INPUT, "%s: '%s' has %d dimensions and %d strides",
                m->name, name, (int)t.shape.ndim, (int)strides);
-    return taker(context, &t);
+    return taker->tensor(taker->context, &t);
 }
 
 thaw_status pickle_walk(pickle_machine *m, const char *prefix, int32_t dict, int depth,
-                        pickle_take *taker, void *context)
+                        const pickle_taker *taker)
 {
     thaw_str name = {0};
     thaw_status status = THAW_OK;
@@ -53,11 +53,24 @@ thaw_status pickle_walk(pickle_machine *m, const char *prefix, int32_t dict, int
         thaw_str_reset(&name);
         thaw_str_printf(&name, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", m->values[key].text);
         if (pickle_is(m, item, KIND_TENSOR))
-            status = give_tensor(m, thaw_str_c(&name), item, taker, context);
+            status = give_tensor(m, thaw_str_c(&name), item, taker);
         else if (pickle_is(m, item, KIND_DICT))
-            status = pickle_walk(m, thaw_str_c(&name), item, depth + 1, taker, context);
+            status = pickle_walk(m, thaw_str_c(&name), item, depth + 1, taker);
     }
 done:
     thaw_str_clear(&name);
     return status;
+}
+
+/* In doubles, so that no product overflows. A shape of zero elements is inside anyway. */
+bool pickle_tensor_fits(const pickle_tensor *tensor)
+{
+    double last = (double)tensor->offset;
+    double elements = 1;
+    for (int32_t i = 0; i < tensor->shape.ndim; i++) {
+        elements *= (double)tensor->shape.dim[i];
+        last += ((double)tensor->shape.dim[i] - 1) * (double)tensor->stride[i];
+    }
+    return tensor->offset >= 0 &&
+           (elements == 0 || (last < (double)tensor->storage_count && elements < 1e15));
 }

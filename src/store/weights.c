@@ -115,11 +115,8 @@ static thaw_status look_and_open(thaw_weights *w, const char *path)
         return weights_open_safetensors(w, path);
     if (head[0] == '{')
         return weights_open_index(w, path);
-    THAW_CHECK(!(head[0] == 0x80 && head[1] < 6), THAW_ERR_INPUT,
-               "%s is a bare pickle, as PyTorch wrote before 1.6; load it there and save it again, "
-               "best as "
-               "safetensors",
-               path);
+    if (head[0] == 0x80 && head[1] < 6)
+        return weights_open_legacy(w, path);
     return THAW_FAIL(THAW_ERR_INPUT,
                      "%s is neither safetensors, nor an index of it, nor a zip of PyTorch", path);
 }

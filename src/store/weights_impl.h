@@ -59,6 +59,7 @@ THAW_NODISCARD thaw_status weights_add_part(thaw_weights *w, const char *path, i
 THAW_NODISCARD thaw_status weights_open_safetensors(thaw_weights *w, const char *path);
 THAW_NODISCARD thaw_status weights_open_index(thaw_weights *w, const char *path);
 THAW_NODISCARD thaw_status weights_open_torch(thaw_weights *w, const char *path);
+THAW_NODISCARD thaw_status weights_open_legacy(thaw_weights *w, const char *path);
 
 /* The tensors of a pickle that describes a state dictionary, in order. storage is the key of the archive's entry data/<key>. */
 typedef struct pickle_tensor {
@@ -67,9 +68,16 @@ typedef struct pickle_tensor {
     thaw_shape shape;
     int64_t stride[THAW_MAX_DIMS];
 } pickle_tensor;
-typedef thaw_status pickle_take(void *context, const pickle_tensor *tensor);
-/* `name` is what messages call it. */
+/* What becomes of a pickle: each tensor of a dictionary, or each text of a list; neither: it may be anything. */
+typedef struct pickle_taker {
+    thaw_status (*tensor)(void *context, const pickle_tensor *tensor);
+    thaw_status (*text)(void *context, const char *text);
+    void *context;
+} pickle_taker;
+/* Reads one pickle and says how many bytes it had. `name` is what messages call it. */
 THAW_NODISCARD thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size,
-                                            pickle_take *take, void *context);
+                                            size_t *used, const pickle_taker *taker);
+/* It reads nothing beyond its storage. */
+bool pickle_tensor_fits(const pickle_tensor *tensor);
 
 #endif

@@ -68,18 +68,6 @@ static thaw_status find_entry(const torch_file *f, const pickle_tensor *t, size_
     return THAW_OK;
 }
 
-/* Nothing beyond the storage; in doubles, so that no product overflows. A shape of zero elements is inside anyway. */
-static bool is_inside(const pickle_tensor *t)
-{
-    double last = (double)t->offset;
-    double elements = 1;
-    for (int32_t i = 0; i < t->shape.ndim; i++) {
-        elements *= (double)t->shape.dim[i];
-        last += ((double)t->shape.dim[i] - 1) * (double)t->stride[i];
-    }
-    return elements == 0 || (last < (double)t->storage_count && elements < 1e15);
-}
-
 static thaw_status take_tensor(void *context, const pickle_tensor *t)
 {
     const torch_file *f = context;
@@ -87,7 +75,7 @@ static thaw_status take_tensor(void *context, const pickle_tensor *t)
     int32_t part = 0;
     THAW_CHECK(type != NULL, THAW_ERR_INPUT, "%s: '%s' has the type %s, which is unknown",
                f->w->path, t->name, t->storage_type);
-    THAW_CHECK(t->offset >= 0 && is_inside(t), THAW_ERR_INPUT,
+    THAW_CHECK(pickle_tensor_fits(t), THAW_ERR_INPUT,
                "%s: '%s' reaches beyond its storage of %lld elements", f->w->path, t->name,
                (long long)t->storage_count);
     THAW_TRY(find_entry(f, t, type->element, &part));
@@ -117,7 +105,9 @@ thaw_status weights_open_torch(thaw_weights *w, const char *path)
     stream = zip_fopen_index(w->archive, about.index, 0);
     THAW_CHECK_TO(stream != NULL && zip_fread(stream, bytes, about.size) == (zip_int64_t)about.size,
                   THAW_ERR_INPUT, "%s: %sdata.pkl cannot be read", path, f.prefix);
-    status = weights_unpickle(path, bytes, (size_t)about.size, take_tensor, &f);
+    const pickle_taker taker = {.tensor = take_tensor, .context = &f};
+    size_t used = 0;
+    status = weights_unpickle(path, bytes, (size_t)about.size, &used, &taker);
 done:
     if (stream != NULL)
         (void)zip_fclose(stream);

@@ -21,6 +21,7 @@ model = ResNet([3, 3, 3], Basic, 8, 1, 5, True)
 state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
 torch.save(state, f"{folder}/plain.pth")
 torch.save({"epoch": 7, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, f"{folder}/wrapped.pth")
+torch.save(state, f"{folder}/old.pth", _use_new_zipfile_serialization=False)
 torch.save({name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in state.items()}, f"{folder}/double.pth")
 save_file(state, f"{folder}/plain.safetensors")
 names = sorted(state)

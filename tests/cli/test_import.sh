@@ -13,7 +13,7 @@ must "plain.pth" alone backbone import plain.pth $grey -o plain.h5
 grep -q 'resnet20, all 95 tensors of it, and its head' err || fail "what was recognised: $(cat err)"
 alone backbone info plain.h5 --json
 digest=$(get out digest)
-for file in wrapped.pth double.pth plain.safetensors plain.safetensors.index.json; do
+for file in wrapped.pth old.pth double.pth plain.safetensors plain.safetensors.index.json; do
     must "$file" alone backbone import $file $grey -o other.h5
     alone backbone info other.h5 --json
     same "digest of $file" "$digest" "$(get out digest)"
@@ -31,6 +31,17 @@ bad 2 'above 0' alone backbone import plain.pth --mean 1 --std 0 -o no.h5
 bad 3 'tensors of resnet56 are missing' alone backbone import plain.pth --arch resnet56 $grey -o no.h5
 bad 2 'o is missing' alone backbone import plain.pth
 [ ! -e no.h5 ] || fail "a refused import left a file"
+
+# Real weights, from ImageNet, in the form that torch.save had before 1.6.
+python=${THAW_PEER_PYTHON:-python3}
+images=${THAW_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/t10k-images-idx3-ubyte.gz
+if lite=$("$python" "$root/tests/cli/import_lite.py" path) && [ -f "$images" ]; then
+    must "EfficientNet-Lite0" alone backbone import "$lite" -o lite.h5
+    grep -q 'tf_efficientnet_lite0, all 245 tensors of it, and its head' err || fail "EfficientNet-Lite0: $(cat err)"
+    "$python" "$root/tests/cli/import_lite.py" compare lite.h5 "$root/tools" "$images" || fail "logits of EfficientNet-Lite0 differ"
+else
+    echo "skipped: EfficientNet-Lite0: $lite"
+fi
 
 # It is a backbone like any other.
 make_data

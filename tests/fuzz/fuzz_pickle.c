@@ -13,6 +13,8 @@ static thaw_status take(void *context, const pickle_tensor *tensor)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int64_t dimensions = 0;
-    (void)!weights_unpickle("fuzz", data, size, take, &dimensions);
+    size_t used = 0;
+    const pickle_taker taker = {.tensor = take, .context = &dimensions};
+    (void)!weights_unpickle("fuzz", data, size, &used, &taker);
     return 0;
 }

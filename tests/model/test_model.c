@@ -52,7 +52,8 @@ static void test_parameter_counts(void **state)
     assert_int_equal(params_of("resnet44"), 658586);
     assert_int_equal(params_of("resnet56"), 853018);
     assert_int_equal(params_of("mobilenet_v2"), 3504872);
-    assert_int_equal(params_of("efficientnet_lite0"), 4652008);        /* timm */
+    assert_int_equal(params_of("efficientnet_lite0"), 4652008); /* timm */
+    assert_int_equal(params_of("tf_efficientnet_lite0"), 4652008);
     assert_int_equal(params_of("bert-base"), 109482240 + 2 * 768 + 2); /* BertModel and a head */
     assert_int_equal(params_of("bert-tiny"), 4385920 + 2 * 128 + 2);
     assert_int_equal(params_of("minilm-l6"), 22713216 + 2 * 384 + 2);

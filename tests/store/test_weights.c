@@ -151,8 +151,9 @@ static void bad_safetensors(void **state)
     write_bytes("none", "", 0, "", 0);
     refused("none", "empty");
     refused("absent", "cannot open");
-    write_bytes("old", "\200\002\212\nl\374\234F\371 j\250P\031.", 15, "", 0);
-    refused("old", "before 1.6");
+    write_bytes("old", "\200\002\212\nl\374\234F\371 j\250P\031.", 15, "",
+                0); /* the magic number alone */
+    refused("old", "ends in the middle");
 }
 
 static void indexes(void **state)

@@ -1,0 +1,54 @@
+#include "model/model_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* efficientnet_lite_pytorch counts all blocks through, and calls their parts otherwise than timm, whose names are ours. */
+
+static const struct {
+    const char *theirs, *ours, *first; /* first: in the block without expansion; NULL: not there */
+} parts[] = {
+    {"_expand_conv.", "conv_pw.", NULL},          {"_bn0.", "bn1.", NULL},
+    {"_depthwise_conv.", "conv_dw.", "conv_dw."}, {"_bn1.", "bn2.", "bn1."},
+    {"_project_conv.", "conv_pwl.", "conv_pw."},  {"_bn2.", "bn3.", "bn2."},
+};
+static const struct {
+    const char *theirs, *ours;
+} outside[] = {{"_conv_stem.", "conv_stem."},
+               {"_bn0.", "bn1."},
+               {"_conv_head.", "conv_head."},
+               {"_bn1.", "bn2."},
+               {"_fc.", "fc."}};
+
+/* Blocks of a stage. */
+static const int stages[] = {1, 2, 2, 3, 3, 4, 1};
+
+static bool name_block(int number, const char *rest, char *out, size_t bytes)
+{
+    int stage = 0;
+    int at = number;
+    while (stage < (int)(sizeof stages / sizeof *stages) && at >= stages[stage])
+        at -= stages[stage++];
+    if (stage == (int)(sizeof stages / sizeof *stages))
+        return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *ours = number == 0 ? parts[i].first : parts[i].ours;
+        if (ours != NULL && thaw_starts_with(rest, parts[i].theirs))
+            return thaw_format(out, bytes, "blocks.%d.%d.%s%s", stage, at, ours,
+                               rest + strlen(parts[i].theirs));
+    }
+    return false;
+}
+
+bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes)
+{
+    int number = 0;
+    int length = 0;
+    if (sscanf(theirs, "_blocks.%3d.%n", &number, &length) == 1 && length > 0 && number >= 0)
+        return name_block(number, theirs + length, out, bytes);
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
+        if (thaw_starts_with(theirs, outside[i].theirs))
+            return thaw_format(out, bytes, "%s%s", outside[i].ours,
+                               theirs + strlen(outside[i].theirs));
+    return false;
+}

@@ -23,7 +23,10 @@ static void print_probes(const thaw_json *advice)
     for (const thaw_json *r = thaw_json_first(rows); r != NULL; r = thaw_json_next(r)) {
         thaw_table_cell(&table, thaw_json_string_or(r, "block", ""));
         thaw_table_printf(&table, "%lld", (long long)thaw_json_int_or(r, "features", 0));
-        thaw_table_printf(&table, "%.3f", thaw_json_double_or(r, "logme", NAN));
+        if (isfinite(thaw_json_double_or(r, "logme", NAN)))
+            thaw_table_printf(&table, "%.3f", thaw_json_double_or(r, "logme", NAN));
+        else
+            thaw_table_cell(&table, "-");
         thaw_table_printf(&table, "%.3f", thaw_json_double_or(r, "h_score", NAN));
         thaw_table_printf(
             &table, "%.1f%% [%.1f, %.1f]", 100 * thaw_json_double_or(r, "accuracy", NAN),

@@ -105,7 +105,8 @@ static void add_probes(const thaw_probes *p, thaw_json *out)
         thaw_json *object = thaw_json_add_object(list);
         thaw_json_set_string(object, "block", row->block);
         thaw_json_set_int(object, "features", row->D);
-        thaw_json_set_double(object, "logme", row->logme);
+        /* With as many features as samples any labels fit, and the evidence says nothing. */
+        thaw_json_set_double(object, "logme", row->D < p->train ? row->logme : NAN);
         thaw_json_set_double(object, "h_score", row->h_score);
         thaw_json_set_int(object, "right", row->right);
         thaw_json_set_double(object, "accuracy", row->accuracy);

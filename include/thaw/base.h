@@ -253,6 +253,8 @@ typedef enum thaw_task {
 const char *thaw_task_name(thaw_task task);
 const char *const *thaw_task_names(void);
 bool thaw_task_parse(const char *name, thaw_task *out);
+/* What its columns are called: "classes", "labels", "targets". */
+const char *thaw_task_columns(thaw_task task);
 
 /* ---- Field tables: one row a setting; parsing, defaults, ranges, help and the resolved config come from it --- */
 

@@ -201,6 +201,8 @@ typedef struct thaw_rule {
     double slice_tolerance; /* 0.02: a slice whose interval lies below -tolerance is harmed */
     int64_t min_count; /* 30: fewer examples (or clusters) support no claim; they may still veto */
     double seed_majority; /* 2/3 of the seeds must show the gain's sign */
+    bool
+        alone; /* one comparison by itself: explanations speak neither of depth nor of a correction */
 } thaw_rule;
 
 thaw_rule thaw_rule_default(void);

@@ -74,10 +74,9 @@ static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
     char shape[64];
     thaw_shape_format(&info->shape, shape, sizeof shape);
-    static const char *const columns[] = {"classes", "labels", "targets"};
     cli_print("%s: samples %s %s, %s of %lld %s, digest %s%s", thaw_dataset_path(ds), shape,
               thaw_dtype_name(info->dtype), thaw_task_name(info->task), (long long)info->classes,
-              columns[info->task], info->digest,
+              thaw_task_columns(info->task), info->digest,
               info->digest_recorded ? "" : " (not recorded in the file)");
     if (info->origin[0] != '\0')
         cli_print("origin: %s", info->origin);

@@ -84,8 +84,8 @@ static void add_effect(const thaw_decision *d, thaw_str *out)
         return;
     thaw_str_add(out, "The gain ");
     add_number(&d->evidence, d->evidence.delta, out);
-    thaw_str_printf(out, "%s is below the least effect worth a deeper rung, ",
-                    unit_of(&d->evidence));
+    thaw_str_printf(out, "%s is below the least effect %s, ", unit_of(&d->evidence),
+                    d->rule.alone ? "that counts" : "worth a deeper rung");
     add_limit(&d->evidence, d->rule.min_effect, out);
     thaw_str_add(out, ". ");
 }
@@ -113,8 +113,9 @@ void thaw_decision_explain(const thaw_decision *d, const char *worst_slice_name,
     add_interval(&d->evidence, d->reasons, out);
     add_effect(d, out);
     if (d->reasons & THAW_REASON_P_LARGE)
-        thaw_str_printf(out, "The p-value corrected for the number of rungs, %.3g, is above %g. ",
-                        d->p_adjusted, d->rule.alpha);
+        thaw_str_printf(out, "The p-value%s, %.3g, is above %g. ",
+                        d->rule.alone ? "" : " corrected for the number of rungs", d->p_adjusted,
+                        d->rule.alpha);
     add_slice(d, worst_slice_name, out);
     if (d->reasons & THAW_REASON_SEEDS_DISAGREE)
         thaw_str_printf(out, "Only %d of %lld seeds show a gain; at least %.0f are asked for. ",

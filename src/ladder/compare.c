@@ -104,6 +104,8 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                                 .cluster = pair->cluster,
                                 .points = true};
     const int64_t slice_count = thaw_dataset_slice_count(pair->dataset);
+    thaw_rule judged = *rule;
+    judged.alone = adjust == NULL;
     thaw_paired overall;
     thaw_paired *slices = NULL;
     thaw_str text = {0};
@@ -114,12 +116,14 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
     thaw_json_set_string(out, "b", pair->name_b);
     add_paired(&overall, out);
     thaw_metric_to_json(pair->metric, thaw_json_set_object(out, "metric"));
+    ladder_sample_to_json(thaw_dataset_task(pair->dataset),
+                          thaw_json_set_object(out, "slice_score"));
     if (ladder_is_binary(pair->metric))
         add_mcnemar(pair, out);
     add_samples_needed(pair, &overall, rule, out);
     THAW_TRY_TO(compare_slices(pair, how, rule, slices, out));
     const double p = adjust == NULL ? overall.p_greater : adjust(context, overall.p_greater);
-    *decision = thaw_decide_depth(&overall, p, slices, slice_count, rule);
+    *decision = thaw_decide_depth(&overall, p, slices, slice_count, &judged);
     thaw_json_set_double(out, "p_adjusted", p);
     thaw_json_set_string(out, "verdict", thaw_depth_verdict_name(decision->verdict));
     add_reasons(decision->reasons, out);

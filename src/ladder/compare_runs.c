@@ -7,6 +7,7 @@
 typedef struct two_runs {
     thaw_predictions a, b;
     thaw_config config; /* of run A, for the data and the ladder's thresholds */
+    thaw_config config_b;
     thaw_dataset *dataset;
     int64_t split;
     const thaw_metric *metric;
@@ -43,6 +44,19 @@ static const char *split_name(const thaw_config *config, const char *split)
     return strcmp(split, "val") == 0 ? config->data.val : config->data.test;
 }
 
+/* Of two metrics there is no difference to speak of. */
+static thaw_status same_metric(const char *run_a, const char *run_b, two_runs *t)
+{
+    const thaw_metric *other;
+    THAW_TRY(ladder_find_metric(&t->config, t->dataset, &t->metric));
+    THAW_TRY(ladder_find_metric(&t->config_b, t->dataset, &other));
+    THAW_CHECK(other == t->metric, THAW_ERR_INPUT,
+               "%s is judged by %s and %s by %s (train.metric); a paired comparison needs one "
+               "metric. thaw eval shows all metrics of each run",
+               run_a, t->metric->name, run_b, other->name);
+    return THAW_OK;
+}
+
 static thaw_status same_samples(const char *run_a, const char *run_b, two_runs *t,
                                 const char *split)
 {
@@ -65,7 +79,7 @@ static thaw_status same_samples(const char *run_a, const char *run_b, two_runs *
                "%s: split '%s' has %lld samples now, but the runs predicted %lld",
                t->config.data.file, split, (long long)thaw_dataset_count(t->dataset, t->split),
                (long long)t->a.N);
-    THAW_TRY(ladder_find_metric(&t->config, t->dataset, &t->metric));
+    THAW_TRY(same_metric(run_a, run_b, t));
     THAW_TRY(thaw_alloc(&t->score, 2 * t->a.N, sizeof *t->score));
     THAW_TRY(thaw_alloc(&t->each, 2 * t->a.N, sizeof *t->each));
     THAW_TRY(ladder_take_scores(&t->a, t->metric, t->score, t->each));
@@ -107,6 +121,7 @@ thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a, const c
         split = gate != 0 ? "gate" : "val";
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, read_config(run_a, &t.config)));
+    THAW_TRY_TO(thaw_agree(comm, read_config(run_b, &t.config_b)));
     THAW_TRY_TO(thaw_predictions_read(comm, run_a, split, &t.a));
     THAW_TRY_TO(thaw_predictions_read(comm, run_b, split, &t.b));
     status = same_samples(run_a, run_b, &t, split);
@@ -119,6 +134,7 @@ done:
     thaw_dataset_free(&t.dataset);
     thaw_predictions_clear(&t.b);
     thaw_predictions_clear(&t.a);
+    thaw_config_clear(&t.config_b);
     thaw_config_clear(&t.config);
     if (status != THAW_OK)
         thaw_json_free(out);

@@ -40,9 +40,10 @@ static void collect_rungs(ladder_page *page)
 static void add_lead(const thaw_json *s, thaw_str *out)
 {
     const char *between = "";
-    thaw_str_printf(out, "%s adapted to %s: %lld classes; ", ladder_text(s, "backbone"),
-                    ladder_text(s, "dataset"),
-                    (long long)thaw_json_count(thaw_json_find(s, "classes")));
+    thaw_str_printf(out, "%s adapted to %s: ", ladder_text(s, "backbone"),
+                    ladder_text(s, "dataset"));
+    ladder_add_columns(out, s);
+    thaw_str_add(out, "; ");
     for (LADDER_EACH(split, s, "splits")) {
         thaw_str_printf(out, "%s%s %lld", between, thaw_json_key(split),
                         (long long)thaw_json_int_or(split, "", 0));

@@ -89,10 +89,12 @@ static int64_t most_candidates(const ladder_page *page)
 static void search_table(ladder_page *page)
 {
     const int64_t most = most_candidates(page);
+    char title[120];
     thaw_table table = {0};
+    thaw_format(title, sizeof title, "rate: %s on val", ladder_metric_title(page->summary));
     thaw_table_column(&table, "rung", THAW_LEFT);
     for (int64_t k = 0; k < most; k++)
-        thaw_table_column(&table, k == 0 ? "rate: metric on val" : "", THAW_LEFT);
+        thaw_table_column(&table, k == 0 ? title : "", THAW_LEFT);
     for (int64_t i = 0; i < page->count; i++) {
         const int64_t chosen = thaw_json_int_or(page->rungs[i], "chosen_candidate", -1);
         const thaw_json *list = thaw_json_find(page->rungs[i], "candidates");
@@ -173,8 +175,10 @@ static void needed_cell(thaw_table *table, const thaw_json *row)
 
 static void seen_table(ladder_page *page)
 {
-    static const char *const titles[] = {"comparison", "predictions that differ",
-                                         "for a gain of, points", "gate samples needed"};
+    const char *const titles[] = {"comparison",
+                                  ladder_by_accuracy(page->summary) ? "predictions that differ"
+                                                                    : "samples whose scores differ",
+                                  "for a gain of, points", "gate samples needed"};
     static const thaw_align aligns[] = {THAW_LEFT, THAW_RIGHT, THAW_RIGHT, THAW_RIGHT};
     const thaw_json *rows = thaw_json_find(page->summary, "comparisons");
     thaw_table table = {0};

@@ -140,29 +140,33 @@ static thaw_status draw(ladder_page *page, const curves *all, int which,
 static thaw_status draw_all(ladder_page *page, const curves *all)
 {
     const thaw_json *s = page->summary;
-    const char *own = ladder_text(s, "metric.title");
-    const bool share = own[0] == '\0' || thaw_json_bool_or(s, "metric.share", true);
+    const bool share = ladder_is_share(s);
     const char *unit = ladder_is(s, "task", "regression")    ? "squared error, standardised"
                        : ladder_is(s, "task", "multi_label") ? "binary cross-entropy, nats"
                                                              : "cross-entropy, nats";
-    char title[120] = "Accuracy on val while training";
-    if (own[0] != '\0' && !ladder_is(s, "metric.name", "accuracy"))
-        thaw_format(title, sizeof title, "%s on val while training%s", own,
+    thaw_str title = {0};
+    thaw_status status;
+    ladder_add_capital(&title, ladder_metric_title(s));
+    thaw_str_printf(&title, " on val while training%s",
                     thaw_json_bool_or(s, "metric.lower_is_better", false) ? " (lower is better)"
                                                                           : "");
     const thaw_line_chart accuracy = {
-        .chart = {.title = title, .unit = share ? THAW_UNIT_PERCENT : THAW_UNIT_NUMBER}};
+        .chart = {.title = thaw_str_c(&title),
+                  .unit = share ? THAW_UNIT_PERCENT : THAW_UNIT_NUMBER}};
     const thaw_line_chart loss = {
         .chart = {.title = "Loss on train while training", .axis_label = unit}};
     const thaw_line_chart val_loss = {
         .chart = {.title = "Loss on val while training", .axis_label = unit}};
-    THAW_TRY(draw(page, all, 0, &accuracy,
-                  "Thick: the first seed of a rung, at its chosen rate. Thin: its other seeds."));
+    THAW_TRY_TO(
+        draw(page, all, 0, &accuracy,
+             "Thick: the first seed of a rung, at its chosen rate. Thin: its other seeds."));
     thaw_html_details_begin(&page->html, "Losses");
-    THAW_TRY(draw(page, all, 1, &loss, NULL));
-    THAW_TRY(draw(page, all, 2, &val_loss, "A loss that rises again on val shows over-fitting."));
+    THAW_TRY_TO(draw(page, all, 1, &loss, NULL));
+    status = draw(page, all, 2, &val_loss, "A loss that rises again on val shows over-fitting.");
     thaw_html_details_end(&page->html);
-    return THAW_OK;
+done:
+    thaw_str_clear(&title);
+    return status;
 }
 
 thaw_status ladder_page_curves(ladder_page *page)

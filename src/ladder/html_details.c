@@ -71,12 +71,16 @@ static void add_runs(ladder_page *page)
     static const thaw_align aligns[] = {THAW_LEFT,  THAW_RIGHT, THAW_RIGHT, THAW_RIGHT,
                                         THAW_RIGHT, THAW_RIGHT, THAW_LEFT};
     thaw_table table = {0};
+    thaw_str caption = {0};
     ladder_columns(&table, titles, aligns, 7);
     for (int64_t i = 0; i < page->count; i++) {
         for (LADDER_EACH(seed, page->rungs[i], "seeds"))
             run_row(page->summary, page->rungs[i], seed, &table);
     }
-    ladder_table(page, &table, "Accuracy of every run at its chosen rate.");
+    ladder_add_capital(&caption, ladder_metric_title(page->summary));
+    thaw_str_add(&caption, " of every run at its chosen rate.");
+    ladder_table(page, &table, thaw_str_c(&caption));
+    thaw_str_clear(&caption);
 }
 
 static void add_note(ladder_page *page)

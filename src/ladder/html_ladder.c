@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* The rungs on gate: their accuracies, each step up, each against scratch; then test. */
+/* The rungs on gate: their scores, each step up, each against scratch; then test. */
 
 typedef struct dots {
     double values[THAW_MAX_SEEDS];
@@ -36,6 +36,7 @@ static void add_chart(ladder_page *page)
     const double *values[PAGE_RUNGS];
     int64_t counts[PAGE_RUNGS];
     thaw_str words = {0};
+    thaw_str title = {0};
     for (int64_t i = 0; i < page->count; i++) {
         mean[i] = ladder_value(page->rungs[i], "gate.", "score");
         low[i] = ladder_number(page->rungs[i], "gate.low");
@@ -46,7 +47,9 @@ static void add_chart(ladder_page *page)
     }
     const thaw_json *scratch = ladder_find_kind(page->summary, "scratch");
     describe_choice(page, &words);
-    const thaw_interval_chart chart = {.chart = {.title = "Accuracy on gate by rung",
+    ladder_add_capital(&title, ladder_title(page->summary));
+    thaw_str_add(&title, " on gate by rung");
+    const thaw_interval_chart chart = {.chart = {.title = thaw_str_c(&title),
                                                  .description = thaw_str_c(&words),
                                                  .unit = THAW_UNIT_PERCENT},
                                        .count = page->count,
@@ -64,6 +67,7 @@ static void add_chart(ladder_page *page)
                        "Large dot: mean of the seeds, with its interval. Small dots: single "
                        "seeds. All rungs meet the same samples, so intervals that overlap here "
                        "can still differ clearly; the differences below decide.");
+    thaw_str_clear(&title);
     thaw_str_clear(&words);
 }
 

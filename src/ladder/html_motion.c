@@ -102,22 +102,36 @@ static void figure_cell(thaw_table *table, double value)
         thaw_table_value(table, NAN, THAW_UNIT_NUMBER);
 }
 
+static void gap_cell(thaw_table *table, double gap, bool share)
+{
+    if (share || !isfinite(gap))
+        thaw_table_value(table, gap, THAW_UNIT_POINTS);
+    else
+        thaw_table_printf(table, "%+.4g", gap);
+}
+
 static void feature_table(ladder_page *page)
 {
-    static const char *const titles[] = {"rung", "train minus val, points", "CKA", "cosine"};
+    const bool share = ladder_is_share(page->summary);
+    const char *const titles[] = {"rung", share ? "better on train, points" : "better on train by",
+                                  "CKA", "cosine"};
     static const thaw_align aligns[] = {THAW_LEFT, THAW_RIGHT, THAW_RIGHT, THAW_RIGHT};
     thaw_table table = {0};
+    thaw_str caption = {0};
     ladder_columns(&table, titles, aligns, 4);
     for (int64_t i = 0; i < page->count; i++) {
         thaw_table_cell(&table, page->names[i]);
-        thaw_table_value(&table, ladder_number(page->rungs[i], "train_val_gap"), THAW_UNIT_POINTS);
+        gap_cell(&table, ladder_number(page->rungs[i], "train_val_gap"), share);
         figure_cell(&table, ladder_number(page->rungs[i], "drift.cka"));
         figure_cell(&table, ladder_number(page->rungs[i], "drift.cosine"));
     }
-    ladder_table(page, &table,
-                 "Accuracy on train minus accuracy on val: a wide gap is over-fitting. CKA and "
-                 "cosine: how similar the features of val stayed to the backbone's own; 1 is the "
-                 "same.");
+    thaw_str_printf(&caption,
+                    "How much better %s is on train than on val: a wide gap is over-fitting. CKA "
+                    "and cosine: how similar the features of val stayed to the backbone's own; 1 "
+                    "is the same.",
+                    ladder_metric_title(page->summary));
+    ladder_table(page, &table, thaw_str_c(&caption));
+    thaw_str_clear(&caption);
 }
 
 thaw_status ladder_page_motion(ladder_page *page)

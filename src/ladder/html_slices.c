@@ -5,7 +5,7 @@
 
 #define FAILING "\xe2\x96\xbc" /* a black triangle that points down */
 
-/* Slices: where accuracy is low, and where reuse helps or harms. */
+/* Slices: where scores are low, and where reuse helps or harms. */
 
 static void slice_heads(const ladder_page *page, thaw_table *table)
 {
@@ -47,7 +47,7 @@ static void slice_table(ladder_page *page, const thaw_json *slices)
     const thaw_json *transfer = ladder_find_transfer(page->summary, page->names[page->chosen]);
     const double floor = ladder_number(page->summary, "slice_floor");
     thaw_table table = {0};
-    char caption[200];
+    thaw_str caption = {0};
     slice_heads(page, &table);
     for (LADDER_EACH(slice, slices, "")) {
         const char *name = ladder_text(slice, "name");
@@ -59,15 +59,14 @@ static void slice_table(ladder_page *page, const thaw_json *slices)
             accuracy_cell(&table, ladder_find_slice(page->rungs[i], name));
         thaw_table_badge(&table, ladder_verdict_tone(verdict), verdict);
     }
-    thaw_copy(caption, sizeof caption,
-              "Scores of single samples on gate (of classes: accuracy), mean of the seeds.");
+    ladder_add_capital(&caption, ladder_slice_title(page->summary));
+    thaw_str_add(&caption, " on gate, mean of the seeds.");
     if (floor > 0)
-        thaw_format(caption, sizeof caption,
-                    "Scores of single samples on gate (of classes: accuracy), mean of the seeds. "
-                    "%s failing: even the top of the interval is "
-                    "below the floor of %g%%.",
-                    FAILING, 100 * floor);
-    ladder_table(page, &table, caption);
+        thaw_str_printf(&caption,
+                        " %s failing: even the top of the interval is below the floor of %g%%.",
+                        FAILING, 100 * floor);
+    ladder_table(page, &table, thaw_str_c(&caption));
+    thaw_str_clear(&caption);
 }
 
 typedef struct gains {
@@ -106,11 +105,13 @@ static thaw_status gain_chart(ladder_page *page)
     const thaw_json *transfer = ladder_find_transfer(page->summary, name);
     gains g = {0};
     char title[200];
+    char axis[120];
     thaw_status status;
     THAW_TRY_TO(collect_gains(transfer, page->colours[page->chosen], &g));
     thaw_format(title, sizeof title, "Gain of %s over scratch by slice", name);
+    thaw_format(axis, sizeof axis, "points of %s on gate", ladder_slice_title(page->summary));
     const thaw_interval_chart chart = {
-        .chart = {.title = title, .axis_label = "points on gate", .unit = THAW_UNIT_POINTS},
+        .chart = {.title = title, .axis_label = axis, .unit = THAW_UNIT_POINTS},
         .count = g.count,
         .labels = g.labels,
         .mean = g.mean,

@@ -51,15 +51,16 @@ static void add_answer(ladder_page *page)
 {
     const thaw_json *s = page->summary;
     const thaw_json *test = ladder_find_test(s, page->names[page->chosen]);
+    const bool right = ladder_by_accuracy(s);
     thaw_str badge = {0};
     thaw_str words = {0};
     thaw_str_printf(&badge, "%s %s", ladder_reuse_harms(s) ? "best reuse:" : "use",
                     page->names[page->chosen]);
     thaw_str_add(&words, "Train ");
     thaw_markdown_escape(&words, ladder_text(chosen_of(page), "trains"));
-    thaw_str_add(&words, ": **");
+    thaw_str_printf(&words, ": %s%s**", right ? "" : ladder_title(s), right ? "" : " ");
     ladder_add_accuracy(&words, chosen_of(page), "gate.");
-    thaw_str_add(&words, "** right on gate");
+    thaw_str_printf(&words, "** %s gate", right ? "right on" : "on");
     if (test != NULL) {
         thaw_str_add(&words, ", **");
         ladder_add_accuracy(&words, test, "");
@@ -79,15 +80,9 @@ static void add_answer(ladder_page *page)
 /* Whether to reuse at all comes before how. */
 static void add_harm(ladder_page *page)
 {
-    const thaw_json *s = page->summary;
     thaw_str words = {0};
-    thaw_str_add(&words,
-                 "Do not reuse this backbone as it is. Training from scratch is right on **");
-    ladder_add_accuracy(&words, ladder_find_kind(s, "scratch"), "gate.");
-    thaw_str_printf(&words, "** of gate; the best rung that reuses it, `%s`, changes that by **",
-                    page->names[page->chosen]);
-    ladder_add_difference(&words, thaw_json_find(s, "transfer"));
-    thaw_str_add(&words, "** points.");
+    thaw_str_add(&words, "**Do not reuse this backbone as it is.** ");
+    ladder_add_harm(&words, page->summary);
     thaw_html_callout(&page->html, THAW_TONE_BAD, "negative transfer", thaw_str_c(&words));
     thaw_str_clear(&words);
 }
@@ -142,8 +137,7 @@ static void tile_accuracy(ladder_page *page)
     thaw_str_printf(&detail, "%lld samples",
                     (long long)thaw_json_int_or(page->summary, "design.gate_samples", 0));
     char title[120] = "Right on gate";
-    if (!ladder_is(page->summary, "metric.name", "accuracy") &&
-        ladder_text(page->summary, "metric.name")[0] != '\0')
+    if (!ladder_by_accuracy(page->summary))
         thaw_format(title, sizeof title, "Gate: %s", ladder_title(page->summary));
     ladder_tile(page, title, &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);

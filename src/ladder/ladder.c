@@ -119,15 +119,19 @@ static void say(const ladder *l, const ladder_rung *r, const char *verdict)
 static void inspect(const ladder *l)
 {
     const ladder_rung *frozen = &l->rungs[l->best];
+    const double gap = ladder_train_val_gap(l, frozen);
+    char words[80];
     if (l->options->quiet)
         return;
+    if (l->metric->share)
+        thaw_format(words, sizeof words, "%+.1f points", 100 * gap);
+    else
+        thaw_format(words, sizeof words, "in %s %+.4g", l->metric->title, gap);
     for (int64_t i = 0; i < l->count; i++) {
         if (l->rungs[i].rung.kind == THAW_RUNG_SCRATCH && l->rungs[i].done)
             THAW_LOG(THAW_INFO,
-                     "  frozen against scratch: %+.1f points on gate; train-val gap of frozen "
-                     "%+.1f points",
-                     100 * (frozen->gate_score - l->rungs[i].gate_score),
-                     100 * ladder_train_val_gap(l, frozen));
+                     "  frozen against scratch: %+.1f points on gate; train-val gap of frozen %s",
+                     100 * (frozen->gate_score - l->rungs[i].gate_score), words);
     }
 }
 

@@ -118,6 +118,9 @@ bool ladder_slice_fails(const ladder *l, const ladder_mean *own);
 const char *ladder_score_key(const ladder *l);
 /* "accuracy", "explained variance". */
 const char *ladder_score_title(const ladder *l);
+/* Of a sample's own score, which slices show; and both its names, as {name, title}. */
+const char *ladder_sample_title(thaw_task task);
+void ladder_sample_to_json(thaw_task task, thaw_json *out);
 /* summary.c */
 THAW_NODISCARD thaw_status ladder_describe_rung(ladder *l, int64_t index);
 THAW_NODISCARD thaw_status ladder_describe_task(ladder *l);

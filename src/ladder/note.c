@@ -18,7 +18,7 @@ static void write_accuracy(const thaw_json *s, const thaw_json *chosen, thaw_str
 {
     const double level = ladder_number(s, "design.confidence");
     const thaw_json *test = ladder_find_test(s, ladder_text(s, "chosen"));
-    const bool right = strcmp(ladder_title(s), "accuracy") == 0;
+    const bool right = ladder_by_accuracy(s);
     if (right)
         thaw_str_add(out, "It is right on ");
     else
@@ -61,18 +61,9 @@ static void write_against(const thaw_json *s, thaw_str *out)
 /* The ladder always names the best way to reuse; whether to reuse at all comes first. */
 static void write_harm(const thaw_json *s, thaw_str *out)
 {
-    const bool right = strcmp(ladder_title(s), "accuracy") == 0;
-    thaw_str_add(out, "**Do not reuse this backbone as it is: negative transfer.** Training from "
-                      "scratch ");
-    if (right)
-        thaw_str_add(out, "is right on ");
-    else
-        thaw_str_printf(out, "reaches %s ", ladder_title(s));
-    ladder_add_accuracy(out, ladder_find_kind(s, "scratch"), "gate.");
-    thaw_str_printf(out, "%s; the best rung that reuses it, `%s`, changes that by ",
-                    right ? " of the gate samples" : " on gate", ladder_text(s, "chosen"));
-    ladder_add_difference(out, thaw_json_find(s, "transfer"));
-    thaw_str_add(out, " points.\n\n");
+    thaw_str_add(out, "**Do not reuse this backbone as it is: negative transfer.** ");
+    ladder_add_harm(out, s);
+    thaw_str_add(out, "\n\n");
 }
 
 /* What a reader of the first lines must know besides, and where the model is. */
@@ -150,8 +141,9 @@ static void write_task(const thaw_json *s, thaw_str *out)
     const char *between = "";
     thaw_str_add(out, "## The task\n\nData: ");
     ladder_add_code(out, ladder_text(s, "dataset"));
-    thaw_str_printf(out, ", %lld classes; ",
-                    (long long)thaw_json_count(thaw_json_find(s, "classes")));
+    thaw_str_add(out, ", ");
+    ladder_add_columns(out, s);
+    thaw_str_add(out, "; ");
     for (LADDER_EACH(split, s, "splits")) {
         thaw_str_printf(out, "%s%s %lld", between, thaw_json_key(split),
                         (long long)thaw_json_int_or(split, "", 0));
@@ -195,11 +187,17 @@ static void ladder_row(const thaw_json *s, const thaw_json *rung, thaw_table *ta
     thaw_str_clear(&words);
 }
 
-/* What validation and gate said against simpler reuse. */
+/* What validation and gate said against simpler reuse. The two may show different things: RMSE, and the variance it leaves explained. */
 static void write_ladder(const thaw_json *s, thaw_str *out)
 {
-    static const char *const titles[] = {
-        "rung", "trainable", "val", "gate", "gain on gate, points", "verdict", "against scratch"};
+    char val[120] = "val";
+    char gate[120] = "gate";
+    if (!ladder_by_accuracy(s)) {
+        thaw_format(val, sizeof val, "%s on val", ladder_metric_title(s));
+        thaw_format(gate, sizeof gate, "%s on gate", ladder_title(s));
+    }
+    const char *const titles[] = {"rung",    "trainable",      val, gate, "gain on gate, points",
+                                  "verdict", "against scratch"};
     thaw_table table = {0};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         thaw_table_column(&table, titles[i], i == 1 || i == 2 ? THAW_RIGHT : THAW_LEFT);
@@ -296,6 +294,9 @@ thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out)
                                        "comparisons",
                                        "transfer_comparisons",
                                        "test",
+                                       "metric",
+                                       "slice_score",
+                                       "task",
                                        "one_se_rung",
                                        "best_mean_rung",
                                        "not_run",

@@ -35,10 +35,22 @@ void ladder_add_code(thaw_str *out, const char *name); /* `name`, whatever is in
 void ladder_add_share(thaw_str *out, double share);
 /* prefix "accuracy", or where that is not what a ladder was judged by, prefix `other`: "score" (what is paired) or "metric". */
 double ladder_value(const thaw_json *row, const char *prefix, const char *other);
+/* Judged by accuracy, as everything was before there were other metrics. */
+bool ladder_by_accuracy(const thaw_json *summary);
 /* Of what is paired: "accuracy", "explained variance". */
 const char *ladder_title(const thaw_json *summary);
-/* In percent where it is a share. */
+/* Of train.metric: "accuracy", "RMSE". */
+const char *ladder_metric_title(const thaw_json *summary);
+/* Of each sample's own score, which slices show: "accuracy", "explained variance". */
+const char *ladder_slice_title(const thaw_json *summary);
+/* The metric is a share: in percent, its differences in points. */
+bool ladder_is_share(const thaw_json *summary);
 void ladder_add_metric(thaw_str *out, const thaw_json *summary, double value);
+void ladder_add_capital(thaw_str *out, const char *title); /* "Accuracy" for "accuracy" */
+/* "10 classes", "3 labels", "2 targets". */
+void ladder_add_columns(thaw_str *out, const thaw_json *summary);
+/* "Training from scratch is right on ...; the best rung that reuses it, ..., changes that by ... points." */
+void ladder_add_harm(thaw_str *out, const thaw_json *summary);
 /* "84.2% [83.1, 85.3]" of the row's accuracy, low and high, each key preceded by `prefix`. */
 void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix);
 void ladder_add_difference(thaw_str *out, const thaw_json *row); /* "+1.2 [-0.3, +2.7]" */

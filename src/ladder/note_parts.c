@@ -64,6 +64,11 @@ void ladder_note_slices(const thaw_json *s, thaw_str *out)
         slice_row(s, slice, &table);
     thaw_table_markdown(&table, out);
     thaw_table_clear(&table);
+    if (!ladder_by_accuracy(s)) {
+        thaw_str_add(out, "\n");
+        ladder_add_capital(out, ladder_slice_title(s));
+        thaw_str_add(out, ", mean of the seeds.\n");
+    }
     if (floor > 0)
         thaw_str_printf(out,
                         "\nFailing: even the top of its interval is below the floor of %g%%.\n",
@@ -131,10 +136,10 @@ static void write_block(const thaw_json *rung, thaw_str *out)
 /* Positive: better on train, whichever way the metric goes. */
 static void write_gap(const thaw_json *s, double gap, thaw_str *out)
 {
-    const char *title = ladder_text(s, "metric.title");
-    if (title[0] == '\0' || ladder_is(s, "metric.name", "accuracy"))
+    const char *title = ladder_metric_title(s);
+    if (ladder_by_accuracy(s))
         thaw_str_printf(out, "train accuracy minus val accuracy %+.1f points", 100 * gap);
-    else if (thaw_json_bool_or(s, "metric.share", false))
+    else if (ladder_is_share(s))
         thaw_str_printf(out, "%s on train minus on val %+.1f points", title, 100 * gap);
     else
         thaw_str_printf(out, "%s on train better than on val by %+.4g", title, gap);

@@ -122,19 +122,72 @@ double ladder_value(const thaw_json *row, const char *prefix, const char *other)
     return isfinite(accuracy) ? accuracy : ladder_number(row, path);
 }
 
+bool ladder_by_accuracy(const thaw_json *summary)
+{
+    return strcmp(thaw_json_string_or(summary, "metric.name", "accuracy"), "accuracy") == 0;
+}
+
 const char *ladder_title(const thaw_json *summary)
 {
-    const char *title = ladder_text(summary, "metric.score");
-    return title[0] != '\0' ? title : "accuracy";
+    return thaw_json_string_or(summary, "metric.score", "accuracy");
+}
+
+const char *ladder_metric_title(const thaw_json *summary)
+{
+    return thaw_json_string_or(summary, "metric.title", "accuracy");
+}
+
+const char *ladder_slice_title(const thaw_json *summary)
+{
+    thaw_task task = THAW_TASK_CLASSIFICATION;
+    (void)thaw_task_parse(ladder_text(summary, "task"), &task);
+    return thaw_json_string_or(summary, "slice_score.title", ladder_sample_title(task));
+}
+
+bool ladder_is_share(const thaw_json *summary)
+{
+    return thaw_json_bool_or(summary, "metric.share", true);
 }
 
 void ladder_add_metric(thaw_str *out, const thaw_json *summary, double value)
 {
-    if (ladder_text(summary, "metric.name")[0] == '\0' ||
-        thaw_json_bool_or(summary, "metric.share", true))
+    if (ladder_is_share(summary))
         ladder_add_share(out, value);
     else if (isfinite(value))
         thaw_str_printf(out, "%.4g", value);
+}
+
+void ladder_add_capital(thaw_str *out, const char *title)
+{
+    const char first = title[0] >= 'a' && title[0] <= 'z' ? (char)(title[0] - 'a' + 'A') : title[0];
+    if (first == '\0')
+        return;
+    thaw_str_add_bytes(out, &first, 1);
+    thaw_str_add(out, title + 1);
+}
+
+void ladder_add_columns(thaw_str *out, const thaw_json *summary)
+{
+    thaw_task task = THAW_TASK_CLASSIFICATION;
+    (void)thaw_task_parse(ladder_text(summary, "task"), &task);
+    thaw_str_printf(out, "%lld %s", (long long)thaw_json_count(thaw_json_find(summary, "classes")),
+                    thaw_task_columns(task));
+}
+
+void ladder_add_harm(thaw_str *out, const thaw_json *summary)
+{
+    const bool right = ladder_by_accuracy(summary);
+    if (right)
+        thaw_str_add(out, "Training from scratch is right on ");
+    else
+        thaw_str_printf(out, "Training from scratch reaches %s ", ladder_title(summary));
+    ladder_add_accuracy(out, ladder_find_kind(summary, "scratch"), "gate.");
+    thaw_str_printf(out, "%s; the best rung that reuses it, ",
+                    right ? " of the gate samples" : " on gate");
+    ladder_add_code(out, ladder_text(summary, "chosen"));
+    thaw_str_add(out, ", changes that by ");
+    ladder_add_difference(out, thaw_json_find(summary, "transfer"));
+    thaw_str_add(out, " points.");
 }
 
 void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix)

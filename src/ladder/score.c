@@ -71,3 +71,16 @@ const char *ladder_score_title(const ladder *l)
 {
     return l->metric->score != NULL ? l->metric->score : l->metric->title;
 }
+
+const char *ladder_sample_title(thaw_task task)
+{
+    const thaw_metric *own = thaw_metric_of_sample(task);
+    return own->score != NULL ? own->score : own->title;
+}
+
+void ladder_sample_to_json(thaw_task task, thaw_json *out)
+{
+    static const char *const names[] = {"accuracy", "sample_f1", "explained_variance"};
+    thaw_json_set_string(out, "name", names[task]);
+    thaw_json_set_string(out, "title", ladder_sample_title(task));
+}

@@ -85,6 +85,7 @@ thaw_status ladder_describe_task(ladder *l)
     thaw_json_set_string(s, "backbone", l->config->model.backbone);
     thaw_json_set_string(s, "task", thaw_task_name(thaw_dataset_task(l->dataset)));
     thaw_metric_to_json(l->metric, thaw_json_set_object(s, "metric"));
+    ladder_sample_to_json(thaw_dataset_task(l->dataset), thaw_json_set_object(s, "slice_score"));
     thaw_json_set_strings(s, "classes", thaw_dataset_class_names(l->dataset), l->K);
     thaw_json *splits = thaw_json_set_object(s, "splits");
     describe_split(l, d->train, splits);

@@ -90,8 +90,29 @@ done
 grep -q 'Its explained variance is .*%' climb-regression-1/note.md || fail "note of numbers: $(head -5 climb-regression-1/note.md)"
 grep -q 'Its AUROC is .*%' climb-multi_label-1/note.md || fail "note of labels: $(head -5 climb-multi_label-1/note.md)"
 grep -q 'RMSE on val while training (lower is better)' climb-regression-1/report.html || fail "the report of numbers does not name RMSE"
+for words in 'Explained variance on gate by rung' 'explained variance <strong>[^<]*</strong> on gate' 'RMSE of every run' \
+    'How much better RMSE is on train than on val' 'rate: RMSE on val' 'adapted to [^ ]*: 2 targets'; do
+    grep -q "$words" climb-regression-1/report.html || fail "the report of numbers lacks: $words"
+done
+for words in 'AUROC on gate by rung' 'AUROC <strong>[^<]*</strong> on gate' 'AUROC of every run' 'F1 of a sample.*s labels on gate' \
+    'adapted to [^ ]*: 3 labels'; do
+    grep -q "$words" climb-multi_label-1/report.html || fail "the report of labels lacks: $words"
+done
+for name in multi_label regression; do
+    grep -q 'right on' climb-$name-1/report.html && fail "the report of $name says what is right"
+done
+grep -q '| RMSE on val | explained variance on gate' climb-regression-1/note.md || fail "the note of numbers: $(grep '^| rung' climb-regression-1/note.md)"
+grep -q ', 2 targets; ' climb-regression-1/note.md || fail "the note of numbers does not count targets"
+grep -q ', 3 labels; ' climb-multi_label-1/note.md || fail "the note of labels does not count labels"
+same "what slices of labels show" sample_f1 "$(get climb-multi_label-1/summary.json slice_score.name)"
+same "what slices of numbers show" "explained variance" "$(get climb-regression-1/summary.json slice_score.title)"
 must "compare" alone compare regression-1 regression-2 --split val
-grep -q '+0.0 points' out || fail "compare of equal runs: $(cat out)"
+grep -q '^B - A on val, explained variance: +0.0 points' out || fail "compare of equal runs: $(cat out)"
+grep -q 'rung\|slice' out && fail "compare of two runs without slices: $(cat out)"
+must "compare" alone compare multi_label-1 multi_label-2 --split val
+grep -q "^slice .*F1 of a sample's labels, B - A" out || fail "compare does not say what slices show: $(cat out)"
+alone train multi_label.yaml --quiet --set output=other --set train.epochs=1 --set train.metric=macro_f1 || fail "another metric: $(cat err)"
+bad 3 'multi_label-1 is judged by auroc and other by macro_f1' alone compare multi_label-1 other --split val
 bad 3 'is of a task of multi_label and .* of regression' alone compare multi_label-1 regression-1 --split val
 
 # A metric that the samples do not define is null, with its reason; epochs then go by loss, and that is said.

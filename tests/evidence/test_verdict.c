@@ -212,13 +212,45 @@ static void every_reason_speaks(void **state)
     thaw_str_clear(&text);
 }
 
+/* Two runs are no ladder: the same figures in words that fit. */
+static void explained_alone(void **state)
+{
+    (void)state;
+    thaw_rule rule = thaw_rule_default();
+    thaw_paired paired = {.N = 100,
+                          .units = 100,
+                          .seeds = 1,
+                          .level = 0.95,
+                          .delta = 0.002,
+                          .low = -0.02,
+                          .high = 0.024,
+                          .points = true,
+                          .seeds_positive = 1};
+    thaw_str text = {0};
+    rule.alone = true;
+    const thaw_decision alone = thaw_decide_depth(&paired, 0.4, NULL, 0, &rule);
+    thaw_decision_explain(&alone, NULL, &text);
+    assert_non_null(strstr(text.data, "is below the least effect that counts, 1 point."));
+    assert_non_null(strstr(text.data, "The p-value, 0.4, is above 0.05."));
+    assert_null(strstr(text.data, "rung"));
+    rule.alone = false;
+    const thaw_decision step = thaw_decide_depth(&paired, 0.4, NULL, 0, &rule);
+    thaw_str_reset(&text);
+    thaw_decision_explain(&step, NULL, &text);
+    assert_non_null(strstr(text.data, "worth a deeper rung"));
+    assert_non_null(strstr(text.data, "corrected for the number of rungs"));
+    assert_int_equal(step.verdict, alone.verdict);
+    thaw_str_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clear_gain),    cmocka_unit_test(one_condition_fails),
-        cmocka_unit_test(seeds_of_five), cmocka_unit_test(other_verdicts),
-        cmocka_unit_test(slices_veto),   cmocka_unit_test(transfer),
-        cmocka_unit_test(sentences),     cmocka_unit_test(every_reason_speaks),
+        cmocka_unit_test(clear_gain),      cmocka_unit_test(one_condition_fails),
+        cmocka_unit_test(seeds_of_five),   cmocka_unit_test(other_verdicts),
+        cmocka_unit_test(slices_veto),     cmocka_unit_test(transfer),
+        cmocka_unit_test(sentences),       cmocka_unit_test(every_reason_speaks),
+        cmocka_unit_test(explained_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,6 +313,21 @@ static void sample_transfer(thaw_json *s)
     thaw_json_set_double(own, "high", delta[2] + 0.03);
 }
 
+/* The same figures as those of a regression. */
+static inline void sample_regression(thaw_json *s)
+{
+    thaw_json *metric = thaw_json_set_object(s, "metric");
+    thaw_json_set_string(s, "task", "regression");
+    thaw_json_set_string(metric, "name", "rmse");
+    thaw_json_set_string(metric, "title", "RMSE");
+    thaw_json_set_string(metric, "score", "explained variance");
+    thaw_json_set_bool(metric, "lower_is_better", true);
+    thaw_json_set_bool(metric, "share", false);
+    thaw_json *slices = thaw_json_set_object(s, "slice_score");
+    thaw_json_set_string(slices, "name", "explained_variance");
+    thaw_json_set_string(slices, "title", "explained variance");
+}
+
 static void sample_test(thaw_json *s)
 {
     static const int rungs[3] = {2, 0, 1};

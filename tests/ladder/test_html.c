@@ -210,6 +210,10 @@ static void test_findings(void **state)
         "core time of one run",
         "no block was trained in <code>frozen</code>, <code>peft</code>.",
         "0.913",
+        "accuracy on gate by rung",
+        "</strong> right on gate",
+        "accuracy of every run at its chosen rate.",
+        "better on train, points",
         "another draw of the training and validation samples"};
     (void)state;
     thaw_json *summary = sample_summary();
@@ -242,6 +246,40 @@ static void test_harm(void **state)
     thaw_json_set_string(transfer, "explanation", "The interval reaches zero.");
     render(summary, directory, "harm.html", &page);
     assert_has(page.data, "no evidence that the backbone helps");
+    thaw_str_clear(&page);
+    thaw_json_free(&summary);
+}
+
+/* Of numbers nothing is right; every chart and table names what it shows. */
+static void test_regression(void **state)
+{
+    static const char *const words[] = {
+        "Explained variance on gate by rung",
+        "explained variance <strong>85.9% [83.7, 88.1]</strong> on gate",
+        "Training from scratch reaches explained variance 74.1% [71.9, 76.3] on gate; the best",
+        "RMSE of every run at its chosen rate.",
+        "RMSE on val while training (lower is better)",
+        "How much better RMSE is on train than on val",
+        "better on train by",
+        "+0.05<",
+        "rate: RMSE on val",
+        "Explained variance on gate, mean of the seeds.",
+        "points of explained variance on gate",
+        "5 targets; train 250",
+        "samples whose scores differ"};
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str page = {0};
+    sample_regression(summary);
+    thaw_json *transfer = thaw_json_set_object(summary, "transfer");
+    thaw_json_set_string(transfer, "verdict", "negative transfer");
+    thaw_json_set_double(transfer, "delta", -0.053);
+    render(summary, directory, "regression.html", &page);
+    check_tags(page.data);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_has(page.data, words[i]);
+    assert_lacks(page.data, "ccuracy");
+    assert_lacks(page.data, "right on");
     thaw_str_clear(&page);
     thaw_json_free(&summary);
 }
@@ -279,8 +317,9 @@ static void test_refusal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_page), cmocka_unit_test(test_findings),
-                                       cmocka_unit_test(test_harm), cmocka_unit_test(test_bare),
-                                       cmocka_unit_test(test_refusal)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_page), cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_harm), cmocka_unit_test(test_regression),
+        cmocka_unit_test(test_bare), cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -172,6 +172,34 @@ static void test_harm(void **state)
     thaw_json_free(&summary);
 }
 
+/* Of numbers nothing is right, and RMSE is no share: the note names what each figure is. */
+static void test_regression(void **state)
+{
+    static const char *const words[] = {
+        "Its explained variance is 85.9% [83.7, 88.1] on 1000 gate samples",
+        ", 5 targets; train 250", "| RMSE on val | explained variance on gate |",
+        "RMSE on train better than on val by +0.05", "\nExplained variance, mean of the seeds.\n"};
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    sample_regression(summary);
+    write_note(summary, &note);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_has(note.data, words[i]);
+    assert_lacks(note.data, "ccuracy");
+    assert_lacks(note.data, "right on");
+    assert_lacks(note.data, "classes");
+    thaw_json_set_string(inside(summary, "transfer"), "verdict", "negative transfer");
+    write_note(summary, &note);
+    assert_has(note.data, "Training from scratch reaches explained variance 74.1% [71.9, 76.3] on "
+                          "gate; the best rung that reuses it, `peft`, changes that by +11.8");
+    thaw_json_set_string(summary, "task", "multi_label");
+    write_note(summary, &note);
+    assert_has(note.data, ", 5 labels; train 250");
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
 static void test_no_negative_transfer(void **state)
 {
     (void)state;
@@ -224,10 +252,14 @@ static void test_for_programs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),      cmocka_unit_test(test_unjustified_rates),
-        cmocka_unit_test(test_stopped),    cmocka_unit_test(test_nothing_deeper),
-        cmocka_unit_test(test_harm),       cmocka_unit_test(test_no_negative_transfer),
-        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_for_programs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
+                                       cmocka_unit_test(test_unjustified_rates),
+                                       cmocka_unit_test(test_stopped),
+                                       cmocka_unit_test(test_nothing_deeper),
+                                       cmocka_unit_test(test_harm),
+                                       cmocka_unit_test(test_regression),
+                                       cmocka_unit_test(test_no_negative_transfer),
+                                       cmocka_unit_test(test_incomplete),
+                                       cmocka_unit_test(test_for_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

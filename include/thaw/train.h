@@ -171,6 +171,11 @@ THAW_NODISCARD thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config
                                               const char *rung, const char *directory,
                                               thaw_pool *pool, bool quiet);
 
+/* Whether the frozen part of a rung can run as train.frozen_precision says; if not, the reason is added to `why`. Trains nothing and sees no
+ * ranges. Collective; equal on all ranks. Statuses as of setting up a run. */
+THAW_NODISCARD thaw_status thaw_train_eight_bits(thaw_comm *comm, const thaw_config *config,
+                                                 const char *rung, bool *can, thaw_str *why);
+
 /* Installs handlers that only set a flag: SIGTERM, SIGINT, SIGUSR1 ask for a stop. */
 void thaw_stop_on_signals(void);
 bool thaw_stop_requested(void);
@@ -252,7 +257,9 @@ typedef struct thaw_cost {
     char cache_place[512];  /* "memory", "file in DIRECTORY", or why they are not kept */
     size_t
         node_bytes; /* what the ranks of a node share beside them: weights as training starts, samples */
-    char boundary[128]; /* the cut, by name */
+    char boundary[128];   /* the cut, by name */
+    bool int8;            /* the frozen part runs in 8 bits */
+    char floats_why[512]; /* why it does not although train.frozen_precision asks for it; or "" */
 } thaw_cost;
 
 /* Collective. `rung` NULL: config->rung. */

@@ -2,6 +2,14 @@
 
 #include "cli/cli_impl.h"
 
+/* Of the frozen part; "-" where there is none. */
+static const char *precision_of(const thaw_cost *c)
+{
+    if (strcmp(c->boundary, "input") == 0)
+        return "-";
+    return c->int8 ? "int8" : "f32";
+}
+
 static void add_row(thaw_table *table, const char *rung, const thaw_cost *c)
 {
     thaw_table_cell(table, rung);
@@ -15,6 +23,7 @@ static void add_row(thaw_table *table, const char *rung, const thaw_cost *c)
     thaw_table_value(table, (double)c->allreduce_bytes, THAW_UNIT_BYTES);
     thaw_table_printf(table, "%d", c->plan.reorders);
     thaw_table_cell(table, c->boundary);
+    thaw_table_cell(table, precision_of(c));
     if (c->cacheable)
         thaw_table_value(table, (double)c->cache_bytes, THAW_UNIT_BYTES);
     else
@@ -45,6 +54,9 @@ static void add_json(thaw_json *list, const char *rung, const thaw_cost *c)
     thaw_json_set_int(row, "cache_bytes_per_node", (int64_t)c->cache_bytes);
     thaw_json_set_string(row, "cache_place", c->cache_place);
     thaw_json_set_string(row, "boundary", c->boundary);
+    thaw_json_set_string(row, "frozen_precision", c->int8 ? "int8" : "f32");
+    if (c->floats_why[0] != '\0')
+        thaw_json_set_string(row, "floats_reason", c->floats_why);
 }
 
 /* One line a rung that could keep features, or that something frozen runs in every step of. */
@@ -72,32 +84,55 @@ static void warn(const thaw_config *config, const char *rung, const thaw_cost *c
                  rung, (long long)full, (long long)c->smallest_shard, LEAST_NORM_SAMPLES);
 }
 
+/* What a run would refuse, and a ladder for its frozen rung; its other rungs run in floats then. */
+static thaw_status check_precision(const char *rung, bool ladder, const thaw_cost *c)
+{
+    if (c->floats_why[0] == '\0')
+        return THAW_OK;
+    THAW_CHECK(ladder && strcmp(rung, "frozen") != 0, THAW_ERR_CONFIG, "%s", c->floats_why);
+    THAW_LOG(THAW_INFO, "rung %s: in floats in a ladder, refused alone: %s", rung, c->floats_why);
+    return THAW_OK;
+}
+
+static thaw_status check_rung(thaw_comm *comm, const thaw_config *config, const char *rung,
+                              thaw_table *table, thaw_json *list)
+{
+    thaw_cost cost;
+    THAW_TRY(thaw_cost_of(comm, config, rung, &cost));
+    THAW_TRY(check_precision(rung, config->model.backbone[0] != '\0', &cost)); /* uniform */
+    add_row(table, rung, &cost);
+    add_json(list, rung, &cost);
+    warn(config, rung, &cost);
+    say_cache(rung, &cost);
+    return THAW_OK;
+}
+
 static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const cli_args *args)
 {
-    static const char *const titles[] = {
-        "rung",           "trainable",          "FLOPs forward",
-        "FLOPs backward", "activations a rank", "state a rank",
-        "frozen forms",   "shared a node",      "all-reduce a step",
-        "reorders",       "frozen up to",       "kept features a node"};
+    static const char *const titles[] = {"rung",
+                                         "trainable",
+                                         "FLOPs forward",
+                                         "FLOPs backward",
+                                         "activations a rank",
+                                         "state a rank",
+                                         "frozen forms",
+                                         "shared a node",
+                                         "all-reduce a step",
+                                         "reorders",
+                                         "frozen up to",
+                                         "precision",
+                                         "kept features a node"};
     thaw_table table = {0};
     thaw_json *list = thaw_json_new_array();
     thaw_status status = THAW_OK;
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        thaw_table_column(&table, titles[i], i == 0 || i == 10 ? THAW_LEFT : THAW_RIGHT);
+        thaw_table_column(&table, titles[i], i == 0 || i == 10 || i == 11 ? THAW_LEFT : THAW_RIGHT);
     const char *own[] = {config->rung};
     const bool backbone = config->model.backbone[0] != '\0';
     const char *const *rungs = backbone ? (const char *const *)config->ladder.rungs.items : own;
     const int64_t count = backbone ? config->ladder.rungs.count : 1;
-    for (int64_t i = 0; i < count && status == THAW_OK; i++) {
-        thaw_cost cost;
-        status = thaw_cost_of(comm, config, rungs[i], &cost);
-        if (status != THAW_OK)
-            break;
-        add_row(&table, rungs[i], &cost);
-        add_json(list, rungs[i], &cost);
-        warn(config, rungs[i], &cost);
-        say_cache(rungs[i], &cost);
-    }
+    for (int64_t i = 0; i < count && status == THAW_OK; i++)
+        status = check_rung(comm, config, rungs[i], &table, list);
     if (status == THAW_OK && thaw_comm_rank(comm) == 0 && args->json)
         cli_print_json(list);
     else if (status == THAW_OK && thaw_comm_rank(comm) == 0)

@@ -337,8 +337,8 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, open_ladder(&l)));
     status = thaw_comm_rank(comm) == 0 ? look(&l, &complete) : THAW_OK;
-    if (status == THAW_OK && thaw_comm_rank(comm) == 0)
-        status = complete ? thaw_ladder_render(config->output) : prepare(config, options);
+    if (status == THAW_OK && complete)
+        status = thaw_ladder_render(config->output);
     THAW_TRY_TO(thaw_agree(comm, status));
     thaw_bcast(comm, 0, &complete, sizeof complete);
     if (complete) {
@@ -346,6 +346,9 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
             THAW_LOG(THAW_INFO, "%s is complete already", config->output);
         goto done;
     }
+    THAW_TRY_TO(ladder_settle_precision(&l, comm));
+    status = thaw_comm_rank(comm) == 0 ? prepare(config, options) : THAW_OK;
+    THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_comm_split(comm, (int)(thaw_comm_rank(comm) / width), 0, &group));
     THAW_TRY_TO(climb(&l, comm, group));
     status = thaw_comm_rank(comm) == 0 ? write_files(&l) : THAW_OK;

@@ -30,6 +30,7 @@ typedef struct ladder_rung {
     double gate_metric, val_metric, train_metric; /* means over seeds */
     thaw_rates rates;                             /* reason borrowed from reason_text */
     char reason_text[1000];
+    char floats_why[512]; /* why it runs in floats although 8 bits are asked for; or "" */
     bool done;
 } ladder_rung;
 
@@ -62,7 +63,11 @@ THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_com
 /* The rung's chosen rate again, once a seed, on frozen features in floats; `trials` (S) are filled. */
 THAW_NODISCARD thaw_status ladder_run_floats(ladder *l, thaw_comm *world, thaw_comm *group,
                                              int64_t index, ladder_trial *trials);
-/* precision.c: what 8 bits change in the frozen rung, into summary "precision". */
+/* precision.c */
+/* Before anything trains: which rungs cannot run in the 8 bits that are asked for and so run in floats. THAW_ERR_CONFIG when frozen
+ * cannot. */
+THAW_NODISCARD thaw_status ladder_settle_precision(ladder *l, thaw_comm *world);
+/* What 8 bits change in the frozen rung, into summary "precision". */
 THAW_NODISCARD thaw_status ladder_judge_precision(ladder *l, thaw_comm *world, thaw_comm *group,
                                                   int64_t index);
 /* judge.c */

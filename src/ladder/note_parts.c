@@ -183,6 +183,21 @@ static void cost_row(const thaw_json *rung, thaw_table *table)
     thaw_str_clear(&words);
 }
 
+/* Rungs that could not run in 8 bits: what is compared across is not only depth. */
+static void note_floats(const thaw_json *s, thaw_str *out)
+{
+    const char *before = "";
+    for (LADDER_EACH(rung, s, "rungs")) {
+        if (thaw_json_find(rung, "floats_reason") == NULL)
+            continue;
+        thaw_str_printf(out, "%s`%s`", before, ladder_text(rung, "name"));
+        before = ", ";
+    }
+    if (before[0] != '\0')
+        thaw_str_add(out, " ran in floats, since nothing of them could run in 8 bits: compared "
+                          "with the other rungs they differ in precision too.\n");
+}
+
 /* Frozen features in 8 bits are another network than the one whose weights were given. */
 void ladder_note_precision(const thaw_json *s, thaw_str *out)
 {
@@ -196,6 +211,7 @@ void ladder_note_precision(const thaw_json *s, thaw_str *out)
         "%s.\n",
         (long long)thaw_json_int_or(p, "calibration_samples", 0),
         100 * ladder_number(p, "feature_error"), ladder_text(p, "text"), ladder_text(p, "verdict"));
+    note_floats(s, out);
 }
 
 void ladder_note_cost(const thaw_json *s, thaw_str *out)

@@ -5,6 +5,26 @@
 /* Frozen features in 8 bits are never taken on trust: the frozen rung runs on floats too, same rate, same seeds, and both are compared
  * on gate. */
 
+thaw_status ladder_settle_precision(ladder *l, thaw_comm *world)
+{
+    if (l->config->train.frozen_precision != THAW_PRECISION_INT8) /* uniform */
+        return THAW_OK;
+    for (int64_t i = 0; i < l->count; i++) {
+        ladder_rung *r = &l->rungs[i];
+        thaw_str why = {0};
+        bool can = false;
+        thaw_status status = thaw_train_eight_bits(world, l->config, r->name, &can, &why);
+        thaw_copy(r->floats_why, sizeof r->floats_why, thaw_str_c(&why));
+        thaw_str_clear(&why);
+        THAW_TRY(status);                                                          /* uniform */
+        THAW_CHECK(can || r->rung.kind != THAW_RUNG_FROZEN, THAW_ERR_CONFIG, "%s", /* uniform */
+                   r->floats_why);
+        if (!can && !l->options->quiet)
+            THAW_LOG(THAW_INFO, "rung %s runs in floats: %s", r->name, r->floats_why);
+    }
+    return THAW_OK;
+}
+
 /* Mean over seeds of the error of the features on val. */
 static double feature_error(const ladder *l, const ladder_rung *r)
 {

@@ -97,7 +97,7 @@ static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_tr
     changed.rates = rates_of(l, r, trial->candidate);
     changed.train.head_from = warm_head ? head.data : l->config->train.head_from;
     changed.train.save_backbone = (char *)"";
-    if (trial->floats)
+    if (trial->floats || r->floats_why[0] != '\0')
         changed.train.frozen_precision = THAW_PRECISION_F32;
     const thaw_status status = thaw_config_copy(&changed, out);
     thaw_str_clear(&head);
@@ -298,7 +298,7 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     thaw_bell *bell = NULL;
     const bool complete = all_complete(world, trials, count);
     thaw_config common = *l->config; /* borrows */
-    if (count > 0 && trials[0].floats)
+    if ((count > 0 && trials[0].floats) || r->floats_why[0] != '\0')
         common.train.frozen_precision = THAW_PRECISION_F32;
     if (!complete)
         THAW_TRY(thaw_train_prepare(world, &common, r->name, l->config->output, l->pool,

@@ -142,6 +142,21 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     return THAW_OK;
 }
 
+/* What train.frozen_precision asks for, where it can be had: a ladder runs other rungs in floats. */
+static thaw_status settle_precision(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
+{
+    const thaw_status status = thaw_agree(comm, thaw_ranges_check(s));
+    if (status == THAW_ERR_CONFIG) {
+        thaw_copy(out->floats_why, sizeof out->floats_why, thaw_error_last()->message);
+        thaw_error_clear();
+        return THAW_OK;
+    }
+    THAW_TRY(status); /* uniform */
+    THAW_TRY(thaw_ranges_open(comm, s, NULL));
+    out->int8 = s->ranges != NULL;
+    return THAW_OK;
+}
+
 thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char *rung,
                          thaw_cost *out)
 {
@@ -151,7 +166,7 @@ thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config, const char 
                              &setup));
     thaw_status status;
     THAW_TRY_TO(thaw_choices_begin(comm, &setup, NULL, NULL));
-    THAW_TRY_TO(thaw_ranges_open(comm, &setup, NULL));
+    THAW_TRY_TO(settle_precision(comm, &setup, out));
     status = measure(comm, &setup, out);
 done:
     thaw_setup_close(&setup);

@@ -31,7 +31,76 @@ static thaw_status check_kernels(const thaw_setup *s)
 
 static bool wanted(const thaw_setup *s)
 {
-    return s->config->train.frozen_precision == THAW_PRECISION_INT8 && thaw_has_prefix(s);
+    return s->config->train.frozen_precision == THAW_PRECISION_INT8;
+}
+
+static thaw_plan_options prefix_options(const thaw_setup *s)
+{
+    return (thaw_plan_options){.batch = thaw_prefix_batch(s),
+                               .from = -1,
+                               .to = thaw_graph_boundary(s->model->graph),
+                               .keep = -1};
+}
+
+/* A plan with these ranges runs something in 8 bits. */
+static thaw_status check_effect(const thaw_setup *s, const float *ranges)
+{
+    thaw_plan_options options = prefix_options(s);
+    thaw_plan *plan = NULL;
+    char rung[THAW_RUNG_TEXT];
+    thaw_rung_format(&s->rung, rung);
+    options.ranges = ranges;
+    THAW_TRY(thaw_plan_new(s->model->graph, s->kern, &options, &plan));
+    const int32_t count = thaw_plan_count(plan).eight_bits;
+    thaw_plan_free(&plan);
+    THAW_CHECK(
+        count > 0, THAW_ERR_CONFIG,
+        "train.frozen_precision: int8 has nothing to do: no convolution of the frozen part of rung "
+        "%s has 8 channels or more; use f32",
+        rung);
+    return THAW_OK;
+}
+
+/* Which convolutions can is a matter of the network, which any range above zero shows. */
+static thaw_status check_network(const thaw_setup *s)
+{
+    const int32_t count = thaw_graph_value_count(s->model->graph);
+    float *ones = NULL;
+    THAW_TRY(thaw_alloc(&ones, count, sizeof *ones));
+    for (int32_t v = 0; v < count; v++)
+        ones[v] = 1;
+    const thaw_status status = check_effect(s, ones);
+    thaw_free(&ones);
+    return status;
+}
+
+thaw_status thaw_ranges_check(const thaw_setup *s)
+{
+    char rung[THAW_RUNG_TEXT];
+    if (!wanted(s))
+        return THAW_OK;
+    thaw_rung_format(&s->rung, rung);
+    THAW_CHECK(thaw_has_prefix(s), THAW_ERR_CONFIG,
+               "train.frozen_precision: int8 has nothing to do: rung %s has no frozen part before "
+               "what trains; choose frozen or partial:K, or f32",
+               rung);
+    THAW_TRY(check_kernels(s));
+    return check_network(s);
+}
+
+thaw_status thaw_train_eight_bits(thaw_comm *comm, const thaw_config *config, const char *rung,
+                                  bool *can, thaw_str *why)
+{
+    thaw_setup setup;
+    THAW_TRY(thaw_setup_open(comm, config, rung, THAW_SETUP_TRAIN, &setup));
+    thaw_status status = thaw_agree(comm, thaw_ranges_check(&setup));
+    thaw_setup_close(&setup);
+    *can = status == THAW_OK;
+    if (status != THAW_ERR_CONFIG)
+        return status;
+    thaw_str_add(why, thaw_error_last()->message);
+    thaw_error_clear();
+    return THAW_OK;
 }
 
 int64_t thaw_ranges_samples(const thaw_setup *s)
@@ -83,35 +152,15 @@ static void largest_of_all(thaw_comm *comm, const float *mine, int64_t *bits, in
     }
 }
 
-/* Did it help: a plan with these ranges runs something in 8 bits. */
-static thaw_status check_effect(const thaw_setup *s, const thaw_plan_options *observed)
-{
-    thaw_plan_options options = *observed;
-    thaw_plan *plan = NULL;
-    options.observe = false;
-    options.ranges = s->ranges;
-    THAW_TRY(thaw_plan_new(s->model->graph, s->kern, &options, &plan));
-    const int32_t count = thaw_plan_count(plan).eight_bits;
-    thaw_plan_free(&plan);
-    THAW_CHECK(
-        count > 0, THAW_ERR_CONFIG,
-        "train.frozen_precision: int8 has nothing to do: no convolution of the frozen part has "
-        "8 channels or more; use f32");
-    return THAW_OK;
-}
-
 static thaw_status see_ranges(thaw_comm *comm, thaw_setup *s)
 {
     const int32_t count = thaw_graph_value_count(s->model->graph);
     const int64_t batch = thaw_prefix_batch(s);
-    const thaw_plan_options options = {.batch = batch,
-                                       .from = -1,
-                                       .to = thaw_graph_boundary(s->model->graph),
-                                       .keep = -1,
-                                       .observe = true};
+    thaw_plan_options options = prefix_options(s);
     thaw_plan *plan = NULL;
     int64_t *bits = NULL;
     thaw_status status;
+    options.observe = true;
     THAW_TRY_TO(thaw_plan_agree(comm, s, &options, &plan));
     status = observe(comm, s, plan, batch);
     if (status == THAW_OK)
@@ -120,7 +169,7 @@ static thaw_status see_ranges(thaw_comm *comm, thaw_setup *s)
         status = thaw_alloc(&s->ranges, count, sizeof *s->ranges);
     THAW_TRY_TO(thaw_agree(comm, status));
     largest_of_all(comm, thaw_plan_ranges(plan), bits, count, s->ranges);
-    status = thaw_agree(comm, check_effect(s, &options));
+    status = thaw_agree(comm, check_effect(s, s->ranges));
 done:
     thaw_free(&bits);
     thaw_plan_free(&plan);
@@ -141,7 +190,7 @@ thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool)
     thaw_digest key = {0};
     if (!wanted(s)) /* uniform */
         return THAW_OK;
-    thaw_status status = check_kernels(s);
+    thaw_status status = thaw_ranges_check(s);
     if (status == THAW_OK)
         status = thaw_ranges_key(s, &key);
     THAW_TRY(thaw_agree(comm, status));
@@ -170,7 +219,7 @@ thaw_status thaw_ranges_load(thaw_setup *s, const char *path, const thaw_state *
 {
     const int32_t count = thaw_graph_value_count(s->model->graph);
     const thaw_entry *entry = NULL;
-    if (!wanted(s))
+    if (!wanted(s) || !thaw_has_prefix(s)) /* older runs may have no prefix */
         return THAW_OK;
     for (int64_t i = 0; i < state->count; i++)
         if (strcmp(state->entries[i].name, ENTRY) == 0)

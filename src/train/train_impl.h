@@ -143,8 +143,10 @@ void thaw_prefix_close(thaw_prefix *p);
 
 /* ---- 8 bits -------------------------------------------------------------------------------------------------- */
 
-/* Where train.frozen_precision is int8 and something is frozen: sees ranges on training samples, which need no run's seed, or takes those
- * of the pool (NULL: none). After thaw_choices_begin. Collective. THAW_ERR_CONFIG: kernels or network cannot. */
+/* Where train.frozen_precision is int8: THAW_ERR_CONFIG with the reason when nothing is frozen, or kernels or network cannot. Local. */
+THAW_NODISCARD thaw_status thaw_ranges_check(const thaw_setup *s);
+/* Checks, then sees ranges on training samples, which need no run's seed, or takes those of the pool (NULL: none). After
+ * thaw_choices_begin. Collective. */
 THAW_NODISCARD thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool);
 int64_t thaw_ranges_samples(const thaw_setup *s); /* that are looked at */
 /* As "prefix/ranges" of adaptation.h5, when there are any; evaluation needs the same ones. Local. */

@@ -36,6 +36,15 @@ bad 2 'train.epochs' alone train run.yaml --set train.epochs=-1
 bad 2 '=' alone train run.yaml --set train.epochs
 refused 2 'partial' --set rung=partial:99
 refused 2 "nothing" --set rung=partial:nothing
+# A request for 8 bits is never dropped in silence: where nothing is frozen, and where kernels have none.
+for rung in full scratch; do
+    refused 2 "int8 has nothing to do: rung $rung has no frozen part" --set rung=$rung --set train.frozen_precision=int8
+done
+refused 2 'needs kernels with fast 8-bit' --set backend=ref --set train.frozen_precision=int8
+for command in ladder check; do
+    bad 2 'needs kernels with fast 8-bit' alone $command run.yaml --set backend=ref --set train.frozen_precision=int8
+    [ ! -e run ] || { fail "$command in 8 bits: a directory was made"; rm -rf run; }
+done
 refused 2 'peft.rank' --set rung=peft --set peft.rank=1000
 refused 2 'crop_padding 8' --set data.augment.crop_padding=8
 bad 2 'train.epochs' ranks 2 train run.yaml --set train.epochs=many

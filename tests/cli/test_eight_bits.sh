@@ -14,7 +14,7 @@ alone train run.yaml --quiet $eight --set output=one
 code=$?
 if grep -q 'needs kernels with fast 8-bit convolutions' err; then
     same "refusal" 2 $code
-    echo "SKIPPED: this CPU or build has no fast 8-bit convolutions"
+    echo "SKIPPED: fast 8-bit convolutions are missing: they need oneDNN and a CPU with AVX-512 VNNI"
     exit 77
 fi
 same "train in 8 bits" 0 $code
@@ -25,6 +25,18 @@ for n in 2 3; do
 done
 same "precision" int8 "$(get one/summary.json frozen_precision)"
 awk -v e="$(get one/summary.json int8.feature_error)" 'BEGIN { exit !(e > 0 && e < 0.2) }' || fail "error of the features: $(get one/summary.json int8.feature_error)"
+# Killed in the second epoch, after a checkpoint, and gone on with on another number of ranks.
+THAW_FAULT=kill_step:1:8
+export THAW_FAULT
+ranks 2 train run.yaml --quiet $eight --set output=killed && fail "survived $THAW_FAULT"
+unset THAW_FAULT
+gone "killed in 8 bits"
+[ ! -f killed/summary.json ] || fail "killed has a summary"
+must "resume in 8 bits" ranks 3 train run.yaml --resume $eight --set output=killed
+grep -q 'resumed after step 5 ' err || fail "resume in 8 bits: $(cat err)"
+same "state after a stop" "$(get one/summary.json state_digest)" "$(get killed/summary.json state_digest)"
+same "error of features after a stop" "$(get one/summary.json int8.feature_error)" "$(get killed/summary.json int8.feature_error)"
+
 must "features not kept" alone train run.yaml --quiet $eight --set output=off --set train.cache=off
 same "state without kept features" "$(get one/summary.json state_digest)" "$(get off/summary.json state_digest)"
 must "floats" alone train run.yaml --quiet --set rung=frozen --set output=floats
@@ -48,6 +60,11 @@ same "compared with floats" "frozen, floats" "$(get ladder/summary.json precisio
 for file in note.md report.html; do
     grep -q 'computed in 8 bits' ladder/$file || fail "$file does not say that features were in 8 bits"
 done
+grep -q '^`scratch` ran in floats' ladder/note.md || fail "note.md does not say which rung ran in floats"
+same "precision of the rungs" "f32 int8" "$(grep -o '"frozen_precision": *"[a-z0-9]*"' ladder/summary.json | sed 's/.*"\(.*\)"/\1/' | tr '\n' ' ' | sed 's/ $//')"
+same "precision of a trial in floats" f32 "$(get ladder/trials/scratch-lr0.1-seed3/summary.json frozen_precision)"
+must "check in 8 bits" alone check run.yaml $eight --json
+same "precision by check" "f32 int8" "$(grep -o '"frozen_precision": *"[a-z0-9]*"' out | sed 's/.*"\(.*\)"/\1/' | tr '\n' ' ' | sed 's/ $//')"
 same "trials" 6 "$(find ladder/trials -name summary.json | grep -c .)"
 must "ladder in floats" ranks 2 ladder run.yaml --quiet --set output=plain
 grep -q '8 bits' plain/note.md && fail "a note on floats speaks of 8 bits"

@@ -211,7 +211,7 @@ void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epo
  *   label with its new name (5=Sandal), or a name from `names`. Empty: all classes, labels unchanged.
  * names: one a kept class, in the order of select; or one a source label 0, 1, 2, ..., and then select may use them.
  * splits: "NAME=AMOUNT[@SOURCE]", drawn one after another without replacement, so they are disjoint. AMOUNT is N (N of
- *   every class), N% (of what every class has in these sources), Ntotal (N in all, whatever the class), or rest (all that
+ *   every class; of other tasks N in all), N% (of what every class has in these sources), Ntotal (N in all, whatever the class), or rest (all that
  *   no split with a number took). SOURCE limits the split to one source file. A class with too few samples is an error.
  * slices: "NAME=CLASS[+CLASS...]", "NAME=source:N", or "NAME=mask:FILE" (npy or hdf5, one value a source row, not 0 = member).
  * layout: how a picture lies in the source, chw or hwc; ours is always chw. Three dimensions are (N, H, W).

@@ -14,7 +14,7 @@ static const cli_option options[] = {
     {"select", 0, "CLASS[,CLASS]", "source classes to keep, in the order of their new labels"},
     {"names", 0, "NAME[,NAME]", "names of the kept classes, or of all source classes"},
     {"splits", 0, "NAME=AMOUNT[@SOURCE]",
-     "AMOUNT: N a class, N%, Ntotal or rest; drawn in order, disjoint"},
+     "AMOUNT: N a class (in all, of other tasks), N%, Ntotal or rest; drawn in order, disjoint"},
     {"slices", 0, "NAME=CLASS[+CLASS]", "named subset; or NAME=source:N, NAME=mask:FILE"},
     {"mean", 0, "X[,X]", "normalisation of each channel; default: measured on train"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},

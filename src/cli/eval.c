@@ -7,7 +7,8 @@
 
 static const cli_option options[] = {
     {"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
-    {"split", 's', "NAME", "split to evaluate (default: val)"},
+    {"split", 's', "NAME",
+     "split to evaluate (default: val, so that test is opened on purpose only)"},
     {0}};
 
 static void add_number(thaw_table *table, const thaw_metric *metric, double value)

@@ -86,7 +86,8 @@ static void print_config_doc(void)
     thaw_conf_doc_markdown(thaw_config_fields, &keys);
     printf("# Configuration keys\n\n"
            "<!-- Written by `thaw help config` (make docs); do not edit. -->\n\n"
-           "A config is one YAML file for `thaw check`, `thaw train` and `thaw ladder`.\n"
+           "A config is one YAML file for `thaw advise`, `thaw check`, `thaw train` and `thaw "
+           "ladder`.\n"
            "A key that is not in this table is an error, with its line and a suggestion.\n"
            "On the command line `--set train.epochs=3` overrides a key; the value is YAML.\n"
            "The resolved config, with every key and its value, is written as `config.yaml` beside "

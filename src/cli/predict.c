@@ -4,7 +4,7 @@
 
 static const cli_option options[] = {
     {"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
-    {"split", 's', "NAME", "split to predict (default: test)"},
+    {"split", 's', "NAME", "split to predict (default: test, whose labels it does not need)"},
     {"output", 'o', "FILE", "CSV file to write"},
     {0}};
 

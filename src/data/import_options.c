@@ -24,8 +24,8 @@ const thaw_field thaw_import_fields[] = {
     LIST(clusters, "Files with cluster numbers (patient, site, ...), one for each of images."),
     LIST(select, "Classes to keep, in the order of their new labels: 5, 5=Sandal, or a name."),
     LIST(names, "Class names: one a kept class, or one a source label."),
-    LIST(splits, "Disjoint splits, NAME=AMOUNT[@SOURCE]; amounts: 50 (of every class), 10%, "
-                 "500total, rest."),
+    LIST(splits, "Disjoint splits, NAME=AMOUNT[@SOURCE]; amounts: 50 (of every class; in all "
+                 "for other tasks), 10%, 500total, rest."),
     LIST(slices, "Named subsets, NAME=CLASS[+CLASS], NAME=source:N or NAME=mask:FILE."),
     {"layout", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, layout, int), "chw", 0, 0, layouts, NULL,
      "Order of channels, height and width in the source files."},

@@ -8,23 +8,12 @@
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-static thaw_status grow(void **array, int64_t *capacity, int64_t needed, size_t element)
-{
-    if (needed <= *capacity)
-        return THAW_OK;
-    int64_t more = *capacity > 0 ? 2 * *capacity : 256;
-    while (more < needed)
-        more *= 2;
-    THAW_TRY(thaw_realloc(array, *capacity, more, element));
-    *capacity = more;
-    return THAW_OK;
-}
-
 static thaw_status new_value(pickle_machine *m, pickle_value v, int32_t *out)
 {
     THAW_CHECK(m->value_count < PICKLE_MOST_VALUES, THAW_ERR_INPUT, "%s: more than %d values",
                m->name, PICKLE_MOST_VALUES);
-    THAW_TRY(grow((void **)&m->values, &m->value_capacity, m->value_count + 1, sizeof *m->values));
+    THAW_TRY(weights_grow((void **)&m->values, &m->value_capacity, m->value_count + 1,
+                          sizeof *m->values));
     *out = (int32_t)m->value_count;
     m->values[m->value_count++] = v;
     return THAW_OK;
@@ -32,7 +21,7 @@ static thaw_status new_value(pickle_machine *m, pickle_value v, int32_t *out)
 
 static thaw_status push_index(pickle_machine *m, int32_t index)
 {
-    THAW_TRY(grow((void **)&m->stack, &m->stack_capacity, m->depth + 1, sizeof *m->stack));
+    THAW_TRY(weights_grow((void **)&m->stack, &m->stack_capacity, m->depth + 1, sizeof *m->stack));
     m->stack[m->depth++] = index;
     return THAW_OK;
 }
@@ -50,8 +39,8 @@ static thaw_status keep_text(pickle_machine *m, const uint8_t *from, size_t leng
     char *text = NULL;
     THAW_CHECK(memchr(from, 0, length) == NULL, THAW_ERR_INPUT,
                "%s: a text with a zero byte at %zu", m->name, m->at);
-    THAW_TRY(grow((void **)&m->texts.items, &m->text_capacity, m->texts.count + 1,
-                  sizeof *m->texts.items));
+    THAW_TRY(weights_grow((void **)&m->texts.items, &m->text_capacity, m->texts.count + 1,
+                          sizeof *m->texts.items));
     THAW_TRY(thaw_alloc(&text, (int64_t)length + 1, 1));
     memcpy(text, from, length);
     m->texts.items[m->texts.count++] = text;
@@ -138,7 +127,8 @@ static thaw_status add_item(pickle_machine *m, int32_t to, int32_t item)
 {
     THAW_CHECK(m->link_count < PICKLE_MOST_VALUES, THAW_ERR_INPUT, "%s: more than %d items",
                m->name, PICKLE_MOST_VALUES);
-    THAW_TRY(grow((void **)&m->links, &m->link_capacity, m->link_count + 1, sizeof *m->links));
+    THAW_TRY(
+        weights_grow((void **)&m->links, &m->link_capacity, m->link_count + 1, sizeof *m->links));
     const int32_t at = (int32_t)m->link_count++;
     m->links[at] = (pickle_link){item, -1};
     pickle_value *list = &m->values[to];
@@ -185,11 +175,9 @@ static thaw_status extend(pickle_machine *m, int64_t first, pickle_kind wanted)
 /* ---- Names, storages, tensors --------------------------------------------------------------------------------------- */
 
 static const char *const known_names[] = {
-    "collections OrderedDict",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_parameter",
-    "torch.nn.parameter Parameter",
-    "torch Size",
+    "collections OrderedDict",         "torch._utils _rebuild_tensor",
+    "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
+    "torch.nn.parameter Parameter",    "torch Size",
 };
 
 static bool is_storage(const char *name)
@@ -246,6 +234,26 @@ static thaw_status push_storage(pickle_machine *m, int32_t tuple)
                                   .last = -1});
 }
 
+/* A dictionary with the items of a list of pairs: Python 2 gives them to the call. No argument: an empty one. */
+static thaw_status make_dict(pickle_machine *m, int32_t arguments)
+{
+    int32_t index = 0;
+    const int32_t pairs = pickle_item(m, arguments, 0);
+    THAW_CHECK(m->values[arguments].count == (pairs >= 0) &&
+                   (pairs < 0 || pickle_is(m, pairs, KIND_LIST)),
+               THAW_ERR_INPUT, "%s: collections.OrderedDict with unusual arguments at byte %zu",
+               m->name, m->at);
+    THAW_TRY(new_value(m, (pickle_value){.kind = KIND_DICT, .first = -1, .last = -1}, &index));
+    for (int32_t at = pairs < 0 ? -1 : m->values[pairs].first; at >= 0; at = m->links[at].next) {
+        const int32_t pair = m->links[at].value;
+        THAW_CHECK(pickle_is(m, pair, KIND_LIST) && m->values[pair].count == 2, THAW_ERR_INPUT,
+                   "%s: an item of a dictionary that is no pair, at byte %zu", m->name, m->at);
+        THAW_TRY(add_item(m, index, pickle_item(m, pair, 0)));
+        THAW_TRY(add_item(m, index, pickle_item(m, pair, 1)));
+    }
+    return push_index(m, index);
+}
+
 /* A call: only those that make values. (storage, offset, shape, stride, ...) is a tensor; a parameter is its tensor. */
 static thaw_status call(pickle_machine *m)
 {
@@ -257,13 +265,13 @@ static thaw_status call(pickle_machine *m)
                THAW_ERR_INPUT, "%s: a call of something else at byte %zu", m->name, m->at);
     const char *name = m->values[function].text;
     if (strcmp(name, "collections OrderedDict") == 0)
-        return push(m, (pickle_value){.kind = KIND_DICT, .first = -1, .last = -1});
+        return make_dict(m, arguments);
     const int32_t first = pickle_item(m, arguments, 0);
     if (strcmp(name, "torch._utils _rebuild_parameter") == 0 && pickle_is(m, first, KIND_TENSOR))
         return push_index(m, first);
     if (strcmp(name, "torch Size") == 0 && pickle_is(m, first, KIND_LIST))
         return push_index(m, first);
-    THAW_CHECK(strcmp(name, "torch._utils _rebuild_tensor_v2") == 0 &&
+    THAW_CHECK(thaw_starts_with(name, "torch._utils _rebuild_tensor") &&
                    pickle_is(m, first, KIND_STORAGE) &&
                    pickle_is(m, pickle_item(m, arguments, 1), KIND_INT) &&
                    pickle_is(m, pickle_item(m, arguments, 2), KIND_LIST) &&
@@ -279,7 +287,7 @@ static thaw_status put(pickle_machine *m, uint64_t at)
     THAW_CHECK(m->depth > floor_of(m) && at < PICKLE_MOST_VALUES, THAW_ERR_INPUT,
                "%s: nothing to remember at byte %zu", m->name, m->at);
     const int64_t before = m->memo_capacity;
-    THAW_TRY(grow((void **)&m->memo, &m->memo_capacity, (int64_t)at + 1, sizeof *m->memo));
+    THAW_TRY(weights_grow((void **)&m->memo, &m->memo_capacity, (int64_t)at + 1, sizeof *m->memo));
     for (int64_t i = before; i < m->memo_capacity; i++)
         m->memo[i] = -1;
     m->memo[at] = m->stack[m->depth - 1];
@@ -296,7 +304,8 @@ static thaw_status get(pickle_machine *m, uint64_t at)
 
 static thaw_status push_mark(pickle_machine *m)
 {
-    THAW_TRY(grow((void **)&m->marks, &m->mark_capacity, m->mark_count + 1, sizeof *m->marks));
+    THAW_TRY(
+        weights_grow((void **)&m->marks, &m->mark_capacity, m->mark_count + 1, sizeof *m->marks));
     m->marks[m->mark_count++] = m->depth;
     return THAW_OK;
 }
@@ -310,7 +319,7 @@ static thaw_status push_long(pickle_machine *m, size_t length_bytes)
     THAW_CHECK(length <= 16, THAW_ERR_INPUT, "%s: a number of %llu bytes at byte %zu", m->name,
                (unsigned long long)length, m->at);
     THAW_TRY(take_number(m, length < 8 ? (size_t)length : 8, &number));
-    if (length > 8) /* the magic number of old files, which nobody reads */
+    if (length > 8) /* the magic number of old files, which is looked at before */
         THAW_TRY(take(m, (size_t)length - 8, &rest));
     if (length > 0 && length < 8 && number >> (8 * length - 1) != 0)
         number |= ~UINT64_C(0) << 8 * length;
@@ -482,33 +491,16 @@ static thaw_status run(pickle_machine *m)
     }
 }
 
-static thaw_status take_texts(const pickle_machine *m, int32_t list, const pickle_taker *taker)
-{
-    for (int32_t at = m->values[list].first; at >= 0; at = m->links[at].next) {
-        THAW_CHECK(pickle_is(m, m->links[at].value, KIND_TEXT), THAW_ERR_INPUT,
-                   "%s: a list of texts with something else in it", m->name);
-        THAW_TRY(taker->text(taker->context, m->values[m->links[at].value].text));
-    }
-    return THAW_OK;
-}
-
-thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size, size_t *used,
+thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size, size_t *at,
                              const pickle_taker *taker)
 {
-    pickle_machine m = {.name = name, .bytes = bytes, .size = size};
+    pickle_machine m = {.name = name, .bytes = bytes, .size = size, .at = *at};
     int32_t root = -1;
     thaw_status status;
     THAW_TRY_TO(run(&m));
     THAW_TRY_TO(pop(&m, &root));
-    *used = m.at;
-    THAW_CHECK_TO(taker->tensor == NULL || pickle_is(&m, root, KIND_DICT), THAW_ERR_INPUT,
-                  "%s: it holds no dictionary of tensors; save the state_dict", name);
-    THAW_CHECK_TO(taker->text == NULL || pickle_is(&m, root, KIND_LIST), THAW_ERR_INPUT,
-                  "%s: the keys of its storages are no list", name);
-    if (taker->tensor != NULL)
-        status = pickle_walk(&m, "", root, 0, taker);
-    else if (taker->text != NULL)
-        status = take_texts(&m, root, taker);
+    *at = m.at;
+    status = pickle_give(&m, root, taker);
 done:
     clear(&m);
     return status;

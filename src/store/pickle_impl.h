@@ -4,7 +4,7 @@
 
 #include "store/weights_impl.h"
 
-enum { PICKLE_MOST_VALUES = 1 << 22, PICKLE_MOST_DEPTH = 64 };
+enum { PICKLE_MOST_VALUES = 1 << 22, PICKLE_MOST_DEPTH = 64, PICKLE_MOST_NAME = 1024 };
 
 typedef enum pickle_kind {
     KIND_NONE,
@@ -25,6 +25,7 @@ typedef struct pickle_value {
     const char *text;    /* owned by the machine's texts */
     int32_t first, last; /* list, dict: its links; -1: none. Storage: first is the key's value */
     int32_t count;
+    bool walked; /* dict: its tensors have been given */
 } pickle_value;
 
 /* Items of lists and dictionaries, one after another. */
@@ -49,15 +50,13 @@ typedef struct pickle_machine {
     int64_t memo_count; /* of MEMOIZE */
     thaw_strings texts;
     int64_t text_capacity;
-    int64_t walked; /* items seen on the way through the result */
 } pickle_machine;
 
 /* Item `position` of a list, or -1; whether an index is that of a value of this kind. */
 int32_t pickle_item(const pickle_machine *m, int32_t list, int32_t position);
 bool pickle_is(const pickle_machine *m, int32_t index, pickle_kind wanted);
 
-/* Tensors of a dictionary and of dictionaries in it, names joined by dots; all else is left. */
-THAW_NODISCARD thaw_status pickle_walk(pickle_machine *m, const char *prefix, int32_t dict,
-                                       int depth, const pickle_taker *taker);
+/* What the taker wants of the value that a pickle came to. */
+THAW_NODISCARD thaw_status pickle_give(pickle_machine *m, int32_t root, const pickle_taker *taker);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,23 +44,35 @@ const weights_type_row *weights_type_of_storage(const char *name)
 
 /* ---- Building the list ------------------------------------------------------------------------------------------ */
 
-static thaw_status check_new_name(const thaw_weights *w, const char *name)
+thaw_status weights_grow(void **array, int64_t *capacity, int64_t needed, size_t element)
 {
-    for (int64_t i = 0; i < w->count; i++)
-        THAW_CHECK(strcmp(w->list[i].name, name) != 0, THAW_ERR_INPUT,
-                   "%s: two tensors are called '%s'", w->path, name);
+    if (needed <= *capacity)
+        return THAW_OK;
+    int64_t more = *capacity > 0 ? 2 * *capacity : 256;
+    while (more < needed)
+        more *= 2;
+    THAW_TRY(thaw_realloc(array, *capacity, more, element));
+    *capacity = more;
     return THAW_OK;
+}
+
+/* In a double; as elements of 8 bytes they are still far from the end of int64_t. */
+bool weights_shape_possible(const thaw_shape *shape)
+{
+    double elements = 1;
+    for (int32_t i = 0; i < shape->ndim; i++) {
+        if (shape->dim[i] < 0)
+            return false;
+        elements *= shape->dim[i] > 1 ? (double)shape->dim[i] : 1;
+    }
+    return elements < 1e15;
 }
 
 static thaw_status reserve(thaw_weights *w)
 {
-    if (w->count < w->capacity)
-        return THAW_OK;
-    const int64_t more = w->capacity > 0 ? 2 * w->capacity : 64;
-    THAW_TRY(thaw_realloc(&w->list, w->capacity, more, sizeof *w->list));
-    THAW_TRY(thaw_realloc(&w->places, w->capacity, more, sizeof *w->places));
-    w->capacity = more;
-    return THAW_OK;
+    int64_t same = w->capacity;
+    THAW_TRY(weights_grow((void **)&w->list, &same, w->count + 1, sizeof *w->list));
+    return weights_grow((void **)&w->places, &w->capacity, w->count + 1, sizeof *w->places);
 }
 
 thaw_status weights_add(thaw_weights *w, const char *name, const weights_type_row *type,
@@ -69,8 +82,11 @@ thaw_status weights_add(thaw_weights *w, const char *name, const weights_type_ro
     weights_place place = {
         .type = type->type, .element = type->element, .part = part, .offset = offset};
     int64_t dense = 1;
-    THAW_TRY(check_new_name(w, name));
+    char text[160];
     THAW_TRY(reserve(w));
+    thaw_shape_format(shape, text, sizeof text);
+    THAW_CHECK(weights_shape_possible(shape), THAW_ERR_INPUT,
+               "%s: '%s' has an impossible shape, %s", w->path, name, text);
     for (int i = shape->ndim; i-- > 0; dense *= shape->dim[i])
         place.stride[i] = stride != NULL ? stride[i] : dense;
     thaw_weight *to = &w->list[w->count];
@@ -84,11 +100,8 @@ thaw_status weights_add(thaw_weights *w, const char *name, const weights_type_ro
 thaw_status weights_add_part(thaw_weights *w, const char *path, int32_t *index)
 {
     struct stat about;
-    if (w->part_count == w->part_capacity) {
-        const int32_t more = w->part_capacity > 0 ? 2 * w->part_capacity : 8;
-        THAW_TRY(thaw_realloc(&w->parts, w->part_capacity, more, sizeof *w->parts));
-        w->part_capacity = more;
-    }
+    THAW_TRY(
+        weights_grow((void **)&w->parts, &w->part_capacity, w->part_count + 1, sizeof *w->parts));
     weights_part *part = &w->parts[w->part_count];
     *part = (weights_part){.fd = open(path, O_RDONLY | O_CLOEXEC)};
     THAW_CHECK(part->fd >= 0, THAW_ERR_INPUT, "cannot open %s: %s", path, strerror(errno));
@@ -99,26 +112,71 @@ thaw_status weights_add_part(thaw_weights *w, const char *path, int32_t *index)
     return thaw_strdup(&part->path, path);
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const weights_name *)a)->name, ((const weights_name *)b)->name);
+}
+
+void weights_sort_names(weights_name *names, int64_t count)
+{
+    if (count > 0)
+        qsort(names, (size_t)count, sizeof *names, by_name);
+}
+
+thaw_status weights_names(const thaw_weights *w, weights_name **out)
+{
+    THAW_TRY(thaw_alloc(out, w->count, sizeof **out));
+    for (int64_t i = 0; i < w->count; i++)
+        (*out)[i] = (weights_name){w->list[i].name, i};
+    weights_sort_names(*out, w->count);
+    return THAW_OK;
+}
+
 /* ---- Opening ------------------------------------------------------------------------------------------------------ */
+
+/* The first pickle of what torch.save wrote before 1.6 is this number alone, in a frame since protocol 4. */
+static bool is_legacy(const uint8_t *head)
+{
+    static const char magic[] = "\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.";
+    return memcmp(head + 2, magic, sizeof magic - 1) == 0 ||
+           (head[2] == 0x95 && memcmp(head + 11, magic, sizeof magic - 1) == 0);
+}
 
 static thaw_status look_and_open(thaw_weights *w, const char *path)
 {
-    uint8_t head[16] = {0};
+    uint8_t head[32] = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     THAW_CHECK(fd >= 0, THAW_ERR_INPUT, "cannot open %s: %s", path, strerror(errno));
     const ssize_t got = pread(fd, head, sizeof head, 0);
+    const int why = errno;
     (void)close(fd);
-    THAW_CHECK(got > 0, THAW_ERR_INPUT, "%s is empty or cannot be read", path);
+    THAW_CHECK(got >= 0, THAW_ERR_INPUT, "cannot read %s: %s", path, strerror(why));
+    THAW_CHECK(got > 0, THAW_ERR_INPUT, "%s is empty", path);
     if (memcmp(head, "PK\003\004", 4) == 0)
         return weights_open_torch(w, path);
     if (got >= 9 && head[8] == '{')
         return weights_open_safetensors(w, path);
     if (head[0] == '{')
         return weights_open_index(w, path);
-    if (head[0] == 0x80 && head[1] < 6)
-        return weights_open_legacy(w, path);
-    return THAW_FAIL(THAW_ERR_INPUT,
-                     "%s is neither safetensors, nor an index of it, nor a zip of PyTorch", path);
+    THAW_CHECK(head[0] == 0x80 && head[1] < 6, THAW_ERR_INPUT,
+               "%s is neither safetensors, nor an index of it, nor what torch.save writes", path);
+    THAW_CHECK(is_legacy(head), THAW_ERR_INPUT,
+               "%s is a pickle, but not one of torch.save, whose magic number it lacks; save the "
+               "state_dict with torch.save or as safetensors",
+               path);
+    return weights_open_legacy(w, path);
+}
+
+static thaw_status check_names(const thaw_weights *w)
+{
+    weights_name *names = NULL;
+    thaw_status status = weights_names(w, &names);
+    for (int64_t i = 1; status == THAW_OK && i < w->count; i++)
+        if (strcmp(names[i - 1].name, names[i].name) == 0)
+            status = THAW_FAIL(THAW_ERR_INPUT, "%s: two tensors are called '%s'", w->path,
+                               names[i].name);
+    thaw_free(&names);
+    return status;
 }
 
 thaw_status thaw_weights_open(const char *path, thaw_weights **out)
@@ -129,6 +187,8 @@ thaw_status thaw_weights_open(const char *path, thaw_weights **out)
     thaw_status status = thaw_strdup(&w->path, path);
     if (status == THAW_OK)
         status = look_and_open(w, path);
+    if (status == THAW_OK)
+        status = check_names(w);
     if (status == THAW_OK)
         *out = w;
     else
@@ -184,30 +244,42 @@ static thaw_status read_file(const weights_part *part, int64_t offset, size_t si
     return THAW_OK;
 }
 
-/* An entry is a stream: what comes before is read and dropped (storages that tensors share are rare, and small). */
-static thaw_status read_entry(const thaw_weights *w, const weights_part *part, int64_t offset,
-                              size_t size, void *out)
+/* At most `size` bytes, to out or nowhere (NULL); how many there were, or -1. */
+static int64_t read_stream(zip_file_t *stream, uint64_t size, char *out)
 {
     char skipped[4096];
-    zip_file_t *stream = zip_fopen_index(w->archive, part->entry, 0);
-    THAW_CHECK(stream != NULL, THAW_ERR_INPUT, "%s: cannot open the entry %s: %s", w->path,
-               part->path, zip_strerror(w->archive));
-    bool good = true;
-    for (int64_t left = offset; good && left > 0;) {
-        const zip_int64_t got =
-            zip_fread(stream, skipped, (zip_uint64_t)(left < 4096 ? left : 4096));
-        good = got > 0;
-        left -= got;
+    uint64_t done = 0;
+    while (done < size) {
+        const uint64_t left = size - done;
+        const zip_int64_t got = out != NULL ? zip_fread(stream, out + done, left)
+                                            : zip_fread(stream, skipped, left < 4096 ? left : 4096);
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        done += (uint64_t)got;
     }
-    for (size_t done = 0; good && done < size;) {
-        const zip_int64_t got = zip_fread(stream, (char *)out + done, size - done);
-        good = got > 0;
-        done += good ? (size_t)got : 0;
-    }
+    return (int64_t)done;
+}
+
+/* An entry is a stream: what comes before is read and dropped (storages that tensors share are rare, and small). */
+thaw_status weights_read_entry(const thaw_weights *w, uint64_t entry, const char *name,
+                               int64_t offset, size_t size, void *out)
+{
+    zip_file_t *stream = zip_fopen_index(w->archive, entry, 0);
+    THAW_CHECK(stream != NULL, THAW_ERR_INPUT, "%s: cannot open the entry %s: %s", w->path, name,
+               zip_strerror(w->archive));
+    const bool there = read_stream(stream, (uint64_t)offset, NULL) == offset &&
+                       read_stream(stream, size, out) == (int64_t)size;
+    const bool good = there && read_stream(stream, INT64_MAX, NULL) >= 0;
+    thaw_status status = THAW_OK;
+    if (!good)
+        status = THAW_FAIL(THAW_ERR_INPUT, "%s: the entry %s is damaged: %s", w->path, name,
+                           zip_error_code_zip(zip_file_get_error(stream)) == ZIP_ER_OK
+                               ? "it ends too early"
+                               : zip_file_strerror(stream));
     (void)zip_fclose(stream);
-    THAW_CHECK(good, THAW_ERR_INPUT, "%s: the entry %s is damaged or ends too early", w->path,
-               part->path);
-    return THAW_OK;
+    return status;
 }
 
 static thaw_status read_bytes(const thaw_weights *w, const weights_place *place, size_t size,
@@ -217,7 +289,7 @@ static thaw_status read_bytes(const thaw_weights *w, const weights_place *place,
     if (size == 0)
         return THAW_OK;
     return part->fd >= 0 ? read_file(part, place->offset, size, out)
-                         : read_entry(w, part, place->offset, size, out);
+                         : weights_read_entry(w, part->entry, part->path, place->offset, size, out);
 }
 
 /* IEEE 754 binary16; subnormals too. */
@@ -274,11 +346,11 @@ static bool is_dense(const thaw_weight *what, const weights_place *place)
 static int64_t extent(const thaw_weight *what, const weights_place *place)
 {
     int64_t last = 0;
-    for (int i = 0; i < what->shape.ndim; i++) {
-        if (what->shape.dim[i] == 0)
-            return 0;
-        last += (what->shape.dim[i] - 1) * place->stride[i];
-    }
+    if (thaw_shape_count(&what->shape) == 0)
+        return 0;
+    for (int i = 0; i < what->shape.ndim; i++)
+        if (what->shape.dim[i] > 1)
+            last += (what->shape.dim[i] - 1) * place->stride[i];
     return last + 1;
 }
 

@@ -34,7 +34,8 @@ struct thaw_weights {
     char *path;
     zip_t *archive; /* NULL: files */
     weights_part *parts;
-    int32_t part_count, part_capacity;
+    int32_t part_count;
+    int64_t part_capacity;
     thaw_weight *list;
     weights_place *places;
     int64_t count, capacity;
@@ -49,11 +50,27 @@ typedef struct weights_type_row {
 const weights_type_row *weights_type_named(const char *name);      /* NULL: unknown */
 const weights_type_row *weights_type_of_storage(const char *name); /* "FloatStorage" */
 
-/* Takes over nothing; the shape is checked to be possible. Strides may be NULL: dense. THAW_ERR_INPUT: twice the same name. */
+/* More room for an array; at least `needed` elements. */
+THAW_NODISCARD thaw_status weights_grow(void **array, int64_t *capacity, int64_t needed,
+                                        size_t element);
+/* Whether no product of its dimensions can overflow, the order and zeros among them whatever. */
+bool weights_shape_possible(const thaw_shape *shape);
+/* Takes over nothing. Strides may be NULL: dense. THAW_ERR_INPUT: an impossible shape. */
 THAW_NODISCARD thaw_status weights_add(thaw_weights *w, const char *name,
                                        const weights_type_row *type, const thaw_shape *shape,
                                        const int64_t *stride, int32_t part, int64_t offset);
 THAW_NODISCARD thaw_status weights_add_part(thaw_weights *w, const char *path, int32_t *index);
+/* Bytes [offset, offset + size) of an entry of the archive. It is read to its end, where alone its checksum is compared. */
+THAW_NODISCARD thaw_status weights_read_entry(const thaw_weights *w, uint64_t entry,
+                                              const char *name, int64_t offset, size_t size,
+                                              void *out);
+/* Names in the order of strcmp, with what they belong to. To be freed. */
+typedef struct weights_name {
+    const char *name;
+    int64_t index;
+} weights_name;
+void weights_sort_names(weights_name *names, int64_t count);
+THAW_NODISCARD thaw_status weights_names(const thaw_weights *w, weights_name **out);
 
 /* One format each. */
 THAW_NODISCARD thaw_status weights_open_safetensors(thaw_weights *w, const char *path);
@@ -68,16 +85,19 @@ typedef struct pickle_tensor {
     thaw_shape shape;
     int64_t stride[THAW_MAX_DIMS];
 } pickle_tensor;
-/* What becomes of a pickle: each tensor of a dictionary, or each text of a list; neither: it may be anything. */
+/* What becomes of a pickle: each tensor of a dictionary, each storage that anything in it names (as often as it does), each text of a list,
+ * each true or false of a dictionary. What is NULL is not asked for; all: it may be anything. */
 typedef struct pickle_taker {
     thaw_status (*tensor)(void *context, const pickle_tensor *tensor);
+    thaw_status (*storage)(void *context, const char *type, const char *key, int64_t count);
     thaw_status (*text)(void *context, const char *text);
+    thaw_status (*flag)(void *context, const char *name, bool value);
     void *context;
 } pickle_taker;
-/* Reads one pickle and says how many bytes it had. `name` is what messages call it. */
+/* Reads the pickle that begins at byte *at, which becomes the one behind it. `name` is what messages call the bytes. */
 THAW_NODISCARD thaw_status weights_unpickle(const char *name, const uint8_t *bytes, size_t size,
-                                            size_t *used, const pickle_taker *taker);
-/* It reads nothing beyond its storage. */
+                                            size_t *at, const pickle_taker *taker);
+/* It begins and ends in its storage. */
 bool pickle_tensor_fits(const pickle_tensor *tensor);
 
 #endif

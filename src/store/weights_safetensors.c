@@ -29,14 +29,11 @@ static thaw_status read_shape(const thaw_json *list, thaw_shape *out)
     THAW_CHECK(thaw_json_count(list) <= THAW_MAX_DIMS, THAW_ERR_INPUT,
                "it has %lld dimensions; at most %d are possible", (long long)thaw_json_count(list),
                THAW_MAX_DIMS);
-    double bytes = 8;
-    for (int32_t i = 0; i < out->ndim; i++) {
+    for (int32_t i = 0; i < out->ndim; i++)
         THAW_TRY(thaw_json_get_int(thaw_json_at(list, i), "", &out->dim[i]));
-        bytes *= (double)out->dim[i];
-        THAW_CHECK(out->dim[i] >= 0 && bytes < 1e18, THAW_ERR_INPUT,
-                   "its shape is impossible (dimension %d is %lld)", (int)i,
-                   (long long)out->dim[i]);
-    }
+    char text[160];
+    thaw_shape_format(out, text, sizeof text);
+    THAW_CHECK(weights_shape_possible(out), THAW_ERR_INPUT, "its shape is impossible, %s", text);
     return THAW_OK;
 }
 
@@ -71,7 +68,8 @@ static thaw_status check_ranges(const thaw_weights *w, int32_t part, range *rang
                                 int64_t data)
 {
     int64_t at = 0;
-    qsort(ranges, (size_t)count, sizeof *ranges, by_begin);
+    if (count > 0)
+        qsort(ranges, (size_t)count, sizeof *ranges, by_begin);
     for (int64_t i = 0; i < count; i++) {
         THAW_CHECK(ranges[i].begin == at, THAW_ERR_INPUT, "%s: values %s at byte %lld of the data",
                    w->parts[part].path,
@@ -168,20 +166,30 @@ done:
 /* Every tensor of the map is in its file, and every tensor of the files in the map. */
 static thaw_status check_map(const thaw_weights *w, const thaw_json *map, const char *path)
 {
-    int64_t found = 0;
+    const int64_t count = thaw_json_count(map);
+    weights_name *ours = NULL;
+    weights_name *theirs = NULL;
+    int64_t n = 0;
+    thaw_status status;
+    THAW_TRY_TO(weights_names(w, &ours));
+    THAW_TRY_TO(thaw_alloc(&theirs, count, sizeof *theirs));
+    for (const thaw_json *item = thaw_json_first(map); item != NULL; item = thaw_json_next(item))
+        theirs[n++] = (weights_name){.name = thaw_json_key(item)};
+    weights_sort_names(theirs, count);
+    n = 0;
     for (int64_t i = 0; i < w->count; i++) {
-        const thaw_json *item = NULL;
-        for (item = thaw_json_first(map); item != NULL; item = thaw_json_next(item))
-            if (strcmp(thaw_json_key(item), w->list[i].name) == 0)
-                break;
-        THAW_CHECK(item != NULL, THAW_ERR_INPUT, "%s does not name the tensor '%s' of %s", path,
-                   w->list[i].name, w->parts[w->places[i].part].path);
-        found++;
+        while (n < count && strcmp(theirs[n].name, ours[i].name) < 0)
+            n++;
+        THAW_CHECK_TO(n < count && strcmp(theirs[n].name, ours[i].name) == 0, THAW_ERR_INPUT,
+                      "%s does not name the tensor '%s' of %s", path, ours[i].name,
+                      w->parts[w->places[ours[i].index].part].path);
     }
-    THAW_CHECK(found == thaw_json_count(map), THAW_ERR_INPUT,
-               "%s names %lld tensors, its files have %lld", path, (long long)thaw_json_count(map),
-               (long long)found);
-    return THAW_OK;
+    THAW_CHECK_TO(count == w->count, THAW_ERR_INPUT, "%s names %lld tensors, its files have %lld",
+                  path, (long long)count, (long long)w->count);
+done:
+    thaw_free(&theirs);
+    thaw_free(&ours);
+    return status;
 }
 
 thaw_status weights_open_index(thaw_weights *w, const char *path)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <zip.h>
 
@@ -124,7 +125,7 @@ static void bad_safetensors(void **state)
          "overlap", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
          "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
-         "a", 8},
+         "two tensors are called 'a'", 8},
         {"{\"a\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", "dtype", 4},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", "impossible", 4},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4000000000,4000000000,9],\"data_offsets\":[0,4]}}",
@@ -151,9 +152,66 @@ static void bad_safetensors(void **state)
     write_bytes("none", "", 0, "", 0);
     refused("none", "empty");
     refused("absent", "cannot open");
-    write_bytes("old", "\200\002\212\nl\374\234F\371 j\250P\031.", 15, "",
-                0); /* the magic number alone */
-    refused("old", "ends in the middle");
+    refused(".", "Is a directory");
+}
+
+/* Shapes whose dimensions overflow in one order and not in the other. */
+static void impossible_shapes(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"4503599627370496,4096,0", "0,4503599627370496,4096",
+                                         "3037000500,3037000500,0", "0,3037000500,3037000500",
+                                         "4503599627370496,0,4096"};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        char header[160];
+        (void)snprintf(header, sizeof header,
+                       "{\"a\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[0,0]}}",
+                       shapes[i]);
+        write_safetensors("shape", header, "", 0);
+        refused("shape", "impossible");
+    }
+    write_safetensors("empty", "{\"a\":{\"dtype\":\"F32\",\"shape\":[5,0],\"data_offsets\":[0,0]}}",
+                      "", 0);
+    thaw_weights *w = open_good("empty");
+    assert_int_equal(thaw_weights_read(w, 0, NULL), THAW_OK);
+    thaw_weights_close(&w);
+    write_safetensors("nothing", "{}        ", "", 0);
+    w = open_good("nothing");
+    assert_int_equal(thaw_weights_count(w), 0);
+    thaw_weights_close(&w);
+}
+
+/* Comparing every name with every other would take minutes; so would looking each up in an index. */
+static void many_names(void **state)
+{
+    (void)state;
+    enum { MANY = 100000 };
+    thaw_str header = {0};
+    thaw_str map = {0};
+    thaw_str_add(&header, "{");
+    thaw_str_add(&map, "{\"weight_map\":{");
+    for (int i = 0; i < MANY; i++) {
+        const char *comma = i > 0 ? "," : "";
+        thaw_str_printf(&header,
+                        "%s\"a.rather.long.name.%d\":{\"dtype\":\"F32\",\"shape\":[0],"
+                        "\"data_offsets\":[0,0]}",
+                        comma, i);
+        thaw_str_printf(&map, "%s\"a.rather.long.name.%d\":\"many\"", comma, i);
+    }
+    thaw_str_add(&header, "}");
+    thaw_str_add(&map, "}}");
+    uint8_t length[8];
+    for (int i = 0; i < 8; i++)
+        length[i] = (uint8_t)(header.length >> 8 * i);
+    write_bytes("many", length, 8, thaw_str_c(&header), header.length);
+    write_bytes("many.json", thaw_str_c(&map), map.length, "", 0);
+    const clock_t begun = clock();
+    thaw_weights *w = open_good("many.json");
+    assert_int_equal(thaw_weights_count(w), MANY);
+    thaw_weights_close(&w);
+    assert_true((double)(clock() - begun) / CLOCKS_PER_SEC < 10);
+    thaw_str_clear(&map);
+    thaw_str_clear(&header);
 }
 
 static void indexes(void **state)
@@ -189,27 +247,65 @@ static void indexes(void **state)
 
 /* ---- PyTorch: pickles written by hand, as torch.save writes them ----------------------------------------------------- */
 
-static void write_torch(const char *name, const char *pickle, size_t bytes, const void *data,
-                        size_t data_bytes)
+/* Stored, as torch.save does it. */
+static void add_entry(zip_t *zip, const char *name, const void *bytes, size_t count)
+{
+    zip_source_t *source = zip_source_buffer(zip, bytes, count, 0);
+    const zip_int64_t index = zip_file_add(zip, name, source, 0);
+    assert_true(index >= 0);
+    assert_int_equal(zip_set_file_compression(zip, (zip_uint64_t)index, ZIP_CM_STORE, 0), 0);
+}
+
+/* order: what archive/byteorder says; NULL: there is none. */
+static void write_ordered(const char *name, const char *order, const char *pickle, size_t bytes,
+                          const void *data, size_t data_bytes)
 {
     int code = 0;
     zip_t *zip = zip_open(in_folder(name), ZIP_CREATE | ZIP_TRUNCATE, &code);
     assert_non_null(zip);
-    zip_source_t *source = zip_source_buffer(zip, pickle, bytes, 0);
-    assert_true(zip_file_add(zip, "archive/data.pkl", source, 0) >= 0);
-    source = zip_source_buffer(zip, data, data_bytes, 0);
-    assert_true(zip_file_add(zip, "archive/data/0", source, 0) >= 0);
+    add_entry(zip, "archive/data.pkl", pickle, bytes);
+    add_entry(zip, "archive/data/0", data, data_bytes);
+    if (order != NULL)
+        add_entry(zip, "archive/byteorder", order, strlen(order));
     assert_int_equal(zip_close(zip), 0);
 }
 
+static void write_torch(const char *name, const char *pickle, size_t bytes, const void *data,
+                        size_t data_bytes)
+{
+    write_ordered(name, NULL, pickle, bytes, data, data_bytes);
+}
+
+/* One bit of the file changes, where `bytes` of `what` stand. */
+static void flip(const char *name, const void *what, size_t bytes)
+{
+    static char file[65536];
+    FILE *f = fopen(in_folder(name), "rb");
+    assert_non_null(f);
+    const size_t size = fread(file, 1, sizeof file, f);
+    (void)fclose(f);
+    for (size_t i = 0; i + bytes <= size; i++)
+        if (memcmp(file + i, what, bytes) == 0) {
+            file[i + bytes - 1] ^= 1;
+            write_bytes(name, file, size, "", 0);
+            return;
+        }
+    fail_msg("%s has no such bytes", name);
+}
+
+/* What torch.save calls as rebuild: a tensor of one storage. */
+#define STORAGE(type, key, count, view)                                                            \
+    "(X\x07\x00\x00\x00storage"                                                                    \
+    "ctorch\n" type "\nX\x01\x00\x00\x00" key "X\x03\x00\x00\x00"                                  \
+    "cpuK" count view "tQ"
+#define REBUILT(rebuild, storage, offset, shape, strides)                                          \
+    "ctorch._utils\n" rebuild "\n(" storage offset shape strides "\x89"                            \
+    "ccollections\nOrderedDict\n)RtR"
+#define SIX "K\x02K\x03\x86" /* (2, 3) */
 /* {"w": tensor (2, 3) of storage 0}; the storage's type, elements, and the strides vary. */
 #define TENSOR(type, count, offset, strides)                                                       \
-    "\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n(("                        \
-    "X\x07\x00\x00\x00storage"                                                                     \
-    "ctorch\n" type "\nX\x01\x00\x00\x00"                                                          \
-    "0X\x03\x00\x00\x00"                                                                           \
-    "cpuK" count "tQK" offset "K\x02K\x03\x86" strides "\x89"                                      \
-    "ccollections\nOrderedDict\n)RtRs."
+    "\x80\x02}q\x00X\x01\x00\x00\x00w" REBUILT(                                                    \
+        "_rebuild_tensor_v2", STORAGE(type, "0", count, ""), "K" offset, SIX, strides) "s."
 #define PICKLE(text) (text), sizeof(text) - 1
 
 static void torch_files(void **state)
@@ -234,6 +330,119 @@ static void torch_files(void **state)
     thaw_weights_close(&w);
 }
 
+#define NAMED(name) "X\x01\x00\x00\x00" name
+#define ROWS        "K\x03K\x01\x86"
+
+/* Dictionaries as Python 2 writes them, with their items as the argument; and the tensors of that time. */
+static void old_forms(void **state)
+{
+    (void)state;
+    const float values[] = {9, 1, 2, 3, 4, 5, 6};
+    float out[6];
+    write_torch("pairs.pt",
+                PICKLE("\x80\x02"
+                       "ccollections\nOrderedDict\n](](" NAMED("w")
+                           REBUILT("_rebuild_tensor", STORAGE("FloatStorage", "0", "\x07", ""),
+                                   "K\x01", SIX, ROWS) "ee\x85R."),
+                values, sizeof values);
+    thaw_weights *w = open_good("pairs.pt");
+    assert_int_equal(thaw_weights_count(w), 1);
+    assert_int_equal(thaw_weights_read(w, 0, out), THAW_OK);
+    assert_memory_equal(out, values + 1, sizeof out);
+    thaw_weights_close(&w);
+    write_ordered("little.pt", "little", PICKLE(TENSOR("FloatStorage", "\x07", "\x01", ROWS)),
+                  values, sizeof values);
+    w = open_good("little.pt");
+    thaw_weights_close(&w);
+}
+
+/* A bit of the values, of those behind what is read, and of the description. */
+static void damaged_entries(void **state)
+{
+    (void)state;
+    const float values[] = {9, 1, 2, 3, 4, 5, 6};
+    for (size_t i = 0; i < 7; i++) {
+        write_torch("flip.pt", PICKLE(TENSOR("FloatStorage", "\x07", "\x00", ROWS)), values,
+                    sizeof values);
+        flip("flip.pt", &values[i], sizeof values[i]);
+        refused("flip.pt", "archive/data/0 is damaged: CRC error");
+    }
+    write_torch("name.pt", PICKLE(TENSOR("FloatStorage", "\x07", "\x01", ROWS)), values,
+                sizeof values);
+    flip("name.pt", "wctorch", 1);
+    refused("name.pt", "archive/data.pkl is damaged: CRC error");
+}
+
+/* The pickles before the storages. {"w": tensor of storage 1, "o": {0: tensor of storage 0}}: that one belongs to an optimizer. */
+#define MAGIC "\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19."
+#define FACTS(little)                                                                              \
+    "\x80\x02M\xe9\x03.\x80\x02}(X\x10\x00\x00\x00protocol_versionM\xe9\x03X\x0d\x00\x00\x00"      \
+    "little_endian" little "u."
+#define LEGACY_STORAGE(type, key, count) STORAGE(type, key, count, "N")
+#define DICTIONARY(count)                                                                          \
+    "\x80\x02}(" NAMED("w")                                                                        \
+        REBUILT("_rebuild_tensor_v2", LEGACY_STORAGE("FloatStorage", "1", count), "K\x01", SIX,    \
+                ROWS) NAMED("o") "}K\x00" REBUILT("_rebuild_tensor_v2",                            \
+                                                  LEGACY_STORAGE("DoubleStorage", "0", "\x02"),    \
+                                                  "K\x00", "K\x02\x85", "K\x01\x85") "su."
+#define KEYS(list) "\x80\x02](" list "e."
+
+static void write_legacy(const char *name, const char *pickles, size_t bytes)
+{
+    const double unused[] = {1, 2};
+    const float values[] = {9, 1, 2, 3, 4, 5, 6};
+    char data[8 + sizeof unused + 8 + sizeof values] = {2};
+    memcpy(data + 8, unused, sizeof unused);
+    data[8 + sizeof unused] = 7;
+    memcpy(data + 16 + sizeof unused, values, sizeof values);
+    write_bytes(name, pickles, bytes, data, sizeof data);
+}
+
+static void legacy_files(void **state)
+{
+    (void)state;
+    const float values[] = {1, 2, 3, 4, 5, 6};
+    float out[6];
+    write_legacy("legacy.pt",
+                 PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS(NAMED("0") NAMED("1"))));
+    thaw_weights *w = open_good("legacy.pt");
+    assert_int_equal(thaw_weights_count(w), 1);
+    assert_string_equal(thaw_weights_at(w, 0)->name, "w");
+    assert_int_equal(thaw_weights_read(w, 0, out), THAW_OK);
+    assert_memory_equal(out, values, sizeof out);
+    thaw_weights_close(&w);
+    static const struct {
+        const char *pickles;
+        size_t bytes;
+        const char *why;
+    } rows[] = {
+        {PICKLE(MAGIC FACTS("\x89") DICTIONARY("\x07") KEYS(NAMED("0") NAMED("1"))), "big-endian"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x06") KEYS(NAMED("0") NAMED("1"))),
+         "beyond its storage"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x08") KEYS(NAMED("0") NAMED("1"))),
+         "has 7 elements, its tensors say 8"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS(NAMED("0"))), "is not in the file"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS(NAMED("0") NAMED("0"))), "there twice"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS(NAMED("2"))), "nowhere"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS("K\x01")), "something else"},
+        {PICKLE(MAGIC FACTS("\x88") DICTIONARY("\x07") "\x80\x02}."), "are no list"},
+        {PICKLE(MAGIC FACTS("\x88") "\x80\x02}\xff"), "opcode 0xff at byte 73"},
+        {PICKLE("\x80\x02}."), "whose magic number it lacks"},
+        {PICKLE("\x80\x04\x95\x0d\x00\x00\x00\x00\x00\x00\x00\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19."
+                "\x80\x02}\xff"),
+         "opcode 0xff"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        write_legacy("bad.pt", rows[i].pickles, rows[i].bytes);
+        refused("bad.pt", rows[i].why);
+    }
+    write_bytes("cut.pt", MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS(NAMED("0")),
+                sizeof(MAGIC FACTS("\x88") DICTIONARY("\x07") KEYS(NAMED("0"))) - 1,
+                "\x02\x00\x00\x00\x00\x00\x00\x00half", 12);
+    refused("cut.pt", "ends in the middle of the storage 0");
+}
+
+/* long: a table of files */
 static void bad_torch_files(void **state)
 {
     (void)state;
@@ -275,6 +484,25 @@ static void bad_torch_files(void **state)
                 "ah\x00X\x01\x00\x00\x00"
                 "bh\x00u."),
          "each other"},
+        {PICKLE("\x80\x02}q\x00(X\x01\x00\x00\x00"
+                "a}q\x01X\x01\x00\x00\x00"
+                "bh\x01u."),
+         "dictionary 'b' is there already"},
+        {PICKLE("\x80\x02"
+                "ccollections\nOrderedDict\nK\x01\x85R."),
+         "OrderedDict with unusual"},
+        {PICKLE("\x80\x02"
+                "ccollections\nOrderedDict\n](K\x01"
+                "e\x85R."),
+         "that is no pair"},
+        {PICKLE("\x80\x02}q\x00X\x01\x00\x00\x00w" REBUILT(
+             "_rebuild_tensor_v2", STORAGE("FloatStorage", "0", "\x07", ""),
+             "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", "K\x00\x85", "K\x01\x85") "s."),
+         "beyond its storage"},
+        {PICKLE("\x80\x02}q\x00X\x01\x00\x00\x00w" REBUILT(
+             "_rebuild_tensor_v2", STORAGE("FloatStorage", "0", "\x07", ""), "K\x00",
+             "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x7fK\x00\x87", "K\x7fK\x7fK\x01\x87") "s."),
+         "impossible shape"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         write_torch("bad.pt", rows[i].pickle, rows[i].bytes, values, sizeof values);
@@ -282,6 +510,21 @@ static void bad_torch_files(void **state)
     }
     write_bytes("cut.pt", "PK\003\004 and no more", 16, "", 0);
     refused("cut.pt", "not a whole zip");
+    write_ordered("big.pt", "big", PICKLE(TENSOR("FloatStorage", "\x07", "\x01", ROWS)), values,
+                  sizeof values);
+    refused("big.pt", "archive/byteorder is 'big'");
+}
+
+/* A key of two thousand bytes before each of many others would make a list that is far larger than the file. */
+static void long_names(void **state)
+{
+    (void)state;
+    char pickle[4096] = "\x80\x02}X\xd0\x07\x00\x00";
+    static const char rest[] = "}" NAMED("w") "}ss.";
+    memset(pickle + 8, 'n', 2000);
+    memcpy(pickle + 2008, rest, sizeof rest - 1);
+    write_torch("name.pt", pickle, 2008 + sizeof rest - 1, "", 0);
+    refused("name.pt", "a name of 2000 bytes");
 }
 
 static int make_folder(void **state)
@@ -299,8 +542,12 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_types),   cmocka_unit_test(bad_safetensors), cmocka_unit_test(indexes),
-        cmocka_unit_test(torch_files), cmocka_unit_test(bad_torch_files),
+        cmocka_unit_test(all_types),         cmocka_unit_test(bad_safetensors),
+        cmocka_unit_test(impossible_shapes), cmocka_unit_test(many_names),
+        cmocka_unit_test(indexes),           cmocka_unit_test(torch_files),
+        cmocka_unit_test(old_forms),         cmocka_unit_test(damaged_entries),
+        cmocka_unit_test(legacy_files),      cmocka_unit_test(bad_torch_files),
+        cmocka_unit_test(long_names),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -151,13 +151,23 @@ typedef struct thaw_attention_attr {
     int64_t heads;
     int64_t pad_id; /* keys with this token get no weight, where ids are given */
     float dropout;  /* of the weights */
+    bool joined;    /* set by the builder */
 } thaw_attention_attr;
 #define THAW_NO_VALUE (-2) /* for an input that may be left out */
 /* softmax(q k' / sqrt(D / heads)) v in each head; k, v (T, D); q (Q, D) or, one query, (D), like the result; ids (T) of the
  * keys or THAW_NO_VALUE. */
 thaw_value thaw_graph_attention(thaw_graph *g, thaw_value q, thaw_value k, thaw_value v,
                                 thaw_value ids, const thaw_attention_attr *attr);
+/* The same of one value (T, 3 D) that holds q, k and v side by side; nothing is masked: -> (T, D). */
+thaw_value thaw_graph_attention_joined(thaw_graph *g, thaw_value qkv,
+                                       const thaw_attention_attr *attr);
 thaw_value thaw_graph_select_token(thaw_graph *g, thaw_value x, int64_t index); /* (T, D) -> (D) */
+/* An image of patches (D, H, W) as tokens: (D, H, W) -> (1 + H W, D), the class token first, each with the vector of its place. Adds
+ * `name`.cls_token (1, 1, D) and `name`.`positions` (1, 1 + H W, D); `positions` must outlive the graph. */
+thaw_value thaw_graph_class_token(thaw_graph *g, const char *name, thaw_value x,
+                                  const char *positions);
+thaw_value thaw_graph_mean_patch(thaw_graph *g,
+                                 thaw_value x); /* without the first: (T, D) -> (D) */
 /* Mean over the tokens that are not pad_id: (T, D), (T) -> (D). */
 thaw_value thaw_graph_mean_token(thaw_graph *g, thaw_value x, thaw_value ids, int64_t pad_id);
 
@@ -228,6 +238,9 @@ typedef struct thaw_node {
         struct {
             thaw_scale_form form;
         } scale_shift;
+        struct {
+            const char *positions;
+        } class_token;
         struct {
             int64_t pad_id;
         } mean_token;

@@ -395,10 +395,13 @@ void thaw_kern_columns(int64_t N, int64_t R, int64_t rows, const float *ids, con
 void thaw_kern_columns_backward(int64_t N, int64_t R, int64_t rows, int64_t skip, const float *ids,
                                 const float *dz, float *dtable);
 
+/* y (columns, rows) = or += x (rows, columns), turned over; not in place. */
+void thaw_kern_transpose(int64_t rows, int64_t columns, const float *x, float *y, bool accumulate);
+
 /* One head of scaled dot-product attention, Vaswani et al. 2017: y = softmax(scale q k') v for Q queries over T keys, of d
- * features, which lie `stride` floats apart in q, y (Q), k, v (T) and their gradients. */
+ * features; from one query or key to the next it is `stride` floats in q, k, v and their gradients, out_stride in y and dy. */
 typedef struct thaw_attention {
-    int64_t Q, T, d, stride;
+    int64_t Q, T, d, stride, out_stride;
     float scale;
 } thaw_attention;
 size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward);

@@ -2,7 +2,7 @@
  *
  * A family is one file and one line in src/model/kinds.def. It builds backbone and head; the head is always the linear layer
  * "fc" (block -1, after optional dropout), its input is the features. Parameters carry the names of their origin: torchvision's
- * for resnet18/34/50 and mobilenet_v2; timm's for efficientnet_lite0; Hugging Face's (BertModel) for the berts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
+ * for resnet18/34/50 and mobilenet_v2; timm's for efficientnet_lite0 and vit_*; Hugging Face's (files of ViTModel, BertModel) for hf_vit_* and the berts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
  * files call "linear"); for mlp "layers.0.weight", "layers.1.weight", ... and fc.
  *
  * Blocks: 0 is the stem ("stem"), then every residual block (mlp: every hidden layer) in forward order: block 1 is "layer1.0",
@@ -20,6 +20,10 @@ extern "C" {
 
 /* ---- Description ------------------------------------------------------------------------------------------- */
 
+/* What a vision transformer's features are, of what has passed its last norm; auto is class, and all that others can have. */
+typedef enum thaw_pool_rule { THAW_POOL_AUTO, THAW_POOL_CLASS, THAW_POOL_MEAN } thaw_pool_rule;
+extern const char *const thaw_pool_words[]; /* "auto", "class", "mean"; NULL-ended */
+
 /* `thaw_model_spec spec = {0};` then fill: arch, C, H, W, K are needed. Owned by whoever fills it (thaw_model_spec_clear). */
 typedef struct thaw_model_spec {
     char *arch;      /* "resnet20", "mlp", ... */
@@ -28,22 +32,24 @@ typedef struct thaw_model_spec {
     int64_t K;       /* classes */
     int64_t
         width; /* channels of the first stage; 0: the architecture's own (resnet20: 16, resnet18: 64) */
+    int64_t patch;       /* vision transformers: pixels of a patch's side; 0: the usual, 16 */
+    int pool;            /* the same: thaw_pool_rule */
     thaw_ints hidden;    /* mlp only: sizes of the hidden layers; none: 256, 128 */
     double head_dropout; /* probability in [0, 1) */
 } thaw_model_spec;
 
-/* Rows for what a config says about a network: arch, width, hidden, head_dropout. C, H, W and K come from the data. */
+/* Rows for what a config says about a network: arch, width, patch, pool, hidden, head_dropout. C, H, W and K come from the data. */
 extern const thaw_field thaw_model_fields[];
 
 THAW_NODISCARD thaw_status thaw_model_spec_copy(const thaw_model_spec *from, thaw_model_spec *out);
 void thaw_model_spec_clear(thaw_model_spec *spec);
-/* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.classes", "model.width", "model.hidden" and
- * "model.head_dropout", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
+/* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.classes", "model.width", "model.hidden",
+ * "model.patch", "model.pool" and "model.head_dropout", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
 THAW_NODISCARD thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state);
 THAW_NODISCARD thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out);
 /* "resnet20, width 16, input 1 x 28 x 28"; "bert-tiny, width 128, 64 tokens" */
 void thaw_model_spec_format(const thaw_model_spec *spec, thaw_str *out);
-/* True when weights of one backbone fit the other: same arch, width, hidden and C (and, for an mlp, H and W). Otherwise *why
+/* True when weights of one backbone fit the other: same arch, width, patch, hidden and C (and, for an mlp, H and W). Otherwise *why
  * (may be NULL) gets one sentence that names what differs. Classes and dropout belong to the head and do not matter. */
 bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_spec *b,
                                    thaw_str *why);

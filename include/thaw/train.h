@@ -42,6 +42,8 @@ typedef struct thaw_data_config {
 typedef struct thaw_model_config {
     char *arch;         /* "" : the backbone file's */
     int64_t base_width; /* 0: the architecture's own */
+    int64_t patch;      /* vision transformers; 0: the usual, or the backbone file's */
+    int pool;           /* the same: thaw_pool_rule */
     thaw_ints hidden;   /* mlp */
     double head_dropout;
     char *backbone; /* backbone file; "" only for rung scratch */

@@ -32,6 +32,7 @@ const adapt_method *adapt_method_of(const thaw_model *model);
 bool adapt_is(const thaw_node *node, const char *kind);
 /* A named module of the backbone with weights, and no adapter. */
 bool adapt_is_module(const thaw_graph *g, const thaw_node *node);
+bool adapt_any_matches(const char *const *patterns, size_t count, const char *name);
 /* A convolution without groups and dilation. */
 bool adapt_is_plain_conv(const thaw_node *node);
 /* Whether one of the targets (a word: conv, linear, embedding, norm; or a pattern of module names) means this node. */

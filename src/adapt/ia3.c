@@ -5,10 +5,13 @@
 #include <string.h>
 
 /* Liu et al. 2022, arXiv:2205.05638: keys, values and the input of the feed-forward part's last layer get factors. Where a network
- * has no such names, every linear layer's and plain convolution's output does. */
+ * has no such names, every linear layer's and plain convolution's output does. Where query, key and value are one layer, all
+ * three do; factors of queries and of keys come to the same. */
 #define SUFFIX ".ia3_l"
 
-static const char *const defaults[] = {"*.key", "*.value", "*.output.dense", "*.mlp.fc2"};
+static const char *const defaults[] = {"*.key", "*.value", "*.attn.qkv", "*.output.dense",
+                                       "*.mlp.fc2"};
+#define DEFAULTS (sizeof defaults / sizeof *defaults)
 static const char *const feedforward[] = {"*.output.dense", "*.mlp.fc2"};
 
 static bool takes(const thaw_node *node)
@@ -16,20 +19,12 @@ static bool takes(const thaw_node *node)
     return (adapt_is(node, "linear") && node->attr.linear.gelu == 0) || adapt_is_plain_conv(node);
 }
 
-static bool any_matches(const char *const *patterns, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (thaw_match(patterns[i], name))
-            return true;
-    }
-    return false;
-}
-
 static bool has_defaults(const thaw_graph *g)
 {
     for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
         const thaw_node *node = thaw_graph_node(g, n);
-        if (adapt_is_module(g, node) && takes(node) && any_matches(defaults, 4, node->name))
+        if (adapt_is_module(g, node) && takes(node) &&
+            adapt_any_matches(defaults, DEFAULTS, node->name))
             return true;
     }
     return false;
@@ -38,7 +33,7 @@ static bool has_defaults(const thaw_graph *g)
 static bool is_feedforward(const thaw_peft *peft, const thaw_node *node)
 {
     return peft->feedforward.count > 0 ? adapt_named(&peft->feedforward, node)
-                                       : any_matches(feedforward, 2, node->name);
+                                       : adapt_any_matches(feedforward, 2, node->name);
 }
 
 static void attach_one(thaw_graph *g, thaw_node *node, const thaw_peft *peft)
@@ -68,7 +63,7 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
         if (!adapt_is_module(g, node) || !takes(node))
             continue;
         if (peft->targets.count > 0 ? adapt_named(&peft->targets, node)
-                                    : !known || any_matches(defaults, 4, node->name))
+                                    : !known || adapt_any_matches(defaults, DEFAULTS, node->name))
             attach_one(g, node, peft);
     }
     adapt_mark_new(g, params);

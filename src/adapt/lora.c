@@ -23,12 +23,32 @@ static bool takes(const thaw_node *node)
     return adapt_is(node, "conv2d") || is_linear(node) || is_table(node);
 }
 
+/* Of vision transformers, where there is no target: queries and values, as Hu et al. 2021 (arXiv:2106.09685, section 4.2) and PEFT
+ * choose; in timm's networks they are one layer with the keys. */
+static const char *const attention[] = {"*.attn.qkv", "*.attention.attention.query",
+                                        "*.attention.attention.value"};
+
+static bool is_attention(const thaw_node *node)
+{
+    return adapt_any_matches(attention, sizeof attention / sizeof *attention, node->name);
+}
+
+static bool has_attention(const thaw_graph *g)
+{
+    for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
+        const thaw_node *node = thaw_graph_node(g, n);
+        if (adapt_is_module(g, node) && is_linear(node) && is_attention(node))
+            return true;
+    }
+    return false;
+}
+
 /* Without targets, tables are left alone, and grouped and dilated convolutions: check_module says why. */
-static bool wanted(const thaw_peft *peft, const thaw_node *node)
+static bool wanted(const thaw_peft *peft, bool known, const thaw_node *node)
 {
     if (peft->targets.count > 0)
         return adapt_named(&peft->targets, node);
-    return is_linear(node) || adapt_is_plain_conv(node);
+    return known ? is_attention(node) : is_linear(node) || adapt_is_plain_conv(node);
 }
 
 /* Grouped and dilated convolutions have no form that Hugging Face PEFT reads back the same way. */
@@ -117,12 +137,13 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
 {
     thaw_graph *g = model->graph;
     int32_t modules = 0;
+    const bool known = has_attention(g);
     THAW_TRY(adapt_check_targets(model, "peft.targets", &peft->targets, takes));
     int32_t count = thaw_graph_node_count(g);
     int32_t params = thaw_graph_param_count(g);
     for (int32_t n = 0; n < count; n++) {
         const thaw_node *node = thaw_graph_node(g, n);
-        if (!adapt_is_module(g, node) || !takes(node) || !wanted(peft, node))
+        if (!adapt_is_module(g, node) || !takes(node) || !wanted(peft, known, node))
             continue;
         THAW_TRY(check_module(model, node, peft));
         attach_one(g, n, peft);

@@ -10,6 +10,15 @@ bool adapt_is(const thaw_node *node, const char *kind)
     return strcmp(thaw_node_kind(node), kind) == 0;
 }
 
+bool adapt_any_matches(const char *const *patterns, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (thaw_match(patterns[i], name))
+            return true;
+    }
+    return false;
+}
+
 bool adapt_is_module(const thaw_graph *g, const thaw_node *node)
 {
     return node->name[0] != '\0' && node->block >= 0 && node->param_count > 0 &&

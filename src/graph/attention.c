@@ -4,35 +4,59 @@
 
 #include "graph/op_impl.h"
 
-/* Inputs: q (Q, D) or, one query, (D); k, v (T, D); and the tokens (T) where padding is masked. One head works on D / heads neighbouring features. */
+/* Inputs: q (Q, D) or, one query, (D); k, v (T, D); and the tokens (T) where padding is masked. Or one, joined: q, k and v of
+ * (T, D) side by side. One head works on D / heads neighbouring features. */
+
+static int64_t tokens(const thaw_node *node, const thaw_shape *in)
+{
+    return in[node->attr.attention.joined ? 0 : 1].dim[0];
+}
 
 static int64_t queries(const thaw_shape *in)
 {
     return in[0].ndim == 1 ? 1 : in[0].dim[0];
 }
 
-static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
+static thaw_status check_joined(const thaw_shape *in, int64_t *D)
 {
-    const thaw_attention_attr *a = &node->attr.attention;
+    char text[80];
+    thaw_shape_format(&in[0], text, sizeof text);
+    THAW_CHECK(in[0].ndim == 2 && in[0].dim[1] % 3 == 0, THAW_ERR_FAIL,
+               "input %s is not (T, 3 D): query, key and value side by side", text);
+    *D = in[0].dim[1] / 3;
+    return THAW_OK;
+}
+
+static thaw_status check_apart(const thaw_shape *in, int64_t *D)
+{
     char text[80], keys[80];
     thaw_shape_format(&in[0], text, sizeof text);
     thaw_shape_format(&in[1], keys, sizeof keys);
     THAW_CHECK(in[0].ndim >= 1 && in[0].ndim <= 2 && in[1].ndim == 2, THAW_ERR_FAIL,
                "query %s and key %s are not (Q, D) or (D), and (T, D)", text, keys);
-    int64_t D = in[1].dim[1];
+    *D = in[1].dim[1];
     THAW_CHECK(
-        thaw_shape_equal(&in[1], &in[2]) && in[0].dim[in[0].ndim - 1] == D, THAW_ERR_FAIL,
+        thaw_shape_equal(&in[1], &in[2]) && in[0].dim[in[0].ndim - 1] == *D, THAW_ERR_FAIL,
         "key and value must have one shape, and the query as many features; key %s, query %s", keys,
         text);
+    return THAW_OK;
+}
+
+static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape *out)
+{
+    const thaw_attention_attr *a = &node->attr.attention;
+    int64_t D = 0;
+    THAW_TRY(a->joined ? check_joined(in, &D) : check_apart(in, &D));
     THAW_CHECK(a->heads > 0 && D % a->heads == 0, THAW_ERR_FAIL,
                "%lld features cannot be shared out among %lld heads", (long long)D,
                (long long)a->heads);
     THAW_CHECK(a->dropout >= 0 && a->dropout < 1, THAW_ERR_FAIL, "dropout %g is outside 0 <= p < 1",
                (double)a->dropout);
-    THAW_CHECK(queries(in) <= 16384 && in[1].dim[0] <= 16384, THAW_ERR_FAIL,
+    THAW_CHECK(queries(in) <= 16384 && tokens(node, in) <= 16384, THAW_ERR_FAIL,
                "%lld tokens; attention keeps a score for each pair and takes up to 16384",
-               (long long)in[1].dim[0]);
+               (long long)tokens(node, in));
     *out = in[0];
+    out->dim[out->ndim - 1] = D;
     return THAW_OK;
 }
 
@@ -43,8 +67,7 @@ static bool is_masked(const thaw_node *node)
 
 static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
 {
-    (void)node;
-    return 4.0 * (double)in[1].dim[0] * (double)thaw_shape_count(out);
+    return 4.0 * (double)tokens(node, in) * (double)thaw_shape_count(out);
 }
 
 static int64_t ids_below(const thaw_node *node, int32_t input)
@@ -60,12 +83,14 @@ static bool is_random(const thaw_node *node)
 
 static thaw_attention head_of(const thaw_need *need)
 {
-    int64_t D = need->in[1].dim[1];
-    int64_t d = D / need->node->attr.attention.heads;
+    const thaw_attention_attr *a = &need->node->attr.attention;
+    int64_t D = need->out.dim[need->out.ndim - 1];
+    int64_t d = D / a->heads;
     return (thaw_attention){.Q = queries(need->in),
-                            .T = need->in[1].dim[0],
+                            .T = tokens(need->node, need->in),
                             .d = d,
-                            .stride = D,
+                            .stride = a->joined ? 3 * D : D,
+                            .out_stride = D,
                             .scale = 1.0f / sqrtf((float)d)};
 }
 
@@ -103,7 +128,7 @@ static scratch share_out(const thaw_need *need, void *workspace, int32_t thread)
 static int32_t threads_for(const thaw_need *need, int64_t B)
 {
     return thaw_threads_for(B * need->node->attr.attention.heads * queries(need->in) *
-                            need->in[1].dim[0]);
+                            tokens(need->node, need->in));
 }
 
 static size_t workspace(const thaw_need *need, const void *object, bool backward)
@@ -117,7 +142,7 @@ static size_t workspace(const thaw_need *need, const void *object, bool backward
 static const bool *mask_of(const thaw_call *call, int64_t sample, const scratch *room)
 {
     const thaw_node *node = call->need->node;
-    int64_t T = call->need->in[1].dim[0];
+    int64_t T = tokens(node, call->need->in);
     if (!is_masked(node))
         return NULL;
     for (int64_t t = 0; t < T; t++)
@@ -130,7 +155,7 @@ static const float *draw_factors(const thaw_call *call, int64_t sample, int64_t 
                                  const scratch *room)
 {
     const thaw_node *node = call->need->node;
-    int64_t T = call->need->in[1].dim[0];
+    int64_t T = tokens(node, call->need->in);
     if (!call->run->training || !is_random(node))
         return NULL;
     float p = node->attr.attention.dropout;
@@ -147,6 +172,27 @@ static const float *draw_factors(const thaw_call *call, int64_t sample, int64_t 
     return room->factors;
 }
 
+/* Where head h of sample b begins in q, k and v (part 0, 1, 2), and in which input that lies. */
+static int64_t part_offset(const thaw_call *call, const thaw_attention *s, int64_t b, int64_t h,
+                           int part)
+{
+    int64_t rows = part == 0 ? s->Q : s->T;
+    int64_t column = call->need->node->attr.attention.joined ? part * s->out_stride : 0;
+    return b * rows * s->stride + column + h * s->d;
+}
+
+static int input_of(const thaw_call *call, int part)
+{
+    return call->need->node->attr.attention.joined ? 0 : part;
+}
+
+static void set_parts(const thaw_call *call, const thaw_attention *s, int64_t b, int64_t h,
+                      const float *x[3])
+{
+    for (int part = 0; part < 3; part++)
+        x[part] = call->x[input_of(call, part)] + part_offset(call, s, b, h, part);
+}
+
 /* Head i % heads of sample i / heads. */
 static void forward_head(void *context, int32_t thread, int64_t i)
 {
@@ -156,10 +202,10 @@ static void forward_head(void *context, int32_t thread, int64_t i)
     int64_t heads = call->need->node->attr.attention.heads;
     int64_t b = i / heads;
     int64_t h = i % heads;
-    int64_t query = b * s.Q * s.stride + h * s.d;
-    int64_t key = b * s.T * s.stride + h * s.d;
-    thaw_kern_attention(&s, call->x[0] + query, call->x[1] + key, call->x[2] + key,
-                        mask_of(call, b, &room), draw_factors(call, b, h, &room), call->y + query,
+    const float *x[3];
+    set_parts(call, &s, b, h, x);
+    thaw_kern_attention(&s, x[0], x[1], x[2], mask_of(call, b, &room),
+                        draw_factors(call, b, h, &room), call->y + b * s.Q * s.out_stride + h * s.d,
                         (float *)call->saved + i * 2 * s.Q, room.kern);
 }
 
@@ -183,15 +229,20 @@ static void backward_head(void *context, int32_t thread, int64_t i)
     int64_t heads = call->need->node->attr.attention.heads;
     int64_t b = i / heads;
     int64_t h = i % heads;
-    int64_t query = b * s.Q * s.stride + h * s.d;
-    int64_t key = b * s.T * s.stride + h * s.d;
+    const float *x[3];
     float *dx[3];
-    for (int k = 0; k < 3; k++)
-        dx[k] = call->dx[k] != NULL ? call->dx[k] + (k == 0 ? query : key) : NULL;
-    thaw_kern_attention_backward(&s, call->x[0] + query, call->x[1] + key, call->x[2] + key,
-                                 mask_of(call, b, &room), draw_factors(call, b, h, &room),
-                                 (const float *)call->saved + i * 2 * s.Q, call->dy + query, dx,
-                                 call->accumulate, room.kern);
+    bool accumulate[3];
+    set_parts(call, &s, b, h, x);
+    for (int part = 0; part < 3; part++) {
+        int input = input_of(call, part);
+        dx[part] =
+            call->dx[input] != NULL ? call->dx[input] + part_offset(call, &s, b, h, part) : NULL;
+        accumulate[part] = call->accumulate[input];
+    }
+    thaw_kern_attention_backward(
+        &s, x[0], x[1], x[2], mask_of(call, b, &room), draw_factors(call, b, h, &room),
+        (const float *)call->saved + i * 2 * s.Q, call->dy + b * s.Q * s.out_stride + h * s.d, dx,
+        accumulate, room.kern);
 }
 
 static void backward(const thaw_call *call)
@@ -204,7 +255,7 @@ static void backward(const thaw_call *call)
 const thaw_op thaw_op_attention = {
     .kind = "attention",
     .input_count = 4,
-    .optional_inputs = 1,
+    .optional_inputs = 3,
     .shape = shape,
     .flops = flops,
     .keep = keep,
@@ -219,6 +270,16 @@ thaw_value thaw_graph_attention(thaw_graph *g, thaw_value q, thaw_value k, thaw_
                                 thaw_value ids, const thaw_attention_attr *attr)
 {
     thaw_node node = {.attr.attention = *attr};
+    node.attr.attention.joined = false;
     thaw_value inputs[4] = {q, k, v, ids};
+    return thaw_build(g, &thaw_op_attention, "", &node, inputs);
+}
+
+thaw_value thaw_graph_attention_joined(thaw_graph *g, thaw_value qkv,
+                                       const thaw_attention_attr *attr)
+{
+    thaw_node node = {.attr.attention = *attr};
+    node.attr.attention.joined = true;
+    thaw_value inputs[4] = {qkv, THAW_NO_VALUE, THAW_NO_VALUE, THAW_NO_VALUE};
     return thaw_build(g, &thaw_op_attention, "", &node, inputs);
 }

@@ -80,7 +80,7 @@ static thaw_status check_inputs(const thaw_graph *g, int32_t count, const thaw_v
 static thaw_status add_node(thaw_graph *g, const thaw_op *op, const char *name,
                             const thaw_node *attributes, const thaw_value *inputs, thaw_value *out)
 {
-    thaw_shape in[THAW_MAX_INPUTS];
+    thaw_shape in[THAW_MAX_INPUTS] = {0};
     thaw_shape shape;
     thaw_param_spec specs[THAW_MAX_PARAMS];
     thaw_node *node;

@@ -17,13 +17,13 @@ typedef struct head {
     const kern_rows *rows;
     int64_t t, e;
     const float *q, *k, *v, *dy;
-    int64_t stride;          /* of the four: s->stride, or e where they had to be copied */
-    float *bias;             /* (t) */
-    float *panel;            /* (d, t): k or v, transposed */
-    float *scores, *dscores; /* (Q, t) */
-    float *copies;           /* 4 (rows, e) */
-    float *out;              /* (rows, e) */
-    int64_t rows_count;      /* the larger of Q and T */
+    int64_t stride, dy_stride; /* of q, k, v and of dy; e where they had to be copied */
+    float *bias;               /* (t) */
+    float *panel;              /* (d, t): k or v, transposed */
+    float *scores, *dscores;   /* (Q, t) */
+    float *copies;             /* 4 (rows, e) */
+    float *out;                /* (rows, e) */
+    int64_t rows_count;        /* the larger of Q and T */
 } head;
 
 /* c (M, N) = a b, or a' b (unit); N is whole vectors, of which b may be read and c written. */
@@ -76,6 +76,7 @@ static head start(const thaw_attention *s)
                   .t = conv_round(s->T, isa->lanes),
                   .e = conv_round(s->d, isa->lanes),
                   .stride = s->stride,
+                  .dy_stride = s->out_stride,
                   .rows_count = s->Q > s->T ? s->Q : s->T};
 }
 
@@ -86,14 +87,15 @@ size_t thaw_kern_attention_workspace(const thaw_attention *s, bool backward)
 }
 
 /* Rows that are no whole vectors are copied, with zeros behind. */
-static const float *whole_vectors(const head *h, int index, int64_t rows, const float *x)
+static const float *whole_vectors(const head *h, int index, int64_t rows, int64_t stride,
+                                  const float *x)
 {
     int64_t d = h->s->d;
     if (h->e == d || x == NULL)
         return x;
     float *copy = h->copies + index * h->rows_count * h->e;
     for (int64_t i = 0; i < rows; i++) {
-        memcpy(copy + i * h->e, x + i * h->s->stride, (size_t)d * sizeof *copy);
+        memcpy(copy + i * h->e, x + i * stride, (size_t)d * sizeof *copy);
         memset(copy + i * h->e + d, 0, (size_t)(h->e - d) * sizeof *copy);
     }
     return copy;
@@ -102,26 +104,27 @@ static const float *whole_vectors(const head *h, int index, int64_t rows, const 
 static void set_inputs(head *h, const float *q, const float *k, const float *v, const float *dy,
                        const bool *masked)
 {
-    h->q = whole_vectors(h, 0, h->s->Q, q);
-    h->k = whole_vectors(h, 1, h->s->T, k);
-    h->v = whole_vectors(h, 2, h->s->T, v);
-    h->dy = whole_vectors(h, 3, h->s->Q, dy);
+    h->q = whole_vectors(h, 0, h->s->Q, h->s->stride, q);
+    h->k = whole_vectors(h, 1, h->s->T, h->s->stride, k);
+    h->v = whole_vectors(h, 2, h->s->T, h->s->stride, v);
+    h->dy = whole_vectors(h, 3, h->s->Q, h->s->out_stride, dy);
     if (h->e != h->s->d)
-        h->stride = h->e;
+        h->stride = h->dy_stride = h->e;
     /* Finite, so that a sample of padding alone gets equal weights and not NaN. */
     for (int64_t i = 0; i < h->t; i++)
         h->bias[i] = i >= h->s->T ? -INFINITY : masked && masked[i] ? -FLT_MAX : 0.0f;
 }
 
-/* out (Q, t) = a (Q, d) b' (d, T) */
-static void dot_products(const head *h, const float *a, const float *b, float *out)
+/* out (Q, t) = a (Q, d) b' (d, T); b is k or v */
+static void dot_products(const head *h, const float *a, int64_t a_stride, const float *b,
+                         float *out)
 {
     int64_t T = h->s->T;
     int64_t d = h->s->d;
     for (int64_t j = 0; j < d && T < h->t; j++)
         memset(h->panel + j * h->t + T, 0, (size_t)(h->t - T) * sizeof(float));
     h->isa->transpose(T, d, b, h->stride, h->panel, h->t, d, 0);
-    product(h->isa, false, h->s->Q, h->t, d, a, h->stride, h->panel, h->t, out, h->t);
+    product(h->isa, false, h->s->Q, h->t, d, a, a_stride, h->panel, h->t, out, h->t);
 }
 
 static void multiply_factors(const head *h, const float *factors, const float *x, float *y)
@@ -138,7 +141,7 @@ void thaw_kern_attention(const thaw_attention *s, const float *q, const float *k
     head h = start(s);
     (void)take_memory(&h, false, workspace);
     set_inputs(&h, q, k, v, NULL, masked);
-    dot_products(&h, h.q, h.k, h.scores);
+    dot_products(&h, h.q, h.stride, h.k, h.scores);
     h.rows->softmax(s->Q, h.t, s->scale, h.bias, h.scores, stats);
     if (factors)
         multiply_factors(&h, factors, h.scores, h.scores);
@@ -146,7 +149,7 @@ void thaw_kern_attention(const thaw_attention *s, const float *q, const float *k
     /* The sum is divided out here, where there are d columns and not T. */
     for (int64_t i = 0; i < s->Q; i++)
         for (int64_t j = 0; j < s->d; j++)
-            y[i * s->stride + j] = h.out[i * h.e + j] * stats[2 * i + 1];
+            y[i * s->out_stride + j] = h.out[i * h.e + j] * stats[2 * i + 1];
 }
 
 static void take_out(const head *h, int64_t rows, float *to, bool accumulate)
@@ -167,7 +170,7 @@ static void through_scores(const head *h, const float *factors, float *const dx[
 {
     int64_t T = h->s->T;
     int64_t Q = h->s->Q;
-    dot_products(h, h->dy, h->v, h->dscores);
+    dot_products(h, h->dy, h->dy_stride, h->v, h->dscores);
     if (factors)
         multiply_factors(h, factors, h->dscores, h->dscores);
     h->rows->softmax_backward(Q, h->t, h->s->scale, h->scores, h->dscores);
@@ -189,7 +192,7 @@ void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const
     head h = start(s);
     (void)take_memory(&h, true, workspace);
     set_inputs(&h, q, k, v, dy, masked);
-    dot_products(&h, h.q, h.k, h.scores);
+    dot_products(&h, h.q, h.stride, h.k, h.scores);
     h.rows->softmax_again(s->Q, h.t, s->scale, h.bias, h.scores, stats);
     if (dx[0] || dx[1])
         through_scores(&h, factors, dx, accumulate);
@@ -197,6 +200,6 @@ void thaw_kern_attention_backward(const thaw_attention *s, const float *q, const
         return;
     if (factors)
         multiply_factors(&h, factors, h.scores, h.scores);
-    product(h.isa, true, s->T, h.e, s->Q, h.scores, h.t, h.dy, h.stride, h.out, h.e);
+    product(h.isa, true, s->T, h.e, s->Q, h.scores, h.t, h.dy, h.dy_stride, h.out, h.e);
     take_out(&h, s->T, dx[2], accumulate[2]);
 }

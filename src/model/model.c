@@ -36,12 +36,29 @@ static thaw_status check_image(const thaw_model_spec *spec)
     return check_range("input width", spec->W, 1, MOST_PIXELS);
 }
 
+/* A rest of a patch would be left out of every image without a word. */
+static thaw_status check_patches(const thaw_model_spec *spec, int64_t usual)
+{
+    const int64_t patch = spec->patch > 0 ? spec->patch : usual;
+    THAW_CHECK(usual > 0 || (spec->patch == 0 && spec->pool == THAW_POOL_AUTO), THAW_ERR_CONFIG,
+               "patch and pool are for vision transformers, and %s is none; leave them out",
+               spec->arch);
+    THAW_TRY(check_range("patch", spec->patch, 0, MOST_PIXELS));
+    THAW_CHECK(usual == 0 || (spec->H % patch == 0 && spec->W % patch == 0), THAW_ERR_CONFIG,
+               "images of %lld x %lld are no whole number of patches of %lld x %lld, which %s cuts "
+               "them into; set model.patch to a number that divides both, or change the images",
+               (long long)spec->H, (long long)spec->W, (long long)patch, (long long)patch,
+               spec->arch);
+    return THAW_OK;
+}
+
 static thaw_status spec_check(const thaw_model_spec *spec, const model_family *family)
 {
     if (family->most_tokens > 0)
         THAW_TRY(check_text(spec, family->most_tokens));
     else
         THAW_TRY(check_image(spec));
+    THAW_TRY(check_patches(spec, family->patch));
     THAW_TRY(check_range("number of classes", spec->K, 1, MOST_CLASSES));
     THAW_TRY(check_range("width", spec->width, 0, 4096));
     for (int64_t i = 0; i < spec->hidden.count; i++)
@@ -65,6 +82,10 @@ static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *ar
                (long long)arch->width, (long long)spec->width);
     if (spec->width == 0)
         spec->width = arch->width;
+    if (spec->patch == 0)
+        spec->patch = model_family_of(arch)->patch;
+    if (spec->patch > 0 && spec->pool == THAW_POOL_AUTO)
+        spec->pool = THAW_POOL_CLASS;
     if (layered && spec->hidden.count == 0) {
         THAW_TRY(thaw_alloc(&spec->hidden.items, 2, sizeof *spec->hidden.items));
         spec->hidden.items[0] = 256;

@@ -1,6 +1,10 @@
 #include "thaw/model.h"
 
+#include "model/model_impl.h"
+
 #include <string.h>
+
+const char *const thaw_pool_words[] = {"auto", "class", "mean", NULL};
 
 #define FIELD(member, ctype) THAW_FIELD(thaw_model_spec, member, ctype)
 const thaw_field thaw_model_fields[] = {
@@ -16,6 +20,20 @@ const thaw_field thaw_model_fields[] = {
      .least = 0,
      .most = 4096,
      .doc = "Channels of a residual network's first stage; 0 takes the architecture's own."},
+    {.name = "patch",
+     .type = THAW_FIELD_INT,
+     .offset = FIELD(patch, int64_t),
+     .preset = "0",
+     .least = 0,
+     .most = 4096,
+     .doc = "Side of a vision transformer's patches in pixels; 0 takes the usual 16."},
+    {.name = "pool",
+     .type = THAW_FIELD_ENUM,
+     .offset = FIELD(pool, int),
+     .preset = "auto",
+     .choices = thaw_pool_words,
+     .doc = "A vision transformer's features: its class token (auto too), or the mean of its "
+            "patches."},
     {.name = "hidden",
      .type = THAW_FIELD_INTS,
      .offset = FIELD(hidden, thaw_ints),
@@ -74,6 +92,10 @@ thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state)
         THAW_TRY(thaw_state_add_int(state, "model.tokens", spec->T));
     THAW_TRY(thaw_state_add_int(state, "model.classes", spec->K));
     THAW_TRY(thaw_state_add_int(state, "model.width", spec->width));
+    if (spec->patch > 0)
+        THAW_TRY(thaw_state_add_int(state, "model.patch", spec->patch));
+    if (spec->pool != THAW_POOL_AUTO)
+        THAW_TRY(thaw_state_add_text(state, "model.pool", thaw_pool_words[spec->pool]));
     if (spec->hidden.count > 0) {
         THAW_TRY(thaw_state_add_new(state, "model.hidden", THAW_I64,
                                     thaw_shape1(spec->hidden.count), &data));
@@ -89,6 +111,24 @@ static thaw_status load_ints(const thaw_state *state, const char *name, thaw_int
                "the description of the model has no list of integers \"%s\"", name);
     thaw_ints view = {.items = t->data, .count = t->shape.dim[0]};
     return copy_ints(&view, out);
+}
+
+static thaw_status load_patches(const thaw_state *state, thaw_model_spec *out)
+{
+    thaw_str word = {0};
+    thaw_status status = THAW_OK;
+    if (thaw_state_find(state, "model.patch"))
+        THAW_TRY_TO(thaw_state_get_int(state, "model.patch", &out->patch));
+    if (!thaw_state_find(state, "model.pool"))
+        goto done;
+    THAW_TRY_TO(thaw_state_get_text(state, "model.pool", &word));
+    while (thaw_pool_words[out->pool] && strcmp(thaw_pool_words[out->pool], thaw_str_c(&word)) != 0)
+        out->pool++;
+    THAW_CHECK_TO(thaw_pool_words[out->pool], THAW_ERR_INPUT,
+                  "model.pool is \"%s\"; auto, class and mean are known", thaw_str_c(&word));
+done:
+    thaw_str_clear(&word);
+    return status;
 }
 
 thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out)
@@ -111,6 +151,7 @@ thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out)
     THAW_TRY_TO(thaw_state_get_int(state, "model.classes", &spec.K));
     THAW_TRY_TO(thaw_state_get_int(state, "model.width", &spec.width));
     THAW_TRY_TO(thaw_state_get_double(state, "model.head_dropout", &spec.head_dropout));
+    THAW_TRY_TO(load_patches(state, &spec));
     if (thaw_state_find(state, "model.hidden"))
         THAW_TRY_TO(load_ints(state, "model.hidden", &spec.hidden));
     *out = spec;
@@ -133,6 +174,9 @@ void thaw_model_spec_format(const thaw_model_spec *spec, thaw_str *out)
     thaw_str_add(out, spec->arch);
     if (spec->width > 0)
         thaw_str_printf(out, ", width %lld", (long long)spec->width);
+    if (spec->patch > 0)
+        thaw_str_printf(out, ", patch %lld%s", (long long)spec->patch,
+                        spec->pool == THAW_POOL_MEAN ? ", mean of patches" : "");
     if (spec->hidden.count > 0) {
         thaw_str_add(out, ", hidden [");
         add_ints(out, &spec->hidden);
@@ -152,6 +196,14 @@ static int64_t resolved_width(const thaw_model_spec *spec)
     if (spec->width > 0 || thaw_model_arch_find(spec->arch, &arch) != THAW_OK)
         return spec->width;
     return arch->width;
+}
+
+static int64_t resolved_patch(const thaw_model_spec *spec)
+{
+    const thaw_model_arch *arch = NULL;
+    if (spec->patch > 0 || thaw_model_arch_find(spec->arch, &arch) != THAW_OK)
+        return spec->patch;
+    return model_family_of(arch)->patch;
 }
 
 static bool same_hidden(const thaw_ints *a, const thaw_ints *b)
@@ -184,10 +236,12 @@ bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_sp
         return false;
     }
     bool flat = strcmp(a->arch, "mlp") == 0;
+    const int64_t patch = resolved_patch(a);
     if (differ(why, "the width", resolved_width(a), resolved_width(b)) ||
+        differ(why, "the patch size", patch, resolved_patch(b)) ||
         differ(why, "the number of input channels", a->C, b->C) ||
-        (flat && (differ(why, "the input height", a->H, b->H) ||
-                  differ(why, "the input width", a->W, b->W))))
+        ((flat || patch > 0) && (differ(why, "the input height", a->H, b->H) ||
+                                 differ(why, "the input width", a->W, b->W))))
         return false;
     if (flat && !same_hidden(&a->hidden, &b->hidden)) {
         if (why)

@@ -60,6 +60,11 @@ static const thaw_field model_fields[] = {
          "architecture (see `thaw backbone list`); empty: that of the backbone file"),
     INT(thaw_model_config, "width", base_width, "0", 0, 4096,
         "channels of the first stage; 0: the architecture's own"),
+    INT(thaw_model_config, "patch", patch, "0", 0, 4096,
+        "side of a vision transformer's patches in pixels; 0: the backbone file's, or 16"),
+    WORD(thaw_model_config, "pool", pool, "auto", thaw_pool_words,
+         "features of a vision transformer: its class token, or the mean of its patches; auto: as "
+         "in the backbone file, or class"),
     ROW(thaw_model_config, "hidden", hidden, THAW_FIELD_INTS, thaw_ints, "", 1, 1e6, NULL,
         "hidden layers of an mlp"),
     REAL(thaw_model_config, "head_dropout", head_dropout, "0", 0, 0.99,

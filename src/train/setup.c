@@ -8,7 +8,11 @@
 static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
 {
     const thaw_model_config *m = &s->config->model;
-    thaw_model_spec wanted = {.arch = m->arch, .width = m->base_width, .hidden = m->hidden};
+    thaw_model_spec wanted = {.arch = m->arch,
+                              .width = m->base_width,
+                              .hidden = m->hidden,
+                              .patch = m->patch,
+                              .pool = m->pool};
     thaw_model_spec source = {0};
     thaw_status status = THAW_OK;
     if (s->has_backbone) {
@@ -20,7 +24,14 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
         THAW_CHECK_TO(m->base_width == 0 || m->base_width == source.width, THAW_ERR_INPUT,
                       "%s holds a %s of width %lld, but the config says model.width: %lld",
                       m->backbone, source.arch, (long long)source.width, (long long)m->base_width);
+        THAW_CHECK_TO(m->patch == 0 || m->patch == source.patch, THAW_ERR_INPUT,
+                      "%s holds a %s with patches of %lld pixels, but the config says model.patch: "
+                      "%lld",
+                      m->backbone, source.arch, (long long)source.patch, (long long)m->patch);
         wanted.arch = source.arch;
+        wanted.patch = source.patch;
+        if (wanted.pool == THAW_POOL_AUTO)
+            wanted.pool = source.pool;
         wanted.width = source.width;
         wanted.hidden = source.hidden;
     }

@@ -32,11 +32,28 @@ typedef struct kind_case {
 /* Of a BERT with 2 layers of D features: PEFT's own counts, see test_peft_live.sh; of resnet20 of width 4: 20 convolutions. */
 enum { D = 128, LAYERS = 2, WORDS = 30522 };
 #define WIDE (LAYERS * (4 * 2 * D + 2 * 5 * D) + 2 * D) /* in + out of its linear layers */
+/* Of a vision transformer: its layers and features, and the pixels of a patch. */
+enum { VL = 12, VD = 192, PIXELS = 3 * 7 * 7 };
+#define VIT "vit_tiny_patch16_224"
+#define HF  "hf_vit_tiny_patch16_224"
 static const kind_case cases[] = {
     {"lora", "bert-tiny", false, true, NULL, 3 * WIDE},
     {"lora", "bert-tiny", true, true, NULL, 3 * WIDE + LAYERS *(5 * D + 4 * D) + D},
     {"lora", "bert-tiny", false, true, "*.word_embeddings", 3 * (WORDS + D)},
     {"lora", "resnet20", true, true, NULL, 0},
+    {"lora", VIT, false, true, NULL, VL * 3 * (VD + 3 * VD)},
+    {"lora", VIT, true, true, NULL, VL *(3 * (VD + 3 * VD) + 3 * VD)},
+    {"lora", HF, false, true, NULL, VL * 2 * 3 * 2 * VD},
+    {"lora", VIT, false, true, "patch_embed.proj", 3 * (PIXELS + VD)},
+    {"bitfit", VIT, false, true, NULL, -1},
+    {"norm", HF, false, true, NULL, -1},
+    {"ia3", VIT, false, true, NULL, VL *(3 * VD + 4 * VD)},
+    {"ia3", HF, false, true, NULL, VL *(VD + VD + VD + 4 * VD)},
+    {"ssf", VIT, false, true, NULL, 2 * (VD + VL * (2 * VD + 3 * VD + VD + 4 * VD + VD) + VD)},
+    {"houlsby", VIT, false, false, NULL, VL * 2 * (2 * VD * 12 + 12 + VD)},
+    {"houlsby", HF, false, false, NULL, VL * 2 * (2 * VD * 12 + 12 + VD)},
+    {"pfeiffer", VIT, false, false, NULL, VL *(2 * VD * 12 + 12 + VD)},
+    {"pfeiffer", HF, false, false, NULL, VL *(2 * VD * 12 + 12 + VD)},
     {"lora", "mlp", true, true, NULL, 0},
     {"bitfit", "bert-tiny", false, true, NULL, -1},
     {"bitfit", "resnet20", false, true, NULL, -1},
@@ -63,6 +80,11 @@ static int method_of(const char *name)
     return method;
 }
 
+static bool is_vit(const kind_case *c)
+{
+    return strcmp(c->arch, VIT) == 0 || strcmp(c->arch, HF) == 0;
+}
+
 static thaw_model *base(const kind_case *c)
 {
     bool text = strcmp(c->arch, "bert-tiny") == 0;
@@ -76,6 +98,10 @@ static thaw_model *base(const kind_case *c)
         spec.H = 14;
         spec.W = 13;
         spec.width = strcmp(c->arch, "mlp") == 0 ? 0 : 4;
+        if (is_vit(c)) {
+            spec.W = spec.patch = 7;
+            spec.width = 0;
+        }
     }
     ok(thaw_model_new(&spec, &model));
     thaw_model_spec_clear(&spec);

@@ -215,6 +215,37 @@ static thaw_value attention_to_itself(thaw_graph *g)
     return thaw_graph_attention(g, x, x, x, THAW_NO_VALUE, &a);
 }
 
+static thaw_value attention_joined(thaw_graph *g)
+{
+    thaw_attention_attr a = {.heads = 2, .pad_id = 0, .dropout = 0.2f};
+    thaw_value x = thaw_graph_input(g, thaw_shape2(5, 6));
+    thaw_value qkv = thaw_graph_linear(g, "qkv", x, 18, true);
+    x = thaw_graph_attention_joined(g, qkv, &a);
+    return thaw_graph_linear(
+        g, "fc", thaw_graph_add(g, x, thaw_graph_linear(g, "two", qkv, 6, true), 1.0f), 4, true);
+}
+
+static thaw_value class_token(thaw_graph *g)
+{
+    thaw_value x = image(g, 3, 4, 6);
+    x = thaw_graph_add(g, conv(g, "one.conv1", x, 17, 2, 2, true),
+                       conv(g, "two", x, 17, 2, 2, true), 1.0f);
+    return thaw_graph_class_token(g, "fc", x, "places");
+}
+
+static thaw_value class_token_beside_others(thaw_graph *g)
+{
+    thaw_value x = image(g, 5, 2, 3);
+    thaw_value y = thaw_graph_flatten(g, thaw_graph_class_token(g, "", x, "places"));
+    return thaw_graph_add(g, thaw_graph_linear(g, "fc", y, 3, true),
+                          thaw_graph_linear(g, "one", thaw_graph_flatten(g, x), 3, true), 1.0f);
+}
+
+static thaw_value mean_patch(thaw_graph *g)
+{
+    return thaw_graph_mean_patch(g, thaw_graph_input(g, thaw_shape2(4, 6)));
+}
+
 static thaw_value low_rank(thaw_graph *g)
 {
     thaw_value x = thaw_graph_input(g, thaw_shape2(3, 5));
@@ -323,6 +354,10 @@ static const struct {
     {"attention", attention_masked},
     {"attention", attention_to_itself},
     {"attention", attention_of_one},
+    {"attention", attention_joined},
+    {"class_token", class_token},
+    {"class_token", class_token_beside_others},
+    {"mean_patch", mean_patch},
     {"low_rank", low_rank},
     {"low_rank", low_rank_of_itself},
     {"low_rank_rows", low_rank_rows},
@@ -344,7 +379,9 @@ static const char *const patterns[] = {"*",
                                        "one.conv1.weight",
                                        "*.lora_magnitude_vector",
                                        "*_A",
-                                       "*.ssf_shift"};
+                                       "*.ssf_shift",
+                                       "*cls_token",
+                                       "*places"};
 
 static void check_case(size_t index, const thaw_kern *kern, const char *pattern)
 {

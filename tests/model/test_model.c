@@ -57,6 +57,10 @@ static void test_parameter_counts(void **state)
     assert_int_equal(params_of("bert-base"), 109482240 + 2 * 768 + 2); /* BertModel and a head */
     assert_int_equal(params_of("bert-tiny"), 4385920 + 2 * 128 + 2);
     assert_int_equal(params_of("minilm-l6"), 22713216 + 2 * 384 + 2);
+    assert_int_equal(params_of("vit_tiny_patch16_224"), 5717416); /* timm */
+    assert_int_equal(params_of("vit_small_patch16_224"), 22050664);
+    assert_int_equal(params_of("vit_base_patch16_224"), 86567656);
+    assert_int_equal(params_of("hf_vit_base_patch16_224"), 86567656);
     assert_int_equal(params_of("mlp"), 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
 }
 
@@ -72,7 +76,7 @@ static void test_every_arch_is_in_the_table(void **state)
         ok(thaw_model_arch_find(arch->name, &found));
         assert_ptr_equal(arch, found);
         assert_true(strlen(arch->doc) > 10);
-        thaw_model *model = make(arch->name, 1, 28, 28, 5, 0);
+        thaw_model *model = make(arch->name, 1, 32, 32, 5, 0);
         assert_int_equal(model->blocks, arch->blocks);
         assert_int_equal(thaw_graph_block_count(model->graph), arch->blocks + 1);
         thaw_model_free(&model);
@@ -146,6 +150,25 @@ static void test_names_of_other_families(void **state)
     check_block(lite, "conv_head.weight", 16);
     assert_int_equal(thaw_model_find_blocks(lite, "blocks.5", &first), 4);
     thaw_model_free(&lite);
+    thaw_model *vit = make("vit_tiny_patch16_224", 3, 64, 64, 3, 0);
+    check_block(vit, "cls_token", 0);
+    check_block(vit, "pos_embed", 0);
+    check_block(vit, "patch_embed.proj.weight", 0);
+    check_block(vit, "blocks.0.attn.qkv.bias", 1);
+    check_block(vit, "blocks.11.mlp.fc2.weight", 12);
+    check_block(vit, "norm.weight", 12);
+    assert_int_equal(thaw_model_find_blocks(vit, "blocks", &first), 12);
+    assert_int_equal(vit->D, 192);
+    thaw_model_free(&vit);
+    thaw_model *hf = make("hf_vit_tiny_patch16_224", 3, 64, 64, 3, 0);
+    check_block(hf, "embeddings.cls_token", 0);
+    check_block(hf, "embeddings.position_embeddings", 0);
+    check_block(hf, "embeddings.patch_embeddings.projection.bias", 0);
+    check_block(hf, "encoder.layer.0.attention.attention.query.weight", 1);
+    check_block(hf, "encoder.layer.4.layernorm_before.weight", 5);
+    check_block(hf, "encoder.layer.11.attention.output.dense.weight", 12);
+    check_block(hf, "layernorm.bias", 12);
+    thaw_model_free(&hf);
     thaw_model *mobile = make("mobilenet_v2", 3, 64, 64, 3, 0);
     check_block(mobile, "features.1.conv.0.0.weight", 1);
     check_block(mobile, "features.1.conv.2.weight", 1);
@@ -162,11 +185,17 @@ static void test_any_input_size(void **state)
         const char *arch;
         int64_t C, H, W, width;
     } inputs[] = {
-        {"resnet20", 1, 28, 28, 0},     {"resnet20", 5, 7, 3, 4},
-        {"resnet18", 1, 28, 28, 8},     {"resnet18", 2, 1, 1, 4},
-        {"resnet50", 3, 31, 17, 2},     {"mlp", 2, 3, 5, 0},
-        {"mobilenet_v2", 2, 33, 31, 0}, {"efficientnet_lite0", 1, 28, 28, 0},
+        {"resnet20", 1, 28, 28, 0},
+        {"resnet20", 5, 7, 3, 4},
+        {"resnet18", 1, 28, 28, 8},
+        {"resnet18", 2, 1, 1, 4},
+        {"resnet50", 3, 31, 17, 2},
+        {"mlp", 2, 3, 5, 0},
+        {"mobilenet_v2", 2, 33, 31, 0},
+        {"efficientnet_lite0", 1, 28, 28, 0},
         {"bert-tiny", 1, 1, 17, 0},
+        {"vit_tiny_patch16_224", 2, 32, 16, 0},
+        {"hf_vit_tiny_patch16_224", 1, 16, 48, 0},
     };
     thaw_kern *kern = NULL;
     ok(thaw_kern_open("auto", &kern));
@@ -268,6 +297,58 @@ static void test_spec_survives_a_state(void **state)
     }
 }
 
+/* Whatever block is the first to train, one value of all tokens leads to it: what a frozen prefix keeps. */
+static void test_a_vision_transformer_can_be_cut_at_every_block(void **state)
+{
+    (void)state;
+    static const char *const archs[] = {"vit_tiny_patch16_224", "hf_vit_tiny_patch16_224"};
+    for (int a = 0; a < 2; a++) {
+        thaw_model *model = make(archs[a], 1, 32, 16, 3, 0);
+        for (int32_t first = 1; first <= model->blocks; first++) {
+            for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+                thaw_param *p = thaw_graph_param(model->graph, i);
+                p->trainable = p->block < 0 || p->block >= first;
+            }
+            ok(thaw_graph_analyze(model->graph));
+            thaw_shape cut =
+                thaw_graph_value_shape(model->graph, thaw_graph_boundary(model->graph));
+            assert_int_equal(cut.ndim, 2);
+            assert_int_equal(cut.dim[0], 3);
+            assert_int_equal(cut.dim[1], 192);
+        }
+        thaw_model_free(&model);
+    }
+}
+
+static void test_patches_survive_a_state(void **state)
+{
+    (void)state;
+    char arch[] = "vit_tiny_patch16_224";
+    thaw_model_spec spec = {
+        .arch = arch, .C = 1, .H = 8, .W = 12, .K = 3, .patch = 4, .pool = THAW_POOL_MEAN};
+    thaw_model_spec loaded = {0};
+    thaw_state stored = {0};
+    thaw_str why = {0};
+    thaw_model *model = NULL;
+    ok(thaw_model_new(&spec, &model));
+    ok(thaw_model_spec_save(&model->spec, &stored));
+    ok(thaw_model_spec_load(&stored, &loaded));
+    assert_true(loaded.patch == 4 && loaded.pool == THAW_POOL_MEAN);
+    assert_true(thaw_model_spec_same_backbone(&model->spec, &loaded, &why));
+    thaw_model_spec_format(&loaded, &why);
+    assert_non_null(strstr(thaw_str_c(&why), "patch 4, mean of patches"));
+    thaw_str_reset(&why);
+    loaded.patch = 2;
+    assert_false(thaw_model_spec_same_backbone(&model->spec, &loaded, &why));
+    assert_non_null(strstr(thaw_str_c(&why), "patch size"));
+    int32_t places = thaw_graph_find_param(model->graph, "pos_embed");
+    assert_int_equal(thaw_graph_param(model->graph, places)->shape.dim[1], 1 + 2 * 3);
+    thaw_model_spec_clear(&loaded);
+    thaw_state_clear(&stored);
+    thaw_model_free(&model);
+    thaw_str_clear(&why);
+}
+
 static void test_what_differs_is_named(void **state)
 {
     (void)state;
@@ -325,6 +406,14 @@ static void test_bad_descriptions(void **state)
     refuse((thaw_model_spec){.arch = bert, .T = 513, .K = 2}, "512");
     refuse((thaw_model_spec){.arch = bert, .T = 8, .K = 2, .width = 64}, "one width");
     refuse((thaw_model_spec){.arch = resnet, .T = 8, .K = 2}, "reads images");
+    char vit[] = "vit_tiny_patch16_224";
+    refuse((thaw_model_spec){.arch = vit, .C = 1, .H = 28, .W = 28, .K = 2}, "model.patch");
+    refuse((thaw_model_spec){.arch = vit, .C = 1, .H = 32, .W = 32, .K = 2, .patch = -1}, "patch");
+    refuse((thaw_model_spec){.arch = vit, .C = 1, .H = 32, .W = 32, .K = 2, .width = 64}, "width");
+    refuse((thaw_model_spec){.arch = resnet, .C = 1, .H = 8, .W = 8, .K = 2, .patch = 4}, "patch");
+    refuse(
+        (thaw_model_spec){.arch = resnet, .C = 1, .H = 8, .W = 8, .K = 2, .pool = THAW_POOL_MEAN},
+        "pool");
 }
 
 int main(void)
@@ -338,6 +427,8 @@ int main(void)
         cmocka_unit_test(test_same_seed_same_weights),
         cmocka_unit_test(test_initialize_head_leaves_the_rest),
         cmocka_unit_test(test_spec_survives_a_state),
+        cmocka_unit_test(test_a_vision_transformer_can_be_cut_at_every_block),
+        cmocka_unit_test(test_patches_survive_a_state),
         cmocka_unit_test(test_what_differs_is_named),
         cmocka_unit_test(test_bad_descriptions),
     };

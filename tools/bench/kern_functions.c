@@ -328,7 +328,8 @@ static void open_call(const bench_context *b, const line *l, call *c)
                             .pad_w = 1,
                             .block = c->image.block};
     THAW_ASSERT(thaw_pool2d_output(&c->pool));
-    c->attention = (thaw_attention){.T = 128, .Q = 128, .d = 32, .stride = 32, .scale = 0.17678f};
+    c->attention = (thaw_attention){
+        .T = 128, .Q = 128, .d = 32, .stride = 32, .out_stride = 32, .scale = 0.17678f};
     c->a = bench_floats(c->n, 1);
     c->b = bench_floats(c->n, 2);
     c->x = is_image(l) ? laid_out(c, c->a) : c->a;

@@ -40,7 +40,7 @@ typedef struct thaw_backbone {
 
 /* Checks (THAW_ERR_FAIL names the member) and writes atomically; THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_backbone_write(const char *path, thaw_backbone *b);
-/* THAW_ERR_INPUT: no such file, another kind of file, newer version, missing or inconsistent members, damaged data. *b is
+/* THAW_ERR_INPUT: no such file, another kind of file, newer version, missing or inconsistent members, damaged data, weights that are not finite. *b is
  * empty after an error. */
 THAW_NODISCARD thaw_status thaw_backbone_read(const char *path, thaw_backbone *b);
 /* All but the data of tensors and head (their entries have data NULL): quick, for listing. */

@@ -42,6 +42,11 @@ typedef struct thaw_tensor {
 int64_t thaw_tensor_count(const thaw_tensor *t);
 size_t thaw_tensor_bytes(const thaw_tensor *t);
 
+/* `code` for a tensor of floats with NaN or infinity in it: names the file, the tensor, the first index and the value. Other types hold
+ * none. */
+THAW_NODISCARD thaw_status thaw_check_finite(const char *file, const char *name,
+                                             const thaw_tensor *t, thaw_status code);
+
 /* ---- State ------------------------------------------------------------------------------------------------ */
 
 typedef struct thaw_entry {

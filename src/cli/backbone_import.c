@@ -352,10 +352,15 @@ static const double *usual_std(const foreign *f, const fit *x)
 static thaw_status read_all(const foreign *f, const fit *x)
 {
     THAW_TRY(thaw_model_complete(x->model));
-    for (int32_t i = 0; i < thaw_graph_param_count(x->model->graph); i++)
-        if (x->from[i] >= 0)
-            THAW_TRY(thaw_weights_read(f->weights, x->from[i],
-                                       thaw_graph_param(x->model->graph, i)->data));
+    for (int32_t i = 0; i < thaw_graph_param_count(x->model->graph); i++) {
+        const thaw_param *p = thaw_graph_param(x->model->graph, i);
+        const thaw_tensor read = {THAW_F32, p->shape, p->data};
+        if (x->from[i] < 0)
+            continue;
+        THAW_TRY(thaw_weights_read(f->weights, x->from[i], p->data));
+        THAW_TRY(thaw_check_finite(f->path, thaw_weights_at(f->weights, x->from[i])->name, &read,
+                                   THAW_ERR_INPUT));
+    }
     return THAW_OK;
 }
 

@@ -105,6 +105,11 @@ static thaw_status not_finite(const thaw_optimizer *o, const float *const *gradi
             break;
         }
     }
+    THAW_CHECK(
+        o->steps > 0, THAW_ERR_NUMERIC,
+        "the gradient has NaN or infinity in %s at the first optimizer step, so learning "
+        "rates are not why: samples, or the weights that training starts from, are too large",
+        name);
     return THAW_FAIL(THAW_ERR_NUMERIC,
                      "the gradient has NaN or infinity in %s at optimizer step %lld; lower the "
                      "learning rate, warm up longer or clip the gradient (clip_norm)",

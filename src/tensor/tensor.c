@@ -1,5 +1,8 @@
 #include "thaw/tensor.h"
 
+#include <math.h>
+#include <string.h>
+
 static const struct {
     const char *name;
     size_t bytes;
@@ -84,4 +87,59 @@ int64_t thaw_tensor_count(const thaw_tensor *t)
 size_t thaw_tensor_bytes(const thaw_tensor *t)
 {
     return (size_t)thaw_tensor_count(t) * thaw_dtype_bytes(t->dtype);
+}
+
+/* Exponents of all ones, counted first: weights are large, and almost all files are good. */
+static int64_t first_bad_float(const float *x, int64_t count)
+{
+    const uint32_t ones = UINT32_C(0x7f800000);
+    int64_t bad = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t word;
+        memcpy(&word, &x[i], sizeof word);
+        bad += (word & ones) == ones;
+    }
+    for (int64_t i = 0; bad > 0 && i < count; i++) {
+        if (!isfinite(x[i]))
+            return i;
+    }
+    return -1;
+}
+
+static int64_t first_bad_double(const double *x, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(x[i]))
+            return i;
+    }
+    return -1;
+}
+
+thaw_status thaw_check_finite(const char *file, const char *name, const thaw_tensor *t,
+                              thaw_status code)
+{
+    const int64_t count = thaw_tensor_count(t);
+    thaw_shape index = t->shape;
+    char where[96];
+    int64_t bad = -1;
+    if (t->dtype == THAW_F32)
+        bad = first_bad_float(t->data, count);
+    else if (t->dtype == THAW_F64)
+        bad = first_bad_double(t->data, count);
+    if (bad < 0)
+        return THAW_OK;
+    const double value = t->dtype == THAW_F32 ? (double)((const float *)t->data)[bad]
+                                              : ((const double *)t->data)[bad];
+    for (int i = t->shape.ndim; i-- > 0; bad /= t->shape.dim[i])
+        index.dim[i] = bad % t->shape.dim[i];
+    thaw_shape_format(&index, where, sizeof where);
+    return THAW_FAIL(
+        code,
+        "%s: '%s' has %s at %s, but weights are finite; get the file again, or weights "
+        "whose training did not diverge",
+        file, name,
+        isnan(value) ? "NaN"
+        : value > 0  ? "infinity"
+                     : "-infinity",
+        where);
 }

@@ -43,6 +43,8 @@ static thaw_status read_param(source *from, const thaw_model *model, thaw_param 
     THAW_CHECK_TO(thaw_shape_equal(&w->shape, &p->shape), THAW_ERR_INPUT,
                   "%s: '%s' is %s, but the network has %s", from->path, w->name, there, here);
     THAW_TRY_TO(thaw_weights_read(from->weights, i, p->data));
+    const thaw_tensor read = {THAW_F32, p->shape, p->data};
+    THAW_TRY_TO(thaw_check_finite(from->path, w->name, &read, THAW_ERR_INPUT));
     from->used[i] = true;
     from->found++;
 done:

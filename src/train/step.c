@@ -192,13 +192,20 @@ static void not_finite(const thaw_team *team)
         what = thaw_graph_param(t->setup->model->graph,
                                 thaw_plan_reduced(t->train_plan, culprit % t->reduced_count)->param)
                    ->name;
-    t->failed = THAW_FAIL(THAW_ERR_NUMERIC,
-                          "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
-                          "(rates.head %g, rates.backbone "
-                          "%g) or set optimizer.clip_norm",
-                          (long long)t->position.step, (long long)t->position.epoch,
-                          culprit >= 0 ? "the gradient of " : "", what, t->config->rates.head,
-                          t->config->rates.backbone);
+    const char *of = culprit >= 0 ? "the gradient of " : "";
+    if (t->position.step == 0)
+        t->failed = THAW_FAIL(THAW_ERR_NUMERIC,
+                              "step 0: %s%s is not finite although nothing was learned yet, so "
+                              "learning rates are not why: samples of %s, or the weights that "
+                              "training starts from, are too large",
+                              of, what, t->config->data.file);
+    else
+        t->failed =
+            THAW_FAIL(THAW_ERR_NUMERIC,
+                      "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
+                      "(rates.head %g, rates.backbone %g) or set optimizer.clip_norm",
+                      (long long)t->position.step, (long long)t->position.epoch, of, what,
+                      t->config->rates.head, t->config->rates.backbone);
     t->error = *thaw_error_last();
 }
 

@@ -32,5 +32,7 @@ index = {"weight_map": {name: part for part, of_part in parts.items() for name i
 with open(f"{folder}/plain.safetensors.index.json", "w") as f:
     json.dump(index, f)
 torch.save(torch.nn.Linear(2, 2), f"{folder}/whole.pth")
+state["layer1.1.conv2.weight"][2, 1, 0, 2] = float("inf")
+torch.save(state, f"{folder}/infinite.pth")
 state.pop("layer2.1.bn1.weight")
 save_file(state, f"{folder}/gap.safetensors")

@@ -100,6 +100,21 @@ refused 3 'resnet20.*resnet18' --set model.arch=resnet18
 refused 3 'width 4.*8' --set model.width=8
 head -c 3000 backbone.h5 >cut.h5
 refused 3 'cut.h5' --set model.backbone=cut.h5
+# NaN and infinity, and what is finite but overflows: on kernels whose relu keeps NaN, and on those whose relu makes it 0.
+cp backbone.h5 nan.h5
+"$tool" set nan.h5 backbone/layer1.0.conv1.weight 40 nan
+cp backbone.h5 inf.h5
+"$tool" set inf.h5 backbone/bn1.running_var 3 -inf
+cp backbone.h5 huge.h5
+"$tool" set huge.h5 backbone/conv1.weight 4 3e38
+for backend in onednn native; do
+    refused 3 "nan.h5: 'layer1.0.conv1.weight' has NaN at (1, 0, 1, 1)" --set model.backbone=nan.h5 --set backend=$backend
+    refused 3 "inf.h5: 'bn1.running_var' has -infinity at (3)" --set model.backbone=inf.h5 --set backend=$backend
+    bad 5 'nothing was learned yet' alone train run.yaml --quiet --set rung=full --set model.backbone=huge.h5 --set backend=$backend
+    rm -rf run
+done
+bad 3 "nan.h5: 'layer1.0.conv1.weight' has NaN" ranks 2 ladder run.yaml --set model.backbone=nan.h5
+rm -rf run
 cp backbone.h5 flipped.h5
 must "one damaged byte" "$tool" flip flipped.h5 -1
 refused 3 'flipped.h5' --set model.backbone=flipped.h5

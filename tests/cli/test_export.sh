@@ -63,6 +63,10 @@ bad 2 'needs rung peft' alone train run.yaml --set rung=full --set train.adapter
 bad 3 'peft: {rank: 2, alpha: 4, rslora: false, dora: false}' alone train run.yaml $lora --set peft.rank=1 --set output=no
 bad 3 "type 'LORA', but peft.method ia3 is PEFT's IA3" alone train run.yaml $lora --set peft.method=ia3 --set output=no
 bad 3 'is no part of this network' alone train run.yaml $lora --set 'peft.targets=["layer1.*"]' --set output=no
+cp -r adapter nan-adapter
+printf '\000\000\300\177' | dd of=nan-adapter/adapter_model.safetensors bs=1 conv=notrunc status=none \
+    seek=$(($(wc -c <nan-adapter/adapter_model.safetensors) - 4))
+bad 3 "nan-adapter/adapter_model.safetensors: '.*' has NaN at" alone train run.yaml $lora --set train.adapter_from=nan-adapter --set output=no
 bad 3 'nowhere/adapter_config.json' alone train run.yaml $lora --set train.adapter_from=nowhere --set output=no
 
 if "$python" -c 'import torch, peft, h5py, safetensors' 2>/dev/null; then

@@ -24,6 +24,7 @@ alone backbone info sized.h5 --json
 same "size" '[1,8,8]' "$(get out input)"
 same "licence" MIT "$(get out licence)"
 bad 3 'layer2.1.bn1.weight (16)' alone backbone import gap.safetensors $grey -o no.h5
+bad 3 "infinite.pth: 'layer1.1.conv2.weight' has infinity at (2, 1, 0, 2)" alone backbone import infinite.pth $grey -o no.h5
 bad 3 'no part of plain weights' alone backbone import whole.pth $grey -o no.h5
 bad 2 'mean is needed' alone backbone import plain.pth -o no.h5
 bad 2 'numbers are wanted' alone backbone import plain.pth --mean 1,2 --std 1 -o no.h5

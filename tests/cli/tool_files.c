@@ -249,6 +249,36 @@ static thaw_status flip(const char *path, int64_t offset)
     return status;
 }
 
+/* Gives one element of a backbone's tensor another value, and the file the digest that fits. */
+static thaw_status set_value(const char *path, const char *name, int64_t element, float value)
+{
+    thaw_state all = {0};
+    thaw_state attributes = {0};
+    thaw_state backbone = {0};
+    thaw_digest digest;
+    char hex[THAW_DIGEST_HEX];
+    thaw_status status;
+    THAW_TRY_TO(thaw_h5_load(path, NULL, &all, &attributes));
+    for (int64_t i = 0; i < all.count; i++) {
+        const thaw_entry *e = &all.entries[i];
+        if (strcmp(e->name, name) == 0)
+            ((float *)e->tensor.data)[element] = value;
+        if (thaw_starts_with(e->name, "backbone/"))
+            THAW_TRY_TO(thaw_state_add(&backbone, e->name + strlen("backbone/"), e->tensor.dtype,
+                                       e->tensor.shape, e->tensor.data));
+    }
+    THAW_TRY_TO(thaw_state_digest(&backbone, &digest));
+    thaw_digest_hex(digest, hex);
+    memcpy(thaw_state_find(&attributes, "backbone_digest")->data, hex, strlen(hex));
+    const thaw_h5_write what = {.state = &all, .attributes = &attributes};
+    status = thaw_h5_save(path, &what, NULL);
+done:
+    thaw_state_clear(&backbone);
+    thaw_state_clear(&attributes);
+    thaw_state_clear(&all);
+    return status;
+}
+
 static int64_t number(const char *text)
 {
     int64_t value = 0;
@@ -285,6 +315,12 @@ static thaw_status do_flip(int count, char **words)
 {
     (void)count;
     return flip(words[0], number(words[1]));
+}
+
+static thaw_status do_set(int count, char **words)
+{
+    (void)count;
+    return set_value(words[0], words[1], number(words[2]), strtof(words[3], NULL));
 }
 
 static thaw_status do_faults(int count, char **words)
@@ -359,10 +395,15 @@ static const struct {
     int least, most;
     thaw_status (*run)(int count, char **words);
 } tasks[] = {
-    {"idx", "DIR CLASSES EACH SIDE", 4, 4, do_idx}, {"dataset", "DEFECT FILE", 2, 2, do_dataset},
-    {"tasks", "FILE COUNT SIDE", 3, 3, do_tasks},   {"flat", "FILE", 1, 1, do_flat},
-    {"get", "FILE PATH...", 2, 100, print_values},  {"names", "FILE", 1, 1, do_names},
-    {"flip", "FILE OFFSET", 2, 2, do_flip},         {"faults", "", 0, 0, do_faults},
+    {"idx", "DIR CLASSES EACH SIDE", 4, 4, do_idx},
+    {"dataset", "DEFECT FILE", 2, 2, do_dataset},
+    {"tasks", "FILE COUNT SIDE", 3, 3, do_tasks},
+    {"flat", "FILE", 1, 1, do_flat},
+    {"get", "FILE PATH...", 2, 100, print_values},
+    {"names", "FILE", 1, 1, do_names},
+    {"flip", "FILE OFFSET", 2, 2, do_flip},
+    {"faults", "", 0, 0, do_faults},
+    {"set", "BACKBONE TENSOR ELEMENT VALUE", 4, 4, do_set},
 };
 
 static thaw_status run(int argc, char **argv)

@@ -131,6 +131,10 @@ static void unsound_ones_are_not_written(void **state)
     assert_refused(thaw_backbone_write(in_folder("u.h5"), &c), THAW_ERR_FAIL,
                    "feature 0 has mean nan");
     c = b;
+    weight[2][1] = NAN;
+    assert_refused(thaw_backbone_write(in_folder("u.h5"), &c), THAW_ERR_FAIL,
+                   "'conv1.weight' has NaN at ");
+    weight[2][1] = 0;
     c.tensors = (thaw_state){0};
     assert_refused(thaw_backbone_write(in_folder("u.h5"), &c), THAW_ERR_FAIL, "no weights");
     c = b;

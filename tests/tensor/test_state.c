@@ -1,5 +1,6 @@
 #include "thaw/tensor.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,29 @@ static void shapes_count_and_print(void **state)
     thaw_tensor t = {THAW_F64, image, NULL};
     assert_int_equal(thaw_tensor_bytes(&t), 64 * 3 * 49 * 8);
     assert_string_equal(thaw_dtype_name(THAW_F32), "float32");
+}
+
+static void values_that_are_not_finite_are_named(void **state)
+{
+    (void)state;
+    float x[6] = {1, -0.0f, 3e38f, 1e-45f, 5, 6};
+    double y[2] = {0, -INFINITY};
+    int32_t bits[1] = {0x7f800000};
+    const thaw_tensor good = {THAW_F32, thaw_shape2(2, 3), x};
+    const thaw_tensor doubles = {THAW_F64, thaw_shape1(2), y};
+    const thaw_tensor integers = {THAW_I32, thaw_shape1(1), bits};
+    assert_int_equal(thaw_check_finite("w.h5", "conv", &good, THAW_ERR_INPUT), THAW_OK);
+    assert_int_equal(thaw_check_finite("w.h5", "conv", &integers, THAW_ERR_INPUT), THAW_OK);
+    x[4] = NAN;
+    x[5] = INFINITY;
+    assert_int_equal(thaw_check_finite("w.h5", "conv", &good, THAW_ERR_INPUT), THAW_ERR_INPUT);
+    assert_non_null(strstr(thaw_error_last()->message, "w.h5: 'conv' has NaN at (1, 1)"));
+    x[4] = 0;
+    assert_int_equal(thaw_check_finite("w.h5", "conv", &good, THAW_ERR_FAIL), THAW_ERR_FAIL);
+    assert_non_null(strstr(thaw_error_last()->message, "has infinity at (1, 2)"));
+    assert_int_equal(thaw_check_finite("w.h5", "d", &doubles, THAW_ERR_INPUT), THAW_ERR_INPUT);
+    assert_non_null(strstr(thaw_error_last()->message, "has -infinity at (1)"));
+    thaw_error_clear();
 }
 
 static void entries_come_back(void **state)
@@ -189,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_count_and_print),
+        cmocka_unit_test(values_that_are_not_finite_are_named),
         cmocka_unit_test(entries_come_back),
         cmocka_unit_test(names_are_unique_and_shapes_possible),
         cmocka_unit_test(digest_forgets_order_but_nothing_else),

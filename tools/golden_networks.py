@@ -232,6 +232,116 @@ class Bert(nn.Module):
         return self.fc(torch.tanh(self.pooler["dense"](x[:, 0])))
 
 
+def heads_of(x, count):
+    """(B, T, D) to (B, heads, T, D / heads)"""
+    return x.unflatten(2, (count, -1)).transpose(1, 2)
+
+
+class VitLayer(nn.Module):
+    """One layer under timm's names: norms before, query, key and value in one."""
+    def __init__(self, D):
+        super().__init__()
+        self.heads = D // 64
+        self.norm1, self.norm2 = nn.LayerNorm(D, eps=1e-6), nn.LayerNorm(D, eps=1e-6)
+        self.attn = nn.ModuleDict({"qkv": nn.Linear(D, 3 * D), "proj": nn.Linear(D, D)})
+        self.mlp = nn.ModuleDict({"fc1": nn.Linear(D, 4 * D), "fc2": nn.Linear(4 * D, D)})
+
+    def forward(self, x):
+        q, k, v = (heads_of(part, self.heads) for part in self.attn["qkv"](self.norm1(x)).chunk(3, 2))
+        y = (q @ k.transpose(2, 3) / 8.0).softmax(-1) @ v
+        x = x + self.attn["proj"](y.transpose(1, 2).flatten(2))
+        return x + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(x))))
+
+
+class Vit(nn.Module):
+    """mean: the features are the mean of the patches behind the norm."""
+    def __init__(self, D, channels, grid, classes, mean):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, D))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid[0] * grid[1], D))
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(channels, D, 16, 16)})
+        self.blocks = nn.ModuleList(VitLayer(D) for _ in range(12))
+        self.norm, self.fc, self.mean = nn.LayerNorm(D, eps=1e-6), nn.Linear(D, classes), mean
+
+    def forward(self, x):
+        x = self.patch_embed["proj"](x).flatten(2).transpose(1, 2)
+        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), 1) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)
+        return self.fc(x[:, 1:].mean(1) if self.mean else x[:, 0])
+
+
+class HfVitLayer(nn.Module):
+    """The same under the names of Hugging Face's files."""
+    def __init__(self, D):
+        super().__init__()
+        def dense(i, o):
+            return nn.ModuleDict({"dense": nn.Linear(i, o)})
+        self.heads = D // 64
+        self.layernorm_before, self.layernorm_after = nn.LayerNorm(D, eps=1e-12), nn.LayerNorm(D, eps=1e-12)
+        parts = nn.ModuleDict({n: nn.Linear(D, D) for n in ("query", "key", "value")})
+        self.attention = nn.ModuleDict({"attention": parts, "output": dense(D, D)})
+        self.intermediate, self.output = dense(D, 4 * D), dense(4 * D, D)
+
+    def forward(self, x):
+        y, parts = self.layernorm_before(x), self.attention["attention"]
+        q, k, v = (heads_of(parts[n](y), self.heads) for n in ("query", "key", "value"))
+        y = (q @ k.transpose(2, 3) / 8.0).softmax(-1) @ v
+        x = x + self.attention["output"]["dense"](y.transpose(1, 2).flatten(2))
+        return x + self.output["dense"](F.gelu(self.intermediate["dense"](self.layernorm_after(x))))
+
+
+class HfEmbeddings(nn.Module):
+    def __init__(self, D, channels, grid):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, D))
+        self.position_embeddings = nn.Parameter(torch.zeros(1, 1 + grid[0] * grid[1], D))
+        self.patch_embeddings = nn.ModuleDict({"projection": nn.Conv2d(channels, D, 16, 16)})
+
+    def forward(self, x):
+        x = self.patch_embeddings["projection"](x).flatten(2).transpose(1, 2)
+        return torch.cat((self.cls_token.expand(len(x), -1, -1), x), 1) + self.position_embeddings
+
+
+class HfVit(nn.Module):
+    def __init__(self, D, channels, grid, classes):
+        super().__init__()
+        self.embeddings = HfEmbeddings(D, channels, grid)
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(HfVitLayer(D) for _ in range(12))})
+        self.layernorm, self.fc = nn.LayerNorm(D, eps=1e-12), nn.Linear(D, classes)
+
+    def forward(self, x):
+        x = self.embeddings(x)
+        for layer in self.encoder["layer"]:
+            x = layer(x)
+        return self.fc(self.layernorm(x)[:, 0])
+
+
+class TransformersVit(nn.Module):
+    """transformers' own network; its parameters have the names of its files, whatever this version calls them."""
+    FILE_NAMES = (("vit.layers.", "encoder.layer."), ("attention.q_proj", "attention.attention.query"),
+                  ("attention.k_proj", "attention.attention.key"), ("attention.v_proj", "attention.attention.value"),
+                  ("attention.o_proj", "attention.output.dense"), ("mlp.fc1", "intermediate.dense"),
+                  ("mlp.fc2", "output.dense"), ("vit.", ""), ("classifier.", "fc."))
+
+    def __init__(self, D, channels, size, classes):
+        super().__init__()
+        from transformers import ViTConfig, ViTForImageClassification
+        self.net = ViTForImageClassification(ViTConfig(
+            hidden_size=D, num_attention_heads=D // 64, intermediate_size=4 * D, image_size=size,
+            num_channels=channels, num_labels=classes))
+
+    def named_parameters(self, *arguments, **options):
+        for name, tensor in self.net.named_parameters(*arguments, **options):
+            for theirs, ours in self.FILE_NAMES:
+                name = name.replace(theirs, ours)
+            yield name, tensor
+
+    def forward(self, x):
+        return self.net(pixel_values=x).logits
+
+
 class LoraLinear(nn.Linear):
     """The same on a linear layer."""
     def attach(self, rank):
@@ -337,8 +447,11 @@ def become(module, kind, *arguments):
 
 def attach(model, method, rank):
     dora = method == "dora"
+    is_vit = isinstance(model, (Vit, HfVit))
     for name, module in list(model.named_modules()):
         linear = isinstance(module, nn.Linear) and module is not model.fc
+        if is_vit and method in ("lora", "dora") and not name.endswith((".attn.qkv", ".query", ".value")):
+            continue
         if method in ("lora", "dora") and isinstance(module, nn.Conv2d):
             become(module, DoraConv if dora else LoraConv, rank)
         elif method in ("lora", "dora") and linear:

@@ -70,14 +70,20 @@ static void choose_method(char *depth, thaw_peft *peft)
 static void make_spec(setup *s, const char *header, thaw_model_spec *spec, thaw_rung *rung,
                       thaw_peft *peft)
 {
-    char arch[32], hidden[64], depth[32];
+    char arch[48], hidden[64], depth[32];
     long long width, C, H, W, K, batch, rank;
     int fields = sscanf(header,
-                        "case arch=%31s width=%lld hidden=%63s C=%lld H=%lld W=%lld K=%lld B=%lld "
+                        "case arch=%47s width=%lld hidden=%63s C=%lld H=%lld W=%lld K=%lld B=%lld "
                         "rung=%31s rank=%lld steps=%d",
                         arch, &width, hidden, &C, &H, &W, &K, &batch, depth, &rank, &s->steps);
     assert_int_equal(fields, 11);
     *spec = (thaw_model_spec){.C = C, .H = H, .W = W, .K = K, .width = width};
+    char *pool = strchr(arch, ':');
+    if (pool) {
+        *pool++ = '\0';
+        assert_string_equal(pool, "mean");
+        spec->pool = THAW_POOL_MEAN;
+    }
     if (C == 0) {
         spec->W = 0;
         spec->T = W;
@@ -461,6 +467,11 @@ int main(int count, char **arguments)
         GOLDEN("efficientnet_lite0"),
         GOLDEN("tf_efficientnet_lite0"),
         GOLDEN("mobilenet_v2"),
+        GOLDEN("vit_tiny"),
+        GOLDEN("vit_tiny_mean"),
+        GOLDEN("vit_tiny_lora"),
+        GOLDEN("hf_vit_tiny"),
+        GOLDEN("hf_vit_tiny_lora"),
         GOLDEN("bert_tiny_dora"),
         GOLDEN("bert_tiny_ia3"),
         GOLDEN("bert_tiny_houlsby"),

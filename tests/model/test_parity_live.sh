@@ -1,6 +1,7 @@
 #!/bin/sh
-# Full-width resnet20, resnet18 and minilm-l6 with PyTorch's own random weights: logits, gradients and twenty steps of each optimizer.
-# thaw-test: timeout=180
+# Full-width resnet20, resnet18, minilm-l6 and a vision transformer (transformers' own network) with PyTorch's random weights: logits,
+# gradients and twenty steps of each optimizer.
+# thaw-test: timeout=240
 # Needs a Python with PyTorch: THAW_PEER_PYTHON, else python3. Nothing is written to disk: the tensors travel through a pipe.
 set -u
 build=${1:?usage: test_parity_live.sh BUILD_DIR}
@@ -17,7 +18,11 @@ if [ ! -x "$test_program" ]; then
     exit 1
 fi
 status=0
-for case in ${THAW_LIVE_CASES:-resnet20 resnet18 bert}; do
+for case in ${THAW_LIVE_CASES:-resnet20 resnet18 bert vit}; do
+    if [ "$case" = vit ] && ! "$python" -c 'import transformers' 2>/dev/null; then
+        echo "SKIPPED vit: $python cannot import transformers"
+        continue
+    fi
     "$python" "$generator" --live /dev/stdout "$case" | "$test_program" /dev/stdin || status=1
 done
 exit $status

@@ -1,6 +1,8 @@
 /* Losses: known values, gradients against central differences, PyTorch's values (tests/golden/losses.txt). */
 #include "kern_test.h"
 
+#include "golden_test.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -71,21 +73,6 @@ static void test_gradient(void **state)
 
 /* ---- Every loss of the table ---- */
 
-/* As tools/gen-golden-losses. */
-static double hashed(const char *name, uint32_t i)
-{
-    uint32_t h = 2166136261u;
-    for (const char *c = name; *c; c++)
-        h = (h ^ (uint32_t)(unsigned char)*c) * 16777619u;
-    h += i * 0x9E3779B9u;
-    h ^= h >> 16;
-    h *= 0x85EBCA6Bu;
-    h ^= h >> 13;
-    h *= 0xC2B2AE35u;
-    h ^= h >> 16;
-    return (double)(h >> 8) / 16777216.0;
-}
-
 typedef struct example {
     float logits[B * K], targets[B * K];
     int32_t labels[B];
@@ -95,12 +82,12 @@ typedef struct example {
 static void fill(example *e, const thaw_loss *loss)
 {
     for (uint32_t i = 0; i < B * K; i++) {
-        const double t = hashed("targets", i);
-        e->logits[i] = (float)(8 * hashed("logits", i) - 4);
+        const double t = golden_uniform("targets", i);
+        e->logits[i] = (float)(8 * golden_uniform("logits", i) - 4);
         e->targets[i] = loss->task == THAW_TASK_REGRESSION ? (float)(6 * t - 3) : (float)(t < 0.3);
     }
     for (uint32_t i = 0; i < B; i++)
-        e->labels[i] = (int32_t)(hashed("labels", i) * K);
+        e->labels[i] = (int32_t)(golden_uniform("labels", i) * K);
     e->batch = (thaw_loss_batch){
         .B = B, .K = K, .logits = e->logits, .labels = e->labels, .targets = e->targets};
 }

@@ -4,6 +4,8 @@
 
 #include "thaw/model.h"
 
+#include "golden_test.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -155,23 +157,6 @@ static inline double parity_median(const parity_section *s)
     return INFINITY;
 }
 
-/* ---- Numbers that tools/gen-golden computes too ---- */
-
-/* Element i of a stream in [0, 1). */
-static inline double parity_uniform(const char *name, uint32_t i)
-{
-    uint32_t h = 2166136261u;
-    for (const char *c = name; *c; c++)
-        h = (h ^ (uint32_t)(unsigned char)*c) * 16777619u;
-    h += i * 0x9E3779B9u;
-    h ^= h >> 16;
-    h *= 0x85EBCA6Bu;
-    h ^= h >> 13;
-    h *= 0xC2B2AE35u;
-    h ^= h >> 16;
-    return (double)(h >> 8) / 16777216.0;
-}
-
 static inline void parity_fill(thaw_param *p)
 {
     int64_t count = thaw_shape_count(&p->shape);
@@ -183,7 +168,7 @@ static inline void parity_fill(thaw_param *p)
         thaw_starts_with(p->name, "layer") &&
         (thaw_ends_with(p->name, "bn2.weight") || thaw_ends_with(p->name, "bn3.weight"));
     for (int64_t i = 0; i < count; i++) {
-        double u = parity_uniform(p->name, (uint32_t)i);
+        double u = golden_uniform(p->name, (uint32_t)i);
         double x = 0.2 * (2 * u - 1);
         if (thaw_ends_with(p->name, "running_var"))
             x = 1 + 0.5 * u;

@@ -171,14 +171,14 @@ static void make_batch(setup *s)
     ok(thaw_alloc(&s->labels, s->B, sizeof(int32_t)));
     ok(thaw_alloc(&s->ids, s->B, sizeof(int64_t)));
     for (int64_t i = 0; i < count; i++) {
-        double u = parity_uniform("input", (uint32_t)i);
+        double u = golden_uniform("input", (uint32_t)i);
         bool padding = T > 0 && i / T % 2 == 1 && i % T >= T - T / 3;
         s->input[i] = (float)(T == 0    ? 2 * u - 1
                               : padding ? 0
                                         : floor(1 + u * (PARITY_TOKENS - 1)));
     }
     for (int64_t i = 0; i < s->B; i++) {
-        s->labels[i] = (int32_t)(parity_uniform("labels", (uint32_t)i) * (double)spec->K);
+        s->labels[i] = (int32_t)(golden_uniform("labels", (uint32_t)i) * (double)spec->K);
         s->ids[i] = i;
     }
 }

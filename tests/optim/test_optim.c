@@ -3,6 +3,8 @@
 #include "thaw/kern.h"
 #include "thaw/optim.h"
 
+#include "golden_test.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,25 +22,10 @@ static void ok(thaw_status status)
         fail_msg("%s", thaw_error_last()->message);
 }
 
-/* As tools/gen-golden. */
-static double hashed(const char *name, uint32_t i)
-{
-    uint32_t h = 2166136261u;
-    for (const char *c = name; *c; c++)
-        h = (h ^ (uint32_t)(unsigned char)*c) * 16777619u;
-    h += i * 0x9E3779B9u;
-    h ^= h >> 16;
-    h *= 0x85EBCA6Bu;
-    h ^= h >> 13;
-    h *= 0xC2B2AE35u;
-    h ^= h >> 16;
-    return (double)(h >> 8) / 16777216.0;
-}
-
 static void fill(const char *name, int64_t n, float *out)
 {
     for (int64_t i = 0; i < n; i++)
-        out[i] = (float)(2 * hashed(name, (uint32_t)i) - 1);
+        out[i] = (float)(2 * golden_uniform(name, (uint32_t)i) - 1);
 }
 
 static thaw_optim_tensor tensor(const char *name, float *data, int64_t n, thaw_optim_part part,

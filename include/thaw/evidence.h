@@ -171,7 +171,7 @@ void thaw_scores_from_predictions(const int32_t *labels, const int32_t *predicti
  * read). Returns the simplest rung whose mean is within one SE of the best; -1 for count < 1.
  * Source: Breiman et al. 1984, with the paired SE. */
 int64_t thaw_one_se_rule(const double *mean, const double *se_to_best, int64_t count);
-/* The best mean; ties go to the simpler (first). -1 for count < 1. */
+/* The best mean; ties go to the simpler (first), NAN is worse than any. -1 for count < 1. */
 int64_t thaw_best_rung(const double *mean, int64_t count);
 
 /* ---- Verdicts ---- */
@@ -324,8 +324,9 @@ typedef struct thaw_metric {
     unsigned tasks;       /* bits 1 << thaw_task */
     bool lower_is_better; /* of the value; scores are always better when larger */
     bool share;           /* in [0, 1], printed in percent; differences in points */
-    bool sorts;           /* takes N K log N operations, not N K */
-    int64_t least_K;      /* has a meaning from so many classes, labels or targets on */
+    bool binary;     /* of right and wrong: scores are 0 and 1, as McNemar and Wilson ask for */
+    bool sorts;      /* takes N K log N operations, not N K */
+    int64_t least_K; /* has a meaning from so many classes, labels or targets on */
     const struct thaw_metric_code *code; /* private */
 } thaw_metric;
 
@@ -338,11 +339,12 @@ bool thaw_metric_fits(const thaw_metric *metric, thaw_task task, int64_t K);
 
 /* The value over all samples that count: the formulas of scikit-learn, except that macro means leave out columns on which a metric
  * is undefined. NAN, with the reason in `why` (THAW_WHY bytes, or NULL), when it is undefined on all of them; `why` is "" when nothing was
- * left out. THAW_ERR_RESOURCE. The metric must fit. */
+ * left out. Of ranks and of numbers it is undefined too where an output or target is not finite. THAW_ERR_RESOURCE. The metric must fit. */
 THAW_NODISCARD thaw_status thaw_metric_value(const thaw_metric *metric, const thaw_judged *judged,
                                              double *value, char *why);
-/* Percentile bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole. NAN at both ends for an undefined metric,
- * for fewer than two units and where most replicates are undefined. Statuses as thaw_metric_value. */
+/* Percentile bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole. Of a binary metric Wilson's interval, with
+ * clusters only where all are right or none, since no resample differs there. NAN at both ends for an undefined metric, for fewer than two
+ * units (a binary metric without clusters takes one) and where most replicates are undefined. Statuses as thaw_metric_value. */
 THAW_NODISCARD thaw_status thaw_metric_interval(const thaw_metric *metric,
                                                 const thaw_judged *judged, const int32_t *cluster,
                                                 const thaw_bootstrap *how, thaw_interval *out);

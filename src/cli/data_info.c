@@ -15,21 +15,26 @@ static void print_column(const thaw_dataset_info *info, const thaw_split_info *s
         thaw_table_cell(table, "");
 }
 
+#define COLUMNS_SHOWN 12
+
 static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
     thaw_table table = {0};
     thaw_table_column(&table, "split", THAW_LEFT);
     thaw_table_column(&table, "samples", THAW_RIGHT);
-    for (int64_t k = 0; k < info->classes && k < 12; k++)
+    for (int64_t k = 0; k < info->classes && k < COLUMNS_SHOWN; k++)
         thaw_table_column(&table, info->class_names[k], THAW_RIGHT);
     for (int64_t s = 0; s < info->split_count; s++) {
         thaw_table_cell(&table, info->splits[s].name);
         thaw_table_printf(&table, "%lld", (long long)info->splits[s].count);
-        for (int64_t k = 0; k < info->classes && k < 12; k++)
+        for (int64_t k = 0; k < info->classes && k < COLUMNS_SHOWN; k++)
             print_column(info, &info->splits[s], k, &table);
     }
     cli_print_table(&table);
     thaw_table_clear(&table);
+    if (info->classes > COLUMNS_SHOWN)
+        cli_print("the first %d of %lld %s; --json has all", COLUMNS_SHOWN,
+                  (long long)info->classes, thaw_task_columns(info->task));
     for (int64_t i = 0; i < info->slice_count; i++) {
         thaw_str line = {0};
         for (int64_t s = 0; s < info->split_count; s++)

@@ -86,10 +86,7 @@ static thaw_status add_row(thaw_table *table, const char *name, const thaw_predi
     for (int64_t i = 0; i < p->N; i++)
         n += mask == NULL || mask[i] != 0;
     THAW_TRY(thaw_predictions_metric(p, mask, metric, &value, NULL));
-    if (metric == thaw_metric_find("accuracy"))
-        interval = thaw_wilson(llround(isnan(value) ? 0 : value * (double)n), n, 0.95);
-    else
-        THAW_TRY(thaw_predictions_interval(p, mask, metric, &how, &interval));
+    THAW_TRY(thaw_predictions_interval(p, mask, metric, &how, &interval));
     thaw_table_cell(table, name);
     thaw_table_printf(table, "%lld", (long long)n);
     add_number(table, metric, value);

@@ -27,6 +27,9 @@ thaw_status thaw_job_new_targets(thaw_job *job, int64_t K)
         THAW_CHECK(*name && strlen(name) <= 200, THAW_ERR_USAGE,
                    "--names: %s %lld has the name \"%s\"; use 1 to 200 bytes", what, (long long)k,
                    name);
+        for (int64_t i = 0; i < k && K <= 10000; i++)
+            THAW_CHECK(strcmp(job->class_names[i], name) != 0, THAW_ERR_USAGE,
+                       "--names: two %ss have the name \"%s\"", what, name);
         THAW_TRY(thaw_strdup(&job->class_names[k], name));
     }
     return THAW_OK;

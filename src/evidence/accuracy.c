@@ -21,5 +21,6 @@ const thaw_metric thaw_metric_accuracy = {.name = "accuracy",
                                           .title = "accuracy",
                                           .tasks = 1u << THAW_TASK_CLASSIFICATION,
                                           .share = true,
+                                          .binary = true,
                                           .least_K = 1,
                                           .code = &code};

@@ -74,7 +74,7 @@ static void set_variance(const thaw_units *units, mean_squares ms, thaw_paired *
     }
     /* Half a count in each cell of the paired table: "no difference seen" is not "no
      * difference". */
-    if (out->bounded)
+    if (out->bounded || (out->points && out->mean_square == 0))
         out->var_examples += 1 / ((U + 2) * (U + 2));
 }
 

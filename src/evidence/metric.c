@@ -92,12 +92,15 @@ struct metric_key {
     int64_t sample;
 };
 
-/* A total order, so that the result does not depend on whose qsort it is. */
+/* A total order, so that the result does not depend on whose qsort it is; what is not a number, which only a sample that does not count
+ * may have, comes last. */
 static int by_key(const void *a, const void *b)
 {
     const struct metric_key *x = a;
     const struct metric_key *y = b;
-    if (x->key != y->key)
+    if (isnan(x->key) != isnan(y->key))
+        return isnan(x->key) ? 1 : -1;
+    if (x->key != y->key && !isnan(x->key))
         return x->key < y->key ? -1 : 1;
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
@@ -140,6 +143,30 @@ static thaw_status make_orders(metric_input *in, const float *values, int64_t **
     return THAW_OK;
 }
 
+static bool is_finite_row(const float *values, int64_t K)
+{
+    for (int64_t k = 0; k < K; k++) {
+        if (!isfinite(values[k]))
+            return false;
+    }
+    return true;
+}
+
+/* What is not a number has no place in an order, and no distance from anything. */
+static bool is_spoiled(const thaw_metric *metric, const thaw_judged *j)
+{
+    if (metric->code->sorts == 0 && j->task != THAW_TASK_REGRESSION)
+        return false;
+    for (int64_t i = 0; i < j->N; i++) {
+        if (j->times != NULL && j->times[i] == 0)
+            continue;
+        if (!is_finite_row(j->outputs + i * j->K, j->K) ||
+            (j->task == THAW_TASK_REGRESSION && !is_finite_row(j->targets + i * j->K, j->K)))
+            return true;
+    }
+    return false;
+}
+
 thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged, bool keep,
                            metric_input *in)
 {
@@ -147,10 +174,13 @@ thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged,
     THAW_ASSERT(thaw_metric_fits(metric, judged->task, judged->K));
     *in = (metric_input){.judged = judged,
                          .times = judged->times,
+                         .spoiled = is_spoiled(metric, judged),
                          .keeps = keep && judged->K <= MOST_KEPT / (judged->N + 1)};
     THAW_TRY(thaw_alloc(&in->hits, judged->K, sizeof *in->hits));
     THAW_TRY(thaw_alloc(&in->actual, judged->K, sizeof *in->actual));
     THAW_TRY(thaw_alloc(&in->predicted, judged->K, sizeof *in->predicted));
+    if (in->spoiled)
+        return THAW_OK; /* nothing will be asked of it */
     if (sorts != 0)
         THAW_TRY(thaw_alloc(&in->keys, judged->N, sizeof *in->keys));
     if ((sorts & METRIC_SORTS_OUTPUTS) != 0)
@@ -177,10 +207,11 @@ void metric_release(metric_input *in)
 
 double metric_value_of(const thaw_metric *metric, const metric_input *in, char *why)
 {
-    if (metric_count(in) > 0)
+    if (metric_count(in) > 0 && !in->spoiled)
         return metric->code->value(in, why);
     if (why != NULL)
-        thaw_format(why, THAW_WHY, "there are no samples");
+        thaw_format(why, THAW_WHY,
+                    in->spoiled ? "a prediction or target is not finite" : "there are no samples");
     return NAN;
 }
 

@@ -10,8 +10,10 @@ enum { METRIC_SORTS_OUTPUTS = 1, METRIC_SORTS_TARGETS = 2 };
 /* What is judged, and room. Every function below sees the samples that `times` counts. */
 typedef struct metric_input {
     const thaw_judged *judged;
-    const int32_t *times;               /* (N) or NULL: judged->times, or those of a resample */
-    bool keeps;                         /* orders of all columns, for many resamples */
+    const int32_t *times; /* (N) or NULL: judged->times, or those of a resample */
+    bool
+        spoiled; /* an output or target that counts is not finite, and the metric needs them to be */
+    bool keeps;  /* orders of all columns, for many resamples */
     int64_t *by_output, *by_target;     /* (K or 1, N) samples in ascending order of a column */
     struct metric_key *keys;            /* (N) to sort with */
     double *rank_output, *rank_target;  /* (N) for metrics that sort targets */

@@ -12,23 +12,9 @@ typedef struct drawn {
     int64_t *first;   /* (N + 1) */
 } drawn;
 
-typedef struct member {
-    int32_t cluster;
-    int64_t sample;
-} member;
-
-static int by_cluster(const void *a, const void *b)
-{
-    const member *x = a;
-    const member *y = b;
-    if (x->cluster != y->cluster)
-        return x->cluster < y->cluster ? -1 : 1;
-    return (x->sample > y->sample) - (x->sample < y->sample);
-}
-
 static thaw_status group(const thaw_judged *j, const int32_t *cluster, drawn *out)
 {
-    member *members = NULL;
+    thaw_member *members = NULL;
     int64_t n = 0;
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&members, j->N, sizeof *members));
@@ -36,10 +22,10 @@ static thaw_status group(const thaw_judged *j, const int32_t *cluster, drawn *ou
     THAW_TRY_TO(thaw_alloc(&out->first, j->N + 1, sizeof *out->first));
     for (int64_t i = 0; i < j->N; i++) {
         if (j->times == NULL || j->times[i] > 0)
-            members[n++] = (member){cluster == NULL ? 0 : cluster[i], i};
+            members[n++] = (thaw_member){cluster == NULL ? 0 : cluster[i], i};
     }
     if (cluster != NULL)
-        qsort(members, (size_t)n, sizeof *members, by_cluster);
+        thaw_members_sort(members, n);
     for (int64_t i = 0; i < n; i++) {
         if (i == 0 || cluster == NULL || members[i].cluster != members[i - 1].cluster)
             out->first[out->count++] = i;
@@ -109,6 +95,12 @@ done:
     return status;
 }
 
+static thaw_interval wilson_of(const metric_input *in, double value, double level)
+{
+    const int64_t n = metric_count(in);
+    return thaw_wilson(llround(value * (double)n), n, level);
+}
+
 thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *judged,
                                  const int32_t *cluster, const thaw_bootstrap *how,
                                  thaw_interval *out)
@@ -119,8 +111,16 @@ thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *j
     thaw_status status;
     THAW_TRY_TO(metric_prepare(metric, judged, true, &in));
     THAW_TRY_TO(group(judged, cluster, &units));
-    if (units.count >= 2 && !isnan(metric_value_of(metric, &in, NULL)))
-        status = draw_all(metric, &in, &units, how, out);
+    const double value = metric_value_of(metric, &in, NULL);
+    /* Where all are right, or none, no resample differs. */
+    const bool wilson = metric->binary && (cluster == NULL || value == 0 || value == 1);
+    if (isnan(value) || (units.count < 2 && (cluster != NULL || !wilson)))
+        goto done;
+    if (wilson)
+        *out = wilson_of(&in, value, how->level);
+    else
+        THAW_TRY_TO(draw_all(metric, &in, &units, how, out));
+    status = THAW_OK;
 done:
     thaw_free(&units.first);
     thaw_free(&units.samples);

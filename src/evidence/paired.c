@@ -165,7 +165,7 @@ int64_t thaw_best_rung(const double *mean, int64_t count)
 {
     int64_t best = count < 1 ? -1 : 0;
     for (int64_t i = 1; i < count; i++) {
-        if (mean[i] > mean[best])
+        if (mean[i] > mean[best] || isnan(mean[best]))
             best = i;
     }
     return best;

@@ -4,6 +4,14 @@
 
 #include "thaw/evidence.h"
 
+/* A sample and its cluster; sorted, clusters lie together and their samples are in order. */
+typedef struct thaw_member {
+    int32_t cluster;
+    int64_t sample;
+} thaw_member;
+
+void thaw_members_sort(thaw_member *members, int64_t count);
+
 /* A unit is what is drawn: a cluster, or an example on its own. */
 typedef struct thaw_units {
     int64_t count, seeds;

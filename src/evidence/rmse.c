@@ -16,7 +16,7 @@ static double value(const metric_input *in, char *why)
     for (int64_t k = 0; k < j->K; k++) {
         double sum = 0;
         for (int64_t i = 0; i < j->N; i++) {
-            const double e = error_of(j, i, k);
+            const double e = metric_times(in, i) == 0 ? 0 : error_of(j, i, k);
             sum += (double)metric_times(in, i) * e * e;
         }
         total += sqrt(sum / count);

@@ -10,8 +10,8 @@ static void set_ranks(const metric_input *in, const float *column, const int64_t
     const int64_t K = in->judged->K;
     double below = 0;
     for (int64_t first = 0; first < N;) {
-        int64_t end = first;
-        double times = 0;
+        int64_t end = first + 1;
+        double times = (double)metric_times(in, order[first]);
         for (; end < N && column[order[end] * K] == column[order[first] * K]; end++)
             times += (double)metric_times(in, order[end]);
         for (int64_t at = first; at < end; at++)

@@ -27,5 +27,6 @@ const thaw_metric thaw_metric_top5 = {.name = "top5",
                                       .title = "top-5 accuracy",
                                       .tasks = 1u << THAW_TASK_CLASSIFICATION,
                                       .share = true,
+                                      .binary = true,
                                       .least_K = 6,
                                       .code = &code};

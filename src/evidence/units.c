@@ -3,19 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct member {
-    int32_t cluster;
-    int64_t example;
-} member;
-
 /* Total order, so that the result does not depend on whose qsort it is. */
 static int by_cluster(const void *a, const void *b)
 {
-    const member *x = a;
-    const member *y = b;
+    const thaw_member *x = a;
+    const thaw_member *y = b;
     if (x->cluster != y->cluster)
         return x->cluster < y->cluster ? -1 : 1;
-    return (x->example > y->example) - (x->example < y->example);
+    return (x->sample > y->sample) - (x->sample < y->sample);
+}
+
+void thaw_members_sort(thaw_member *members, int64_t count)
+{
+    qsort(members, (size_t)count, sizeof *members, by_cluster);
 }
 
 static void add_example(const thaw_scores *scores, int64_t example, thaw_units *units, int64_t unit)
@@ -27,30 +27,30 @@ static void add_example(const thaw_scores *scores, int64_t example, thaw_units *
     units->size[unit] += 1;
 }
 
-static void gather(const thaw_scores *scores, member *members, thaw_units *out)
+static void gather(const thaw_scores *scores, thaw_member *members, thaw_units *out)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < scores->N; i++) {
         if (scores->mask && !scores->mask[i])
             continue;
         members[n].cluster = scores->cluster ? scores->cluster[i] : 0;
-        members[n].example = i;
+        members[n].sample = i;
         n++;
     }
     if (scores->cluster)
-        qsort(members, (size_t)n, sizeof *members, by_cluster);
+        thaw_members_sort(members, n);
     for (int64_t i = 0; i < n; i++) {
         bool first = i == 0 || !scores->cluster || members[i].cluster != members[i - 1].cluster;
         if (first)
             out->count++;
-        add_example(scores, members[i].example, out, out->count - 1);
+        add_example(scores, members[i].sample, out, out->count - 1);
     }
 }
 
 thaw_status thaw_units_make(const thaw_scores *scores, thaw_units *out)
 {
     thaw_status status = THAW_OK;
-    member *members = NULL;
+    thaw_member *members = NULL;
     memset(out, 0, sizeof *out);
     out->seeds = scores->seeds;
     THAW_TRY_TO(thaw_alloc(&members, scores->N, sizeof *members));

@@ -118,7 +118,7 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
     thaw_metric_to_json(pair->metric, thaw_json_set_object(out, "metric"));
     ladder_sample_to_json(thaw_dataset_task(pair->dataset),
                           thaw_json_set_object(out, "slice_score"));
-    if (ladder_is_binary(pair->metric))
+    if (pair->metric->binary)
         add_mcnemar(pair, out);
     add_samples_needed(pair, &overall, rule, out);
     THAW_TRY_TO(compare_slices(pair, how, rule, slices, out));

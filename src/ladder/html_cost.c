@@ -199,6 +199,7 @@ static void seen_table(ladder_page *page)
 void ladder_page_gate(ladder_page *page)
 {
     const thaw_json *design = thaw_json_find(page->summary, "design");
+    thaw_str few = {0};
     if (design == NULL)
         return;
     thaw_html_section(&page->html, "What the gate can show");
@@ -210,6 +211,9 @@ void ladder_page_gate(ladder_page *page)
         (long long)thaw_json_int_or(page->summary, "seeds", 0),
         100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
         (long long)thaw_json_int_or(design, "comparisons", 0));
+    ladder_note_few(page->summary, &few);
+    thaw_html_markdown(&page->html, thaw_str_c(&few));
+    thaw_str_clear(&few);
     detectable_facts(page);
     seen_table(page);
 }

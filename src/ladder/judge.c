@@ -235,7 +235,8 @@ bool ladder_slice_fails(const ladder *l, const ladder_mean *own)
     return own->N > 0 && own->high < l->config->ladder.slice_floor;
 }
 
-/* Of right and wrong, Wilson's interval: seeds share the samples, so it is that of one seed's worth of samples. */
+/* Of right and wrong, Wilson's interval: seeds share the samples, so it is that of one seed's worth of samples. Samples of a cluster
+ * tell less than they count, so there it is not narrower than what resampling clusters gives. */
 thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t slice,
                               ladder_mean *out)
 {
@@ -246,8 +247,8 @@ thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t sli
     const double right = out->N > 0 ? out->mean * (double)out->N : 0;
     const thaw_interval wilson =
         thaw_wilson((int64_t)lrint(right), out->N, l->config->ladder.confidence);
-    out->low = wilson.low;
-    out->high = wilson.high;
+    out->low = l->cluster == NULL ? wilson.low : fmin(out->low, wilson.low);
+    out->high = l->cluster == NULL ? wilson.high : fmax(out->high, wilson.high);
     return THAW_OK;
 }
 

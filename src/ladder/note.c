@@ -108,7 +108,9 @@ static void write_head(const thaw_json *s, thaw_str *out)
 
 static void write_gate_limits(const thaw_json *s, thaw_str *out)
 {
+    const int64_t clusters = thaw_json_int_or(s, "design.gate_clusters", 0);
     const thaw_json *list = thaw_json_find(s, "design.detectable");
+    ladder_note_few(s, out);
     if (thaw_json_count(list) == 0)
         return;
     thaw_str_printf(out,
@@ -120,7 +122,13 @@ static void write_gate_limits(const thaw_json *s, thaw_str *out)
         thaw_str_printf(out, "- a gain of %.1f points, when %.0f%% of the predictions change\n",
                         100 * ladder_number(row, "difference"),
                         100 * ladder_number(row, "discordance"));
-    thaw_str_add(out, "\nSmaller gains may exist unseen.\n\n");
+    thaw_str_add(out, "\nSmaller gains may exist unseen.\n");
+    if (clusters > 0)
+        thaw_str_printf(out,
+                        "The samples of a cluster were taken as independent for this; where they "
+                        "agree, gate counts as its %lld clusters.\n",
+                        (long long)clusters);
+    thaw_str_add(out, "\n");
 }
 
 /* What the word peft stands for in this ladder. */

@@ -316,3 +316,16 @@ void ladder_add_rates(thaw_str *out, const thaw_json *rung)
     thaw_str_add(out, thaw_str_c(&words));
     thaw_str_clear(&words);
 }
+
+void ladder_note_few(const thaw_json *summary, thaw_str *out)
+{
+    const int64_t samples = thaw_json_int_or(summary, "design.gate_samples", 0);
+    const int64_t clusters = thaw_json_int_or(summary, "design.gate_clusters", 0);
+    const int64_t least = thaw_json_int_or(summary, "design.min_count", 0);
+    const int64_t units = clusters > 0 ? clusters : samples;
+    if (units < least)
+        thaw_str_printf(out,
+                        "Gate has %lld %s; fewer than %lld support no claim, so every comparison "
+                        "is inconclusive.\n\n",
+                        (long long)units, clusters > 0 ? "clusters" : "samples", (long long)least);
+}

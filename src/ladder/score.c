@@ -17,11 +17,6 @@ thaw_status ladder_find_metric(const thaw_config *config, const thaw_dataset *da
     return THAW_OK;
 }
 
-bool ladder_is_binary(const thaw_metric *metric)
-{
-    return strcmp(metric->name, "accuracy") == 0 || strcmp(metric->name, "top5") == 0;
-}
-
 thaw_status ladder_take_scores(const thaw_predictions *p, const thaw_metric *metric, float *score,
                                float *each)
 {

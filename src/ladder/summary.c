@@ -14,28 +14,25 @@ static void describe_split(const ladder *l, const char *name, thaw_json *out)
         thaw_json_set_int(out, name, thaw_dataset_count(l->dataset, split));
 }
 
+/* Units of gate that intervals are made over: clusters, or samples on their own. */
+static thaw_status count_units(const ladder *l, int64_t *out)
+{
+    thaw_dataset_info info = {0};
+    *out = l->N;
+    if (thaw_dataset_clusters(l->dataset, l->gate) == NULL)
+        return THAW_OK;
+    const thaw_status status = thaw_dataset_inspect(l->dataset, &info);
+    if (status == THAW_OK)
+        *out = info.splits[l->gate].cluster_count;
+    thaw_dataset_info_clear(&info);
+    return status;
+}
+
 /* The differences that this gate can show, for the discordance that a comparison may turn out to have. */
-static void describe_design(const ladder *l, thaw_json *out)
+static void describe_detectable(const ladder *l, thaw_json *list)
 {
     static const double discordances[] = {0.05, 0.1, 0.2};
     const thaw_ladder_config *c = &l->config->ladder;
-    thaw_json_set_int(out, "gate_samples", l->N);
-    thaw_json_set_double(out, "alpha", c->alpha);
-    thaw_json_set_double(out, "power", c->power);
-    thaw_json_set_double(out, "min_effect", c->min_effect);
-    thaw_json_set_double(out, "margin", c->margin);
-    thaw_json_set_double(out, "slice_tolerance", c->slice_tolerance);
-    thaw_json_set_double(out, "confidence", c->confidence);
-    thaw_json_set_int(out, "comparisons", l->planned);
-    thaw_json *list = thaw_json_set_array(out, "detectable");
-    if (!ladder_is_binary(l->metric)) { /* how scores vary is seen in the first comparison */
-        if (!l->options->quiet)
-            THAW_LOG(THAW_INFO,
-                     "  the smallest detectable gain in %s depends on how much scores vary, which "
-                     "the first comparison shows",
-                     ladder_score_title(l));
-        return;
-    }
     for (size_t i = 0; i < sizeof discordances / sizeof *discordances; i++) {
         thaw_design design = thaw_design_default(l->N, discordances[i]);
         design.seeds = l->S;
@@ -53,6 +50,54 @@ static void describe_design(const ladder *l, thaw_json *out)
                      (long long)l->N, (long long)l->S, 100 * thaw_design_detectable(&design),
                      100 * discordances[i]);
     }
+}
+
+/* No verdict is given on fewer units than the rule asks for, whatever they show: better known now than after the last trial. */
+static thaw_status describe_units(const ladder *l, bool *enough, thaw_json *out)
+{
+    const thaw_rule rule = ladder_rule(l->config);
+    const bool clusters = thaw_dataset_clusters(l->dataset, l->gate) != NULL;
+    int64_t units;
+    THAW_TRY(count_units(l, &units));
+    *enough = units >= rule.min_count;
+    thaw_json_set_int(out, "min_count", rule.min_count);
+    if (clusters)
+        thaw_json_set_int(out, "gate_clusters", units);
+    if (!*enough)
+        THAW_LOG(THAW_WARN,
+                 "%s: split '%s' has %lld %s; fewer than %lld support no claim, so every "
+                 "comparison will be inconclusive; give it more",
+                 l->config->data.file, l->config->data.gate, (long long)units,
+                 clusters ? "clusters" : "samples", (long long)rule.min_count);
+    return THAW_OK;
+}
+
+static thaw_status describe_design(const ladder *l, thaw_json *out)
+{
+    const thaw_ladder_config *c = &l->config->ladder;
+    bool enough;
+    thaw_json_set_int(out, "gate_samples", l->N);
+    thaw_json_set_double(out, "alpha", c->alpha);
+    thaw_json_set_double(out, "power", c->power);
+    thaw_json_set_double(out, "min_effect", c->min_effect);
+    thaw_json_set_double(out, "margin", c->margin);
+    thaw_json_set_double(out, "slice_tolerance", c->slice_tolerance);
+    thaw_json_set_double(out, "confidence", c->confidence);
+    thaw_json_set_int(out, "comparisons", l->planned);
+    THAW_TRY(describe_units(l, &enough, out));
+    thaw_json *list = thaw_json_set_array(out, "detectable");
+    if (!enough)
+        return THAW_OK;
+    if (!l->metric->binary) { /* how scores vary is seen in the first comparison */
+        if (!l->options->quiet)
+            THAW_LOG(THAW_INFO,
+                     "  the smallest detectable gain in %s depends on how much scores vary, which "
+                     "the first comparison shows",
+                     ladder_score_title(l));
+        return THAW_OK;
+    }
+    describe_detectable(l, list);
+    return THAW_OK;
 }
 
 static void describe_peft(const thaw_peft *peft, thaw_json *out)
@@ -92,7 +137,7 @@ thaw_status ladder_describe_task(ladder *l)
     describe_split(l, d->val, splits);
     describe_split(l, d->gate, splits);
     describe_split(l, d->test, splits);
-    describe_design(l, thaw_json_set_object(s, "design"));
+    THAW_TRY(describe_design(l, thaw_json_set_object(s, "design")));
     l->rung_rows = thaw_json_set_array(s, "rungs");
     l->comparisons = thaw_json_set_array(s, "comparisons");
     return THAW_OK;

@@ -161,6 +161,7 @@ static void bad_imports(void **state)
     (void)state;
     const char *const select[] = {"select", "1,2", NULL};
     const char *const names[] = {"names", "a,b", NULL};
+    const char *const twice[] = {"names", "a,b,a", NULL};
     const char *const slice[] = {"slices", "s=a", NULL};
     const char *const many[] = {"splits", "test=1", NULL};
     const int64_t live = thaw_alloc_live();
@@ -168,6 +169,8 @@ static void bad_imports(void **state)
     write_labels();
     assert_fails(import("multi_label", select), THAW_ERR_USAGE, "--select chooses classes");
     assert_fails(import("multi_label", names), THAW_ERR_USAGE, "--names has 2 names for 3 labels");
+    assert_fails(import("multi_label", twice), THAW_ERR_USAGE,
+                 "--names: two labels have the name \"a\"");
     assert_fails(import("multi_label", many), THAW_ERR_USAGE,
                  "--splits test: wants 1 samples, but 0 are left");
     assert_fails(import("regression", slice), THAW_ERR_USAGE, "a regression has no classes");

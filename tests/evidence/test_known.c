@@ -193,6 +193,9 @@ static void one_se(void **state)
     const double tie[] = {0.5, 0.5};
     assert_int_equal(thaw_one_se_rule(tie, se, 2), 0);
     assert_int_equal(thaw_one_se_rule(tie, se, 0), -1);
+    const double undefined[] = {NAN, 0.5, 0.6};
+    assert_int_equal(thaw_best_rung(undefined, 3), 2);
+    assert_int_equal(thaw_best_rung(undefined, 1), 0);
 }
 
 int main(void)

@@ -259,6 +259,66 @@ static void undefined_says_why(void **state)
     thaw_free(&s);
 }
 
+/* A prediction that is no number ends no order and no mean: the metric says so, and comes back. */
+static void not_finite_says_why(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        thaw_task task;
+    } cases[] = {{"spearman", THAW_TASK_REGRESSION},
+                 {"rmse", THAW_TASK_REGRESSION},
+                 {"auroc", THAW_TASK_MULTI_LABEL}};
+    const thaw_bootstrap how = {.resamples = 20, .level = 0.95, .seed = 3};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char why[THAW_WHY];
+        thaw_interval interval;
+        float scores[N];
+        const thaw_metric *m = thaw_metric_find(cases[c].name);
+        sample_set *s = draw(50, cases[c].task, 0.3);
+        thaw_judged j = judged(s, cases[c].task);
+        s->outputs[3 * K + 1] = NAN;
+        assert_true(isnan(value(cases[c].name, &j, why)));
+        assert_string_equal(why, "a prediction or target is not finite");
+        assert_int_equal(thaw_metric_interval(m, &j, NULL, &how, &interval), THAW_OK);
+        assert_true(isnan(interval.low) && isnan(interval.high));
+        if (m->score == NULL)
+            assert_int_equal(thaw_metric_scores(m, &j, scores), THAW_ERR_INPUT);
+        /* A sample that does not count spoils nothing. */
+        for (int i = 0; i < N; i++)
+            s->times[i] = i != 3;
+        j.times = s->times;
+        assert_false(isnan(value(cases[c].name, &j, why)));
+        assert_int_equal(thaw_metric_interval(m, &j, NULL, &how, &interval), THAW_OK);
+        assert_true(interval.low < interval.high);
+        thaw_free(&s);
+    }
+}
+
+/* "All of 20 right" is not certainty, which resampling alone would say. */
+static void all_right_is_not_certain(void **state)
+{
+    (void)state;
+    const thaw_bootstrap how = {.resamples = 200, .level = 0.95, .seed = 3};
+    const thaw_metric *m = thaw_metric_find("accuracy");
+    const thaw_interval wilson = thaw_wilson(N, N, 0.95);
+    thaw_interval interval;
+    sample_set *s = draw(51, THAW_TASK_CLASSIFICATION, 0.3);
+    thaw_judged j = judged(s, THAW_TASK_CLASSIFICATION);
+    memcpy(s->predicted, s->labels, sizeof s->labels);
+    assert_int_equal(thaw_metric_interval(m, &j, NULL, &how, &interval), THAW_OK);
+    near(interval.low, wilson.low, 1e-15);
+    near(interval.high, 1, 0);
+    assert_int_equal(thaw_metric_interval(m, &j, s->cluster, &how, &interval), THAW_OK);
+    near(interval.low, wilson.low, 1e-15);
+    /* Whole clusters that are wrong together widen it. */
+    for (int i = 0; i < N; i++)
+        s->predicted[i] = (s->labels[i] + (i / 3 % 2)) % K;
+    assert_int_equal(thaw_metric_interval(m, &j, s->cluster, &how, &interval), THAW_OK);
+    assert_true(interval.low < thaw_wilson(N / 2, N, 0.95).low - 0.02);
+    thaw_free(&s);
+}
+
 /* ---- Scores and intervals, for every metric and each of its tasks ---- */
 
 static double mean_of(const float *scores)
@@ -378,10 +438,11 @@ static void clusters_widen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(printed_classes),    cmocka_unit_test(printed_areas),
-        cmocka_unit_test(printed_regression), cmocka_unit_test(areas_by_pairs),
-        cmocka_unit_test(ranks_by_counting),  cmocka_unit_test(top5_by_sorting),
-        cmocka_unit_test(undefined_says_why), cmocka_unit_test(scores_agree),
-        cmocka_unit_test(explained_variance), cmocka_unit_test(clusters_widen)};
+        cmocka_unit_test(printed_classes),          cmocka_unit_test(printed_areas),
+        cmocka_unit_test(printed_regression),       cmocka_unit_test(areas_by_pairs),
+        cmocka_unit_test(ranks_by_counting),        cmocka_unit_test(top5_by_sorting),
+        cmocka_unit_test(undefined_says_why),       cmocka_unit_test(not_finite_says_why),
+        cmocka_unit_test(all_right_is_not_certain), cmocka_unit_test(scores_agree),
+        cmocka_unit_test(explained_variance),       cmocka_unit_test(clusters_widen)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

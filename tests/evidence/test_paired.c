@@ -129,6 +129,22 @@ static void one_seed_is_paired_t(void **state)
     assert_true(p.p_two_sided < 0.05 && m.p_exact < 0.05);
 }
 
+/* Scores that may leave [0, 1] and happen to be equal everywhere: no difference was seen, which is not "there is none". */
+static void equal_scores_are_not_certainty(void **state)
+{
+    (void)state;
+    const thaw_bootstrap how = {.resamples = 100, .level = 0.95, .seed = 1};
+    float same[40];
+    thaw_paired p;
+    for (int i = 0; i < 40; i++)
+        same[i] = 1.5f - 0.05f * (float)i;
+    const thaw_scores scores = {.a = same, .b = same, .seeds = 1, .N = 40, .points = true};
+    assert_int_equal(thaw_paired_compare(&scores, &how, &p), THAW_OK);
+    near(p.delta, 0, 0);
+    near(p.se, 1.0 / 42, 1e-15);
+    assert_true(p.low < -0.04 && p.high > 0.04 && p.p_two_sided > 0.9);
+}
+
 static void clusters_widen(void **state)
 {
     (void)state;
@@ -343,6 +359,7 @@ int main(void)
         cmocka_unit_test(means),
         cmocka_unit_test(antisymmetry),
         cmocka_unit_test(one_seed_is_paired_t),
+        cmocka_unit_test(equal_scores_are_not_certainty),
         cmocka_unit_test(clusters_widen),
         cmocka_unit_test(slices),
         cmocka_unit_test(degenerate),

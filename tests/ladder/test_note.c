@@ -200,6 +200,29 @@ static void test_regression(void **state)
     thaw_json_free(&summary);
 }
 
+/* What too few samples or clusters cannot show is said before any figure of it. */
+static void test_few(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    thaw_json_set_int(inside(summary, "design"), "min_count", 30);
+    write_note(summary, &note);
+    assert_lacks(note.data, "support no claim");
+    assert_lacks(note.data, "clusters");
+    thaw_json_set_int(inside(summary, "design"), "gate_clusters", 40);
+    write_note(summary, &note);
+    assert_has(note.data, "where they agree, gate counts as its 40 clusters.");
+    thaw_json_set_int(inside(summary, "design"), "gate_clusters", 12);
+    thaw_json_set_array(inside(summary, "design"), "detectable");
+    write_note(summary, &note);
+    assert_has(note.data, "Gate has 12 clusters; fewer than 30 support no claim, so every "
+                          "comparison is inconclusive.");
+    assert_lacks(note.data, "What this gate can show");
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
 static void test_no_negative_transfer(void **state)
 {
     (void)state;
@@ -252,14 +275,11 @@ static void test_for_programs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_unjustified_rates),
-                                       cmocka_unit_test(test_stopped),
-                                       cmocka_unit_test(test_nothing_deeper),
-                                       cmocka_unit_test(test_harm),
-                                       cmocka_unit_test(test_regression),
-                                       cmocka_unit_test(test_no_negative_transfer),
-                                       cmocka_unit_test(test_incomplete),
-                                       cmocka_unit_test(test_for_programs)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts),      cmocka_unit_test(test_unjustified_rates),
+        cmocka_unit_test(test_stopped),    cmocka_unit_test(test_nothing_deeper),
+        cmocka_unit_test(test_harm),       cmocka_unit_test(test_regression),
+        cmocka_unit_test(test_few),        cmocka_unit_test(test_no_negative_transfer),
+        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_for_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

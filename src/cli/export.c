@@ -16,9 +16,18 @@ static thaw_status find_format(const char *name, thaw_export_format *out)
             return THAW_OK;
     }
     const char *near = thaw_did_you_mean(name, names, THAW_EXPORT_COUNT);
-    return THAW_FAIL(
-        THAW_ERR_USAGE, "thaw export: --format '%s' is not safetensors, peft or hdf5%s%s%s", name,
+    thaw_str all = {0};
+    for (int i = 0; i < THAW_EXPORT_COUNT; i++)
+        thaw_str_printf(&all, "%s%s",
+                        i == 0                      ? ""
+                        : i + 1 < THAW_EXPORT_COUNT ? ", "
+                                                    : " or ",
+                        names[i]);
+    const thaw_status status = THAW_FAIL(
+        THAW_ERR_USAGE, "thaw export: --format '%s' is not %s%s%s%s", name, thaw_str_c(&all),
         near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+    thaw_str_clear(&all);
+    return status;
 }
 
 static thaw_status run(thaw_comm *comm, const cli_args *args)
@@ -38,7 +47,8 @@ const cli_command cli_export = {
     .help = "safetensors  backbone and head under the names of their origin, for "
             "load_state_dict(strict=True)\n"
             "peft         a directory for PeftModel.from_pretrained: adapter and head\n"
-            "hdf5         backbone, head and adapter, whatever was trained",
+            "hdf5         backbone, head and adapter, whatever was trained\n"
+            "--merge is checked on samples of val, so the run's data must be there.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

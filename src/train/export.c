@@ -4,6 +4,8 @@
 
 /* A finished run for other programs. One rank writes; what is written is the network that thaw_eval_run would run. */
 
+#define MOST_PROBES 32
+
 static const char *const names[] = {"safetensors", "peft", "hdf5", NULL};
 
 const char *const *thaw_export_names(void)
@@ -145,6 +147,34 @@ static bool has_adapter(const thaw_model *model)
     return any;
 }
 
+/* With the proof on samples that nobody trained on: the first ones of val. */
+static thaw_status merge_proved(thaw_setup *s)
+{
+    thaw_feed feed = {0};
+    float *input = NULL;
+    int64_t indices[MOST_PROBES];
+    thaw_merge_proof proof;
+    thaw_status status;
+    THAW_TRY_TO(thaw_feed_open(&feed, s->dataset, s->val));
+    const int64_t n = feed.N < MOST_PROBES ? feed.N : MOST_PROBES;
+    THAW_CHECK_TO(n > 0, THAW_ERR_INPUT,
+                  "%s: its val split has no sample, and merging is checked on some; export without "
+                  "--merge",
+                  thaw_dataset_path(s->dataset));
+    THAW_TRY_TO(thaw_alloc(&input, n * feed.width, sizeof *input));
+    for (int64_t i = 0; i < n; i++)
+        indices[i] = i;
+    THAW_TRY_TO(thaw_feed_read(&feed, 0, n, indices, input));
+    THAW_TRY_TO(thaw_adapt_merge_proved(s->model, s->kern, input, n, &proof));
+    THAW_LOG(THAW_INFO, "merged: logits of %lld samples differ by at most %.1e of the largest",
+             (long long)n, proof.difference);
+    status = THAW_OK;
+done:
+    thaw_free(&input);
+    thaw_feed_close(&feed);
+    return status;
+}
+
 static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, const char *path)
 {
     THAW_CHECK(format != THAW_EXPORT_SAFETENSORS || !has_adapter(s->model) || merge, THAW_ERR_USAGE,
@@ -154,7 +184,7 @@ static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, 
     THAW_CHECK(format != THAW_EXPORT_PEFT || !merge, THAW_ERR_USAGE,
                "merging leaves no adapter for --format peft; take --format safetensors --merge");
     if (merge)
-        THAW_TRY(thaw_adapt_merge(s->model));
+        THAW_TRY(merge_proved(s));
     THAW_TRY(restore_units(s));
     THAW_TRY(write_format(s, format, merge, path));
     THAW_LOG(THAW_INFO, "wrote %s", path);

@@ -35,6 +35,10 @@ bad 4 'cannot create' alone export full --format safetensors -o missing/x
 must "export full" alone export full --format safetensors -o full.safetensors
 must "export norm" alone export norm --format safetensors -o norm.safetensors
 must "export merged" ranks 2 export peft --format safetensors --merge -o merged.safetensors
+grep -Eq 'merged: logits of 13 samples differ by at most [0-9.]+e-[0-9]+ of the largest' err || fail "what the merge proved: $(cat err)"
+mv target.h5 away.h5
+bad 3 'cannot open target.h5' alone export peft --format safetensors --merge -o x
+mv away.h5 target.h5
 must "export adapter" alone export peft --format peft -o adapter
 must "export hdf5" alone export peft --format hdf5 -o peft.h5
 must "export merged hdf5" alone export peft --format hdf5 --merge -o merged.h5

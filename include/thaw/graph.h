@@ -320,7 +320,7 @@ typedef struct thaw_plan_options {
     thaw_value
         keep; /* one more value whose contents stay readable after forward (features); -1: none */
     const bool *
-        kept; /* per value of the graph: more of them; NULL: none. Copied. For inference: they take memory */
+        kept; /* per value of the graph: more of them; NULL: none. Copied. Only in inference, and of what from..to computes: THAW_ERR_FAIL. They take memory */
     bool
         recompute; /* keep only what enters each block, and run its forward again before its backward (Chen et al. 2016);
                      * the same bits, less memory, one more forward */

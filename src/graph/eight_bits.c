@@ -63,7 +63,7 @@ static thaw_status bytes_of(thaw_lowering *l, int32_t *index, thaw_value v, thaw
 static bool is_read(const thaw_lowering *l, thaw_value v)
 {
     const thaw_graph *g = l->graph;
-    if (thaw_stays_readable(l->options, v))
+    if (thaw_stays_readable(l->source, l->options, v))
         return true;
     for (int32_t i = 0; i < g->node_count; i++)
         for (int32_t j = 0; j < g->nodes[i]->input_count; j++)

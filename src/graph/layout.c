@@ -99,7 +99,7 @@ static thaw_status in_layout(thaw_lowering *l, int32_t *index, thaw_value v, int
 
 static bool is_given_plain(const thaw_lowering *l, thaw_value v)
 {
-    return v == l->options->from || thaw_stays_readable(l->options, v);
+    return v == l->options->from || thaw_stays_readable(l->source, l->options, v);
 }
 
 /* What callers read is plain: the node writes a value of its own, a reorder makes the caller's from it. */

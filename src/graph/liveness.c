@@ -60,7 +60,7 @@ static void find_last_reads(const thaw_plan *plan, const reads *r)
             note_read(plan, r, node->output, thaw_backward_moment(plan, p));
     }
     for (thaw_value v = 0; v < plan->source->value_count; v++)
-        if (thaw_stays_readable(&plan->options, v))
+        if (thaw_stays_readable(plan->source, &plan->options, v))
             r->first[v] = thaw_last_moment(plan);
 }
 

@@ -135,23 +135,26 @@ thaw_status thaw_insert_node(thaw_graph *g, int32_t at, const thaw_op *op, thaw_
 
 /* What callers read or give, and the boundary: a run that starts there from cached features must compute what a run from the
  * input computes, so nothing may be fused across it. */
-static void pin(const thaw_graph *g, const thaw_plan_options *o, bool *pinned)
+static void pin(const thaw_lowering *l)
 {
+    const thaw_graph *g = l->graph;
+    const thaw_plan_options *o = l->options;
+    bool *pinned = l->pinned;
     pinned[o->from] = true;
     for (thaw_value v = 0; v < g->value_count; v++)
-        pinned[v] = pinned[v] || thaw_stays_readable(o, v);
+        pinned[v] = pinned[v] || thaw_stays_readable(l->source, o, v);
     if (g->features >= 0)
         pinned[g->features] = true;
     if (g->boundary >= 0)
         pinned[g->boundary] = true;
 }
 
-static thaw_status run_passes(thaw_graph *g, const thaw_kern *kern, const thaw_plan_options *o,
-                              thaw_plan_counts *counts)
+static thaw_status run_passes(const thaw_graph *source, thaw_graph *g, const thaw_kern *kern,
+                              const thaw_plan_options *o, thaw_plan_counts *counts)
 {
-    thaw_lowering l = {.graph = g, .kern = kern, .options = o, .counts = counts};
+    thaw_lowering l = {.graph = g, .source = source, .kern = kern, .options = o, .counts = counts};
     THAW_TRY(thaw_alloc(&l.pinned, g->value_count, sizeof *l.pinned));
-    pin(g, o, l.pinned);
+    pin(&l);
     thaw_fold(&l);
     thaw_fuse(&l);
     thaw_status status = THAW_OK;
@@ -174,7 +177,7 @@ thaw_status thaw_lower(const thaw_graph *source, const thaw_kern *kern,
     THAW_TRY_TO(copy_values_and_params(source, g));
     THAW_TRY_TO(copy_range(source, options, extra->input_gradient, g));
     if (!extra->plain)
-        THAW_TRY_TO(run_passes(g, kern, options, counts));
+        THAW_TRY_TO(run_passes(source, g, kern, options, counts));
     counts->steps = g->node_count;
 done:
     if (status == THAW_OK)

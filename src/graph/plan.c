@@ -19,6 +19,8 @@ static thaw_status check_options(const thaw_plan *plan)
                    (o->keep == -1 || thaw_graph_has_value(g, o->keep)),
                THAW_ERR_FAIL, "from %d, to %d or keep %d is not a value of this graph (it has %d)",
                o->from, o->to, o->keep, g->value_count);
+    THAW_CHECK(o->kept == NULL || !o->training, THAW_ERR_FAIL,
+               "a plan for training keeps no further values; use one for inference");
     for (thaw_value v = 0; v < g->value_count; v++) {
         double bytes = (double)o->batch * (double)thaw_shape_count(&g->values[v].shape) * 4.0;
         thaw_value_label(g, v, label, sizeof label);
@@ -186,11 +188,27 @@ static thaw_status make_reduced(thaw_plan *plan)
     return THAW_OK;
 }
 
+static thaw_status check_kept(const thaw_plan *plan)
+{
+    const bool *kept = plan->options.kept;
+    char label[200];
+    if (kept == NULL)
+        return THAW_OK;
+    for (thaw_value v = 0; v < plan->source->value_count; v++) {
+        thaw_value_label(plan->source, v, label, sizeof label);
+        THAW_CHECK(!kept[v] || v == plan->options.from || plan->graph->values[v].producer >= 0,
+                   THAW_ERR_FAIL, "%s is to be kept, but nothing between from and to computes it",
+                   label);
+    }
+    return THAW_OK;
+}
+
 static thaw_status build(thaw_plan *plan)
 {
     THAW_TRY(check_options(plan));
     THAW_TRY(thaw_lower(plan->source, plan->kern, &plan->options, &plan->extra, &plan->graph,
                         &plan->counts));
+    THAW_TRY(check_kept(plan));
     int32_t value_count = plan->graph->value_count;
     if (plan->options.observe)
         THAW_TRY(thaw_alloc(&plan->ranges, value_count, sizeof *plan->ranges));
@@ -325,7 +343,7 @@ const float *thaw_plan_value(const thaw_plan *plan, thaw_value v)
 {
     if (v == -1)
         v = plan->options.to;
-    THAW_ASSERT(thaw_stays_readable(&plan->options, v));
+    THAW_ASSERT(thaw_stays_readable(plan->source, &plan->options, v));
     if (plan->storage[v] == THAW_GIVEN)
         return plan->input;
     return thaw_plan_span(plan, plan->storage[v]);

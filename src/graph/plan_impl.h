@@ -72,10 +72,11 @@ double thaw_watch_begin(const thaw_plan *plan);
 void thaw_watch_end(const thaw_plan *plan, const thaw_step *step, int64_t B, bool backward,
                     double begun);
 
-/* The caller may read it after forward. */
-static inline bool thaw_stays_readable(const thaw_plan_options *o, thaw_value v)
+/* The caller may read it after forward. `kept` has the values of the source; lowering adds others behind them. */
+static inline bool thaw_stays_readable(const thaw_graph *source, const thaw_plan_options *o,
+                                       thaw_value v)
 {
-    return v == o->to || v == o->keep || (o->kept != NULL && o->kept[v]);
+    return v == o->to || v == o->keep || (o->kept != NULL && v < source->value_count && o->kept[v]);
 }
 
 static inline int32_t thaw_forward_moment(int32_t step)
@@ -111,6 +112,7 @@ void thaw_fill_need(const thaw_graph *g, int32_t index, const thaw_plan_options 
 
 typedef struct thaw_lowering {
     thaw_graph *graph;
+    const thaw_graph *source;
     const thaw_kern *kern;
     const thaw_plan_options *options;
     bool *pinned; /* per value of the source: stays a value of its own */

@@ -30,7 +30,7 @@ static bool can_replay(const thaw_plan *plan, segment s)
 /* Read by the caller or by another block: it stays from its first forward on. */
 static bool leaves(const thaw_plan *plan, thaw_value v, segment s)
 {
-    if (thaw_stays_readable(&plan->options, v))
+    if (thaw_stays_readable(plan->source, &plan->options, v))
         return true;
     for (int32_t p = s.last + 1; p < plan->step_count; p++)
         for (int32_t j = 0; j < plan->steps[p].need.node->input_count; j++)

@@ -159,6 +159,28 @@ static void kept_values_stay(void **state)
     }
 }
 
+/* Keeping is for inference, and of what is computed; neither is found out by reading what is not there. */
+static void kept_values_are_checked(void **state)
+{
+    (void)state;
+    const thaw_kern *kern = open_kern();
+    thaw_graph *g = make(0);
+    bool *kept = NULL;
+    thaw_plan *plan = NULL;
+    assert_ok(thaw_alloc(&kept, g->value_count, sizeof *kept));
+    kept[g->features] = true;
+    thaw_plan_options options = {
+        .batch = 1, .training = true, .from = -1, .to = -1, .keep = -1, .kept = kept};
+    assert_int_equal(thaw_plan_new(g, kern, &options, &plan), THAW_ERR_FAIL);
+    assert_non_null(strstr(thaw_error_last()->message, "for inference"));
+    options.training = false;
+    options.to = g->nodes[0]->output;
+    assert_int_equal(thaw_plan_new(g, kern, &options, &plan), THAW_ERR_FAIL);
+    assert_non_null(strstr(thaw_error_last()->message, "nothing between from and to computes it"));
+    thaw_free(&kept);
+    thaw_graph_free(&g);
+}
+
 static const char *const patterns[] = {"*",    "fc.*",    "*.weight", "*.bias", "layer2.*",
                                        "*bn*", "layer3*", "d.*",      "c.*",    "a.*"};
 
@@ -454,6 +476,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_values_stay),
+        cmocka_unit_test(kept_values_are_checked),
         cmocka_unit_test(lowered_plans_compute_what_the_graph_says),
         cmocka_unit_test(frozen_norms_are_folded_and_neighbours_fused),
         cmocka_unit_test(linear_layers_apply_gelu),

@@ -119,6 +119,8 @@ thaw_shape thaw_graph_value_shape(const thaw_graph *g, thaw_value v);
 /* Checks the whole graph, sorts it and allocates parameters that have no memory yet (zero). Call again after a rewrite that
  * added nodes. THAW_ERR_FAIL with the builder's first error. */
 THAW_NODISCARD thaw_status thaw_graph_finish(thaw_graph *g);
+/* The first error of a builder call, which finish would report; nothing is allocated. */
+THAW_NODISCARD thaw_status thaw_graph_built(const thaw_graph *g);
 /* Sets one parameter (by its init rule) or all with fresh values; the same seed gives the same values for a name whatever
  * else the graph holds (stream = hash of the name). `only` NULL: all; else a filter. */
 typedef bool thaw_param_filter(const thaw_param *p, const void *context);

@@ -84,16 +84,28 @@ bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes);
 /* Number of blocks of stage or block `name` ("layer3", "layer3.1", "stem", "head"); *first gets the lowest index (-1: head).
  * 0 when there is no such name. */
 int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first);
+/* The least height and width that no convolution or pooling of it has to make up: the factor by which it reduces pictures; 1 for text
+ * and an mlp. */
+int64_t thaw_model_least_size(const thaw_model *model);
+
+/* How weights want the three channels of a picture, which are in 0..1: (x - mean) / std. */
+typedef struct thaw_input_norm {
+    const char *name; /* for messages: "ImageNet" */
+    double mean[3], std[3];
+} thaw_input_norm;
+/* Of the package efficientnet_lite_pytorch. */
+extern const thaw_input_norm thaw_model_lite_norm;
 
 /* What `thaw backbone list` prints: one row an architecture, in a fixed order. */
 typedef struct thaw_model_arch {
-    const char *name;   /* "resnet20" */
-    const char *family; /* row of kinds.def: "resnet_cifar" */
-    const char *doc;    /* one line */
-    int64_t width;      /* default; 0 for mlp */
-    int32_t blocks;     /* default */
-    int64_t C, H, W, K; /* what parameter counts are quoted for */
-    int64_t T;          /* the same, tokens; 0: it reads images */
+    const char *name;            /* "resnet20" */
+    const char *family;          /* row of kinds.def: "resnet_cifar" */
+    const char *doc;             /* one line */
+    int64_t width;               /* default; 0 for mlp */
+    int32_t blocks;              /* default */
+    int64_t C, H, W, K;          /* what parameter counts are quoted for */
+    int64_t T;                   /* the same, tokens; 0: it reads images */
+    const thaw_input_norm *norm; /* what weights of its origin take; NULL: there is no usual one */
 } thaw_model_arch;
 int32_t thaw_model_arch_count(void);
 const thaw_model_arch *thaw_model_arch_at(int32_t index);

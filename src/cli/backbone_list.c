@@ -32,7 +32,7 @@ static thaw_status run(const cli_args *args)
     thaw_table_column(&table, "parameters", THAW_RIGHT);
     thaw_table_column(&table, "blocks", THAW_RIGHT);
     thaw_table_column(&table, "counted for", THAW_LEFT);
-    thaw_table_column(&table, "", THAW_LEFT);
+    thaw_table_column(&table, "what it is", THAW_LEFT);
     for (int32_t i = 0; i < thaw_model_arch_count() && status == THAW_OK; i++)
         status = add_row(thaw_model_arch_at(i), &table, list);
     if (status == THAW_OK && args->json)

@@ -219,9 +219,15 @@ thaw_value thaw_graph_logits(const thaw_graph *g)
 
 /* ---- Finish ---- */
 
-thaw_status thaw_graph_finish(thaw_graph *g)
+thaw_status thaw_graph_built(const thaw_graph *g)
 {
     THAW_CHECK(g->status == THAW_OK, g->status, "%s", g->message);
+    return THAW_OK;
+}
+
+thaw_status thaw_graph_finish(thaw_graph *g)
+{
+    THAW_TRY(thaw_graph_built(g));
     THAW_CHECK(g->input >= 0, THAW_ERR_FAIL, "the graph has no input (thaw_graph_input)");
     THAW_CHECK(g->logits >= 0, THAW_ERR_FAIL, "the graph has no logits (thaw_graph_set_logits)");
     THAW_TRY(thaw_graph_sort(g));

@@ -10,7 +10,7 @@ static thaw_status check_options(const thaw_plan *plan)
     const thaw_graph *g = plan->source;
     const thaw_plan_options *o = &plan->options;
     char label[200];
-    THAW_CHECK(g->status == THAW_OK, g->status, "%s", g->message);
+    THAW_TRY(thaw_graph_built(g));
     THAW_CHECK(thaw_graph_valid(g), THAW_ERR_FAIL,
                "the graph is not finished; call thaw_graph_finish after the last change");
     THAW_CHECK(o->batch > 0, THAW_ERR_FAIL, "a plan for %lld samples; at least 1 is needed",

@@ -6,6 +6,9 @@
 #define STEM     32
 #define FEATURES 1280
 
+/* timm's for its networks from TensorFlow. */
+static const thaw_input_norm halves = {"TensorFlow", {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
+
 static const thaw_model_arch arches[] = {
     {.name = "efficientnet_lite0",
      .family = "efficientnet",
@@ -15,7 +18,8 @@ static const thaw_model_arch arches[] = {
      .C = 3,
      .H = 224,
      .W = 224,
-     .K = 1000},
+     .K = 1000,
+     .norm = &model_imagenet_norm},
     {.name = "tf_efficientnet_lite0",
      .family = "efficientnet",
      .doc = "the same with TensorFlow's padding, for weights from there",
@@ -24,7 +28,8 @@ static const thaw_model_arch arches[] = {
      .C = 3,
      .H = 224,
      .W = 224,
-     .K = 1000},
+     .K = 1000,
+     .norm = &halves},
 };
 
 /* A convolution of stride 2 reads one pixel more at the end than in front where the size is even (TensorFlow's "SAME"). */
@@ -42,6 +47,16 @@ static const struct stage {
 } stages[] = {{1, 3, 1, 1, 16},  {2, 3, 2, 6, 24},  {2, 5, 2, 6, 40}, {3, 3, 2, 6, 80},
               {3, 5, 1, 6, 112}, {4, 5, 2, 6, 192}, {1, 3, 1, 6, 320}};
 enum { STAGES = sizeof stages / sizeof stages[0] };
+
+int model_lite_stage(int *number)
+{
+    for (int stage = 0; stage < STAGES; stage++) {
+        if (*number < stages[stage].count)
+            return stage;
+        *number -= stages[stage].count;
+    }
+    return -1;
+}
 
 static int64_t channels_of(const thaw_graph *g, thaw_value x)
 {

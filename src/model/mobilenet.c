@@ -14,7 +14,8 @@ static const thaw_model_arch arches[] = {
      .C = 3,
      .H = 224,
      .W = 224,
-     .K = 1000},
+     .K = 1000,
+     .norm = &model_imagenet_norm},
 };
 
 static const struct stage {

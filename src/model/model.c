@@ -112,6 +112,15 @@ static void build(thaw_model *model, const model_family *family)
     thaw_graph_set_logits(g, thaw_graph_linear(g, "fc", x, spec->K, true));
 }
 
+static thaw_status building(thaw_status status, const thaw_model_spec *spec)
+{
+    thaw_str what = {0};
+    thaw_model_spec_format(spec, &what);
+    status = thaw_fail_context(status, "building %s", thaw_str_c(&what));
+    thaw_str_clear(&what);
+    return status;
+}
+
 thaw_status thaw_model_outline(const thaw_model_spec *spec, thaw_model **out)
 {
     thaw_status status = THAW_OK;
@@ -124,19 +133,15 @@ thaw_status thaw_model_outline(const thaw_model_spec *spec, thaw_model **out)
     THAW_TRY_TO(spec_resolve(&model->spec, arch));
     THAW_TRY_TO(thaw_graph_new(&model->graph));
     build(model, model_family_of(arch));
+    status = thaw_graph_built(model->graph);
+    if (status != THAW_OK) {
+        status = building(status, &model->spec);
+        goto done;
+    }
     *out = model;
     model = NULL;
 done:
     thaw_model_free(&model);
-    return status;
-}
-
-static thaw_status building(thaw_status status, const thaw_model_spec *spec)
-{
-    thaw_str what = {0};
-    thaw_model_spec_format(spec, &what);
-    status = thaw_fail_context(status, "building %s", thaw_str_c(&what));
-    thaw_str_clear(&what);
     return status;
 }
 
@@ -186,6 +191,19 @@ static bool in_head(const thaw_param *p, const void *context)
 void thaw_model_initialize_head(thaw_model *model, uint64_t seed)
 {
     thaw_graph_initialize(model->graph, seed, in_head, NULL);
+}
+
+int64_t thaw_model_least_size(const thaw_model *model)
+{
+    const int64_t H = model->spec.H;
+    int64_t least = H;
+    for (int32_t n = 0; n < thaw_graph_node_count(model->graph); n++) {
+        const thaw_value v = thaw_graph_node(model->graph, n)->output;
+        const thaw_shape shape = thaw_graph_value_shape(model->graph, v);
+        if (shape.ndim == 3 && shape.dim[1] < least)
+            least = shape.dim[1];
+    }
+    return least > 0 ? H / least : 1;
 }
 
 int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first)

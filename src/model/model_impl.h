@@ -20,6 +20,12 @@ typedef struct model_family {
 #include "model/kinds.def"
 #undef THAW_KIND
 
+/* torchvision's transforms.Normalize for weights from ImageNet, which timm takes over. */
+extern const thaw_input_norm model_imagenet_norm;
+
+/* The stage of EfficientNet-Lite0's block `number`, counted from 0 through all stages, which becomes its place in there; -1: no such block. */
+int model_lite_stage(int *number);
+
 /* The family an architecture belongs to. */
 const model_family *model_family_of(const thaw_model_arch *arch);
 

@@ -20,16 +20,16 @@ static const struct {
                {"_bn1.", "bn2."},
                {"_fc.", "fc."}};
 
-/* Blocks of a stage. */
-static const int stages[] = {1, 2, 2, 3, 3, 4, 1};
+/* It takes (x - 127) / 128 of bytes. */
+const thaw_input_norm thaw_model_lite_norm = {"efficientnet_lite_pytorch",
+                                              {127.0 / 255, 127.0 / 255, 127.0 / 255},
+                                              {128.0 / 255, 128.0 / 255, 128.0 / 255}};
 
 static bool name_block(int number, const char *rest, char *out, size_t bytes)
 {
-    int stage = 0;
     int at = number;
-    while (stage < (int)(sizeof stages / sizeof *stages) && at >= stages[stage])
-        at -= stages[stage++];
-    if (stage == (int)(sizeof stages / sizeof *stages))
+    const int stage = model_lite_stage(&at);
+    if (stage < 0)
         return false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *ours = number == 0 ? parts[i].first : parts[i].ours;

@@ -12,6 +12,9 @@ static const model_family *const families[] = {
 #define FAMILIES    (sizeof families / sizeof *families)
 #define MOST_ARCHES 64
 
+const thaw_input_norm model_imagenet_norm = {
+    "ImageNet", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+
 int32_t thaw_model_arch_count(void)
 {
     int32_t count = 0;

@@ -11,7 +11,7 @@
     {                                                                                              \
         .name = "resnet" #depth, .family = "resnet",                                               \
         .doc = "torchvision's residual network, " #depth " layers", .width = 64,                   \
-        .blocks = (count), .C = 3, .H = 224, .W = 224, .K = 1000                                   \
+        .blocks = (count), .C = 3, .H = 224, .W = 224, .K = 1000, .norm = &model_imagenet_norm     \
     }
 static const thaw_model_arch arches[] = {ARCH(18, 8), ARCH(34, 16), ARCH(50, 16)};
 

@@ -32,6 +32,11 @@ index = {"weight_map": {name: part for part, of_part in parts.items() for name i
 with open(f"{folder}/plain.safetensors.index.json", "w") as f:
     json.dump(index, f)
 torch.save(torch.nn.Linear(2, 2), f"{folder}/whole.pth")
+torch.save({**state, "more": torch.zeros(3)}, f"{folder}/more.pth")
+torch.save(ResNet([3, 3, 3], Basic, 8, 3, 5, True).state_dict(), f"{folder}/colour.pth")
+torch.save(ResNet([2, 2, 2, 2], Basic, 8, 3, 5, False).state_dict(), f"{folder}/resnet18.pth")
+lite = {f"_blocks.{i}._{part}.weight": torch.zeros(1) for i in range(16) for part in ("bn1", "bn2")}
+torch.save(lite, f"{folder}/lite.pth")
 state["layer1.1.conv2.weight"][2, 1, 0, 2] = float("inf")
 torch.save(state, f"{folder}/infinite.pth")
 state.pop("layer2.1.bn1.weight")

@@ -27,6 +27,32 @@ bad 3 'layer2.1.bn1.weight (16)' alone backbone import gap.safetensors $grey -o 
 bad 3 "infinite.pth: 'layer1.1.conv2.weight' has infinity at (2, 1, 0, 2)" alone backbone import infinite.pth $grey -o no.h5
 bad 3 'no part of plain weights' alone backbone import whole.pth $grey -o no.h5
 bad 2 'mean is needed' alone backbone import plain.pth -o no.h5
+bad 2 'mean is needed, 3 numbers: resnet20 has no usual' alone backbone import colour.pth -o no.h5
+must "three channels of ImageNet" alone backbone import resnet18.pth -o assumed.h5
+grep -q 'normalisation: ImageNet mean/std, assumed for resnet18; --mean/--std change it' err || fail "what was assumed: $(cat err)"
+alone backbone info assumed.h5 --json
+same "assumed mean" '[0.485,0.456,0.406]' "$(get out mean)"
+must "--std" alone backbone import resnet18.pth --std 1,1,1 -o assumed.h5
+grep -q 'normalisation: ImageNet mean, assumed for resnet18; --mean changes it' err || fail "what was assumed: $(cat err)"
+bad 2 'need at least 32 pixels' alone backbone import resnet18.pth --size 31 -o no.h5
+bad 2 'need at least 32 pixels' alone backbone import resnet18.pth --arch resnet18 --size 3 -o no.h5
+bad 2 'need at least 4 pixels' alone backbone import plain.pth $grey --size 3 -o no.h5
+bad 2 'from 1 to 65536' alone backbone import plain.pth $grey --size 0 -o no.h5
+bad 2 'size 65537: a whole number' alone backbone import nowhere.pth $grey --size 65537 -o no.h5
+bad 2 'mean 1-2-3: numbers are wanted' alone backbone import nowhere.pth --mean 1-2-3 -o no.h5
+bad 2 'mean 1,,2: numbers are wanted' alone backbone import nowhere.pth --mean 1,,2 -o no.h5
+bad 2 'from -1e+09 to 1e+09' alone backbone import nowhere.pth --mean 1e10 -o no.h5
+bad 2 'only networks for images' alone backbone import plain.pth --arch bert-tiny $grey -o no.h5
+bad 2 'take tf_efficientnet_lite0' alone backbone import lite.pth --arch efficientnet_lite0 -o no.h5
+must "left over, quietly" alone backbone import more.pth $grey -o other.h5 --quiet
+grep -q 'warning: 1 tensors are left over: more' err || fail "a warning that is gone: $(cat err)"
+# Memory that is not there is no sign of another architecture.
+for nth in 300 500 700 900; do
+    THAW_FAULT=alloc:0:$nth
+    export THAW_FAULT
+    bad 4 'memory' alone backbone import plain.pth $grey -o no.h5
+    unset THAW_FAULT
+done
 bad 2 'numbers are wanted' alone backbone import plain.pth --mean 1,2 --std 1 -o no.h5
 bad 2 'above 0' alone backbone import plain.pth --mean 1 --std 0 -o no.h5
 bad 3 'tensors of resnet56 are missing' alone backbone import plain.pth --arch resnet56 $grey -o no.h5

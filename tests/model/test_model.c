@@ -416,6 +416,26 @@ static void test_bad_descriptions(void **state)
         "pool");
 }
 
+/* What each network makes smaller in all, by its strides. */
+static void test_least_size(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch;
+        int64_t size, least;
+    } rows[] = {{"resnet20", 32, 4},
+                {"resnet18", 224, 32},
+                {"mobilenet_v2", 224, 32},
+                {"efficientnet_lite0", 224, 32},
+                {"tf_efficientnet_lite0", 224, 32},
+                {"mlp", 28, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        thaw_model *model = make(rows[i].arch, 3, rows[i].size, rows[i].size, 2, 0);
+        assert_int_equal(thaw_model_least_size(model), rows[i].least);
+        thaw_model_free(&model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_a_vision_transformer_can_be_cut_at_every_block),
         cmocka_unit_test(test_patches_survive_a_state),
         cmocka_unit_test(test_what_differs_is_named),
+        cmocka_unit_test(test_least_size),
         cmocka_unit_test(test_bad_descriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

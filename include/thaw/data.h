@@ -215,8 +215,19 @@ void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epo
  *   no split with a number took). SOURCE limits the split to one source file. A class with too few samples is an error.
  * slices: "NAME=CLASS[+CLASS...]", "NAME=source:N", or "NAME=mask:FILE" (npy or hdf5, one value a source row, not 0 = member).
  * layout: how a picture lies in the source, chw or hwc; ours is always chw. Three dimensions are (N, H, W).
- * mean, std: C values each; empty: measured on the split train (on the first split without one). */
+ * mean, std: C values each; empty: measured on the split train (on the first split without one).
+ *
+ * Format images: an item of images is a folder with a folder per class (DIR/CLASS/..., or DIR/SPLIT/CLASS/... when DIR/train has
+ * folders inside), or a CSV file with the columns path and label and, if wanted, split, slices and cluster. Labels and clusters are not
+ * given then; without splits those of the source are taken, with splits each item must say which of them it draws from (NAME=AMOUNT@SPLIT).
+ * Select takes names of classes. An id is the place of the picture in its folder or table.
+ * size, shorter, fit, filter: the shorter side becomes `shorter` and the middle size x size is cut out (crop), or all of it is squashed
+ *   to size x size; as torchvision's Resize and CenterCrop. colours: rgb, or grey for networks with one channel.
+ * max_broken: the share of files that may be unreadable and are then left out; more is THAW_ERR_INPUT that lists some. */
 typedef enum thaw_layout { THAW_CHW, THAW_HWC } thaw_layout;
+typedef enum thaw_fit { THAW_FIT_CROP, THAW_FIT_SQUASH } thaw_fit;
+typedef enum thaw_filter { THAW_BILINEAR, THAW_BICUBIC } thaw_filter;
+typedef enum thaw_colours { THAW_RGB, THAW_GREY } thaw_colours;
 typedef struct thaw_import {
     int task; /* thaw_task */
     int format; /* index into thaw_import_formats(); 0 is auto: by the first bytes of the first file */
@@ -234,6 +245,12 @@ typedef struct thaw_import {
     char *licence; /* free text for the file */
     int64_t seed;
     char *output;
+    int64_t size;      /* side of a picture; 0: all have the same already */
+    int64_t shorter;   /* 0: size */
+    int fit;           /* thaw_fit */
+    int filter;        /* thaw_filter */
+    int colours;       /* thaw_colours */
+    double max_broken; /* share of the files */
 } thaw_import;
 
 extern const thaw_field thaw_import_fields[];

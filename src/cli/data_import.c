@@ -5,8 +5,12 @@
 static const cli_option options[] = {
     {"task", 't', "NAME",
      "classification (default), multi_label or regression: what the labels are"},
-    {"format", 'f', "NAME", "idx, hdf5 or npy; default: by the first bytes of the first file"},
-    {"images", 0, "FILE[,FILE]", "samples; hdf5: FILE:DATASET; may be repeated"},
+    {"format", 'f', "NAME",
+     "idx, hdf5, npy or images; default: by the first bytes of the first file; images for a "
+     "folder"},
+    {"images", 0, "FILE[,FILE]",
+     "samples; hdf5: FILE:DATASET; images: DIR with a folder per class, or a CSV file; may be "
+     "repeated"},
     {"labels", 0, "FILE[,FILE]", "labels, one file for each of --images"},
     {"layout", 0, "NAME", "order of a sample's dimensions: chw (default) or hwc"},
     {"clusters", 0, "FILE[,FILE]",
@@ -21,6 +25,14 @@ static const cli_option options[] = {
     {"origin", 0, "TEXT", "where the data are from, kept in the file"},
     {"licence", 0, "TEXT", "their licence, kept in the file"},
     {"seed", 0, "N", "fixes which samples go where (default 1)"},
+    {"size", 0, "S", "pictures: S x S pixels; default: they have one size already"},
+    {"shorter", 0, "R",
+     "pictures: the shorter side becomes R, then the middle S x S is cut out; default: R = S"},
+    {"fit", 0, "NAME", "pictures: crop (default), or squash, which distorts to S x S"},
+    {"filter", 0, "NAME", "pictures: bilinear (default) or bicubic, both antialiased"},
+    {"colours", 0, "NAME", "pictures: rgb (default), or grey for networks with one channel"},
+    {"broken", 0, "SHARE",
+     "pictures: share of the files that may be unreadable and are left out (default 0)"},
     {"output", 'o', "FILE", "dataset file to write"},
     {0}};
 
@@ -61,13 +73,17 @@ static thaw_status run(const cli_args *args)
 }
 
 const cli_command cli_data_import = {
-    .usage = "--images FILE --labels FILE --splits NAME=AMOUNT,... -o FILE [option ...]",
-    .doc = "makes a dataset file from IDX, HDF5 or NumPy files: splits, slices, class names",
-    .help = "Splits are drawn without replacement, so they are disjoint; the same options give the "
-            "same file. Example:\n"
-            "  thaw data import --images train-images.gz --labels train-labels.gz --select "
-            "5=Sandal,7=Sneaker \\\n"
-            "      --splits train=50,val=40,gate=200,test=rest --slices sandals=Sandal -o shoes.h5",
+    .usage = "--images FILE [--labels FILE] --splits NAME=AMOUNT,... -o FILE [option ...]",
+    .doc = "makes a dataset file from IDX, HDF5, NumPy, JPEG or PNG files: splits, slices, class "
+           "names",
+    .help =
+        "Splits are drawn without replacement, so they are disjoint; the same options give the "
+        "same file. Example:\n"
+        "  thaw data import --images train-images.gz --labels train-labels.gz --select "
+        "5=Sandal,7=Sneaker \\\n"
+        "      --splits train=50,val=40,gate=200,test=rest --slices sandals=Sandal -o shoes.h5\n"
+        "  thaw data import --images photos --size 224 --shorter 256 --splits "
+        "train=70%,val=10%,gate=10%,test=rest -o photos.h5",
     .options = options,
     .run_local = run,
 };

@@ -55,13 +55,19 @@ thaw_status thaw_importer_find(int format, const char *file, const thaw_importer
         *out = importers[format - 1];
         return THAW_OK;
     }
+    for (int i = 0; i < IMPORTER_COUNT; i++) {
+        if (importers[i]->recognise_path && importers[i]->recognise_path(file)) {
+            *out = importers[i];
+            return THAW_OK;
+        }
+    }
     FILE *stream = open_head(file);
     THAW_CHECK(stream, THAW_ERR_INPUT, "%s: cannot open: %s", file, strerror(errno));
     uint8_t head[16] = {0};
     size_t bytes = fread(head, 1, sizeof head, stream);
     fclose(stream);
     for (int i = 0; i < IMPORTER_COUNT; i++) {
-        if (importers[i]->recognise(head, bytes)) {
+        if (importers[i]->recognise && importers[i]->recognise(head, bytes)) {
             *out = importers[i];
             return THAW_OK;
         }
@@ -77,6 +83,8 @@ thaw_status thaw_array_open(const thaw_importer *kind, const char *name, thaw_ro
 {
     *out = (thaw_array){.kind = kind};
     thaw_status status = THAW_OK;
+    THAW_CHECK_TO(kind->open, THAW_ERR_USAGE, "%s: %s are samples, not an array of numbers", name,
+                  kind->name);
     THAW_TRY_TO(thaw_strdup(&out->name, name));
     THAW_TRY_TO(kind->open(out, name, role));
     THAW_CHECK_TO(out->shape.ndim >= 1, THAW_ERR_INPUT, "%s: a single value, not an array of rows",

@@ -10,16 +10,22 @@
 typedef enum thaw_role { THAW_ROLE_X, THAW_ROLE_Y, THAW_ROLE_CLUSTER, THAW_ROLE_MASK } thaw_role;
 
 typedef struct thaw_array thaw_array;
+struct thaw_job;
 
 typedef struct thaw_importer {
     const char *name;
-    bool (*recognise)(const uint8_t *head, size_t bytes); /* by the first bytes of the file */
-    bool labels_inside; /* without a labels file, the images' file has them */
+    bool (*recognise)(const uint8_t *head,
+                      size_t bytes); /* by the first bytes of the file; NULL: cannot be told */
+    bool labels_inside;              /* without a labels file, the images' file has them */
     /* Fills dtype, shape (with N first, at least one dimension) and state. THAW_ERR_INPUT with file and offset. */
     thaw_status (*open)(thaw_array *array, const char *name, thaw_role role);
     /* Rows [first, first + count) in dtype to out. */
     thaw_status (*rows)(thaw_array *array, int64_t first, int64_t count, void *out);
     void (*close)(thaw_array *array);
+    /* For sources that say in words what their rows are, and NULL for all others: opens all of options->images as job->sources, with x of
+     * each as open would leave it, and fills N, dtype, sample, named and dropped. Then open is never called, and may be NULL. */
+    thaw_status (*open_named)(struct thaw_job *job);
+    bool (*recognise_path)(const char *path); /* what is no file, or NULL */
 } thaw_importer;
 
 /* name is what messages call it. */

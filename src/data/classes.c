@@ -35,32 +35,63 @@ static const char *name_of(const thaw_job *job, int64_t k, bool by_position)
     if (equals)
         return equals + 1;
     int64_t at = by_position ? k : job->class_sources[k];
-    return at < o->names.count ? o->names.items[at] : NULL;
+    const thaw_strings *names = o->names.count ? &o->names : &job->named.classes.list;
+    return at < names->count ? names->items[at] : NULL;
 }
 
-/* Source label of item k of select; *word says that it was given by name. */
-static thaw_status select_item(thaw_job *job, int64_t k, bool *word)
+/* "NAME" or "NAME=NEW" among the classes that the sources name. */
+static thaw_status select_named(const thaw_job *job, const char *item, int64_t *label)
 {
-    const char *item = job->options->select.items[k];
-    size_t length = strcspn(item, "=");
+    const thaw_strings *names = &job->named.classes.list;
+    thaw_str name = {0};
+    thaw_status status = THAW_OK;
+    thaw_str_add_bytes(&name, item, strcspn(item, "="));
+    *label = thaw_words_find(&job->named.classes, thaw_str_c(&name));
+    const char *near = thaw_did_you_mean(thaw_str_c(&name), (const char *const *)names->items,
+                                         (size_t)names->count);
+    THAW_CHECK_TO(*label >= 0, THAW_ERR_USAGE,
+                  "--select %s: the sources have no class \"%s\"%s%s; theirs are \"%s\"%s%s", item,
+                  thaw_str_c(&name), near ? "; did you mean " : "", near ? near : "",
+                  names->items[0], names->count > 1 ? ", ... " : "",
+                  names->count > 1 ? names->items[names->count - 1] : "");
+done:
+    thaw_str_clear(&name);
+    return status;
+}
+
+/* "5", "5=NEW", or a name of --names (*word). */
+static thaw_status select_numbered(const thaw_job *job, const char *item, bool *word,
+                                   int64_t *label)
+{
+    const thaw_strings *names = &job->options->names;
+    const size_t length = strcspn(item, "=");
     char number[32] = "";
-    int64_t label = -1;
-    bool numeric = length < sizeof number &&
-                   thaw_format(number, sizeof number, "%.*s", (int)length, item) &&
-                   thaw_parse_int(number, &label);
-    if (!numeric) {
+    if (length >= sizeof number || !thaw_format(number, sizeof number, "%.*s", (int)length, item) ||
+        !thaw_parse_int(number, label)) {
         *word = true;
-        label = find_name(&job->options->names, item);
-        const char *near = thaw_did_you_mean(item, (const char *const *)job->options->names.items,
-                                             (size_t)job->options->names.count);
-        THAW_CHECK(label >= 0, THAW_ERR_USAGE,
+        *label = find_name(names, item);
+        const char *near =
+            thaw_did_you_mean(item, (const char *const *)names->items, (size_t)names->count);
+        THAW_CHECK(*label >= 0, THAW_ERR_USAGE,
                    "--select %s: neither a label nor one of the names%s%s; give --names for all "
                    "source labels to select "
                    "by name",
                    item, near ? "; did you mean " : "", near ? near : "");
     }
-    THAW_CHECK(label >= 0 && label < CLASSES_MOST, THAW_ERR_USAGE,
+    THAW_CHECK(*label >= 0 && *label < CLASSES_MOST, THAW_ERR_USAGE,
                "--select %s: the label must be in 0..%d", item, CLASSES_MOST - 1);
+    return THAW_OK;
+}
+
+/* Source label of item k of select; *word says that it was given by a name of --names. */
+static thaw_status select_item(thaw_job *job, int64_t k, bool *word)
+{
+    const char *item = job->options->select.items[k];
+    int64_t label = -1;
+    if (job->named.count > 0)
+        THAW_TRY(select_named(job, item, &label));
+    else
+        THAW_TRY(select_numbered(job, item, word, &label));
     for (int64_t i = 0; i < k; i++)
         THAW_CHECK(job->class_sources[i] != label, THAW_ERR_USAGE,
                    "--select names label %lld twice", (long long)label);
@@ -125,7 +156,7 @@ thaw_status thaw_job_classes(thaw_job *job)
         map[job->class_sources[k]] = (int32_t)k;
     THAW_TRY_TO(thaw_alloc(&job->labels, job->N, sizeof *job->labels));
     for (int64_t i = 0; i < job->N; i++)
-        job->labels[i] = map[job->source_labels[i]];
+        job->labels[i] = job->dropped && job->dropped[i] ? -1 : map[job->source_labels[i]];
 done:
     thaw_free(&map);
     return status;

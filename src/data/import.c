@@ -1,4 +1,4 @@
-#include "data/import_impl.h"
+#include "data/named_impl.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -144,18 +144,37 @@ done:
     return status;
 }
 
+/* Labels and all else come with the rows. */
+static thaw_status open_named(thaw_job *job)
+{
+    const thaw_import *o = job->options;
+    THAW_CHECK(o->labels.count == 0 && o->clusters.count == 0, THAW_ERR_USAGE,
+               "--%s: %s name these themselves; leave it out",
+               o->labels.count > 0 ? "labels" : "clusters", job->kind->name);
+    THAW_CHECK(job->task == THAW_TASK_CLASSIFICATION, THAW_ERR_USAGE,
+               "--task %s: %s name one class a row; the task is classification",
+               thaw_task_name(job->task), job->kind->name);
+    THAW_TRY(job->kind->open_named(job));
+    THAW_TRY(thaw_named_finish(&job->named));
+    return thaw_job_take_named(job);
+}
+
 thaw_status thaw_job_open(thaw_job *job)
 {
     const thaw_import *o = job->options;
     THAW_TRY(thaw_importer_find(o->format, o->images.items[0], &job->kind));
     THAW_TRY(thaw_alloc(&job->sources, o->images.count, sizeof *job->sources));
     job->source_count = o->images.count;
-    for (int64_t i = 0; i < job->source_count; i++)
+    if (job->kind->open_named)
+        THAW_TRY(open_named(job));
+    for (int64_t i = 0; i < job->source_count && !job->kind->open_named; i++)
         THAW_TRY(open_x(job, i));
     int64_t C = job->sample.dim[0];
     THAW_CHECK(o->mean.count == 0 || (o->mean.count == C && o->std.count == C), THAW_ERR_USAGE,
                "--mean has %lld values and --std %lld; the samples have %lld channels",
                (long long)o->mean.count, (long long)o->std.count, (long long)C);
+    if (job->kind->open_named)
+        return THAW_OK;
     THAW_TRY(read_labels(job));
     return read_clusters(job);
 }
@@ -172,6 +191,8 @@ void thaw_job_clear(thaw_job *job)
     for (int64_t s = 0; s < job->split_count; s++)
         thaw_free(&job->splits[s].name);
     thaw_free(&job->splits);
+    thaw_named_clear(&job->named);
+    thaw_free(&job->dropped);
     thaw_free(&job->source_labels);
     thaw_free(&job->labels);
     thaw_free(&job->targets);

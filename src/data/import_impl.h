@@ -3,6 +3,7 @@
 #define THAW_DATA_IMPORT_IMPL_H
 
 #include "data/array_impl.h"
+#include "data/words_impl.h"
 #include "thaw/data.h"
 
 /* NULL-ended names of thaw_import_formats, where a static table can take their address. */
@@ -14,6 +15,21 @@ typedef struct thaw_source {
     int64_t first, count;
 } thaw_source;
 
+/* What sources say in words of each of their rows (named_impl.h); empty when they do not. */
+typedef struct thaw_row {
+    int64_t label, split, cluster; /* numbers of words; -1: none */
+} thaw_row;
+typedef struct thaw_member {
+    int64_t row, slice;
+} thaw_member;
+typedef struct thaw_named {
+    thaw_words classes, splits, slices, clusters;
+    thaw_row *rows; /* (count) */
+    int64_t count, row_room;
+    thaw_member *members; /* (member_count) rows of slices */
+    int64_t member_count, member_room;
+} thaw_named;
+
 /* What all steps share. Global rows are N; a row that no class keeps has label -1. */
 typedef struct thaw_job {
     const thaw_import *options;
@@ -21,6 +37,8 @@ typedef struct thaw_job {
     thaw_source *sources;
     int64_t source_count;
     int64_t N;
+    thaw_named named;
+    bool *dropped;          /* (N) rows that cannot be read, or NULL: they belong to no split */
     thaw_dtype dtype;       /* stored: THAW_U8 or THAW_F32 */
     thaw_shape sample;      /* stored, without N: (C, H, W) or (D) */
     int64_t *source_labels; /* (N) as in the files */
@@ -51,6 +69,7 @@ typedef struct thaw_draw {
     int64_t count; /* EACH, TOTAL */
     double percent;
     int64_t source; /* 1.., or 0: all */
+    int64_t named;  /* 1 + number of a split that the sources name, or 0: all */
     int64_t drawn;
 } thaw_draw;
 
@@ -69,14 +88,13 @@ THAW_NODISCARD thaw_status thaw_job_set_target(thaw_job *job, const char *file, 
 /* Both, from an array of a source's rows. */
 THAW_NODISCARD thaw_status thaw_job_read_targets(thaw_job *job, int64_t source, const char *file);
 
-/* Parses "NAME=AMOUNT[@SOURCE]". THAW_ERR_USAGE. The caller frees out->name. */
-THAW_NODISCARD thaw_status thaw_draw_parse(const char *text, int64_t source_count, thaw_draw *out);
 /* Checks every expression, without reading mask files, so that a typing error shows before the work. */
 THAW_NODISCARD thaw_status thaw_job_check_slices(const thaw_job *job);
 /* Name of slice expression i (allocated), and its members to job->mask. */
 THAW_NODISCARD thaw_status thaw_job_slice(thaw_job *job, int64_t i, char **name);
 
-/* A name in the file: letters, digits, - _ . and no more than 100 of them. THAW_ERR_USAGE names `what`. */
+/* A name in the file: letters, digits, - _ . and no more than 100 of them, no dot in front. THAW_ERR_USAGE names `what`. */
+bool thaw_name_is_good(const char *name);
 THAW_NODISCARD thaw_status thaw_import_check_name(const char *what, const char *name);
 
 /* Sums for mean and standard deviation per channel: exact for bytes, shifted double sums for floats. */

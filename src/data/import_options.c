@@ -4,6 +4,9 @@
 
 static const char *const tasks[] = {"classification", "multi_label", "regression", NULL};
 static const char *const layouts[] = {"chw", "hwc", NULL};
+static const char *const fits[] = {"crop", "squash", NULL};
+static const char *const filters[] = {"bilinear", "bicubic", NULL};
+static const char *const colours[] = {"rgb", "grey", NULL};
 
 #define LIST(member, doc)                                                                          \
     {                                                                                              \
@@ -41,6 +44,18 @@ const thaw_field thaw_import_fields[] = {
      "Seed of the draw of splits."},
     {"output", THAW_FIELD_STRING, THAW_FIELD(thaw_import, output, char *), NULL, 0, 0, NULL, NULL,
      "Dataset file to write."},
+    {"size", THAW_FIELD_INT, THAW_FIELD(thaw_import, size, int64_t), "0", 1, 4096, NULL, NULL,
+     "Side of the pictures in pixels."},
+    {"shorter", THAW_FIELD_INT, THAW_FIELD(thaw_import, shorter, int64_t), "0", 1, 16384, NULL,
+     NULL, "Shorter side in pixels before the middle is cut out."},
+    {"fit", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, fit, int), "crop", 0, 0, fits, NULL,
+     "How a picture becomes a square: crop cuts its middle out, squash distorts it."},
+    {"filter", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, filter, int), "bilinear", 0, 0, filters,
+     NULL, "Interpolation, antialiased."},
+    {"colours", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, colours, int), "rgb", 0, 0, colours, NULL,
+     "Channels of a picture: three, or one of grey."},
+    {"broken", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_import, max_broken, double), "0", 0, 1, NULL,
+     NULL, "Share of files that may be unreadable and are left out."},
     {0},
 };
 
@@ -61,6 +76,16 @@ static thaw_status append_string(thaw_strings *list, const char *text, size_t le
     return status;
 }
 
+static thaw_status set_double(const thaw_field *field, double *member, const char *text)
+{
+    THAW_CHECK(thaw_parse_double(text, member) && *member - *member == 0, THAW_ERR_USAGE,
+               "--%s \"%s\": not a number", field->name, text);
+    THAW_CHECK(field->least == field->most || (*member >= field->least && *member <= field->most),
+               THAW_ERR_USAGE, "--%s %s: must be at least %g and at most %g", field->name, text,
+               field->least, field->most);
+    return THAW_OK;
+}
+
 static thaw_status append_double(const thaw_field *field, thaw_doubles *list, const char *text,
                                  size_t length)
 {
@@ -68,11 +93,7 @@ static thaw_status append_double(const thaw_field *field, thaw_doubles *list, co
     thaw_str_add_bytes(&item, text, length);
     double value = 0;
     thaw_status status = THAW_OK;
-    THAW_CHECK_TO(thaw_parse_double(thaw_str_c(&item), &value) && value - value == 0,
-                  THAW_ERR_USAGE, "--%s \"%s\": not a number", field->name, thaw_str_c(&item));
-    THAW_CHECK_TO(field->least == field->most || (value >= field->least && value <= field->most),
-                  THAW_ERR_USAGE, "--%s %s: must be at least %g and at most %g", field->name,
-                  thaw_str_c(&item), field->least, field->most);
+    THAW_TRY_TO(set_double(field, &value, thaw_str_c(&item)));
     THAW_TRY_TO(thaw_realloc(&list->items, list->count, list->count + 1, sizeof *list->items));
     list->items[list->count++] = value;
 done:
@@ -151,6 +172,8 @@ thaw_status thaw_import_set(thaw_import *import, const char *name, const char *t
     switch (field->type) {
     case THAW_FIELD_INT:
         return set_int(field, member, text);
+    case THAW_FIELD_DOUBLE:
+        return set_double(field, member, text);
     case THAW_FIELD_ENUM:
         return set_enum(field, member, text);
     case THAW_FIELD_STRING:
@@ -182,11 +205,16 @@ void thaw_import_clear(thaw_import *import)
     thaw_import_init(import);
 }
 
-thaw_status thaw_import_check_name(const char *what, const char *name)
+bool thaw_name_is_good(const char *name)
 {
     size_t length = strlen(name);
     size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-    THAW_CHECK(length > 0 && length <= 100 && good == length && name[0] != '.', THAW_ERR_USAGE,
+    return length > 0 && length <= 100 && good == length && name[0] != '.';
+}
+
+thaw_status thaw_import_check_name(const char *what, const char *name)
+{
+    THAW_CHECK(thaw_name_is_good(name), THAW_ERR_USAGE,
                "%s name \"%s\": use letters, digits, - _ . and at most 100 of them", what, name);
     return THAW_OK;
 }

@@ -1,6 +1,6 @@
 /* The last step of an import: one pass over the sources, every kept row to the end of its split. */
 #include "data/dataset_impl.h"
-#include "data/import_impl.h"
+#include "data/named_impl.h"
 
 #include <string.h>
 
@@ -77,9 +77,29 @@ static thaw_status make_slices(writer *w)
         thaw_str_clear(&name);
         THAW_TRY(status);
     }
+    const thaw_strings *named = &job->named.slices.list;
+    for (int64_t i = 0; i < named->count; i++) {
+        THAW_CHECK(thaw_dataset_slice_find(ds, named->items[i]) < 0, THAW_ERR_USAGE,
+                   "--slices names \"%s\", which is a slice of the sources", named->items[i]);
+        THAW_TRY(thaw_dataset_add_slice(ds, named->items[i], "named by the source"));
+    }
     thaw_dataset_sort_slices(ds);
     ds->stored_slices = ds->slices.count;
     return thaw_dataset_make_masks(ds);
+}
+
+/* From job->mask, which goes by row; the number of members. */
+static int64_t spread_mask(writer *w, int64_t slice)
+{
+    int64_t members = 0;
+    for (int64_t s = 0; s < w->ds->split_count; s++) {
+        thaw_split *split = &w->ds->splits[s];
+        for (int64_t n = 0; n < split->N; n++) {
+            split->masks[slice][n] = w->job->mask[split->id[n]];
+            members += split->masks[slice][n];
+        }
+    }
+    return members;
 }
 
 static thaw_status fill_slice(writer *w, int64_t i)
@@ -87,15 +107,7 @@ static thaw_status fill_slice(writer *w, int64_t i)
     thaw_job *job = w->job;
     char *name = NULL;
     THAW_TRY(thaw_job_slice(job, i, &name));
-    int64_t slice = thaw_dataset_slice_find(w->ds, name);
-    int64_t members = 0;
-    for (int64_t s = 0; s < w->ds->split_count; s++) {
-        thaw_split *split = &w->ds->splits[s];
-        for (int64_t n = 0; n < split->N; n++) {
-            split->masks[slice][n] = job->mask[split->id[n]];
-            members += split->masks[slice][n];
-        }
-    }
+    const int64_t members = spread_mask(w, thaw_dataset_slice_find(w->ds, name));
     thaw_status status = THAW_OK;
     THAW_CHECK_TO(members > 0, THAW_ERR_USAGE,
                   "--slices \"%s\": no sample of any split belongs to it",
@@ -103,6 +115,19 @@ static thaw_status fill_slice(writer *w, int64_t i)
 done:
     thaw_free(&name);
     return status;
+}
+
+static thaw_status fill_named_slices(writer *w)
+{
+    thaw_job *job = w->job;
+    const thaw_strings *names = &job->named.slices.list;
+    if (names->count > 0 && job->mask == NULL)
+        THAW_TRY(thaw_alloc(&job->mask, job->N, 1));
+    for (int64_t i = 0; i < names->count; i++) {
+        thaw_job_named_mask(job, i);
+        (void)spread_mask(w, thaw_dataset_slice_find(w->ds, names->items[i]));
+    }
+    return THAW_OK;
 }
 
 /* Everything of the file that is not x. */
@@ -128,6 +153,7 @@ static thaw_status build(writer *w)
     THAW_TRY(make_slices(w));
     for (int64_t i = 0; i < job->options->slices.count; i++)
         THAW_TRY(fill_slice(w, i));
+    THAW_TRY(fill_named_slices(w));
     int64_t train = thaw_dataset_split_find(ds, "train");
     w->measured = train >= 0 ? train : w->file_split[0];
     return THAW_OK;

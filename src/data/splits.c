@@ -48,7 +48,36 @@ done:
     return status;
 }
 
-thaw_status thaw_draw_parse(const char *text, int64_t source_count, thaw_draw *out)
+/* "@2" is a source file, "@train" a split that the sources name. */
+static thaw_status parse_source(const thaw_job *job, const char *text, const char *at,
+                                thaw_draw *out)
+{
+    const thaw_words *named = &job->named.splits;
+    thaw_str there = {0};
+    if (named->list.count == 0) {
+        THAW_CHECK(at == NULL || (thaw_parse_int(at + 1, &out->source) && out->source >= 1 &&
+                                  out->source <= job->source_count),
+                   THAW_ERR_USAGE,
+                   "--splits \"%s\": the source \"%s\" must be in 1..%lld, a number of --images",
+                   text, at + 1, (long long)job->source_count);
+        return THAW_OK;
+    }
+    out->named = at == NULL ? 0 : thaw_words_find(named, at + 1) + 1;
+    if (out->named > 0)
+        return THAW_OK;
+    for (int64_t i = 0; i < named->list.count && i < 10; i++)
+        thaw_str_printf(&there, "%s\"%s\"", i == 0 ? "" : ", ", named->list.items[i]);
+    const thaw_status status = THAW_FAIL(
+        THAW_ERR_USAGE,
+        "--splits \"%s\": the sources name splits themselves: %s; say which of them to draw from, "
+        "NAME=AMOUNT@%s, or leave --splits out to take them as they are",
+        text, thaw_str_c(&there), named->list.items[0]);
+    thaw_str_clear(&there);
+    return status;
+}
+
+/* "NAME=AMOUNT[@SOURCE]"; the caller frees out->name. */
+static thaw_status parse_draw(const thaw_job *job, const char *text, thaw_draw *out)
 {
     *out = (thaw_draw){0};
     thaw_str amount = {0};
@@ -62,11 +91,7 @@ thaw_status thaw_draw_parse(const char *text, int64_t source_count, thaw_draw *o
     const char *at = strchr(equals, '@');
     thaw_str_add_bytes(&amount, equals + 1, at ? (size_t)(at - equals - 1) : strlen(equals + 1));
     THAW_TRY_TO(parse_amount(text, thaw_str_c(&amount), out));
-    THAW_CHECK_TO(!at || (thaw_parse_int(at + 1, &out->source) && out->source >= 1 &&
-                          out->source <= source_count),
-                  THAW_ERR_USAGE,
-                  "--splits \"%s\": the source \"%s\" must be in 1..%lld, a number of --images",
-                  text, at ? at + 1 : "", (long long)source_count);
+    THAW_TRY_TO(parse_source(job, text, at, out));
     THAW_TRY_TO(thaw_strdup(&out->name, thaw_str_c(&name)));
 done:
     thaw_str_clear(&name);
@@ -112,6 +137,8 @@ static thaw_status fill_queues(const thaw_job *job, queues *q)
 
 static bool in_source(const thaw_job *job, const thaw_draw *split, int64_t row)
 {
+    if (split->named > 0)
+        return job->named.rows[row].split == split->named - 1;
     if (split->source == 0)
         return true;
     const thaw_source *source = &job->sources[split->source - 1];
@@ -151,7 +178,7 @@ static thaw_status take_classes(thaw_job *job, int64_t s, const queues *q)
                    "for \"rest\"",
                    split->name, (long long)want, job->targets ? "" : " of class \"",
                    job->targets ? "" : job->class_names[k], job->targets ? "" : "\"",
-                   (long long)taken, split->source ? " in its source" : "");
+                   (long long)taken, split->source || split->named ? " in its source" : "");
     }
     return THAW_OK;
 }
@@ -170,7 +197,8 @@ static thaw_status take_total(thaw_job *job, int64_t s)
     int64_t taken = take(job, s, rows, count, split->count);
     THAW_CHECK_TO(taken == split->count, THAW_ERR_USAGE,
                   "--splits %s: wants %lld samples, but %lld are left%s", split->name,
-                  (long long)split->count, (long long)taken, split->source ? " in its source" : "");
+                  (long long)split->count, (long long)taken,
+                  split->source || split->named ? " in its source" : "");
 done:
     thaw_free(&rows);
     return status;
@@ -193,14 +221,29 @@ static thaw_status draw_all(thaw_job *job, const queues *q)
     return THAW_OK;
 }
 
+/* The splits that the sources name, all of each. */
+static thaw_status take_named(thaw_job *job)
+{
+    const thaw_strings *names = &job->named.splits.list;
+    THAW_TRY(thaw_alloc(&job->splits, names->count, sizeof *job->splits));
+    for (int64_t s = 0; s < names->count; s++) {
+        job->splits[s] = (thaw_draw){.amount = THAW_AMOUNT_REST, .named = s + 1};
+        THAW_TRY(thaw_strdup(&job->splits[s].name, names->items[s]));
+        job->split_count = s + 1;
+    }
+    return THAW_OK;
+}
+
 static thaw_status parse_all(thaw_job *job)
 {
     const thaw_strings *texts = &job->options->splits;
+    if (texts->count == 0 && job->named.splits.list.count > 0)
+        return take_named(job);
     THAW_CHECK(texts->count >= 1 && texts->count <= 1000, THAW_ERR_USAGE,
                "--splits: name 1 to 1000 splits, for instance train=50,val=40,gate=200,test=rest");
     THAW_TRY(thaw_alloc(&job->splits, texts->count, sizeof *job->splits));
     for (int64_t s = 0; s < texts->count; s++) {
-        THAW_TRY(thaw_draw_parse(texts->items[s], job->source_count, &job->splits[s]));
+        THAW_TRY(parse_draw(job, texts->items[s], &job->splits[s]));
         job->split_count = s + 1;
         for (int64_t i = 0; i < s; i++)
             THAW_CHECK(strcmp(job->splits[i].name, job->splits[s].name) != 0, THAW_ERR_USAGE,

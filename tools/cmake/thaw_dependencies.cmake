@@ -20,6 +20,8 @@ pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 find_path(RANDOM123_INCLUDE_DIR Random123/philox.h REQUIRED)
 find_path(CBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas openblas-pthread x86_64-linux-gnu/openblas-pthread REQUIRED
           HINTS /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}/openblas-pthread /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
@@ -27,7 +29,7 @@ find_path(CBLAS_INCLUDE_DIR cblas.h PATH_SUFFIXES openblas openblas-pthread x86_
 add_library(thaw_external INTERFACE)
 target_include_directories(thaw_external SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS} ${RANDOM123_INCLUDE_DIR} ${CBLAS_INCLUDE_DIR})
 target_link_libraries(thaw_external INTERFACE MPI::MPI_C Threads::Threads ZLIB::ZLIB ${HDF5_C_LIBRARIES}
-                      PkgConfig::YAML PkgConfig::CJSON PkgConfig::ZIP PkgConfig::UTF8PROC PkgConfig::XXHASH m ${CMAKE_DL_LIBS})
+                      PkgConfig::YAML PkgConfig::CJSON PkgConfig::ZIP PkgConfig::UTF8PROC PkgConfig::XXHASH PkgConfig::JPEG PkgConfig::PNG m ${CMAKE_DL_LIBS})
 if(OpenMP_C_FOUND)
   target_link_libraries(thaw_external INTERFACE OpenMP::OpenMP_C)
 endif()

@@ -1,0 +1,128 @@
+/* Sources that name things themselves, row by row: folders and tables say class, split, slices and cluster in words. */
+#include "data/named_impl.h"
+
+#include <string.h>
+
+#define SPLITS_MOST 1000
+#define SLICES_MOST 1000
+
+static thaw_status grow_rows(thaw_named *named)
+{
+    const int64_t room = named->row_room == 0 ? 1024 : 2 * named->row_room;
+    if (named->count < named->row_room)
+        return THAW_OK;
+    THAW_TRY(thaw_realloc(&named->rows, named->count, room, sizeof *named->rows));
+    named->row_room = room;
+    return THAW_OK;
+}
+
+static thaw_status add_member(thaw_named *named, const char *where, const char *name)
+{
+    int64_t slice = 0;
+    THAW_CHECK(thaw_name_is_good(name), THAW_ERR_INPUT,
+               "%s: the slice \"%.200s\": use letters, digits, - _ . and at most 100 of them",
+               where, name);
+    THAW_TRY(thaw_words_add(&named->slices, name, &slice));
+    THAW_CHECK(slice < SLICES_MOST, THAW_ERR_INPUT,
+               "%s: more than %d slices; is this the right column?", where, SLICES_MOST);
+    if (named->member_count == named->member_room) {
+        const int64_t room = named->member_room == 0 ? 1024 : 2 * named->member_room;
+        THAW_TRY(thaw_realloc(&named->members, named->member_count, room, sizeof *named->members));
+        named->member_room = room;
+    }
+    named->members[named->member_count++] = (thaw_member){named->count, slice};
+    return THAW_OK;
+}
+
+/* "night;blurred": empty pieces mean nothing. */
+static thaw_status add_members(thaw_named *named, const char *where, const char *text)
+{
+    thaw_str name = {0};
+    thaw_status status = THAW_OK;
+    while (*text) {
+        const size_t length = strcspn(text, ";");
+        thaw_str_reset(&name);
+        thaw_str_add_bytes(&name, text, length);
+        if (length > 0)
+            THAW_TRY_TO(add_member(named, where, thaw_str_c(&name)));
+        text += length + (text[length] == ';');
+    }
+done:
+    thaw_str_clear(&name);
+    return status;
+}
+
+thaw_status thaw_named_add(thaw_named *named, const char *where, const thaw_named_row *row)
+{
+    THAW_TRY(grow_rows(named));
+    thaw_row *out = &named->rows[named->count];
+    *out = (thaw_row){-1, -1, -1};
+    THAW_CHECK(row->label && *row->label && strlen(row->label) <= 200, THAW_ERR_INPUT,
+               "%s: the label \"%.200s\" must have 1 to 200 bytes", where,
+               row->label ? row->label : "");
+    THAW_TRY(thaw_words_add(&named->classes, row->label, &out->label));
+    if (row->split && *row->split) {
+        THAW_CHECK(thaw_name_is_good(row->split), THAW_ERR_INPUT,
+                   "%s: the split \"%.200s\": use letters, digits, - _ . and at most 100 of them",
+                   where, row->split);
+        THAW_TRY(thaw_words_add(&named->splits, row->split, &out->split));
+        THAW_CHECK(out->split < SPLITS_MOST, THAW_ERR_INPUT,
+                   "%s: more than %d splits; is this the right column?", where, SPLITS_MOST);
+    }
+    if (row->slices)
+        THAW_TRY(add_members(named, where, row->slices));
+    if (row->cluster) {
+        THAW_CHECK(*row->cluster, THAW_ERR_INPUT, "%s: no cluster, but other rows have one", where);
+        THAW_TRY(thaw_words_add(&named->clusters, row->cluster, &out->cluster));
+    }
+    named->count++;
+    return THAW_OK;
+}
+
+thaw_status thaw_named_finish(thaw_named *named)
+{
+    int64_t *order = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&order, named->classes.list.count, sizeof *order));
+    THAW_TRY_TO(thaw_words_sort(&named->classes, order));
+    for (int64_t i = 0; i < named->count; i++)
+        named->rows[i].label = order[named->rows[i].label];
+done:
+    thaw_free(&order);
+    return status;
+}
+
+void thaw_named_clear(thaw_named *named)
+{
+    thaw_words_clear(&named->classes);
+    thaw_words_clear(&named->splits);
+    thaw_words_clear(&named->slices);
+    thaw_words_clear(&named->clusters);
+    thaw_free(&named->rows);
+    thaw_free(&named->members);
+    *named = (thaw_named){0};
+}
+
+thaw_status thaw_job_take_named(thaw_job *job)
+{
+    const thaw_named *named = &job->named;
+    const bool clustered = named->clusters.list.count > 0;
+    THAW_ASSERT(job->N == named->count);
+    THAW_TRY(thaw_alloc(&job->source_labels, job->N, sizeof *job->source_labels));
+    if (clustered)
+        THAW_TRY(thaw_alloc(&job->clusters, job->N, sizeof *job->clusters));
+    for (int64_t i = 0; i < job->N; i++) {
+        job->source_labels[i] = named->rows[i].label;
+        if (clustered)
+            job->clusters[i] = (int32_t)named->rows[i].cluster;
+    }
+    return THAW_OK;
+}
+
+void thaw_job_named_mask(thaw_job *job, int64_t slice)
+{
+    memset(job->mask, 0, (size_t)job->N);
+    for (int64_t i = 0; i < job->named.member_count; i++)
+        if (job->named.members[i].slice == slice)
+            job->mask[job->named.members[i].row] = 1;
+}

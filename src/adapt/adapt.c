@@ -15,6 +15,27 @@ static bool only_adapter(const thaw_param *p, const void *context)
     return p->adapter;
 }
 
+/* Where a method adds nothing the rung would be frozen: the targets are to blame, or the network has no place for it. */
+static thaw_status add_modules(thaw_model *model, const thaw_peft *peft, const adapt_method *method)
+{
+    const int32_t before = thaw_graph_param_count(model->graph);
+    thaw_str there = {0};
+    thaw_status status = THAW_OK;
+    THAW_TRY(adapt_check_targets(model, "peft.targets", &peft->targets, method));
+    THAW_TRY(method->attach(model, peft));
+    THAW_TRY(thaw_graph_built(model->graph));
+    if (thaw_graph_param_count(model->graph) > before)
+        return THAW_OK;
+    adapt_list_modules(model, method, &there);
+    status = THAW_FAIL(THAW_ERR_CONFIG,
+                       "%s %s reaches nothing in %s outside the head: it goes to %s, and there are "
+                       "%s; name some of these in peft.targets, or choose another method",
+                       peft->targets.count > 0 ? "peft.targets of" : "peft.method", method->name,
+                       model->spec.arch, method->goes_to, thaw_str_c(&there));
+    thaw_str_clear(&there);
+    return status;
+}
+
 static thaw_status attach(thaw_model *model, const thaw_peft *peft, uint64_t seed)
 {
     const adapt_method *method = adapt_method_at(peft->method);
@@ -22,7 +43,7 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft, uint64_t see
                "%s is attached to this model already; a PEFT method is attached once a model",
                model->adapter);
     if (method->attach) {
-        THAW_TRY(method->attach(model, peft));
+        THAW_TRY(add_modules(model, peft, method));
         THAW_TRY(thaw_graph_finish(model->graph));
         thaw_graph_initialize(model->graph, seed, only_adapter, NULL);
         if (method->start)

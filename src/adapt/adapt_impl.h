@@ -7,6 +7,9 @@
 /* Everything but `trains` and `describe` may be NULL. */
 typedef struct adapt_method {
     const char *name;
+    /* Which modules it can go to, and the same in words: what peft.targets may name. */
+    bool (*takes)(const thaw_node *node);
+    const char *goes_to;
     /* Adds the method's nodes and parameters (adapter = true) to a finished graph. */
     thaw_status (*attach)(thaw_model *model, const thaw_peft *peft);
     /* Values that depend on the backbone's, after the init rules have set the adapter's. */
@@ -37,15 +40,18 @@ bool adapt_any_matches(const char *const *patterns, size_t count, const char *na
 bool adapt_is_plain_conv(const thaw_node *node);
 /* Whether one of the targets (a word: conv, linear, embedding, norm; or a pattern of module names) means this node. */
 bool adapt_named(const thaw_strings *targets, const thaw_node *node);
-/* A pattern that names no module which `takes` is a mistake; a word may well find nothing. */
+/* THAW_ERR_CONFIG for a target that names modules, but none which the method takes, and for a pattern that names none at all; a
+ * word may well find nothing. */
 THAW_NODISCARD thaw_status adapt_check_targets(const thaw_model *model, const char *what,
                                                const thaw_strings *targets,
-                                               bool (*takes)(const thaw_node *node));
+                                               const adapt_method *method);
+/* What the network has of what the method takes: "conv (19 modules), linear (1 module)". Appends. */
+void adapt_list_modules(const thaw_model *model, const adapt_method *method, thaw_str *out);
 /* What the graph gets next belongs to the node's block. */
 void adapt_enter_block(thaw_graph *g, const thaw_node *node);
 /* "<module><suffix>"; NULL: there is none. */
 thaw_param *adapt_param_of(const thaw_graph *g, const thaw_node *node, const char *suffix);
-/* Marks what the nodes from `first` on own and the backbone does not: parameters of the method. */
+/* Parameters from `first_param` on are the method's. */
 void adapt_mark_new(thaw_graph *g, int32_t first_param);
 const thaw_node *adapt_producer(const thaw_graph *g, thaw_value v); /* NULL: the input */
 int adapt_count_suffix(const thaw_model *model, const char *suffix);
@@ -60,10 +66,9 @@ THAW_NODISCARD thaw_status adapt_fold_output(thaw_graph *g, const thaw_node *mod
 
 typedef thaw_value adapt_act(thaw_graph *g, thaw_value x);
 bool adapt_takes_bottleneck(const thaw_node *node);
-/* One after each target, or without targets after each module that is wanted; counts them. */
-THAW_NODISCARD thaw_status adapt_insert_after_modules(thaw_model *model, const thaw_peft *peft,
-                                                      bool (*wanted)(const thaw_node *node),
-                                                      adapt_act *act, int32_t *modules);
+/* One after each target, or without targets after each module that is wanted; how many. */
+int32_t adapt_insert_after_modules(thaw_model *model, const thaw_peft *peft,
+                                   bool (*wanted)(const thaw_node *node), adapt_act *act);
 void adapt_insert_after_blocks(thaw_model *model, const thaw_peft *peft, adapt_act *act);
 /* The merge of a method that cannot be merged. */
 THAW_NODISCARD thaw_status adapt_refuse_merge(thaw_model *model);

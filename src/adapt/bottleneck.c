@@ -82,22 +82,21 @@ bool adapt_takes_bottleneck(const thaw_node *node)
     return (adapt_is(node, "linear") && node->attr.linear.gelu == 0) || adapt_is(node, "conv2d");
 }
 
-thaw_status adapt_insert_after_modules(thaw_model *model, const thaw_peft *peft,
-                                       bool (*wanted)(const thaw_node *node), adapt_act *act,
-                                       int32_t *modules)
+int32_t adapt_insert_after_modules(thaw_model *model, const thaw_peft *peft,
+                                   bool (*wanted)(const thaw_node *node), adapt_act *act)
 {
     thaw_graph *g = model->graph;
     const int32_t count = thaw_graph_node_count(g);
-    THAW_TRY(adapt_check_targets(model, "peft.targets", &peft->targets, adapt_takes_bottleneck));
+    int32_t modules = 0;
     for (int32_t n = 0; n < count; n++) {
         const thaw_node *node = thaw_graph_node(g, n);
         if (!adapt_is_module(g, node) || !adapt_takes_bottleneck(node) ||
             !(peft->targets.count > 0 ? adapt_named(&peft->targets, node) : wanted(node)))
             continue;
         insert(g, node, node->name, peft, act);
-        ++*modules;
+        modules++;
     }
-    return THAW_OK;
+    return modules;
 }
 
 void adapt_insert_after_blocks(thaw_model *model, const thaw_peft *peft, adapt_act *act)

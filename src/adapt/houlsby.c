@@ -15,10 +15,9 @@ static thaw_value act(thaw_graph *g, thaw_value x)
 
 static thaw_status attach(thaw_model *model, const thaw_peft *peft)
 {
-    int32_t modules = 0;
-    THAW_TRY(adapt_insert_after_modules(model, peft, wanted, act, &modules));
+    const int32_t modules = adapt_insert_after_modules(model, peft, wanted, act);
     THAW_CHECK(
-        modules > 0, THAW_ERR_CONFIG,
+        modules > 0 || peft->targets.count > 0, THAW_ERR_CONFIG,
         "peft.method houlsby goes to the attention and feed-forward layers of a transformer, "
         "which %s does not have; pfeiffer puts a bottleneck after each block, or name "
         "modules in peft.targets",
@@ -27,6 +26,8 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
 }
 
 const adapt_method adapt_kind_houlsby = {.name = "houlsby",
+                                         .takes = adapt_takes_bottleneck,
+                                         .goes_to = "linear layers and convolutions",
                                          .attach = attach,
                                          .trains = adapt_trains_adapter,
                                          .merge = adapt_refuse_merge,

@@ -56,14 +56,19 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
     int32_t params = thaw_graph_param_count(g);
     int32_t count = thaw_graph_node_count(g);
     const bool known = has_defaults(g);
-    THAW_TRY(adapt_check_targets(model, "peft.targets", &peft->targets, takes));
-    THAW_TRY(adapt_check_targets(model, "peft.feedforward", &peft->feedforward, takes));
+    THAW_TRY(adapt_check_targets(model, "peft.feedforward", &peft->feedforward, &adapt_kind_ia3));
     for (int32_t n = 0; n < count; n++) {
         thaw_node *node = thaw_graph_node(g, n);
         if (!adapt_is_module(g, node) || !takes(node))
             continue;
-        if (peft->targets.count > 0 ? adapt_named(&peft->targets, node)
-                                    : !known || adapt_any_matches(defaults, DEFAULTS, node->name))
+        const bool wanted = peft->targets.count > 0
+                                ? adapt_named(&peft->targets, node)
+                                : !known || adapt_any_matches(defaults, DEFAULTS, node->name);
+        THAW_CHECK(wanted || !adapt_named(&peft->feedforward, node), THAW_ERR_CONFIG,
+                   "peft.feedforward names \"%s\", which is not among the modules that ia3 goes "
+                   "to; name it in peft.targets too, or leave it out",
+                   node->name);
+        if (wanted)
             attach_one(g, node, peft);
     }
     adapt_mark_new(g, params);
@@ -110,8 +115,11 @@ static void describe(const thaw_model *model, thaw_str *out)
     thaw_str_printf(out, "ia3 in %d modules", adapt_count_suffix(model, SUFFIX));
 }
 
-const adapt_method adapt_kind_ia3 = {.name = "ia3",
-                                     .attach = attach,
-                                     .trains = adapt_trains_adapter,
-                                     .merge = merge,
-                                     .describe = describe};
+const adapt_method adapt_kind_ia3 = {
+    .name = "ia3",
+    .takes = takes,
+    .goes_to = "linear layers, and convolutions without groups and dilation",
+    .attach = attach,
+    .trains = adapt_trains_adapter,
+    .merge = merge,
+    .describe = describe};

@@ -136,9 +136,7 @@ static void attach_one(thaw_graph *g, int32_t index, const thaw_peft *peft)
 static thaw_status attach(thaw_model *model, const thaw_peft *peft)
 {
     thaw_graph *g = model->graph;
-    int32_t modules = 0;
     const bool known = has_attention(g);
-    THAW_TRY(adapt_check_targets(model, "peft.targets", &peft->targets, takes));
     int32_t count = thaw_graph_node_count(g);
     int32_t params = thaw_graph_param_count(g);
     for (int32_t n = 0; n < count; n++) {
@@ -147,13 +145,8 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
             continue;
         THAW_TRY(check_module(model, node, peft));
         attach_one(g, n, peft);
-        modules++;
     }
     adapt_mark_new(g, params);
-    THAW_CHECK(modules > 0, THAW_ERR_CONFIG,
-               "peft.targets names no convolution, linear layer or table of tokens of %s outside "
-               "the head; use conv, linear, embedding or a module name",
-               model->spec.arch);
     return THAW_OK;
 }
 
@@ -268,6 +261,8 @@ static void describe(const thaw_model *model, thaw_str *out)
 }
 
 const adapt_method adapt_kind_lora = {.name = "lora",
+                                      .takes = takes,
+                                      .goes_to = "convolutions, linear layers and tables of tokens",
                                       .attach = attach,
                                       .start = start,
                                       .trains = adapt_trains_adapter,

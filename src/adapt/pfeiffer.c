@@ -11,14 +11,15 @@ static bool wanted(const thaw_node *node)
 
 static thaw_status attach(thaw_model *model, const thaw_peft *peft)
 {
-    int32_t modules = 0;
-    THAW_TRY(adapt_insert_after_modules(model, peft, wanted, thaw_graph_relu, &modules));
+    const int32_t modules = adapt_insert_after_modules(model, peft, wanted, thaw_graph_relu);
     if (modules == 0 && peft->targets.count == 0)
         adapt_insert_after_blocks(model, peft, thaw_graph_relu);
     return THAW_OK;
 }
 
 const adapt_method adapt_kind_pfeiffer = {.name = "pfeiffer",
+                                          .takes = adapt_takes_bottleneck,
+                                          .goes_to = "linear layers and convolutions",
                                           .attach = attach,
                                           .trains = adapt_trains_adapter,
                                           .merge = adapt_refuse_merge,

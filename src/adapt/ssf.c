@@ -18,7 +18,6 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
     thaw_graph *g = model->graph;
     int32_t params = thaw_graph_param_count(g);
     int32_t count = thaw_graph_node_count(g);
-    THAW_TRY(adapt_check_targets(model, "peft.targets", &peft->targets, takes));
     for (int32_t n = 0; n < count; n++) {
         const thaw_node *node = thaw_graph_node(g, n);
         if (!adapt_is_module(g, node) || !takes(node) ||
@@ -58,6 +57,10 @@ static void describe(const thaw_model *model, thaw_str *out)
 }
 
 const adapt_method adapt_kind_ssf = {.name = "ssf",
+                                     .takes = takes,
+                                     .goes_to =
+                                         "norms, and linear layers and convolutions with a bias, "
+                                         "which takes the summand",
                                      .attach = attach,
                                      .trains = adapt_trains_adapter,
                                      .merge = merge,

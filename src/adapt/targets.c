@@ -72,21 +72,54 @@ bool adapt_named(const thaw_strings *targets, const thaw_node *node)
     return false;
 }
 
-thaw_status adapt_check_targets(const thaw_model *model, const char *what,
-                                const thaw_strings *targets, bool (*takes)(const thaw_node *node))
+static thaw_status check_target(const thaw_model *model, const char *what, const char *target,
+                                const adapt_method *method)
 {
     const thaw_graph *g = model->graph;
-    for (int64_t i = 0; i < targets->count; i++) {
-        const char *target = targets->items[i];
-        bool found = word_of(target) >= 0;
-        for (int32_t n = 0; n < thaw_graph_node_count(g) && !found; n++) {
-            const thaw_node *node = thaw_graph_node(g, n);
-            found = adapt_is_module(g, node) && takes(node) && thaw_match(target, node->name);
-        }
-        if (!found)
-            return adapt_no_match(model, what, target);
+    bool named = false;
+    for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
+        const thaw_node *node = thaw_graph_node(g, n);
+        if (!adapt_is_module(g, node) || !names(target, node))
+            continue;
+        if (method->takes(node))
+            return THAW_OK;
+        named = true;
     }
+    if (!named)
+        return word_of(target) >= 0 ? THAW_OK : adapt_no_match(model, what, target);
+    thaw_str there = {0};
+    adapt_list_modules(model, method, &there);
+    const thaw_status status = THAW_FAIL(
+        THAW_ERR_CONFIG, "%s: %s cannot go to \"%s\" in %s; it goes to %s, and there are %s", what,
+        method->name, target, model->spec.arch, method->goes_to, thaw_str_c(&there));
+    thaw_str_clear(&there);
+    return status;
+}
+
+thaw_status adapt_check_targets(const thaw_model *model, const char *what,
+                                const thaw_strings *targets, const adapt_method *method)
+{
+    for (int64_t i = 0; i < targets->count; i++)
+        THAW_TRY(check_target(model, what, targets->items[i], method));
     return THAW_OK;
+}
+
+void adapt_list_modules(const thaw_model *model, const adapt_method *method, thaw_str *out)
+{
+    const thaw_graph *g = model->graph;
+    int listed = 0;
+    for (size_t i = 0; i < WORDS; i++) {
+        int count = 0;
+        for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
+            const thaw_node *node = thaw_graph_node(g, n);
+            count += adapt_is_module(g, node) && method->takes(node) && names(words[i].word, node);
+        }
+        if (count > 0)
+            thaw_str_printf(out, "%s%s (%d module%s)", listed++ > 0 ? ", " : "", words[i].word,
+                            count, count > 1 ? "s" : "");
+    }
+    if (listed == 0)
+        thaw_str_add(out, "none");
 }
 
 void adapt_enter_block(thaw_graph *g, const thaw_node *node)

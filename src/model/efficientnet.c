@@ -6,9 +6,6 @@
 #define STEM     32
 #define FEATURES 1280
 
-/* timm's for its networks from TensorFlow. */
-static const thaw_input_norm halves = {"TensorFlow", {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
-
 static const thaw_model_arch arches[] = {
     {.name = "efficientnet_lite0",
      .family = "efficientnet",
@@ -29,7 +26,7 @@ static const thaw_model_arch arches[] = {
      .H = 224,
      .W = 224,
      .K = 1000,
-     .norm = &halves},
+     .norm = &model_half_norm},
 };
 
 /* A convolution of stride 2 reads one pixel more at the end than in front where the size is even (TensorFlow's "SAME"). */

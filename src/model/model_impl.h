@@ -22,6 +22,8 @@ typedef struct model_family {
 
 /* torchvision's transforms.Normalize for weights from ImageNet, which timm takes over. */
 extern const thaw_input_norm model_imagenet_norm;
+/* timm's for networks from TensorFlow and for vision transformers, and Hugging Face's for the latter. */
+extern const thaw_input_norm model_half_norm;
 
 /* The stage of EfficientNet-Lite0's block `number`, counted from 0 through all stages, which becomes its place in there; -1: no such block. */
 int model_lite_stage(int *number);

@@ -14,6 +14,7 @@ static const model_family *const families[] = {
 
 const thaw_input_norm model_imagenet_norm = {
     "ImageNet", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
+const thaw_input_norm model_half_norm = {"0.5 as", {0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
 
 int32_t thaw_model_arch_count(void)
 {

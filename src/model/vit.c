@@ -49,7 +49,7 @@ static const style styles[] = {
 #define ARCH(title, features, words)                                                               \
     {                                                                                              \
         .name = (title), .family = "vit", .doc = (words), .width = (features), .blocks = 12,       \
-        .C = 3, .H = 224, .W = 224, .K = 1000                                                      \
+        .C = 3, .H = 224, .W = 224, .K = 1000, .norm = &model_half_norm                            \
     }
 static const thaw_model_arch arches[] = {
     ARCH("vit_tiny_patch16_224", 192, "vision transformer of 192 features, timm's names"),

@@ -318,6 +318,45 @@ static void test_houlsby_wants_a_transformer(void **state)
     thaw_model_free(&model);
 }
 
+/* What is wrong with a method's targets names them, and what there is. */
+static void test_targets_that_reach_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *arch;
+        const char *targets[2], *feedforward, *why;
+    } rows[] = {
+        {"lora", "resnet20", {"norm", NULL}, NULL, "lora cannot go to \"norm\" in resnet20"},
+        {"lora", "resnet20", {"linear", NULL}, NULL, "there are conv (19 modules)"},
+        {"ia3", "resnet20", {"linear", NULL}, NULL, "peft.targets of ia3 reaches nothing"},
+        {"ia3", "mlp", {"conv", NULL}, NULL, "there are linear (2 modules)"},
+        {"ssf", "resnet20", {"conv", "linear"}, NULL, "ssf cannot go to \"conv\" in resnet20"},
+        {"ssf", "resnet20", {"norm", "*.conv1"}, NULL, "ssf cannot go to \"*.conv1\""},
+        {"ssf", "resnet20", {"linear", NULL}, NULL, "there are norm (19 modules)"},
+        {"pfeiffer", "resnet20", {"linear", NULL}, NULL, "peft.targets of pfeiffer"},
+        {"pfeiffer", "resnet20", {"*.bn1", NULL}, NULL, "cannot go to \"*.bn1\""},
+        {"houlsby", "resnet20", {"linear", NULL}, NULL, "peft.targets of houlsby"},
+        {"ssf", "resnet20", {"layer9.*", NULL}, NULL, "names nothing in resnet20"},
+        {"ia3", "resnet20", {"layer1.*", NULL}, "layer2.0.conv1", "peft.feedforward names"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const thaw_rung rung = {.kind = THAW_RUNG_PEFT};
+        const kind_case network = {.arch = rows[i].arch};
+        thaw_model *model = base(&network);
+        char *feedforward = (char *)rows[i].feedforward;
+        thaw_peft peft;
+        thaw_peft_defaults(&peft);
+        peft.rank = 2;
+        peft.method = method_of(rows[i].method);
+        peft.targets = (thaw_strings){(char **)rows[i].targets, rows[i].targets[1] ? 2 : 1};
+        peft.feedforward = (thaw_strings){&feedforward, feedforward ? 1 : 0};
+        assert_int_equal(thaw_adapt_apply(model, &rung, &peft, 1), THAW_ERR_CONFIG);
+        if (!strstr(thaw_error_last()->message, rows[i].why))
+            fail_msg("row %zu: %s", i, thaw_error_last()->message);
+        thaw_model_free(&model);
+    }
+}
+
 static void test_rate_factors(void **state)
 {
     (void)state;
@@ -374,6 +413,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_every_method),
         cmocka_unit_test(test_merge_into_memory_of_others),
         cmocka_unit_test(test_houlsby_wants_a_transformer),
+        cmocka_unit_test(test_targets_that_reach_nothing),
         cmocka_unit_test(test_rate_factors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

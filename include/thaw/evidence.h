@@ -428,7 +428,7 @@ THAW_NODISCARD thaw_status thaw_proxy_a_features(const float *x1, int64_t n1, co
  *   Source: Golub & Van Loan, Matrix Computations, 8.3. */
 void thaw_symmetric_eigen(double *matrix, int64_t D, double *values, double *vectors);
 
-/* ---- Transferability and calibration ---- */
+/* ---- Transferability ---- */
 
 /* LogME of features x (n, D) for labels in [0, K): ranks depths and backbones, proves nothing.
  * Cost about n D min(n, D) + 10 min(n, D)^3. THAW_ERR_INPUT: a label out of range;
@@ -462,9 +462,36 @@ typedef struct thaw_probe_data {
  *   Sources: Hoerl & Kennard 1970; Rifkin & Lippert 2007 (leaving one out in closed form). */
 THAW_NODISCARD thaw_status thaw_linear_probe(const thaw_probe_data *data, int64_t *right);
 
-/* Expected calibration error over `bins` equal bins of confidence in [0, 1]: sum of |right -
- * confidence| n_bin / n. confidence (n), right (n) 0/1. 0 for n = 0.  Source: Guo et al. 2017. */
-double thaw_calibration_error(const float *confidence, const float *right, int64_t n, int64_t bins);
+/* ---- Calibration ---- */
+
+#define THAW_CALIBRATION_BINS 15
+
+/* Of a classification. ece: expected calibration error. Samples in order of the predicted class's probability are cut into `bins` of equal
+ * mass (the sample that n others come before is in bin n bins / N, rounded down; equal probabilities stay in the bin of the first of them);
+ * it is the sum over bins of |sum of (right - probability)| / N. Of few samples it is too high, also for a model without fault. brier:
+ * mean over samples of sum over classes of (probability - [class = label])^2, in [0, 2].
+ *   Sources: Guo et al. 2017, arXiv:1706.04599; bins of equal mass: Nixon et al. 2019, arXiv:1904.01685; Brier 1950. */
+typedef struct thaw_calibration {
+    int64_t bins;
+    double ece, brier; /* NAN without samples, or where a probability is not finite */
+    thaw_interval ece_interval, brier_interval;
+} thaw_calibration;
+
+/* Intervals by bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole: percentiles for brier; for ece reflected ones,
+ * which take off what resampling adds and so may lie below the value. NAN for fewer than two units, and with how NULL. THAW_ERR_FAIL:
+ * another task, bins below 1. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_calibrate(const thaw_judged *judged, const int32_t *cluster,
+                                          int64_t bins, const thaw_bootstrap *how,
+                                          thaw_calibration *out);
+
+#define THAW_TEMPERATURE_MOST 100.0
+
+/* The temperature T for which softmax(log(outputs) / T), which is softmax(logits / T), has the least cross-entropy; within 1 / 100 (every
+ * sample right) and 100. 1 without samples. No prediction changes.  Source: Guo et al. 2017. */
+double thaw_temperature_fit(const thaw_judged *judged);
+/* outputs (N, K) at that temperature; out may be outputs. */
+void thaw_temperature_apply(const float *outputs, int64_t N, int64_t K, double temperature,
+                            float *out);
 
 #ifdef __cplusplus
 }

@@ -217,6 +217,16 @@ THAW_NODISCARD thaw_status thaw_predictions_scores(const thaw_predictions *p,
 THAW_NODISCARD thaw_status thaw_predictions_describe(const thaw_predictions *p, thaw_json *out);
 /* Sets "name", "title", "score" (title of what is paired), "lower_is_better", "share". */
 void thaw_metric_to_json(const thaw_metric *metric, thaw_json *out);
+/* Of a classification, with labels: what the next two ask for. */
+bool thaw_predictions_calibrates(const thaw_predictions *p);
+/* thaw_temperature_fit of what is predicted: of val, to be applied to other splits. */
+double thaw_predictions_temperature(const thaw_predictions *p);
+/* thaw_calibrate at a temperature, 1: as they are, over clusters where there are some. */
+THAW_NODISCARD thaw_status thaw_predictions_calibrate(const thaw_predictions *p, double temperature,
+                                                      const thaw_bootstrap *how,
+                                                      thaw_calibration *out);
+/* Sets "bins", "ece", "ece_interval", "brier", "brier_interval". */
+void thaw_calibration_to_json(const thaw_calibration *calibration, thaw_json *out);
 /* predictions-<split>.h5 of a run directory. Collective: rank 0 reads or writes, everybody has the result. */
 THAW_NODISCARD thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory,
                                                  const char *split, thaw_predictions *out);

@@ -74,6 +74,109 @@ done:
     return status;
 }
 
+/* The temperature that fits the run's val, where there are probabilities and labels to fit it on. */
+typedef struct fitted {
+    bool known, here; /* here: on the very samples that are evaluated */
+    double temperature;
+} fitted;
+
+static bool is_same(const thaw_predictions *a, const thaw_predictions *b)
+{
+    return a->N == b->N && a->K == b->K &&
+           memcmp(a->labels, b->labels, (size_t)a->N * sizeof *a->labels) == 0 &&
+           memcmp(a->outputs, b->outputs, (size_t)(a->N * a->K) * sizeof *a->outputs) == 0;
+}
+
+/* Collective. A run whose predictions of val are gone is evaluated without. */
+static thaw_status fit(thaw_comm *comm, const char *run, const thaw_predictions *p, fitted *out)
+{
+    thaw_predictions val;
+    thaw_str path = {0};
+    thaw_path_join(&path, run, "predictions-val.h5");
+    bool there = thaw_path_exists(thaw_str_c(&path));
+    thaw_str_clear(&path);
+    thaw_bcast(comm, 0, &there, sizeof there);
+    if (!there || !thaw_predictions_calibrates(p)) /* uniform */
+        return THAW_OK;
+    THAW_TRY(thaw_predictions_read(comm, run, "val", &val));
+    if (thaw_predictions_calibrates(&val) && val.K == p->K)
+        *out = (fitted){.known = true,
+                        .here = is_same(p, &val),
+                        .temperature = thaw_predictions_temperature(&val)};
+    thaw_predictions_clear(&val);
+    return THAW_OK;
+}
+
+static void add_calibration(thaw_table *table, const char *name, const thaw_calibration *c)
+{
+    const struct {
+        const char *title;
+        double value;
+        thaw_interval interval;
+        bool share;
+    } rows[] = {{"ECE", c->ece, c->ece_interval, true},
+                {"Brier score", c->brier, c->brier_interval, false}};
+    for (size_t i = 0; i < 2; i++) {
+        const thaw_metric like = {.share = rows[i].share};
+        thaw_table_printf(table, "%s%s", rows[i].title, name);
+        add_number(table, &like, rows[i].value);
+        add_interval(table, &like, rows[i].interval);
+        thaw_table_cell(table, "lower");
+    }
+}
+
+/* Whether what is said with 80 % is right in 80 % of the cases. */
+static thaw_status print_calibration(const thaw_predictions *p, const fitted *f)
+{
+    thaw_table table = {0};
+    thaw_calibration c;
+    const thaw_bootstrap how = resampling();
+    thaw_status status = THAW_OK;
+    if (!thaw_predictions_calibrates(p))
+        return THAW_OK;
+    thaw_table_column(&table, "calibration", THAW_LEFT);
+    thaw_table_column(&table, "value", THAW_RIGHT);
+    thaw_table_column(&table, "95% interval", THAW_LEFT);
+    thaw_table_column(&table, "better", THAW_LEFT);
+    THAW_TRY_TO(thaw_predictions_calibrate(p, 1, &how, &c));
+    add_calibration(&table, "", &c);
+    if (f->known && !f->here) {
+        THAW_TRY_TO(thaw_predictions_calibrate(p, f->temperature, &how, &c));
+        add_calibration(&table, " with temperature", &c);
+    }
+    cli_print_table(&table);
+    cli_print("ECE: %d bins of equal mass; of few samples it is too high, and its interval takes "
+              "off what resampling adds",
+              THAW_CALIBRATION_BINS);
+    if (f->known)
+        cli_print("temperature that fits val: %.4g%s", f->temperature,
+                  f->here ? "; these are the samples it was fitted on, so it is not judged here"
+                          : "; it divides the logits and changes no prediction");
+    cli_print("%s", "");
+done:
+    thaw_table_clear(&table);
+    return status;
+}
+
+static thaw_status set_calibration(const thaw_predictions *p, const fitted *f, thaw_json *out)
+{
+    thaw_calibration c;
+    const thaw_bootstrap how = resampling();
+    if (!thaw_predictions_calibrates(p))
+        return THAW_OK;
+    thaw_json *calibration = thaw_json_set_object(out, "calibration");
+    THAW_TRY(thaw_predictions_calibrate(p, 1, &how, &c));
+    thaw_calibration_to_json(&c, calibration);
+    if (!f->known)
+        return THAW_OK;
+    thaw_json_set_double(calibration, "temperature", f->temperature);
+    if (f->here)
+        return THAW_OK;
+    THAW_TRY(thaw_predictions_calibrate(p, f->temperature, &how, &c));
+    thaw_calibration_to_json(&c, thaw_json_set_object(calibration, "tempered"));
+    return THAW_OK;
+}
+
 /* What each sample has a score of: macro metrics are mostly undefined on a slice. */
 static thaw_status add_row(thaw_table *table, const char *name, const thaw_predictions *p,
                            const uint8_t *mask)
@@ -96,7 +199,8 @@ static thaw_status add_row(thaw_table *table, const char *name, const thaw_predi
 }
 
 /* The slices of the dataset that was evaluated. */
-static thaw_status print_rows(const char *file, const char *split, const thaw_predictions *p)
+static thaw_status print_rows(const char *file, const char *split, const thaw_predictions *p,
+                              const fitted *f)
 {
     thaw_dataset *ds = NULL;
     thaw_table table = {0};
@@ -104,6 +208,7 @@ static thaw_status print_rows(const char *file, const char *split, const thaw_pr
     const thaw_dataset_options how = {.memory_limit_bytes = -1, .unlabelled = true};
     thaw_status status;
     THAW_TRY_TO(print_metrics(p));
+    THAW_TRY_TO(print_calibration(p, f));
     thaw_table_column(&table, "slice", THAW_LEFT);
     thaw_table_column(&table, "n", THAW_RIGHT);
     thaw_table_column(&table, thaw_metric_of_sample(p->task)->title, THAW_RIGHT);
@@ -151,7 +256,7 @@ static thaw_status set_intervals(const thaw_predictions *p, thaw_json *out)
     return THAW_OK;
 }
 
-static thaw_status print_json(const char *split, const thaw_predictions *p)
+static thaw_status print_json(const char *split, const thaw_predictions *p, const fitted *f)
 {
     thaw_json *out = thaw_json_new_object();
     thaw_json_set_string(out, "split", split);
@@ -161,15 +266,18 @@ static thaw_status print_json(const char *split, const thaw_predictions *p)
     if (status == THAW_OK)
         status = set_intervals(p, thaw_json_set_object(out, "intervals"));
     if (status == THAW_OK)
+        status = set_calibration(p, f, out);
+    if (status == THAW_OK)
         cli_print_json(out);
     thaw_json_free(&out);
     return status;
 }
 
-static thaw_status print(const cli_args *args, const char *split, const thaw_predictions *p)
+static thaw_status print(const cli_args *args, const char *split, const thaw_predictions *p,
+                         const fitted *f)
 {
     if (args->json)
-        return print_json(split, p);
+        return print_json(split, p, f);
     thaw_str file = {0};
     thaw_status status = THAW_OK;
     if (cli_value(args, "data") != NULL)
@@ -177,7 +285,7 @@ static thaw_status print(const cli_args *args, const char *split, const thaw_pre
     else
         status = dataset_of(args->words[0], &file);
     if (status == THAW_OK)
-        status = print_rows(thaw_str_c(&file), split, p);
+        status = print_rows(thaw_str_c(&file), split, p, f);
     thaw_str_clear(&file);
     return status;
 }
@@ -187,9 +295,12 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     thaw_predictions p;
     const char *split = cli_value(args, "split") == NULL ? "val" : cli_value(args, "split");
     THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
-    const thaw_status status = thaw_comm_rank(comm) == 0 ? print(args, split, &p) : THAW_OK;
+    fitted f = {0};
+    thaw_status status = fit(comm, args->words[0], &p, &f);
+    if (status == THAW_OK)
+        status = thaw_agree(comm, thaw_comm_rank(comm) == 0 ? print(args, split, &p, &f) : THAW_OK);
     thaw_predictions_clear(&p);
-    return thaw_agree(comm, status);
+    return status;
 }
 
 const cli_command cli_eval = {

@@ -85,20 +85,3 @@ int64_t thaw_confusion_changes(const int64_t *before, const int64_t *after, int6
     }
     return count;
 }
-
-double thaw_calibration_error(const float *confidence, const float *right, int64_t n, int64_t bins)
-{
-    double error = 0;
-    /* A pass a bin instead of arrays of bins: nothing to allocate, and there are a dozen or so. */
-    for (int64_t bin = 0; bin < bins; bin++) {
-        double gap = 0;
-        for (int64_t i = 0; i < n; i++) {
-            int64_t own = (int64_t)((double)confidence[i] * (double)bins);
-            own = own < 0 ? 0 : own >= bins ? bins - 1 : own;
-            if (own == bin)
-                gap += (double)right[i] - (double)confidence[i];
-        }
-        error += fabs(gap);
-    }
-    return n > 0 ? error / (double)n : 0;
-}

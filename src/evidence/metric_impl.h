@@ -65,6 +65,23 @@ void metric_left_out(char *why, int64_t left_out, int64_t K, const char *reason)
 const int64_t *metric_output_order(const metric_input *in, int64_t k);
 const int64_t *metric_target_order(const metric_input *in, int64_t k);
 
+/* What a bootstrap draws, samples or whole clusters: samples[first[u] .. first[u + 1]) belong to unit u. */
+typedef struct metric_units {
+    int64_t count;
+    int64_t *samples; /* (N) */
+    int64_t *first;   /* (N + 1) */
+} metric_units;
+
+/* Of the samples that count; *out good for clear whatever comes out, and zero before. */
+THAW_NODISCARD thaw_status metric_units_make(const thaw_judged *j, const int32_t *cluster,
+                                             metric_units *out);
+void metric_units_clear(metric_units *units);
+/* One resample: how often each sample counts, times (N). */
+void metric_units_draw(const metric_units *units, const thaw_judged *j, uint64_t seed,
+                       int64_t replicate, int32_t *times);
+/* Quantile q of n values, linear between the two nearest; sorts them. */
+double metric_quantile(double *values, int64_t n, double q);
+
 /* *in good for release whatever comes out. keep: orders are worked out once, for many resamples, where there is room for them. */
 THAW_NODISCARD thaw_status metric_prepare(const thaw_metric *metric, const thaw_judged *judged,
                                           bool keep, metric_input *in);

@@ -5,14 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is drawn: samples[first[u] .. first[u + 1]) belong to unit u. */
-typedef struct drawn {
-    int64_t count;
-    int64_t *samples; /* (N) */
-    int64_t *first;   /* (N + 1) */
-} drawn;
-
-static thaw_status group(const thaw_judged *j, const int32_t *cluster, drawn *out)
+thaw_status metric_units_make(const thaw_judged *j, const int32_t *cluster, metric_units *out)
 {
     thaw_member *members = NULL;
     int64_t n = 0;
@@ -38,8 +31,15 @@ done:
     return status;
 }
 
-static void resample(const drawn *units, const thaw_judged *j, uint64_t seed, int64_t replicate,
-                     int32_t *times)
+void metric_units_clear(metric_units *units)
+{
+    thaw_free(&units->first);
+    thaw_free(&units->samples);
+    units->count = 0;
+}
+
+void metric_units_draw(const metric_units *units, const thaw_judged *j, uint64_t seed,
+                       int64_t replicate, int32_t *times)
 {
     thaw_words words = thaw_words_make(seed, (uint32_t)replicate);
     memset(times, 0, (size_t)j->N * sizeof *times);
@@ -59,16 +59,17 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Linear between the two nearest of n sorted values. */
-static double quantile(const double *sorted, int64_t n, double q)
+double metric_quantile(double *values, int64_t n, double q)
 {
+    qsort(values, (size_t)n, sizeof *values, ascending);
+    const double *sorted = values;
     const double at = q * (double)(n - 1);
     const int64_t low = (int64_t)at;
     const int64_t high = low + 1 < n ? low + 1 : low;
     return sorted[low] + (at - (double)low) * (sorted[high] - sorted[low]);
 }
 
-static thaw_status draw_all(const thaw_metric *metric, metric_input *in, const drawn *units,
+static thaw_status draw_all(const thaw_metric *metric, metric_input *in, const metric_units *units,
                             const thaw_bootstrap *how, thaw_interval *out)
 {
     double *values = NULL;
@@ -79,15 +80,14 @@ static thaw_status draw_all(const thaw_metric *metric, metric_input *in, const d
     THAW_TRY_TO(thaw_alloc(&times, in->judged->N, sizeof *times));
     in->times = times;
     for (int64_t r = 0; r < how->resamples; r++) {
-        resample(units, in->judged, how->seed, r, times);
+        metric_units_draw(units, in->judged, how->seed, r, times);
         const double value = metric_value_of(metric, in, NULL);
         if (!isnan(value))
             values[n++] = value;
     }
-    qsort(values, (size_t)n, sizeof *values, ascending);
     if (2 * n > how->resamples)
-        *out = (thaw_interval){quantile(values, n, 0.5 * (1 - how->level)),
-                               quantile(values, n, 0.5 * (1 + how->level))};
+        *out = (thaw_interval){metric_quantile(values, n, 0.5 * (1 - how->level)),
+                               metric_quantile(values, n, 0.5 * (1 + how->level))};
     status = THAW_OK;
 done:
     thaw_free(&times);
@@ -106,11 +106,11 @@ thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *j
                                  thaw_interval *out)
 {
     metric_input in;
-    drawn units = {0};
+    metric_units units = {0};
     *out = (thaw_interval){NAN, NAN};
     thaw_status status;
     THAW_TRY_TO(metric_prepare(metric, judged, true, &in));
-    THAW_TRY_TO(group(judged, cluster, &units));
+    THAW_TRY_TO(metric_units_make(judged, cluster, &units));
     const double value = metric_value_of(metric, &in, NULL);
     /* Where all are right, or none, no resample differs. */
     const bool wilson = metric->binary && (cluster == NULL || value == 0 || value == 1);
@@ -122,8 +122,7 @@ thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *j
         THAW_TRY_TO(draw_all(metric, &in, &units, how, out));
     status = THAW_OK;
 done:
-    thaw_free(&units.first);
-    thaw_free(&units.samples);
+    metric_units_clear(&units);
     metric_release(&in);
     return status;
 }

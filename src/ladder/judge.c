@@ -83,6 +83,26 @@ static thaw_status make_room(const ladder *l, ladder_rung *r)
     return thaw_alloc(&r->confusion, l->K * l->K, sizeof *r->confusion);
 }
 
+/* Of the first seed, whose run is the one to use. */
+static thaw_status calibrate(ladder *l, thaw_comm *world, ladder_rung *r, const thaw_predictions *p)
+{
+    thaw_bootstrap how = ladder_bootstrap(l->config);
+    thaw_predictions val;
+    if (!thaw_predictions_calibrates(p)) /* uniform */
+        return THAW_OK;
+    THAW_TRY(thaw_predictions_read(world, r->seeds[0].directory, "val", &val));
+    thaw_status status = THAW_OK;
+    if (thaw_predictions_calibrates(&val)) {
+        r->calibrates = true;
+        r->temperature = thaw_predictions_temperature(&val);
+        status = thaw_predictions_calibrate(p, 1, &how, &r->calibration);
+        if (status == THAW_OK)
+            status = thaw_predictions_calibrate(p, r->temperature, &how, &r->tempered);
+    }
+    thaw_predictions_clear(&val);
+    return thaw_agree(world, status);
+}
+
 thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index)
 {
     ladder_rung *r = &l->rungs[index];
@@ -90,9 +110,11 @@ thaw_status ladder_load_gate(ladder *l, thaw_comm *world, int64_t index)
     for (int64_t s = 0; s < l->S; s++) {
         thaw_predictions p;
         THAW_TRY(thaw_predictions_read(world, r->seeds[s].directory, "gate", &p));
-        const thaw_status status = take_predictions(l, r, s, &p);
+        thaw_status status = thaw_agree(world, take_predictions(l, r, s, &p));
+        if (status == THAW_OK && s == 0)
+            status = calibrate(l, world, r, &p);
         thaw_predictions_clear(&p);
-        THAW_TRY(thaw_agree(world, status));
+        THAW_TRY(status); /* uniform */
     }
     return thaw_agree(world, rate_rung(l, r));
 }

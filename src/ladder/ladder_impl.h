@@ -26,6 +26,9 @@ typedef struct ladder_rung {
     float *score;        /* (seeds, N gate) of the metric: what is paired overall */
     float *each;         /* (seeds, N gate) of each sample alone: what is paired on slices */
     int64_t *confusion;  /* (K, K) on gate, summed over seeds, of a classification; else NULL */
+    bool calibrates;     /* a classification: the next three are set */
+    double temperature;  /* that fits val, of the first seed */
+    thaw_calibration calibration, tempered;       /* on gate, of the first seed */
     double gate_score, gate_low, gate_high;       /* mean of score, with its interval */
     double gate_metric, val_metric, train_metric; /* means over seeds */
     thaw_rates rates;                             /* reason borrowed from reason_text */

@@ -254,6 +254,16 @@ static thaw_status describe_slices(const ladder *l, const ladder_rung *r, thaw_j
     return THAW_OK;
 }
 
+static void describe_calibration(const ladder_rung *r, thaw_json *out)
+{
+    if (!r->calibrates)
+        return;
+    thaw_json *calibration = thaw_json_set_object(out, "calibration");
+    thaw_calibration_to_json(&r->calibration, calibration);
+    thaw_json_set_double(calibration, "temperature", r->temperature);
+    thaw_calibration_to_json(&r->tempered, thaw_json_set_object(calibration, "tempered"));
+}
+
 /* Over all trials of the rung, search included: what the answer cost. */
 static void describe_cost(const ladder *l, const ladder_rung *r, thaw_json *out)
 {
@@ -321,6 +331,7 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
     describe_search(l, r, out);
     describe_seeds(l, r, out);
     THAW_TRY(describe_slices(l, r, out));
+    describe_calibration(r, out);
     describe_cost(l, r, out);
     describe_drift(l, r, out);
     if (r->confusion != NULL)

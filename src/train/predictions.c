@@ -276,6 +276,20 @@ done:
     return status;
 }
 
+/* Labels are indices: a damaged file must not reach beyond the classes. */
+static thaw_status check_labels(const char *path, const thaw_predictions *p)
+{
+    for (int64_t i = 0; p->labels != NULL && i < p->N; i++) {
+        const int32_t least = p->labelled ? 0 : -1;
+        THAW_CHECK(p->labels[i] >= least && p->labels[i] < p->K && p->predicted[i] >= 0 &&
+                       p->predicted[i] < p->K,
+                   THAW_ERR_INPUT,
+                   "%s: row %lld has label %d and prediction %d; there are %lld classes", path,
+                   (long long)i, (int)p->labels[i], (int)p->predicted[i], (long long)p->K);
+    }
+    return THAW_OK;
+}
+
 /* Of which task they are shows in what is there. */
 static thaw_status from_state(const char *path, const thaw_state *state, thaw_predictions *out)
 {
@@ -294,7 +308,9 @@ static thaw_status from_state(const char *path, const thaw_state *state, thaw_pr
         status = thaw_state_copy(&into, state);
     thaw_state_clear(&into);
     out->labelled = status == THAW_OK && out->N > 0 && !isnan(out->loss[0]);
-    return status == THAW_OK ? status : thaw_fail_context(status, "%s", path);
+    if (status == THAW_OK)
+        return check_labels(path, out);
+    return thaw_fail_context(status, "%s", path);
 }
 
 thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory, const char *split,

@@ -113,6 +113,20 @@ same "eval and train agree on val's loss" "$(get run/summary.json val.loss)" "$(
 must eval alone eval run --split test
 says eval class:ash
 says eval soft
+says eval '^ECE with temperature'
+says eval '^Brier score '
+must "eval of val" alone eval run
+says "eval of val" 'temperature that fits val: .*so it is not judged here'
+must "calibration" ranks 2 eval run --split test --json
+json "calibration"
+cp out calibrated.json
+# The Brier score and the temperature from the probabilities that predict writes.
+must "predict" alone predict run --split test -o brier.csv
+brier=$(awk -F, 'NR == 1 { for (k = 5; k <= NF; k++) name[k] = $k; next }
+    { for (k = 5; k <= NF; k++) { d = $k - (name[k] == $2); s += d * d } n++ } END { printf "%.7g", s / n }' brier.csv)
+awk -v a="$brier" -v b="$(get calibrated.json calibration.brier)" 'BEGIN { exit !(a > 0 && a - b < 1e-5 && b - a < 1e-5) }' ||
+    fail "Brier score: $brier from the predictions, $(get calibrated.json calibration.brier) from eval"
+awk -v t="$(get calibrated.json calibration.temperature)" 'BEGIN { exit !(t >= 0.01 && t <= 100) }' || fail "temperature: $(get calibrated.json calibration.temperature)"
 must "eval of another file" alone eval run --split gate --data target.h5 --json
 json "eval of another file"
 bad 3 'no split .nowhere.'  alone eval run --split nowhere

@@ -357,13 +357,105 @@ static void logme_shapes(void **state)
     near(logme_of_pattern(10, 14), 0.3063080935701101, 1e-6);
 }
 
+static thaw_judged two_classes(const float *outputs, const int32_t *labels,
+                               const int32_t *predicted, int64_t N)
+{
+    return (thaw_judged){.task = THAW_TASK_CLASSIFICATION,
+                         .N = N,
+                         .K = 2,
+                         .labels = labels,
+                         .predicted = predicted,
+                         .outputs = outputs};
+}
+
+/* By hand: bins {0.6, 0.7} and {0.8, 0.9}, of which the first is right once: (|1 - 1.3| + |2 - 1.7|) / 4. */
 static void calibration(void **state)
 {
     (void)state;
-    const float confidence[] = {0.9f, 0.9f, 0.6f, 0.6f, 1.0f};
-    const float right[] = {1, 0, 1, 1, 1};
-    near(thaw_calibration_error(confidence, right, 5, 10), (0.8 + 0.8) / 5, 1e-7);
-    near(thaw_calibration_error(confidence, right, 0, 10), 0, 0);
+    const float outputs[] = {0.1f, 0.9f, 0.6f, 0.4f, 0.2f, 0.8f, 0.7f, 0.3f};
+    const int32_t predicted[] = {1, 0, 1, 0};
+    const int32_t labels[] = {1, 0, 1, 1};
+    thaw_calibration c;
+    thaw_judged j = two_classes(outputs, labels, predicted, 4);
+    assert_int_equal(thaw_calibrate(&j, NULL, 2, NULL, &c), THAW_OK);
+    near(c.ece, 0.15, 1e-7);
+    near(c.brier, 2 * (0.01 + 0.16 + 0.04 + 0.49) / 4, 1e-7);
+    assert_true(isnan(c.ece_interval.low) && isnan(c.brier_interval.high));
+    /* One bin: |3 - 3| / 4. More bins than samples: each is alone. */
+    assert_int_equal(thaw_calibrate(&j, NULL, 1, NULL, &c), THAW_OK);
+    near(c.ece, 0, 1e-7);
+    assert_int_equal(thaw_calibrate(&j, NULL, 100, NULL, &c), THAW_OK);
+    near(c.ece, (0.1 + 0.4 + 0.2 + 0.7) / 4, 1e-7);
+    /* A sample that counts twice is there twice: {0.6, 0.7, 0.7} and {0.8, 0.9}. */
+    const int32_t times[] = {1, 1, 1, 2};
+    j.times = times;
+    assert_int_equal(thaw_calibrate(&j, NULL, 2, NULL, &c), THAW_OK);
+    near(c.ece, (fabs(1 - 2.0) + fabs(2 - 1.7)) / 5, 1e-7);
+    j.N = 0;
+    assert_int_equal(thaw_calibrate(&j, NULL, 2, NULL, &c), THAW_OK);
+    assert_true(isnan(c.ece) && isnan(c.brier));
+    j.task = THAW_TASK_REGRESSION;
+    assert_int_equal(thaw_calibrate(&j, NULL, 2, NULL, &c), THAW_ERR_FAIL);
+}
+
+/* 0.75 everywhere and three of four right: no fault, in whatever order the samples come and however many bins there are. */
+static void calibration_of_ties(void **state)
+{
+    (void)state;
+    enum { ALIKE = 40 };
+    const thaw_bootstrap how = {.resamples = 400, .level = 0.95, .seed = 5};
+    float outputs[2 * ALIKE];
+    int32_t labels[ALIKE];
+    int32_t predicted[ALIKE] = {0};
+    int32_t cluster[ALIKE];
+    thaw_calibration c;
+    thaw_calibration by_cluster;
+    const thaw_judged j = two_classes(outputs, labels, predicted, ALIKE);
+    for (int i = 0; i < ALIKE; i++) {
+        outputs[2 * i] = 0.75f;
+        outputs[2 * i + 1] = 0.25f;
+        labels[i] = i < ALIKE / 4;
+        cluster[i] = i / 5;
+    }
+    assert_int_equal(thaw_calibrate(&j, NULL, THAW_CALIBRATION_BINS, &how, &c), THAW_OK);
+    near(c.ece, 0, 0);
+    near(c.ece_interval.low, 0, 0);
+    near(c.brier, 2 * (0.75 * 0.0625 + 0.25 * 0.5625), 1e-12);
+    assert_true(c.brier_interval.low < c.brier && c.brier < c.brier_interval.high);
+    assert_int_equal(thaw_calibrate(&j, cluster, THAW_CALIBRATION_BINS, &how, &by_cluster),
+                     THAW_OK);
+    assert_true(by_cluster.brier_interval.high - by_cluster.brier_interval.low >
+                1.5 * (c.brier_interval.high - c.brier_interval.low));
+    outputs[0] = NAN;
+    assert_int_equal(thaw_calibrate(&j, NULL, THAW_CALIBRATION_BINS, &how, &c), THAW_OK);
+    assert_true(isnan(c.ece) && isnan(c.ece_interval.high));
+}
+
+/* sigmoid(ln 9 / T) = 3 / 4, the share that is right, for T = ln 9 / ln 3 = 2. */
+static void temperature(void **state)
+{
+    (void)state;
+    float outputs[] = {0.9f, 0.1f, 0.9f, 0.1f, 0.1f, 0.9f, 0.9f, 0.1f};
+    const int32_t predicted[] = {0, 0, 1, 0};
+    const int32_t labels[] = {0, 0, 1, 1};
+    thaw_judged j = two_classes(outputs, labels, predicted, 4);
+    near(thaw_temperature_fit(&j), 2, 1e-6);
+    thaw_temperature_apply(outputs, 4, 2, 2, outputs);
+    near(outputs[0], 0.75, 1e-7);
+    near(outputs[4], 0.25, 1e-7);
+    near(thaw_temperature_fit(&j), 1, 1e-6);
+    /* All right: the colder the better, as far as it goes; all wrong: the other way. A certain 0 is finite. */
+    j.labels = predicted;
+    outputs[0] = 1;
+    outputs[1] = 0;
+    near(thaw_temperature_fit(&j), 0.01, 0);
+    const int32_t wrong[] = {1, 1, 0, 1};
+    j.labels = wrong;
+    near(thaw_temperature_fit(&j), 100, 0);
+    thaw_temperature_apply(outputs, 1, 2, 2, outputs);
+    near(outputs[0] + outputs[1], 1, 1e-7);
+    j.N = 0;
+    near(thaw_temperature_fit(&j), 1, 0);
 }
 
 /* Rows [first, first + n) of a pattern of four features with three classes in turn. */
@@ -428,7 +520,8 @@ int main(void)
         cmocka_unit_test(confusion),      cmocka_unit_test(eigen),
         cmocka_unit_test(frechet),        cmocka_unit_test(proxy_a),
         cmocka_unit_test(logme),          cmocka_unit_test(logme_shapes),
-        cmocka_unit_test(calibration),
+        cmocka_unit_test(calibration),    cmocka_unit_test(calibration_of_ties),
+        cmocka_unit_test(temperature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

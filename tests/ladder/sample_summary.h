@@ -212,6 +212,23 @@ static void sample_confusion(thaw_json *rung, int r)
     thaw_json_set_ints(rung, "confusion", counts, SAMPLE_CLASSES * SAMPLE_CLASSES);
 }
 
+static void sample_calibration(thaw_json *rung, int r)
+{
+    const double ece[2] = {0.05 + 0.01 * r, 0.03};
+    thaw_json *out = thaw_json_set_object(rung, "calibration");
+    for (int k = 0; k < 2; k++) {
+        thaw_json *c = k == 0 ? out : thaw_json_set_object(out, "tempered");
+        const double around_ece[2] = {ece[k] - 0.02, ece[k] + 0.01};
+        const double around_brier[2] = {0.2, 0.24};
+        thaw_json_set_int(c, "bins", 15);
+        thaw_json_set_double(c, "ece", ece[k]);
+        thaw_json_set_doubles(c, "ece_interval", around_ece, 2);
+        thaw_json_set_double(c, "brier", 0.22);
+        thaw_json_set_doubles(c, "brier_interval", around_brier, 2);
+    }
+    thaw_json_set_double(out, "temperature", 1.43);
+}
+
 static void sample_rung(thaw_json *list, int r)
 {
     static const double gate[SAMPLE_RUNGS] = {0.741, 0.824, 0.859, 0.864, 0.844};
@@ -231,6 +248,7 @@ static void sample_rung(thaw_json *list, int r)
     sample_search(rung, r);
     sample_seeds(rung, r, gate[r]);
     sample_rung_slices(rung, r);
+    sample_calibration(rung, r);
     sample_cost(rung, r);
     sample_drift(rung, r);
     sample_confusion(rung, r);

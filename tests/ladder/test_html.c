@@ -214,6 +214,10 @@ static void test_findings(void **state)
         "</strong> right on gate",
         "accuracy of every run at its chosen rate.",
         "better on train, points",
+        "can its probabilities be believed?",
+        "7.0% [5.0, 8.0]",
+        "0.220 [0.200, 0.240]",
+        ">1.43<",
         "another draw of the training and validation samples"};
     (void)state;
     thaw_json *summary = sample_summary();

@@ -79,7 +79,8 @@ struct thaw_kern {
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
     int32_t block; /* 1, or channels in a block that this backend's planned convolutions like */
     bool has_int8; /* thaw_conv8 works, and is faster than floats on this CPU */
-    void *library; /* backend's own handle */
+    bool has_linear_int8;               /* thaw_linear8 is faster than gemm on this CPU */
+    void *library;                      /* backend's own handle */
     const struct kern_backend *backend; /* its row in the table of backends */
     struct conv_choices *choices;       /* algorithms chosen so far */
     /* C = alpha op(A) op(B) + beta C; op(A) is (M, K), op(B) (K, N), C (M, N); row-major with leading dimensions. */
@@ -187,6 +188,22 @@ void thaw_kern_quantize(const thaw_image *image, const float *x, float scale, bo
                         void *bytes);
 void thaw_kern_dequantize(const thaw_image *image, const void *bytes, float scale, bool is_signed,
                           float *x);
+
+/* ---- Linear layers in 8 bits, for inference ---- */
+
+/* y (N, O) = x (N, D) w' + bias. Each row of x becomes signed bytes with a scale of its own, and so does each row of w, once (largest
+ * magnitude / 127: vector-wise quantization, Dettmers et al. 2022, arXiv:2208.07339, section 3.1); sums are whole numbers. A row's bits depend
+ * on nothing but the row, on any CPU and backend. A row that is not finite gives NaN. */
+enum { THAW_LINEAR8_MOST_INPUTS = 65536 };
+/* Whether this CPU multiplies bytes, or words of 16 bits, faster than floats (AVX-512 VNNI, AVX2). The functions below work on every CPU. */
+bool thaw_linear8_is_fast(void);
+size_t thaw_linear8_packed_bytes(int64_t O, int64_t D);
+/* w (O, D); packed starts at a multiple of 4. THAW_ERR_FAIL: D is beyond the limit; THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_linear8_pack(int64_t O, int64_t D, const float *w, void *packed);
+size_t thaw_linear8_workspace_bytes(int64_t N, int64_t D);
+/* bias (O), NULL: none. The workspace may start anywhere. */
+void thaw_linear8_run(int64_t N, int64_t O, int64_t D, const float *x, const void *packed,
+                      const float *bias, float *y, void *workspace);
 
 /* Choices of algorithms, one for each shape and pass. As text: a first line that names this kind of text, the backend, the CPU and the
  * library's version, then sorted lines. Ranks whose results must agree have to make the same choices: give all of them one text. */

@@ -1,5 +1,6 @@
-/* The pass eight_bits: frozen convolutions that no gradient passes work on bytes. Weights have a scale for each output channel,
- * activations one scale each, from the ranges that an observing plan saw (Jacob et al. 2018, arXiv:1712.05877). */
+/* The pass eight_bits: frozen convolutions and linear layers that no gradient passes work on bytes. Weights have a scale for each output
+ * channel. An image has one scale, from the ranges that an observing plan saw (Jacob et al. 2018, arXiv:1712.05877), and its bytes go from
+ * convolution to convolution; a linear layer finds a scale for each row as it comes (kern: thaw_linear8) and gives floats. */
 #include "graph/plan_impl.h"
 
 /* Below this many channels the input stays in floats: the first convolution, whose error all others inherit. */
@@ -30,14 +31,28 @@ static void give_scale(thaw_activation *value, bool has_sign, float range)
     value->scale = range / (has_sign ? 127.0f : 255.0f);
 }
 
-static bool fits(const thaw_lowering *l, const thaw_node *n)
+static bool is_frozen(const thaw_graph *g, const thaw_node *n)
 {
-    const thaw_graph *g = l->graph;
-    if (n->op != &thaw_op_conv2d || n->active || range_of(l, n->output) <= 0)
-        return false;
     for (int32_t j = 0; j < n->param_count; j++)
         if (g->params[n->params[j]]->trainable)
             return false;
+    return !n->active;
+}
+
+static bool linear_fits(const thaw_lowering *l, const thaw_node *n)
+{
+    const thaw_shape *in = &l->graph->values[n->inputs[0]].shape;
+    const int64_t D = in->dim[in->ndim - 1];
+    return l->kern->has_linear_int8 && n->op == &thaw_op_linear && is_frozen(l->graph, n) &&
+           D >= LEAST_CHANNELS && D <= THAW_LINEAR8_MOST_INPUTS;
+}
+
+static bool conv_fits(const thaw_lowering *l, const thaw_node *n)
+{
+    const thaw_graph *g = l->graph;
+    if (!l->kern->has_int8 || n->op != &thaw_op_conv2d || !is_frozen(g, n) ||
+        range_of(l, n->output) <= 0)
+        return false;
     for (int32_t j = 0; j < n->input_count; j++)
         if (range_of(l, n->inputs[j]) <= 0)
             return false;
@@ -95,11 +110,13 @@ static thaw_status write_bytes(thaw_lowering *l, int32_t *index)
 thaw_status thaw_eight_bits(thaw_lowering *l)
 {
     thaw_graph *g = l->graph;
-    for (int32_t i = 0; i < g->node_count; i++)
-        if (fits(l, g->nodes[i])) {
-            g->nodes[i]->op = &thaw_op_conv8;
-            l->counts->eight_bits++;
-        }
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const bool is_conv = conv_fits(l, g->nodes[i]);
+        if (!is_conv && !linear_fits(l, g->nodes[i]))
+            continue;
+        g->nodes[i]->op = is_conv ? &thaw_op_conv8 : &thaw_op_linear8;
+        l->counts->eight_bits++;
+    }
     for (int32_t i = 0; i < g->node_count; i++) {
         thaw_node *node = g->nodes[i];
         if (node->op != &thaw_op_conv8)

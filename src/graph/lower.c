@@ -158,7 +158,7 @@ static thaw_status run_passes(const thaw_graph *source, thaw_graph *g, const tha
     thaw_fold(&l);
     thaw_fuse(&l);
     thaw_status status = THAW_OK;
-    if (o->ranges != NULL && kern->has_int8)
+    if (o->ranges != NULL)
         status = thaw_eight_bits(&l);
     if (status == THAW_OK)
         status = thaw_layout(&l);

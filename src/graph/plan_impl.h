@@ -123,7 +123,8 @@ typedef struct thaw_lowering {
 void thaw_fold(thaw_lowering *l);
 /* Additions and activations into the operator before them. */
 void thaw_fuse(thaw_lowering *l);
-/* Frozen convolutions that no gradient passes into 8 bits, with what turns floats into bytes and back. */
+/* Frozen convolutions and linear layers that no gradient passes into 8 bits, where the kernels have them; beside convolutions what
+ * turns floats into bytes and back. */
 THAW_NODISCARD thaw_status thaw_eight_bits(thaw_lowering *l);
 /* Chooses a layout for every value and puts reorders where they differ. from, to and keep stay plain. */
 THAW_NODISCARD thaw_status thaw_layout(thaw_lowering *l);
@@ -137,8 +138,9 @@ void thaw_remove_node(thaw_graph *g, int32_t index, int32_t heir);
 THAW_NODISCARD thaw_status thaw_insert_node(thaw_graph *g, int32_t at, const thaw_op *op,
                                             thaw_value in, thaw_value out);
 
-/* Kinds that lowering alone makes: between layouts, between floats and bytes, convolution of bytes. */
-extern const thaw_op thaw_op_reorder, thaw_op_quantize, thaw_op_dequantize, thaw_op_conv8;
+/* Kinds that lowering alone makes: between layouts, between floats and bytes, convolution and linear layer of bytes. */
+extern const thaw_op thaw_op_reorder, thaw_op_quantize, thaw_op_dequantize, thaw_op_conv8,
+    thaw_op_linear8;
 
 /* conv2d's weights and bias with the norm that was folded into it. */
 void thaw_fold_weights(const thaw_call *call, float *weights, float *bias);

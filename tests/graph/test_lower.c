@@ -438,6 +438,64 @@ static void frozen_prefixes_run_in_eight_bits(void **state)
     }
 }
 
+/* Rows find their scales themselves: no ranges are seen, one row's bits do not depend on others. */
+static void frozen_linear_layers_run_in_eight_bits(void **state)
+{
+    (void)state;
+    enum { T = 3, D = 24, WIDE = 40 };
+    for (const char *const *name = thaw_kern_names(); *name != NULL; name++) {
+        thaw_kern *kern = NULL;
+        if (thaw_kern_open(*name, &kern) != THAW_OK)
+            continue;
+        thaw_graph *g = new_graph();
+        thaw_value x = thaw_graph_input(g, thaw_shape_make(2, (int64_t[]){T, D}));
+        thaw_value v = thaw_graph_linear_gelu(g, "a", x, WIDE, true, false);
+        v = thaw_graph_add(g, thaw_graph_linear(g, "b", v, D, false), x, 1.0f);
+        v = thaw_graph_gelu(g, thaw_graph_linear(g, "c", v, WIDE, true), true);
+        v = thaw_graph_flatten(g, v);
+        thaw_graph_set_features(g, v);
+        thaw_graph_set_logits(g, thaw_graph_linear(g, "fc", v, OUTPUTS, true));
+        assert_ok(thaw_graph_finish(g));
+        randomize(g, 5);
+        train_only(g, "fc.*");
+        float *input = random_floats(BATCH * T * D, 3);
+        float *ranges = NULL;
+        assert_ok(thaw_alloc(&ranges, thaw_graph_value_count(g), sizeof *ranges));
+        thaw_plan_options options = plan_options(BATCH, false);
+        options.to = v;
+        thaw_plan *floats = new_plan(g, kern, &options, false);
+        options.ranges = ranges;
+        thaw_plan *bytes = new_plan(g, kern, &options, false);
+        options.to = thaw_graph_logits(g);
+        thaw_plan *whole = new_plan(g, kern, &options, false);
+        assert_int_equal(thaw_plan_count(bytes).eight_bits, kern->has_linear_int8 ? 3 : 0);
+        assert_int_equal(thaw_plan_count(whole).eight_bits, kern->has_linear_int8 ? 3 : 0);
+        thaw_run run = make_run(BATCH, input, false);
+        thaw_plan_forward(floats, &run);
+        thaw_plan_forward(bytes, &run);
+        const float *all = thaw_plan_value(bytes, -1);
+        const int64_t n = (int64_t)BATCH * T * WIDE;
+        const double error = thaw_kern_distance_squared(n, all, thaw_plan_value(floats, -1));
+        const double size = thaw_kern_sum_squares(n, thaw_plan_value(floats, -1));
+        print_message("%s: %d linear layers in 8 bits, features off by %.2f %%\n", *name,
+                      thaw_plan_count(bytes).eight_bits, 100 * sqrt(error / size));
+        assert_true(error < 0.03 * 0.03 * size && (error > 0) == kern->has_linear_int8);
+        float last[T * WIDE];
+        memcpy(last, all + (BATCH - 1) * T * WIDE, sizeof last);
+        run = make_run(1, input + (BATCH - 1) * T * D, false);
+        thaw_plan_forward(bytes, &run);
+        if (kern->has_linear_int8)
+            assert_memory_equal(thaw_plan_value(bytes, -1), last, sizeof last);
+        thaw_plan_free(&whole);
+        thaw_plan_free(&bytes);
+        thaw_plan_free(&floats);
+        thaw_free(&ranges);
+        thaw_free(&input);
+        thaw_graph_free(&g);
+        thaw_kern_close(&kern);
+    }
+}
+
 static void recomputed_blocks_give_the_same_bits_in_less_memory(void **state)
 {
     (void)state;
@@ -484,6 +542,7 @@ int main(void)
         cmocka_unit_test(samples_do_not_depend_on_their_neighbours),
         cmocka_unit_test(constants_may_live_elsewhere),
         cmocka_unit_test(frozen_prefixes_run_in_eight_bits),
+        cmocka_unit_test(frozen_linear_layers_run_in_eight_bits),
         cmocka_unit_test(recomputed_blocks_give_the_same_bits_in_less_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,8 +159,9 @@ static thaw_status open_plans(bench *b)
         .batch = b->batch, .training = true, .from = cut ? b->boundary : -1, .to = -1, .keep = -1};
     THAW_CHECK(!cut || b->boundary != 0, THAW_ERR_USAGE, "rung %s has no frozen prefix for mode %s",
                b->rung, mode_names[b->mode]);
-    THAW_CHECK(b->mode != MODE_INFER8 || b->kern->has_int8, THAW_ERR_FAIL,
-               "backend %s has no fast 8-bit convolutions on this CPU", b->kern->name);
+    THAW_CHECK(b->mode != MODE_INFER8 || b->kern->has_int8 || b->kern->has_linear_int8,
+               THAW_ERR_FAIL, "backend %s has nothing that is fast in 8 bits on this CPU",
+               b->kern->name);
     if (b->mode == MODE_INFER8)
         THAW_TRY(observe(b, &prefix));
     if (cut)

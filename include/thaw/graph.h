@@ -328,9 +328,10 @@ typedef struct thaw_plan_options {
                      * the same bits, less memory, one more forward */
     bool observe;  /* thaw_plan_ranges is wanted; for inference */
     const float *
-        ranges; /* of a plan of the same graph that observed: frozen convolutions outside of backward run in 8 bits
-                          * where kern->has_int8. NULL: in floats. Borrowed while the plan is made, when
-                          * frozen parameters must hold their values. */
+        ranges; /* of a plan of the same graph that observed: frozen convolutions (where kern->has_int8) and linear
+                          * layers (kern->has_linear_int8) outside of backward run in 8 bits where the range of what they give
+                          * is above 0; of a linear layer it counts no further. NULL: in floats. Borrowed while the plan is
+                          * made, when frozen parameters must hold their values. */
 } thaw_plan_options;
 
 /* Lowers the range from..to into a copy of the plan's own (frozen norms folded into convolutions, what follows fused, layouts

@@ -44,7 +44,7 @@ static bool linear_fits(const thaw_lowering *l, const thaw_node *n)
     const thaw_shape *in = &l->graph->values[n->inputs[0]].shape;
     const int64_t D = in->dim[in->ndim - 1];
     return l->kern->has_linear_int8 && n->op == &thaw_op_linear && is_frozen(l->graph, n) &&
-           D >= LEAST_CHANNELS && D <= THAW_LINEAR8_MOST_INPUTS;
+           range_of(l, n->output) > 0 && D >= LEAST_CHANNELS && D <= THAW_LINEAR8_MOST_INPUTS;
 }
 
 static bool conv_fits(const thaw_lowering *l, const thaw_node *n)

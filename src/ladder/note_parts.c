@@ -204,12 +204,16 @@ void ladder_note_precision(const thaw_json *s, thaw_str *out)
     const thaw_json *p = thaw_json_find(s, "precision");
     if (p == NULL)
         return;
+    const int64_t samples = thaw_json_int_or(p, "calibration_samples", 0);
+    thaw_str_add(out, "Frozen features were computed in 8 bits (");
+    if (samples > 0)
+        thaw_str_printf(out, "ranges from %lld training samples", (long long)samples);
+    else
+        thaw_str_add(out, "linear layers, a scale for each row");
     thaw_str_printf(
         out,
-        "Frozen features were computed in 8 bits (ranges from %lld training samples): on "
-        "val they are off by %.2f%% (2-norm); the frozen rung on gate against floats: %s, "
+        "): on val they are off by %.2f%% (2-norm); the frozen rung on gate against floats: %s, "
         "%s.\n",
-        (long long)thaw_json_int_or(p, "calibration_samples", 0),
         100 * ladder_number(p, "feature_error"), ladder_text(p, "text"), ladder_text(p, "verdict"));
     note_floats(s, out);
 }

@@ -113,8 +113,9 @@ static const thaw_field train_fields[] = {
         "all seeds, so that frozen features can be kept; 0: new ones every epoch; no effect "
         "without data.augment"),
     WORD(thaw_train_config, "frozen_precision", frozen_precision, "f32", precision_words,
-         "convolutions of the frozen part in 8 bits, with ranges seen on training samples: faster "
-         "where the CPU can; what it changes is measured and reported"),
+         "convolutions of the frozen part in 8 bits, with ranges seen on training samples, and its "
+         "linear layers, with a scale for each row: faster where the CPU can; what it changes is "
+         "measured and reported"),
     WORD(thaw_train_config, "recompute", recompute, "auto", recompute_words,
          "run a block's forward again in backward instead of keeping its activations; auto: when "
          "memory_gib is not enough otherwise"),

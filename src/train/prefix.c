@@ -94,15 +94,19 @@ void thaw_prefix_init(thaw_prefix *p, thaw_setup *s)
                        .batch = thaw_prefix_batch(s)};
 }
 
+thaw_status thaw_prefix_own_kern(const thaw_setup *s, thaw_kern **out)
+{
+    const char *kernels;
+    *out = NULL;
+    THAW_TRY(thaw_prefix_kernels(s, &kernels));
+    return strcmp(kernels, s->kern->name) == 0 ? THAW_OK : thaw_kern_open(kernels, out);
+}
+
 /* What both ways of opening need first; kernels of its own are the same on all ranks without any choice. */
 static thaw_status begin(thaw_prefix *p)
 {
-    const char *kernels;
-    THAW_TRY(thaw_prefix_kernels(p->setup, &kernels));
     THAW_TRY(thaw_alloc(&p->input, p->batch * p->values, sizeof *p->input));
-    if (strcmp(kernels, p->setup->kern->name) == 0)
-        return THAW_OK;
-    return thaw_kern_open(kernels, &p->own_kern);
+    return thaw_prefix_own_kern(p->setup, &p->own_kern);
 }
 
 static thaw_plan_options options_of(const thaw_prefix *p)

@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* Ranges for 8 bits: the largest magnitude that each value of the frozen prefix has over some training samples. All ranks look at
- * a part; the largest of the largest does not depend on how many there are. */
+ * a part; the largest of the largest does not depend on how many there are. Linear layers find a scale for each row as it comes, so
+ * where the prefix's kernels have no 8-bit convolutions no sample is looked at. */
 
 enum { CALIBRATION_SAMPLES = 512 };
 
@@ -11,23 +12,6 @@ enum { CALIBRATION_SAMPLES = 512 };
 #define CALIBRATION_SEED UINT64_C(0x7468617772616e67)
 
 #define ENTRY "prefix/ranges"
-
-static thaw_status check_kernels(const thaw_setup *s)
-{
-    const char *prefix;
-    THAW_CHECK(
-        s->kern->has_int8, THAW_ERR_CONFIG,
-        "train.frozen_precision: int8 needs kernels with fast 8-bit convolutions, and %s (%s) "
-        "has none on this CPU; use f32",
-        s->kern->name, s->kern->cpu_kernels);
-    THAW_TRY(thaw_prefix_kernels(s, &prefix));
-    THAW_CHECK(
-        strcmp(prefix, s->kern->name) == 0, THAW_ERR_CONFIG,
-        "train.frozen_precision: int8 is for convolutions, and the frozen part of this %s has "
-        "linear layers; use f32",
-        s->model->spec.arch);
-    return THAW_OK;
-}
 
 static bool wanted(const thaw_setup *s)
 {
@@ -42,39 +26,70 @@ static thaw_plan_options prefix_options(const thaw_setup *s)
                                .keep = -1};
 }
 
+/* What runs the prefix: *own where it is not the run's kernels. */
+static thaw_status open_kern(const thaw_setup *s, thaw_kern **own, const thaw_kern **kern)
+{
+    THAW_TRY(thaw_prefix_own_kern(s, own));
+    *kern = *own != NULL ? *own : s->kern;
+    return THAW_OK;
+}
+
 /* A plan with these ranges runs something in 8 bits. */
-static thaw_status check_effect(const thaw_setup *s, const float *ranges)
+static thaw_status check_effect(const thaw_setup *s, const thaw_kern *kern, const float *ranges)
 {
     thaw_plan_options options = prefix_options(s);
     thaw_plan *plan = NULL;
     char rung[THAW_RUNG_TEXT];
     thaw_rung_format(&s->rung, rung);
     options.ranges = ranges;
-    THAW_TRY(thaw_plan_new(s->model->graph, s->kern, &options, &plan));
+    THAW_TRY(thaw_plan_new(s->model->graph, kern, &options, &plan));
     const int32_t count = thaw_plan_count(plan).eight_bits;
     thaw_plan_free(&plan);
-    THAW_CHECK(
-        count > 0, THAW_ERR_CONFIG,
-        "train.frozen_precision: int8 has nothing to do: no convolution of the frozen part of rung "
-        "%s has 8 channels or more; use f32",
-        rung);
+    THAW_CHECK(count > 0 || kern->has_int8, THAW_ERR_CONFIG,
+               "train.frozen_precision: int8 has nothing to do: the frozen part of rung %s has no "
+               "linear layer, and %s (%s) has no fast 8-bit convolutions on this CPU; use f32",
+               rung, kern->name, kern->cpu_kernels);
+    THAW_CHECK(count > 0, THAW_ERR_CONFIG,
+               "train.frozen_precision: int8 has nothing to do: no convolution or linear layer of "
+               "the frozen part of rung %s has 8 channels or more; use f32",
+               rung);
     return THAW_OK;
 }
 
-/* Which convolutions can is a matter of the network, which any range above zero shows. */
-static thaw_status check_network(const thaw_setup *s)
+static thaw_status ones(const thaw_setup *s, float **out)
 {
     const int32_t count = thaw_graph_value_count(s->model->graph);
-    float *ones = NULL;
-    THAW_TRY(thaw_alloc(&ones, count, sizeof *ones));
+    THAW_TRY(thaw_alloc(out, count, sizeof **out));
     for (int32_t v = 0; v < count; v++)
-        ones[v] = 1;
-    const thaw_status status = check_effect(s, ones);
-    thaw_free(&ones);
+        (*out)[v] = 1;
+    return THAW_OK;
+}
+
+/* Which layers can is a matter of the network and the kernels, which any range above zero shows. */
+static thaw_status check_network(thaw_setup *s)
+{
+    thaw_kern *own = NULL;
+    const thaw_kern *kern;
+    float *ranges = NULL;
+    thaw_status status;
+    THAW_TRY_TO(open_kern(s, &own, &kern));
+    if (!kern->has_int8 && !kern->has_linear_int8) {
+        status = THAW_FAIL(THAW_ERR_CONFIG,
+                           "train.frozen_precision: int8 needs kernels with fast 8-bit arithmetic, "
+                           "and %s (%s) has none on this CPU; use f32",
+                           kern->name, kern->cpu_kernels);
+        goto done;
+    }
+    THAW_TRY_TO(ones(s, &ranges));
+    s->ranges_seen = kern->has_int8;
+    status = check_effect(s, kern, ranges);
+done:
+    thaw_free(&ranges);
+    thaw_kern_close(&own);
     return status;
 }
 
-thaw_status thaw_ranges_check(const thaw_setup *s)
+thaw_status thaw_ranges_check(thaw_setup *s)
 {
     char rung[THAW_RUNG_TEXT];
     if (!wanted(s))
@@ -84,7 +99,6 @@ thaw_status thaw_ranges_check(const thaw_setup *s)
                "train.frozen_precision: int8 has nothing to do: rung %s has no frozen part before "
                "what trains; choose frozen or partial:K, or f32",
                rung);
-    THAW_TRY(check_kernels(s));
     return check_network(s);
 }
 
@@ -106,6 +120,8 @@ thaw_status thaw_train_eight_bits(thaw_comm *comm, const thaw_config *config, co
 int64_t thaw_ranges_samples(const thaw_setup *s)
 {
     const int64_t count = thaw_dataset_count(s->dataset, s->train);
+    if (!s->ranges_seen)
+        return 0;
     return count < CALIBRATION_SAMPLES ? count : CALIBRATION_SAMPLES;
 }
 
@@ -169,10 +185,32 @@ static thaw_status see_ranges(thaw_comm *comm, thaw_setup *s)
         status = thaw_alloc(&s->ranges, count, sizeof *s->ranges);
     THAW_TRY_TO(thaw_agree(comm, status));
     largest_of_all(comm, thaw_plan_ranges(plan), bits, count, s->ranges);
-    status = thaw_agree(comm, check_effect(s, s->ranges));
+    status = thaw_agree(comm, check_effect(s, s->kern, s->ranges));
 done:
     thaw_free(&bits);
     thaw_plan_free(&plan);
+    return status;
+}
+
+/* What a plan asks of a linear layer's range is whether there is one. Convolutions get none, whatever kernels evaluation runs on. */
+static thaw_status mark_linear_layers(thaw_setup *s)
+{
+    const thaw_graph *g = s->model->graph;
+    bool *needed = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_prefix_values(g, &needed));
+    THAW_TRY_TO(ones(s, &s->ranges));
+    for (int32_t v = 0; v < thaw_graph_value_count(g); v++)
+        if (!needed[v])
+            s->ranges[v] = 0;
+    for (int32_t i = 0; i < thaw_graph_node_count(g); i++) {
+        const thaw_node *node = thaw_graph_node(g, i);
+        if (strcmp(thaw_node_kind(node), "conv2d") == 0)
+            s->ranges[node->inputs[0]] = 0;
+    }
+    status = THAW_OK;
+done:
+    thaw_free(&needed);
     return status;
 }
 
@@ -194,6 +232,8 @@ thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool)
     if (status == THAW_OK)
         status = thaw_ranges_key(s, &key);
     THAW_TRY(thaw_agree(comm, status));
+    if (!s->ranges_seen) /* uniform */
+        return thaw_agree(comm, mark_linear_layers(s));
     int64_t there = pool != NULL && pool->ranges != NULL && pool->range_count == count &&
                     thaw_digest_equal(pool->ranges_of, key);
     thaw_allreduce_min_int64(comm, &there, 1);
@@ -229,6 +269,6 @@ thaw_status thaw_ranges_load(thaw_setup *s, const char *path, const thaw_state *
                THAW_ERR_INPUT,
                "%s was trained on features in 8 bits, but its %s are missing or not %d numbers",
                path, ENTRY, (int)count);
-    THAW_TRY(check_kernels(s));
+    THAW_TRY(check_network(s));
     return copy_ranges(entry->tensor.data, count, &s->ranges);
 }

@@ -32,7 +32,8 @@ typedef struct thaw_setup {
     bool has_backbone;
     thaw_digest backbone_digest; /* of the weights training starts from */
     int64_t choices_bytes;       /* of the choices that all ranks have */
-    float *ranges; /* of the frozen prefix's values, for 8 bits; NULL: it runs in floats */
+    float *ranges;    /* of the frozen prefix's values, for 8 bits; NULL: it runs in floats */
+    bool ranges_seen; /* on samples, for convolutions; thaw_ranges_check finds out */
     thaw_shared
         *constants[THAW_MOST_PLANS]; /* of its plans: packed forms of frozen weights, once a node */
     int constant_count;
@@ -128,6 +129,8 @@ typedef struct thaw_prefix {
 bool thaw_has_prefix(const thaw_setup *s);
 /* The kernels it runs on, by name. */
 THAW_NODISCARD thaw_status thaw_prefix_kernels(const thaw_setup *s, const char **name);
+/* Those kernels, opened, for the caller to close; NULL where they are the run's own. */
+THAW_NODISCARD thaw_status thaw_prefix_own_kern(const thaw_setup *s, thaw_kern **out);
 /* Values that the boundary is computed from, itself included: (*out)[value], to be freed. */
 THAW_NODISCARD thaw_status thaw_prefix_values(const thaw_graph *g, bool **out);
 /* Samples of one run of it. */
@@ -144,11 +147,12 @@ void thaw_prefix_close(thaw_prefix *p);
 /* ---- 8 bits -------------------------------------------------------------------------------------------------- */
 
 /* Where train.frozen_precision is int8: THAW_ERR_CONFIG with the reason when nothing is frozen, or kernels or network cannot. Local. */
-THAW_NODISCARD thaw_status thaw_ranges_check(const thaw_setup *s);
+THAW_NODISCARD thaw_status thaw_ranges_check(thaw_setup *s);
 /* Checks, then sees ranges on training samples, which need no run's seed, or takes those of the pool (NULL: none). After
  * thaw_choices_begin. Collective. */
 THAW_NODISCARD thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool);
-int64_t thaw_ranges_samples(const thaw_setup *s); /* that are looked at */
+/* That are looked at; 0 where no layer in 8 bits needs a range seen beforehand. */
+int64_t thaw_ranges_samples(const thaw_setup *s);
 /* As "prefix/ranges" of adaptation.h5, when there are any; evaluation needs the same ones. Local. */
 THAW_NODISCARD thaw_status thaw_ranges_add(const thaw_setup *s, thaw_state *out);
 THAW_NODISCARD thaw_status thaw_ranges_load(thaw_setup *s, const char *path,

@@ -463,8 +463,11 @@ static void frozen_linear_layers_run_in_eight_bits(void **state)
         assert_ok(thaw_alloc(&ranges, thaw_graph_value_count(g), sizeof *ranges));
         thaw_plan_options options = plan_options(BATCH, false);
         options.to = v;
+        options.ranges = ranges; /* zeros: nothing is asked for */
         thaw_plan *floats = new_plan(g, kern, &options, false);
-        options.ranges = ranges;
+        assert_int_equal(thaw_plan_count(floats).eight_bits, 0);
+        for (thaw_value i = 0; i < thaw_graph_value_count(g); i++)
+            ranges[i] = 1;
         thaw_plan *bytes = new_plan(g, kern, &options, false);
         options.to = thaw_graph_logits(g);
         thaw_plan *whole = new_plan(g, kern, &options, false);

@@ -5,7 +5,7 @@
  * gives them as normalised floats; thaw_augment_batch changes them. Nothing here communicates: everything is a
  * function of (file, seed, epoch, step, sample), so every rank finds its own part.
  *
- * A sample is (C, H, W); a flat sample of D features is (D, 1, 1). Of each sample there is one class 0..K-1, or K labels that
+ * A sample is (C, H, W); a flat sample of D features is (D, 1, 1); a text of T tokens is (1, T, 1), or with their types (2, T, 1). Of each sample there is one class 0..K-1, or K labels that
  * hold or not, or K numbers, by the task. A bad file gives
  * THAW_ERR_INPUT with the path, the row and the value; a bad option of an import gives THAW_ERR_USAGE. */
 #ifndef THAW_DATA_H
@@ -54,8 +54,17 @@ THAW_NODISCARD thaw_status thaw_dataset_settle(thaw_dataset *ds);
 const char *thaw_dataset_path(const thaw_dataset *ds);
 /* Of one sample: always three dimensions (C, H, W). */
 thaw_shape thaw_dataset_shape(const thaw_dataset *ds);
-int64_t thaw_dataset_values(const thaw_dataset *ds);   /* C*H*W */
-thaw_dtype thaw_dataset_dtype(const thaw_dataset *ds); /* as stored: THAW_U8 or THAW_F32 */
+int64_t thaw_dataset_values(const thaw_dataset *ds); /* C*H*W */
+thaw_dtype thaw_dataset_dtype(
+    const thaw_dataset *ds); /* as stored: THAW_U8 or THAW_F32; THAW_I32: tokens of texts */
+
+/* How texts became tokens, as far as the file says. */
+typedef struct thaw_text_info {
+    char *tokenizer;  /* "wordpiece" or "wordpiece cased"; "": unknown */
+    char *vocabulary; /* its digest, 32 hex digits; "": unknown */
+    int64_t pieces;   /* of the vocabulary: ids are below it; 0: unknown */
+} thaw_text_info;
+const thaw_text_info *thaw_dataset_text(const thaw_dataset *ds); /* NULL: no texts */
 thaw_task thaw_dataset_task(const thaw_dataset *ds);
 int64_t thaw_dataset_classes(const thaw_dataset *ds); /* K classes, labels or targets */
 const char *const *thaw_dataset_class_names(const thaw_dataset *ds); /* their names */
@@ -94,7 +103,7 @@ THAW_NODISCARD thaw_status thaw_dataset_keep_slices(thaw_dataset *ds, const thaw
 const uint8_t *thaw_dataset_slice_mask(const thaw_dataset *ds, int64_t split, int64_t slice);
 int64_t thaw_dataset_slice_members(const thaw_dataset *ds, int64_t split, int64_t slice);
 
-/* Normalisation: a value v (uint8: v / 255) of channel c becomes (v - mean[c]) / std[c]. Set from the file; without
+/* Normalisation, not of texts, whose ids are read as they are: a value v (uint8: v / 255) of channel c becomes (v - mean[c]) / std[c]. Set from the file; without
  * mean and std there it is 0 and 1. C values each. */
 const double *thaw_dataset_mean(const thaw_dataset *ds);
 const double *thaw_dataset_std(const thaw_dataset *ds);
@@ -136,12 +145,21 @@ typedef struct thaw_dataset_info {
     int64_t split_count;
     thaw_split_info *splits;
     const double *mean, *std;                  /* C */
+    const thaw_text_info *text;                /* NULL: no texts */
     const char *origin, *licence, *created_by; /* "" when not given */
     bool digest_recorded;
     char digest[THAW_DIGEST_HEX];
 } thaw_dataset_info;
 THAW_NODISCARD thaw_status thaw_dataset_inspect(const thaw_dataset *ds, thaw_dataset_info *info);
 void thaw_dataset_info_clear(thaw_dataset_info *info);
+
+/* ---- Vocabulary ------------------------------------------------------------------------------------------- */
+
+/* Reads a vocab.txt of BERT's WordPiece: how many pieces it has, and their digest (of the pieces, one a line), by which data and backbones
+ * know each other's. THAW_ERR_INPUT with the line: not UTF-8, an empty line, a piece twice, [UNK], [CLS], [SEP] or [PAD] missing, [PAD] not
+ * the first. */
+THAW_NODISCARD thaw_status thaw_vocabulary_read(const char *path, int64_t *pieces,
+                                                thaw_digest *digest);
 
 /* ---- Sampler ---------------------------------------------------------------------------------------------- */
 

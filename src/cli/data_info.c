@@ -54,8 +54,14 @@ static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
     thaw_json_set_ints(out, "shape", info->shape.dim, info->shape.ndim);
     thaw_json_set_string(out, "dtype", thaw_dtype_name(info->dtype));
     thaw_json_set_strings(out, "classes", info->class_names, info->classes);
-    thaw_json_set_doubles(out, "mean", info->mean, info->shape.dim[0]);
-    thaw_json_set_doubles(out, "std", info->std, info->shape.dim[0]);
+    if (info->text != NULL) {
+        thaw_json_set_string(out, "tokenizer", info->text->tokenizer);
+        thaw_json_set_string(out, "vocabulary", info->text->vocabulary);
+        thaw_json_set_int(out, "pieces", info->text->pieces);
+    } else {
+        thaw_json_set_doubles(out, "mean", info->mean, info->shape.dim[0]);
+        thaw_json_set_doubles(out, "std", info->std, info->shape.dim[0]);
+    }
     thaw_json *splits = thaw_json_set_object(out, "splits");
     for (int64_t s = 0; s < info->split_count; s++) {
         thaw_json *split = thaw_json_set_object(splits, info->splits[s].name);
@@ -75,6 +81,17 @@ static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
     thaw_json_free(&out);
 }
 
+static void print_text(const thaw_dataset_info *info)
+{
+    const thaw_text_info *text = info->text;
+    const bool known = text->tokenizer[0] != '\0';
+    cli_print("texts: %lld tokens%s, %s%s", (long long)info->shape.dim[1],
+              info->shape.dim[0] > 1 ? " with their types" : "",
+              known ? "by " : "tokenizer unknown", text->tokenizer);
+    if (text->vocabulary[0] != '\0')
+        cli_print("vocabulary: %lld pieces, digest %s", (long long)text->pieces, text->vocabulary);
+}
+
 static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
 {
     char shape[64];
@@ -87,7 +104,9 @@ static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
         cli_print("origin: %s", info->origin);
     if (info->licence[0] != '\0')
         cli_print("licence: %s", info->licence);
-    for (int64_t c = 0; c < info->shape.dim[0] && c < 4; c++)
+    if (info->text != NULL)
+        print_text(info);
+    for (int64_t c = 0; info->text == NULL && c < info->shape.dim[0] && c < 4; c++)
         cli_print("channel %lld: mean %.6g, std %.6g", (long long)c, info->mean[c], info->std[c]);
     print_splits(ds, info);
 }

@@ -161,7 +161,8 @@ void thaw_dataset_free(thaw_dataset **address)
     thaw_strings_clear(&ds->classes);
     thaw_strings_clear(&ds->slices);
     thaw_strings_clear(&ds->descriptions);
-    char **texts[] = {&ds->path, &ds->origin, &ds->licence, &ds->created_by};
+    char **texts[] = {&ds->path,       &ds->origin,         &ds->licence,
+                      &ds->created_by, &ds->text.tokenizer, &ds->text.vocabulary};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         thaw_free(texts[i]);
     double **numbers[] = {&ds->mean,     &ds->std,   &ds->file_mean,
@@ -189,6 +190,11 @@ thaw_shape thaw_dataset_shape(const thaw_dataset *ds)
 int64_t thaw_dataset_values(const thaw_dataset *ds)
 {
     return ds->values;
+}
+
+const thaw_text_info *thaw_dataset_text(const thaw_dataset *ds)
+{
+    return ds->dtype == THAW_I32 ? &ds->text : NULL;
 }
 
 thaw_dtype thaw_dataset_dtype(const thaw_dataset *ds)

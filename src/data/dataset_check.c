@@ -6,23 +6,45 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t thaw_dataset_not_finite(const thaw_dataset *ds, int64_t n, const void *x)
+/* Ids are read as float32, which is exact below this. */
+#define PIECES_MOST (1 << 24)
+
+static bool bad_tokens(const thaw_dataset *ds, const int32_t *tokens)
+{
+    const int64_t T = ds->shape.dim[1];
+    const int64_t pieces = ds->text.pieces > 0 ? ds->text.pieces : PIECES_MOST;
+    for (int64_t i = 0; i < ds->values; i++)
+        if (tokens[i] < 0 || tokens[i] >= (i < T ? pieces : 2))
+            return true;
+    return false;
+}
+
+int64_t thaw_dataset_bad_sample(const thaw_dataset *ds, int64_t n, const void *x)
 {
     if (ds->dtype == THAW_U8)
         return -1;
-    const float *values = x;
-    for (int64_t i = 0; i < n * ds->values; i++)
-        if (!isfinite(values[i]))
+    for (int64_t i = 0; i < n && ds->dtype == THAW_I32; i++)
+        if (bad_tokens(ds, (const int32_t *)x + i * ds->values))
+            return i;
+    for (int64_t i = 0; i < n * ds->values && ds->dtype == THAW_F32; i++)
+        if (!isfinite(((const float *)x)[i]))
             return i / ds->values;
     return -1;
 }
 
-static thaw_status check_finite(const thaw_dataset *ds, const thaw_split *split, int64_t first,
+const char *thaw_dataset_bad_value(const thaw_dataset *ds)
+{
+    return ds->dtype == THAW_I32
+               ? "an id that the vocabulary has not, or a type of token other than 0 and 1"
+               : "a NaN or infinite value";
+}
+
+static thaw_status check_values(const thaw_dataset *ds, const thaw_split *split, int64_t first,
                                 int64_t n, const void *x)
 {
-    int64_t bad = thaw_dataset_not_finite(ds, n, x);
-    THAW_CHECK(bad < 0, THAW_ERR_INPUT, "%s: %s/x: row %lld has a NaN or infinite value", ds->path,
-               split->name, (long long)(first + bad));
+    int64_t bad = thaw_dataset_bad_sample(ds, n, x);
+    THAW_CHECK(bad < 0, THAW_ERR_INPUT, "%s: %s/x: row %lld has %s", ds->path, split->name,
+               (long long)(first + bad), thaw_dataset_bad_value(ds));
     return THAW_OK;
 }
 
@@ -31,7 +53,7 @@ thaw_status thaw_dataset_scan_x(const thaw_dataset *ds, const thaw_split *split,
     size_t row_bytes = (size_t)ds->values * thaw_dtype_bytes(ds->dtype);
     if (split->x) {
         *out = thaw_hash(split->x, (size_t)split->N * row_bytes);
-        return check_finite(ds, split, 0, split->N, split->x);
+        return check_values(ds, split, 0, split->N, split->x);
     }
     int64_t most = row_bytes < (4u << 20) ? (int64_t)((4u << 20) / row_bytes) : 1;
     thaw_hasher *hasher = NULL;
@@ -44,7 +66,7 @@ thaw_status thaw_dataset_scan_x(const thaw_dataset *ds, const thaw_split *split,
     for (int64_t first = 0; first < split->N; first += most) {
         int64_t n = split->N - first < most ? split->N - first : most;
         THAW_TRY_TO(thaw_h5_read_rows(ds->file, name, first, n, ds->dtype, block));
-        THAW_TRY_TO(check_finite(ds, split, first, n, block));
+        THAW_TRY_TO(check_values(ds, split, first, n, block));
         thaw_hasher_add(hasher, block, (size_t)n * row_bytes);
     }
     *out = thaw_hasher_get(hasher);
@@ -140,6 +162,11 @@ thaw_digest thaw_dataset_content_digest(const thaw_dataset *ds)
     thaw_str_printf(&text, "thaw-dataset 1\nsample %s %s\n", shape, thaw_dtype_name(ds->dtype));
     if (ds->task != THAW_TASK_CLASSIFICATION)
         thaw_str_printf(&text, "task %s\n", thaw_task_name(ds->task));
+    if (ds->text.tokenizer && ds->text.tokenizer[0])
+        thaw_str_printf(&text, "tokenizer %s\n", ds->text.tokenizer);
+    if (ds->text.vocabulary && ds->text.vocabulary[0])
+        thaw_str_printf(&text, "vocabulary %s %lld\n", ds->text.vocabulary,
+                        (long long)ds->text.pieces);
     for (int64_t k = 0; k < ds->classes.count; k++)
         thaw_str_printf(&text, "class %s\n", ds->classes.items[k]);
     if (ds->file_mean) {

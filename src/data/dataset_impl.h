@@ -44,6 +44,7 @@ struct thaw_dataset {
     int64_t *shown; /* (shown_count) indices of the slices that callers see; NULL: all */
     int64_t shown_count;
     char *origin, *licence, *created_by;
+    thaw_text_info text;          /* of dtype THAW_I32 */
     double *mean, *std;           /* (C) */
     double *file_mean, *file_std; /* (C) as in the file: part of the digest; NULL when not there */
     float *black;                 /* (C) */
@@ -92,8 +93,10 @@ void thaw_dataset_count_members(thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_strings_add(thaw_strings *list, const char *text);
 void thaw_strings_clear(thaw_strings *list);
 
-/* First sample of n with a NaN or infinity, or -1. */
-int64_t thaw_dataset_not_finite(const thaw_dataset *ds, int64_t n, const void *x);
+/* The first sample of n that has a value no sample may have, or -1: a NaN or infinity, an id that the vocabulary has not, a type of token other
+ * than 0 and 1. And what to call that. */
+int64_t thaw_dataset_bad_sample(const thaw_dataset *ds, int64_t n, const void *x);
+const char *thaw_dataset_bad_value(const thaw_dataset *ds);
 /* Digest and check of x, from memory or by rows. */
 THAW_NODISCARD thaw_status thaw_dataset_scan_x(const thaw_dataset *ds, const thaw_split *split,
                                                thaw_digest *out);

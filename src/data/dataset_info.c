@@ -73,6 +73,7 @@ thaw_status thaw_dataset_inspect(const thaw_dataset *ds, thaw_dataset_info *info
         .origin = ds->origin,
         .licence = ds->licence,
         .created_by = ds->created_by,
+        .text = thaw_dataset_text(ds),
         .digest_recorded = ds->digest_recorded,
     };
     thaw_status status = THAW_OK;

@@ -93,6 +93,12 @@ thaw_status thaw_dataset_read_root(thaw_dataset *ds)
     THAW_TRY(read_text(ds, "origin", &ds->origin));
     THAW_TRY(read_text(ds, "licence", &ds->licence));
     THAW_TRY(read_text(ds, "created_by", &ds->created_by));
+    THAW_TRY(read_text(ds, "tokenizer", &ds->text.tokenizer));
+    THAW_TRY(read_text(ds, "vocabulary", &ds->text.vocabulary));
+    if (thaw_h5_has_attribute(ds->file, "/", "pieces"))
+        THAW_TRY(thaw_h5_get_int(ds->file, "/", "pieces", &ds->text.pieces));
+    THAW_CHECK(ds->text.pieces >= 0, THAW_ERR_INPUT, "%s: root attribute \"pieces\" is %lld",
+               ds->path, (long long)ds->text.pieces);
     return read_classes(ds);
 }
 
@@ -101,6 +107,9 @@ thaw_status thaw_dataset_read_normalisation(thaw_dataset *ds)
     int64_t C = ds->shape.dim[0], count[2] = {0, 0};
     THAW_TRY(read_numbers(ds, "mean", &ds->file_mean, &count[0]));
     THAW_TRY(read_numbers(ds, "std", &ds->file_std, &count[1]));
+    THAW_CHECK(ds->dtype != THAW_I32 || !ds->file_mean, THAW_ERR_INPUT,
+               "%s: \"mean\" and \"std\" are for pictures, and these are texts; remove them",
+               ds->path);
     THAW_CHECK(!ds->file_mean == !ds->file_std, THAW_ERR_INPUT,
                "%s: has only one of \"mean\" and \"std\"", ds->path);
     for (int i = 0; i < 2; i++)
@@ -114,9 +123,18 @@ static thaw_status check_x(thaw_dataset *ds, const char *name, const thaw_h5_inf
 {
     char shape[96];
     thaw_shape_format(&info->shape, shape, sizeof shape);
-    bool typed = !info->text && (info->dtype == THAW_U8 || info->dtype == THAW_F32);
-    THAW_CHECK(typed, THAW_ERR_INPUT, "%s: %s is %s; it must be uint8 or float32", ds->path, name,
-               info->text ? "text" : thaw_dtype_name(info->dtype));
+    bool typed = !info->text &&
+                 (info->dtype == THAW_U8 || info->dtype == THAW_F32 || info->dtype == THAW_I32);
+    THAW_CHECK(typed, THAW_ERR_INPUT,
+               "%s: %s is %s; it must be uint8, float32, or int32 for the tokens of texts",
+               ds->path, name, info->text ? "text" : thaw_dtype_name(info->dtype));
+    if (info->dtype == THAW_I32)
+        THAW_CHECK(info->shape.ndim == 4 && info->shape.dim[1] >= 1 && info->shape.dim[1] <= 2 &&
+                       info->shape.dim[3] == 1,
+                   THAW_ERR_INPUT,
+                   "%s: %s has shape %s; texts of T tokens are (N, 1, T, 1), or with the types of "
+                   "the tokens (N, 2, T, 1)",
+                   ds->path, name, shape);
     THAW_CHECK(info->shape.ndim == 2 || info->shape.ndim == 4, THAW_ERR_INPUT,
                "%s: %s has shape %s; it must be (N, C, H, W) or (N, D)", ds->path, name, shape);
     THAW_CHECK(info->shape.dim[0] > 0, THAW_ERR_INPUT, "%s: %s is empty: shape %s", ds->path, name,

@@ -49,7 +49,9 @@ const float *thaw_dataset_black(const thaw_dataset *ds)
 static void normalise(const thaw_dataset *ds, const void *stored, float *out)
 {
     int64_t C = ds->shape.dim[0], plane = ds->values / C;
-    for (int64_t c = 0; c < C; c++) {
+    for (int64_t i = 0; ds->dtype == THAW_I32 && i < ds->values; i++)
+        out[i] = (float)((const int32_t *)stored)[i];
+    for (int64_t c = 0; ds->dtype != THAW_I32 && c < C; c++) {
         double scale = ds->scale[c], offset = ds->offset[c];
         float *to = out + c * plane;
         if (ds->dtype == THAW_U8) {
@@ -72,9 +74,9 @@ static thaw_status read_run(const thaw_dataset *ds, const thaw_split *split, int
     size_t row_bytes = (size_t)ds->values * thaw_dtype_bytes(ds->dtype);
     thaw_dataset_name(name, split, "x");
     THAW_TRY(thaw_h5_read_rows(ds->file, name, first, n, ds->dtype, ds->rows));
-    int64_t bad = thaw_dataset_not_finite(ds, n, ds->rows);
-    THAW_CHECK(bad < 0, THAW_ERR_INPUT, "%s: %s: row %lld has a NaN or infinite value", ds->path,
-               name, (long long)(first + bad));
+    int64_t bad = thaw_dataset_bad_sample(ds, n, ds->rows);
+    THAW_CHECK(bad < 0, THAW_ERR_INPUT, "%s: %s: row %lld has %s", ds->path, name,
+               (long long)(first + bad), thaw_dataset_bad_value(ds));
     for (int64_t i = 0; i < n; i++)
         normalise(ds, (const char *)ds->rows + (size_t)i * row_bytes, out + i * ds->values);
     return THAW_OK;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/wordpiece_text_impl.h"
+#include "thaw/data.h"
 
 /* Ids travel as float32, which is exact up to here. */
 #define PIECES_MOST ((int64_t)1 << 24)
@@ -152,6 +153,16 @@ int64_t thaw_wordpiece_count(const thaw_wordpiece *w)
 thaw_digest thaw_wordpiece_digest(const thaw_wordpiece *w)
 {
     return w->digest;
+}
+
+thaw_status thaw_vocabulary_read(const char *path, int64_t *pieces, thaw_digest *digest)
+{
+    thaw_wordpiece *w = NULL;
+    THAW_TRY(thaw_wordpiece_open(path, false, &w));
+    *pieces = w->count;
+    *digest = w->digest;
+    thaw_wordpiece_free(&w);
+    return THAW_OK;
 }
 
 /* ---- Pieces of a text ---- */

@@ -20,20 +20,31 @@ extern "C" {
 
 /* ---- Description ------------------------------------------------------------------------------------------- */
 
-/* What a vision transformer's features are, of what has passed its last norm; auto is class, and all that others can have. */
-typedef enum thaw_pool_rule { THAW_POOL_AUTO, THAW_POOL_CLASS, THAW_POOL_MEAN } thaw_pool_rule;
-extern const char *const thaw_pool_words[]; /* "auto", "class", "mean"; NULL-ended */
+/* What the features of a transformer are, of what has passed its last norm: its first token (a vision transformer's class token, [CLS] of a
+ * text), the mean of its patches, or of the tokens of a text that are no padding, or a text's pooler (a linear layer and tanh on the
+ * first token). Auto is class, of texts the pooler, and all that other networks can have. */
+typedef enum thaw_pool_rule {
+    THAW_POOL_AUTO,
+    THAW_POOL_CLASS,
+    THAW_POOL_MEAN,
+    THAW_POOL_POOLER
+} thaw_pool_rule;
+extern const char *const thaw_pool_words[]; /* "auto", "class", "mean", "pooler"; NULL-ended */
+bool thaw_pool_parse(const char *word, int *out);
 
 /* `thaw_model_spec spec = {0};` then fill: arch, C, H, W, K are needed. Owned by whoever fills it (thaw_model_spec_clear). */
 typedef struct thaw_model_spec {
     char *arch;      /* "resnet20", "mlp", ... */
     int64_t C, H, W; /* input; an mlp flattens it; 0 for text */
     int64_t T;       /* text: tokens of a sample; 0 for images */
-    int64_t K;       /* classes */
+    bool
+        segments; /* text: a sample is (2, T), tokens and their types 0 or 1; else (T), all of type 0 */
+    int64_t vocabulary; /* text: different tokens; 0: the architecture's own (berts: 30522) */
+    int64_t K;          /* classes */
     int64_t
         width; /* channels of the first stage; 0: the architecture's own (resnet20: 16, resnet18: 64) */
     int64_t patch;       /* vision transformers: pixels of a patch's side; 0: the usual, 16 */
-    int pool;            /* the same: thaw_pool_rule */
+    int pool;            /* the same, and text: thaw_pool_rule */
     thaw_ints hidden;    /* mlp only: sizes of the hidden layers; none: 256, 128 */
     double head_dropout; /* probability in [0, 1) */
 } thaw_model_spec;
@@ -43,7 +54,7 @@ extern const thaw_field thaw_model_fields[];
 
 THAW_NODISCARD thaw_status thaw_model_spec_copy(const thaw_model_spec *from, thaw_model_spec *out);
 void thaw_model_spec_clear(thaw_model_spec *spec);
-/* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.classes", "model.width", "model.hidden",
+/* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.segments", "model.vocabulary", "model.classes", "model.width", "model.hidden",
  * "model.patch", "model.pool" and "model.head_dropout", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
 THAW_NODISCARD thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state);
 THAW_NODISCARD thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out);
@@ -105,6 +116,7 @@ typedef struct thaw_model_arch {
     int32_t blocks;              /* default */
     int64_t C, H, W, K;          /* what parameter counts are quoted for */
     int64_t T;                   /* the same, tokens; 0: it reads images */
+    int64_t heads, most_tokens;  /* text: heads of attention; tokens of a text at most */
     const thaw_input_norm *norm; /* what weights of its origin take; NULL: there is no usual one */
 } thaw_model_arch;
 int32_t thaw_model_arch_count(void);

@@ -4,7 +4,7 @@
  *   backbone/<name>   parameters and buffers under the names of their origin
  *   head/<name>       the head they were trained with (may be missing)
  *   spec/<name>       how the model module rebuilds the graph; opaque here
- *   input/mean, input/std          float64 (C): how inputs were normalised
+ *   input/mean, input/std          float64 (C): how inputs were normalised; not of text
  *   features/mean, features/variance   float64 (D): statistics of the features on the source data (may be missing)
  * Nothing here communicates: one rank reads, thaw_ckpt_bcast hands out. */
 #ifndef THAW_STORE_H
@@ -26,8 +26,11 @@ typedef struct thaw_backbone {
     thaw_state spec;      /* of the model module */
     thaw_state tensors;   /* not empty */
     thaw_state head;      /* may be empty */
-    int64_t C, H, W;      /* input the weights were trained on; all > 0 */
-    double *mean, *std;   /* (C), std > 0 */
+    int64_t C, H, W;      /* input the weights were trained on; all > 0, or all 0 of text */
+    double *mean, *std;   /* (C), std > 0; NULL of text */
+    int64_t tokens;       /* text: a sample's most; else 0 */
+    char *tokenizer;      /* text: "wordpiece" or "wordpiece cased"; NULL: unknown */
+    char *vocabulary;     /* text: digest of the vocabulary, 32 hex digits; NULL: unknown */
     thaw_strings blocks;  /* names in forward order; may be empty */
     thaw_strings classes; /* what the source head tells apart; may be empty */
     char *origin;         /* where the weights are from, one sentence; NULL: unknown */

@@ -14,6 +14,14 @@ static const cli_option options[] = {
      "how inputs, in 0..1, were normalised; default: as the origin of the weights does, which is "
      "then printed"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},
+    {"vocab", 0, "FILE",
+     "text: vocab.txt of the weights; default: the one beside them, if there is one"},
+    {"cased", 0, NULL,
+     "text: letters keep case and accents; default: what tokenizer_config.json beside the weights "
+     "says, else they do not"},
+    {"pool", 0, "NAME",
+     "text: what the head reads: class (the first token), mean or pooler; default: what "
+     "1_Pooling/config.json beside the weights says, else the pooler if there is one, else class"},
     {"origin", 0, "TEXT", "where the weights are from, kept in the file; default: the file's name"},
     {"licence", 0, "TEXT", "their licence, kept in the file"},
     {"output", 'o', "FILE", "backbone file to write"},
@@ -111,7 +119,7 @@ static void say_assumed(const thaw_input_norm *norm, const import_fit *x, const 
 
 static thaw_status normalisation(const import_weights *f, const import_fit *x, wishes *w)
 {
-    const thaw_input_norm *norm = f->own != NULL ? &thaw_model_lite_norm : x->arch->norm;
+    const thaw_input_norm *norm = f->is_lite ? &thaw_model_lite_norm : x->arch->norm;
     const wishes given = *w;
     THAW_TRY(complete("mean", x, norm != NULL ? norm->mean : NULL, &w->mean));
     THAW_TRY(complete("std", x, norm != NULL ? norm->std : NULL, &w->std));
@@ -159,6 +167,12 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
                        .origin = (char *)cli_value(args, "origin"),
                        .license = (char *)cli_value(args, "licence")};
     thaw_status status;
+    if (f->is_text) {
+        b.mean = b.std = NULL;
+        b.tokens = spec->T;
+        b.tokenizer = (char *)cli_text_tokenizer(&f->text);
+        b.vocabulary = f->text.pieces > 0 ? (char *)f->text.vocabulary : NULL;
+    }
     if (b.origin == NULL)
         b.origin = (char *)(slash == NULL ? f->path : slash + 1);
     THAW_TRY_TO(read_all(f, x));
@@ -179,6 +193,22 @@ done:
     return status;
 }
 
+/* What a network for texts takes, and what only one takes. */
+static thaw_status open_text(const cli_args *args, const wishes *w, import_weights *f)
+{
+    static const char *const own[] = {"vocab", "cased", "pool"};
+    THAW_CHECK(!f->is_text || (w->size == 0 && w->mean.count == 0 && w->std.count == 0),
+               THAW_ERR_USAGE, "--size, --mean and --std are for pictures, but %s reads texts",
+               f->path);
+    if (f->is_text)
+        return cli_text_open(args, f->path, &f->text);
+    for (int i = 0; i < 3; i++)
+        THAW_CHECK(cli_value(args, own[i]) == NULL && !cli_flag(args, own[i]), THAW_ERR_USAGE,
+                   "--%s is for networks that read texts, but %s has no table of tokens", own[i],
+                   f->path);
+    return THAW_OK;
+}
+
 static thaw_status run(const cli_args *args)
 {
     import_weights f = {0};
@@ -187,10 +217,16 @@ static thaw_status run(const cli_args *args)
     thaw_status status;
     THAW_TRY_TO(read_wishes(args, &w));
     THAW_TRY_TO(import_open(args->words[0], &f));
+    THAW_TRY_TO(open_text(args, &w, &f));
     THAW_TRY_TO(import_choose(&f, cli_value(args, "arch"), w.size, &x));
     THAW_TRY_TO(import_check_fit(&f, &x));
+    if (f.is_text)
+        THAW_TRY_TO(cli_text_check(&f.text, f.path, x.arch));
     import_say_fit(&f, &x);
-    THAW_TRY_TO(normalisation(&f, &x, &w));
+    if (f.is_text)
+        cli_text_say(&f.text, &x.model->spec);
+    else
+        THAW_TRY_TO(normalisation(&f, &x, &w));
     status = write_file(args, &f, &x, &w);
 done:
     import_clear_fit(&x);

@@ -1,6 +1,7 @@
 #include "thaw/store.h"
 
 #include "cli/cli_impl.h"
+#include "thaw/model.h"
 
 static int64_t count_values(const thaw_state *state)
 {
@@ -10,16 +11,23 @@ static int64_t count_values(const thaw_state *state)
     return count;
 }
 
-static void print_json(const char *path, const thaw_backbone *b)
+static void print_json(const char *path, const thaw_backbone *b, const char *pool)
 {
     thaw_json *out = thaw_json_new_object();
     const int64_t input[] = {b->C, b->H, b->W};
     thaw_json_set_string(out, "file", path);
     thaw_json_set_string(out, "arch", b->arch);
     thaw_json_set_digest(out, "digest", b->digest);
-    thaw_json_set_ints(out, "input", input, 3);
-    thaw_json_set_doubles(out, "mean", b->mean, b->C);
-    thaw_json_set_doubles(out, "std", b->std, b->C);
+    if (b->tokens > 0) {
+        thaw_json_set_int(out, "tokens", b->tokens);
+        thaw_json_set_string(out, "tokenizer", b->tokenizer);
+        thaw_json_set_string(out, "vocabulary", b->vocabulary);
+        thaw_json_set_string(out, "pool", pool);
+    } else {
+        thaw_json_set_ints(out, "input", input, 3);
+        thaw_json_set_doubles(out, "mean", b->mean, b->C);
+        thaw_json_set_doubles(out, "std", b->std, b->C);
+    }
     thaw_json_set_int(out, "tensors", b->tensors.count);
     thaw_json_set_int(out, "values", count_values(&b->tensors));
     thaw_json_set_strings(out, "blocks", (const char *const *)b->blocks.items, b->blocks.count);
@@ -43,13 +51,23 @@ static void print_names(const char *title, const thaw_strings *names)
     thaw_str_clear(&line);
 }
 
-static void print(const char *path, const thaw_backbone *b)
+static void print_text(const thaw_backbone *b, const char *pool)
+{
+    cli_print("%-16stexts of up to %lld tokens, pool %s", "input", (long long)b->tokens, pool);
+    cli_print("%-16s%s", "tokenizer", b->tokenizer == NULL ? "unknown" : b->tokenizer);
+    cli_print("%-16s%s", "vocabulary", b->vocabulary == NULL ? "unknown" : b->vocabulary);
+}
+
+static void print(const char *path, const thaw_backbone *b, const char *pool)
 {
     char hex[THAW_DIGEST_HEX];
     thaw_digest_hex(b->digest, hex);
     cli_print("%s: %s, digest %s", path, b->arch, hex);
-    cli_print("%-16s%lld x %lld x %lld", "input", (long long)b->C, (long long)b->H,
-              (long long)b->W);
+    if (b->tokens > 0)
+        print_text(b, pool);
+    else
+        cli_print("%-16s%lld x %lld x %lld", "input", (long long)b->C, (long long)b->H,
+                  (long long)b->W);
     cli_print("%-16s%lld tensors, %lld values", "weights", (long long)b->tensors.count,
               (long long)count_values(&b->tensors));
     print_names("blocks", &b->blocks);
@@ -64,13 +82,20 @@ static void print(const char *path, const thaw_backbone *b)
 static thaw_status run(const cli_args *args)
 {
     thaw_backbone b = {0};
-    THAW_TRY(thaw_backbone_read_info(args->words[0], &b));
+    thaw_model_spec spec = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_backbone_read_info(args->words[0], &b));
+    THAW_TRY_TO(thaw_model_spec_load(&b.spec, &spec));
+    const char *pool = thaw_pool_words[spec.pool];
     if (args->json)
-        print_json(args->words[0], &b);
+        print_json(args->words[0], &b, pool);
     else
-        print(args->words[0], &b);
+        print(args->words[0], &b, pool);
+    status = THAW_OK;
+done:
+    thaw_model_spec_clear(&spec);
     thaw_backbone_clear(&b);
-    return THAW_OK;
+    return status;
 }
 
 const cli_command cli_backbone_info = {

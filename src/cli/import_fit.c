@@ -38,14 +38,31 @@ static thaw_status translate(import_weights *f)
     const int64_t count = thaw_weights_count(f->weights);
     char(*own)[128] = NULL;
     THAW_TRY(thaw_alloc(&own, count, sizeof *own));
-    bool all = count > 0;
+    f->is_lite = count > 0;
+    for (int64_t i = 0; i < count && f->is_lite; i++)
+        f->is_lite = thaw_model_name_from_lite(name_of(f, i), own[i], sizeof own[i]);
+    bool all = f->is_text;
     for (int64_t i = 0; i < count && all; i++)
-        all = thaw_model_name_from_lite(name_of(f, i), own[i], sizeof own[i]);
-    if (all)
+        all = cli_text_name(name_of(f, i), own[i], sizeof own[i]);
+    if (f->is_lite || all)
         f->own = own;
     else
         thaw_free(&own);
     return THAW_OK;
+}
+
+/* The table of tokens tells; where a network has a head, its names have "bert." before them, as the head's have not. */
+static void find_text(import_weights *f)
+{
+    static const char table[] = "embeddings.word_embeddings.weight";
+    for (int64_t i = 0; i < thaw_weights_count(f->weights); i++) {
+        const thaw_weight *w = thaw_weights_at(f->weights, i);
+        f->text.has_pooler = f->text.has_pooler || thaw_ends_with(w->name, "pooler.dense.weight");
+        if (!thaw_ends_with(w->name, table) || w->shape.ndim != 2)
+            continue;
+        f->is_text = true;
+        f->text.rows = w->shape.dim[0];
+    }
 }
 
 static int64_t find(const import_weights *f, const char *name)
@@ -83,6 +100,8 @@ static thaw_status spec_for(const import_weights *f, const thaw_model_arch *arch
     const int64_t head = find_head(f, "weight");
     *out = (thaw_model_spec){
         .arch = (char *)arch->name, .C = arch->C, .H = arch->H, .W = arch->W, .K = arch->K};
+    if (f->is_text)
+        cli_text_spec(&f->text, arch, out);
     THAW_TRY(thaw_model_outline(out, &own));
     const int64_t first = find(f, thaw_graph_param(own->graph, 0)->name);
     thaw_model_free(&own);
@@ -155,10 +174,12 @@ static bool better(const import_fit *a, const import_fit *b)
 /* Why weights cannot be of an architecture at all, whatever its shapes; NULL: they can. */
 static const char *cannot_be(const import_weights *f, const thaw_model_arch *arch)
 {
-    if (arch->T > 0 || arch->width == 0)
-        return "only networks for images are imported, and the sizes of an mlp are not in its "
-               "names";
-    if (f->own != NULL && !thaw_starts_with(arch->name, "tf_"))
+    if (arch->width == 0)
+        return "the sizes of an mlp are not in its names";
+    if ((arch->T > 0) != f->is_text)
+        return f->is_text ? "it reads images, and the weights are of a network for texts"
+                          : "it reads texts, and the weights are of a network for images";
+    if (f->is_lite && !thaw_starts_with(arch->name, "tf_"))
         return "the names are those of efficientnet_lite_pytorch, whose weights are from "
                "TensorFlow and need its padding; take tf_efficientnet_lite0";
     return NULL;
@@ -199,9 +220,8 @@ static thaw_status recognise(const import_weights *f, int64_t size, import_fit *
     const char *begins =
         thaw_weights_count(f->weights) > 0 ? thaw_weights_at(f->weights, 0)->name : "";
     THAW_CHECK(any, THAW_ERR_INPUT,
-               "%s fits no architecture for images (`thaw backbone list`): it begins with '%s'; "
-               "networks for text are not imported yet",
-               f->path, begins);
+               "%s fits no architecture (`thaw backbone list`): it begins with '%s'", f->path,
+               begins);
     THAW_CHECK(tie == NULL, THAW_ERR_USAGE,
                "%s fits both %s and %s, which differ in what no tensor shows (padding); say which "
                "by --arch",
@@ -246,6 +266,7 @@ thaw_status import_open(const char *path, import_weights *f)
     *f = (import_weights){.path = path};
     THAW_TRY(thaw_weights_open(path, &f->weights));
     find_wrappers(f);
+    find_text(f);
     return translate(f);
 }
 

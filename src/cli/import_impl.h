@@ -2,7 +2,7 @@
 #ifndef THAW_CLI_IMPORT_IMPL_H
 #define THAW_CLI_IMPORT_IMPL_H
 
-#include "cli/cli_impl.h"
+#include "cli/backbone_text_impl.h"
 #include "thaw/store.h"
 
 typedef struct import_weights {
@@ -10,6 +10,9 @@ typedef struct import_weights {
     thaw_weights *weights;
     size_t skip;      /* bytes of the wrappers in front of every name */
     char (*own)[128]; /* names as ours, where the origin has others; NULL */
+    bool is_lite;     /* its names are those of efficientnet_lite_pytorch */
+    bool is_text;     /* it has a table of tokens: */
+    cli_text text;    /* what cli_text_open found beside it */
 } import_weights;
 
 /* How a file fits an architecture. */

@@ -3,27 +3,30 @@
 #include <string.h>
 
 /* Devlin et al. 2019, arXiv:1810.04805, with Hugging Face's names (BertModel); MiniLM: Wang et al. 2020, arXiv:2002.10957;
- * the tiny one: Turc et al. 2019, arXiv:1908.08962. Norms stand after the sums. Padding is token 0, segments are one, dropout
- * is none. Features: the pooler on the first token ([CLS]); it belongs to the last block. */
+ * the smaller ones: Turc et al. 2019, arXiv:1908.08962. Norms stand after the sums. Padding is token 0, dropout is none. Features:
+ * the pooler on the first token ([CLS]), that token, or the mean of all that are no padding (Reimers and Gurevych 2019,
+ * arXiv:1908.10084); they belong to the last block. */
 #define NAME       96
 #define VOCABULARY 30522
 #define POSITIONS  512
 #define SEGMENTS   2
 #define EPSILON    1e-12f
 
-#define ARCH(title, count, hidden, words)                                                          \
+#define ARCH(title, count, hidden, split, words)                                                   \
     {                                                                                              \
         .name = (title), .family = "bert", .doc = (words), .width = (hidden), .blocks = (count),   \
-        .K = 2, .T = 128                                                                           \
+        .K = 2, .T = 128, .heads = (split), .most_tokens = POSITIONS                               \
     }
 static const thaw_model_arch arches[] = {
-    ARCH("minilm-l6", 6, 384, "BERT of 6 layers and 384 features, as MiniLM's"),
-    ARCH("bert-tiny", 2, 128, "BERT of 2 layers and 128 features"),
-    ARCH("bert-base", 12, 768, "BERT of 12 layers and 768 features"),
+    ARCH("minilm-l6", 6, 384, 12, "BERT of 6 layers and 384 features, as MiniLM's"),
+    ARCH("bert-tiny", 2, 128, 2, "BERT of 2 layers and 128 features"),
+    ARCH("bert-base", 12, 768, 12, "BERT of 12 layers and 768 features"),
+    ARCH("minilm-l12", 12, 384, 12, "BERT of 12 layers and 384 features, as MiniLM's"),
+    ARCH("bert-mini", 4, 256, 4, "BERT of 4 layers and 256 features"),
+    ARCH("bert-small", 4, 512, 8, "BERT of 4 layers and 512 features"),
+    ARCH("bert-medium", 8, 512, 8, "BERT of 8 layers and 512 features"),
+    ARCH("bert-large", 24, 1024, 16, "BERT of 24 layers and 1024 features"),
 };
-
-/* Same order as arches. */
-static const int64_t heads_of[] = {12, 2, 12};
 
 static void join(char out[NAME], const char *prefix, const char *name)
 {
@@ -55,13 +58,18 @@ static thaw_value norm(thaw_graph *g, const char *prefix, const char *name, thaw
     return thaw_graph_layer_norm(g, full, x, EPSILON);
 }
 
-static thaw_value embed(thaw_graph *g, thaw_value ids, int64_t D)
+/* The first row of a sample is its tokens, the second, if there is one, their types. */
+static thaw_value embed(thaw_graph *g, const thaw_model_spec *spec, thaw_value input,
+                        thaw_value ids, int64_t D)
 {
-    thaw_value x = table(g, "word_embeddings", ids, VOCABULARY, D, 0, THAW_EMBED_IDS);
+    const thaw_value types = spec->segments ? thaw_graph_select_token(g, input, 1) : ids;
+    thaw_value x = table(g, "word_embeddings", ids, spec->vocabulary, D, 0, THAW_EMBED_IDS);
     x = thaw_graph_add(
         g, x, table(g, "position_embeddings", ids, POSITIONS, D, -1, THAW_EMBED_POSITIONS), 1);
-    x = thaw_graph_add(
-        g, x, table(g, "token_type_embeddings", ids, SEGMENTS, D, -1, THAW_EMBED_FIRST), 1);
+    x = thaw_graph_add(g, x,
+                       table(g, "token_type_embeddings", types, SEGMENTS, D, -1,
+                             spec->segments ? THAW_EMBED_IDS : THAW_EMBED_FIRST),
+                       1);
     return norm(g, "embeddings", "LayerNorm", x);
 }
 
@@ -104,17 +112,22 @@ static thaw_value build(thaw_model *model, thaw_value input)
         kind++;
     int64_t D = arches[kind].width;
     model->blocks = arches[kind].blocks;
-    thaw_value x = embed(g, input, D);
+    const bool mean = model->spec.pool == THAW_POOL_MEAN;
+    const thaw_value ids = model->spec.segments ? thaw_graph_select_token(g, input, 0) : input;
+    thaw_value x = embed(g, &model->spec, input, ids, D);
     for (int32_t i = 0; i < model->blocks; i++) {
         char name[NAME];
         bool fits = thaw_format(name, sizeof name, "encoder.layer.%d", i);
         THAW_ASSERT(fits);
         thaw_graph_set_block(g, i + 1, name);
-        x = layer(g, name, x, input, D, heads_of[kind], i + 1 == model->blocks);
+        x = layer(g, name, x, ids, D, arches[kind].heads, !mean && i + 1 == model->blocks);
     }
-    x = linear(g, "pooler", "dense", x, D);
+    if (mean)
+        x = thaw_graph_mean_token(g, x, ids, 0);
+    else if (model->spec.pool == THAW_POOL_POOLER)
+        x = thaw_graph_tanh(g, linear(g, "pooler", "dense", x, D));
     set_initial(g);
-    return thaw_graph_tanh(g, x);
+    return x;
 }
 
 const model_family model_family_bert = {.name = "bert",
@@ -122,4 +135,5 @@ const model_family model_family_bert = {.name = "bert",
                                         .count = sizeof arches / sizeof *arches,
                                         .one_width = true,
                                         .most_tokens = POSITIONS,
+                                        .vocabulary = VOCABULARY,
                                         .build = build};

@@ -6,6 +6,7 @@
 
 #define MOST_PIXELS  65536
 #define MOST_CLASSES 10000000
+#define MOST_WORDS   ((1 << 24) - 1) /* ids travel as float32 */
 
 static thaw_status check_range(const char *field, int64_t value, int64_t least, int64_t most)
 {
@@ -19,9 +20,12 @@ static thaw_status check_text(const thaw_model_spec *spec, int64_t most_tokens)
 {
     THAW_CHECK(
         spec->C == 0 && spec->H == 0 && spec->W == 0, THAW_ERR_CONFIG,
-        "%s reads text, but the data are images of %lld x %lld x %lld; data sets of text "
-        "cannot be imported yet, so choose an architecture for images (`thaw backbone list`)",
+        "%s reads text, but the data are images of %lld x %lld x %lld; choose an architecture for "
+        "images (`thaw backbone list`)",
         spec->arch, (long long)spec->C, (long long)spec->H, (long long)spec->W);
+    THAW_CHECK(spec->patch == 0, THAW_ERR_CONFIG,
+               "patch is for vision transformers, and %s is none; leave it out", spec->arch);
+    THAW_TRY(check_range("vocabulary", spec->vocabulary, 0, MOST_WORDS));
     return check_range("number of tokens", spec->T, 1, most_tokens);
 }
 
@@ -41,7 +45,10 @@ static thaw_status check_patches(const thaw_model_spec *spec, int64_t usual)
 {
     const int64_t patch = spec->patch > 0 ? spec->patch : usual;
     THAW_CHECK(usual > 0 || (spec->patch == 0 && spec->pool == THAW_POOL_AUTO), THAW_ERR_CONFIG,
-               "patch and pool are for vision transformers, and %s is none; leave them out",
+               "patch and pool are for transformers, and %s is none; leave them out", spec->arch);
+    THAW_CHECK(spec->pool != THAW_POOL_POOLER, THAW_ERR_CONFIG,
+               "pool: pooler is for networks that read text, and %s reads images; take class or "
+               "mean",
                spec->arch);
     THAW_TRY(check_range("patch", spec->patch, 0, MOST_PIXELS));
     THAW_CHECK(usual == 0 || (spec->H % patch == 0 && spec->W % patch == 0), THAW_ERR_CONFIG,
@@ -58,7 +65,8 @@ static thaw_status spec_check(const thaw_model_spec *spec, const model_family *f
         THAW_TRY(check_text(spec, family->most_tokens));
     else
         THAW_TRY(check_image(spec));
-    THAW_TRY(check_patches(spec, family->patch));
+    if (family->most_tokens == 0)
+        THAW_TRY(check_patches(spec, family->patch));
     THAW_TRY(check_range("number of classes", spec->K, 1, MOST_CLASSES));
     THAW_TRY(check_range("width", spec->width, 0, 4096));
     for (int64_t i = 0; i < spec->hidden.count; i++)
@@ -86,6 +94,10 @@ static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *ar
         spec->patch = model_family_of(arch)->patch;
     if (spec->patch > 0 && spec->pool == THAW_POOL_AUTO)
         spec->pool = THAW_POOL_CLASS;
+    if (spec->T > 0 && spec->pool == THAW_POOL_AUTO)
+        spec->pool = THAW_POOL_POOLER;
+    if (spec->vocabulary == 0)
+        spec->vocabulary = model_family_of(arch)->vocabulary;
     if (layered && spec->hidden.count == 0) {
         THAW_TRY(thaw_alloc(&spec->hidden.items, 2, sizeof *spec->hidden.items));
         spec->hidden.items[0] = 256;
@@ -100,7 +112,9 @@ static void build(thaw_model *model, const model_family *family)
     const thaw_model_spec *spec = &model->spec;
     thaw_graph *g = model->graph;
     int64_t dims[] = {spec->C, spec->H, spec->W};
-    thaw_shape input = spec->T > 0 ? thaw_shape1(spec->T) : thaw_shape_make(3, dims);
+    thaw_shape input = spec->T == 0     ? thaw_shape_make(3, dims)
+                       : spec->segments ? thaw_shape2(2, spec->T)
+                                        : thaw_shape1(spec->T);
     thaw_graph_set_block(g, 0, "stem");
     thaw_value x = family->build(model, thaw_graph_input(g, input));
     thaw_graph_set_features(g, x);

@@ -4,7 +4,18 @@
 
 #include <string.h>
 
-const char *const thaw_pool_words[] = {"auto", "class", "mean", NULL};
+const char *const thaw_pool_words[] = {"auto", "class", "mean", "pooler", NULL};
+
+bool thaw_pool_parse(const char *word, int *out)
+{
+    for (int i = 0; thaw_pool_words[i]; i++) {
+        if (strcmp(thaw_pool_words[i], word) != 0)
+            continue;
+        *out = i;
+        return true;
+    }
+    return false;
+}
 
 #define FIELD(member, ctype) THAW_FIELD(thaw_model_spec, member, ctype)
 const thaw_field thaw_model_fields[] = {
@@ -90,6 +101,10 @@ thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state)
     memcpy(data, (int64_t[]){spec->C, spec->H, spec->W}, 3 * sizeof(int64_t));
     if (spec->T > 0)
         THAW_TRY(thaw_state_add_int(state, "model.tokens", spec->T));
+    if (spec->T > 0) {
+        THAW_TRY(thaw_state_add_int(state, "model.segments", spec->segments));
+        THAW_TRY(thaw_state_add_int(state, "model.vocabulary", spec->vocabulary));
+    }
     THAW_TRY(thaw_state_add_int(state, "model.classes", spec->K));
     THAW_TRY(thaw_state_add_int(state, "model.width", spec->width));
     if (spec->patch > 0)
@@ -113,6 +128,18 @@ static thaw_status load_ints(const thaw_state *state, const char *name, thaw_int
     return copy_ints(&view, out);
 }
 
+/* Files from before these entries have neither: one row, the architecture's vocabulary. */
+static thaw_status load_text(const thaw_state *state, thaw_model_spec *out)
+{
+    int64_t segments = 0;
+    if (thaw_state_find(state, "model.segments"))
+        THAW_TRY(thaw_state_get_int(state, "model.segments", &segments));
+    if (thaw_state_find(state, "model.vocabulary"))
+        THAW_TRY(thaw_state_get_int(state, "model.vocabulary", &out->vocabulary));
+    out->segments = segments != 0;
+    return THAW_OK;
+}
+
 static thaw_status load_patches(const thaw_state *state, thaw_model_spec *out)
 {
     thaw_str word = {0};
@@ -122,10 +149,9 @@ static thaw_status load_patches(const thaw_state *state, thaw_model_spec *out)
     if (!thaw_state_find(state, "model.pool"))
         goto done;
     THAW_TRY_TO(thaw_state_get_text(state, "model.pool", &word));
-    while (thaw_pool_words[out->pool] && strcmp(thaw_pool_words[out->pool], thaw_str_c(&word)) != 0)
-        out->pool++;
-    THAW_CHECK_TO(thaw_pool_words[out->pool], THAW_ERR_INPUT,
-                  "model.pool is \"%s\"; auto, class and mean are known", thaw_str_c(&word));
+    THAW_CHECK_TO(thaw_pool_parse(thaw_str_c(&word), &out->pool), THAW_ERR_INPUT,
+                  "model.pool is \"%s\"; auto, class, mean and pooler are known",
+                  thaw_str_c(&word));
 done:
     thaw_str_clear(&word);
     return status;
@@ -151,6 +177,7 @@ thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out)
     THAW_TRY_TO(thaw_state_get_int(state, "model.classes", &spec.K));
     THAW_TRY_TO(thaw_state_get_int(state, "model.width", &spec.width));
     THAW_TRY_TO(thaw_state_get_double(state, "model.head_dropout", &spec.head_dropout));
+    THAW_TRY_TO(load_text(state, &spec));
     THAW_TRY_TO(load_patches(state, &spec));
     if (thaw_state_find(state, "model.hidden"))
         THAW_TRY_TO(load_ints(state, "model.hidden", &spec.hidden));
@@ -183,7 +210,12 @@ void thaw_model_spec_format(const thaw_model_spec *spec, thaw_str *out)
         thaw_str_add(out, "]");
     }
     if (spec->T > 0) {
-        thaw_str_printf(out, ", %lld tokens", (long long)spec->T);
+        thaw_str_printf(out, ", %lld tokens%s", (long long)spec->T,
+                        spec->segments ? " with their types" : "");
+        if (spec->vocabulary > 0)
+            thaw_str_printf(out, " of %lld", (long long)spec->vocabulary);
+        if (spec->pool != THAW_POOL_AUTO)
+            thaw_str_printf(out, ", features: %s", thaw_pool_words[spec->pool]);
         return;
     }
     thaw_str_printf(out, ", input %lld x %lld x %lld", (long long)spec->C, (long long)spec->H,
@@ -206,6 +238,14 @@ static int64_t resolved_patch(const thaw_model_spec *spec)
     return model_family_of(arch)->patch;
 }
 
+static int64_t resolved_vocabulary(const thaw_model_spec *spec)
+{
+    const thaw_model_arch *arch = NULL;
+    if (spec->vocabulary > 0 || thaw_model_arch_find(spec->arch, &arch) != THAW_OK)
+        return spec->vocabulary;
+    return model_family_of(arch)->vocabulary;
+}
+
 static bool same_hidden(const thaw_ints *a, const thaw_ints *b)
 {
     static const int64_t usual[] = {256, 128};
@@ -226,6 +266,14 @@ static bool differ(thaw_str *why, const char *what, int64_t a, int64_t b)
     return true;
 }
 
+/* The number of them in a sample is no part of the backbone. */
+static bool differ_in_tokens(const thaw_model_spec *a, const thaw_model_spec *b, thaw_str *why)
+{
+    return a->T > 0 && b->T > 0 &&
+           differ(why, "the number of different tokens", resolved_vocabulary(a),
+                  resolved_vocabulary(b));
+}
+
 bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_spec *b,
                                    thaw_str *why)
 {
@@ -235,6 +283,8 @@ bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_sp
                             b->arch);
         return false;
     }
+    if (differ_in_tokens(a, b, why))
+        return false;
     bool flat = strcmp(a->arch, "mlp") == 0;
     const int64_t patch = resolved_patch(a);
     if (differ(why, "the width", resolved_width(a), resolved_width(b)) ||

@@ -7,6 +7,13 @@
 
 static thaw_status check_input(const thaw_backbone *b, const char *path, thaw_status code)
 {
+    THAW_CHECK(b->tokens >= 0, code, "%s: texts of %lld tokens", path, (long long)b->tokens);
+    if (b->tokens > 0) {
+        THAW_CHECK(b->C == 0 && b->H == 0 && b->W == 0, code,
+                   "%s: the input is both text and pictures of %lld x %lld x %lld", path,
+                   (long long)b->C, (long long)b->H, (long long)b->W);
+        return THAW_OK;
+    }
     THAW_CHECK(b->C > 0 && b->H > 0 && b->W > 0, code, "%s: the input is %lld x %lld x %lld", path,
                (long long)b->C, (long long)b->H, (long long)b->W);
     THAW_CHECK(b->mean != NULL && b->std != NULL, code, "%s: mean or std of the input is missing",
@@ -57,6 +64,8 @@ thaw_status thaw_backbone_check(const thaw_backbone *b, const char *path, thaw_s
 void thaw_backbone_clear(thaw_backbone *b)
 {
     thaw_free(&b->arch);
+    thaw_free(&b->tokenizer);
+    thaw_free(&b->vocabulary);
     thaw_free(&b->mean);
     thaw_free(&b->std);
     thaw_free(&b->origin);

@@ -99,6 +99,10 @@ static thaw_status take_attributes(const thaw_state *attributes, thaw_backbone *
     THAW_TRY(take_text(attributes, "arch", &b->arch));
     THAW_TRY(take_text(attributes, "origin", &b->origin));
     THAW_TRY(take_text(attributes, "license", &b->license));
+    THAW_TRY(take_text(attributes, "tokenizer", &b->tokenizer));
+    THAW_TRY(take_text(attributes, "vocabulary", &b->vocabulary));
+    if (thaw_state_find(attributes, "tokens") != NULL)
+        THAW_TRY(thaw_state_get_int(attributes, "tokens", &b->tokens));
     THAW_TRY(take_lines(attributes, "blocks", &b->blocks));
     THAW_TRY(take_lines(attributes, "classes", &b->classes));
     THAW_TRY(thaw_state_get_int(attributes, "channels", &b->C));
@@ -117,8 +121,10 @@ static thaw_status take_attributes(const thaw_state *attributes, thaw_backbone *
 static thaw_status spread(thaw_state *all, const thaw_state *attributes, thaw_backbone *b)
 {
     THAW_TRY(take_attributes(attributes, b));
-    THAW_TRY(take_vector(all, "input/mean", b->C, &b->mean));
-    THAW_TRY(take_vector(all, "input/std", b->C, &b->std));
+    if (b->tokens == 0) {
+        THAW_TRY(take_vector(all, "input/mean", b->C, &b->mean));
+        THAW_TRY(take_vector(all, "input/std", b->C, &b->std));
+    }
     if (b->D > 0) {
         THAW_TRY(take_vector(all, "features/mean", b->D, &b->feature_mean));
         THAW_TRY(take_vector(all, "features/variance", b->D, &b->feature_variance));

@@ -26,8 +26,10 @@ static thaw_status gather(const thaw_backbone *b, thaw_state *all)
     THAW_TRY(add_group(all, "backbone", &b->tensors));
     THAW_TRY(add_group(all, "head", &b->head));
     THAW_TRY(add_group(all, "spec", &b->spec));
-    THAW_TRY(thaw_state_add(all, "input/mean", THAW_F64, thaw_shape1(b->C), b->mean));
-    THAW_TRY(thaw_state_add(all, "input/std", THAW_F64, thaw_shape1(b->C), b->std));
+    if (b->tokens == 0) {
+        THAW_TRY(thaw_state_add(all, "input/mean", THAW_F64, thaw_shape1(b->C), b->mean));
+        THAW_TRY(thaw_state_add(all, "input/std", THAW_F64, thaw_shape1(b->C), b->std));
+    }
     if (b->D == 0)
         return THAW_OK;
     thaw_shape D = thaw_shape1(b->D);
@@ -63,6 +65,12 @@ static thaw_status describe(const thaw_backbone *b, thaw_state *attributes)
     THAW_TRY(thaw_state_add_int(attributes, "channels", b->C));
     THAW_TRY(thaw_state_add_int(attributes, "height", b->H));
     THAW_TRY(thaw_state_add_int(attributes, "width", b->W));
+    if (b->tokens > 0)
+        THAW_TRY(thaw_state_add_int(attributes, "tokens", b->tokens));
+    if (b->tokenizer != NULL)
+        THAW_TRY(thaw_state_add_text(attributes, "tokenizer", b->tokenizer));
+    if (b->vocabulary != NULL)
+        THAW_TRY(thaw_state_add_text(attributes, "vocabulary", b->vocabulary));
     THAW_TRY(thaw_state_add_int(attributes, "features", b->D));
     THAW_TRY(thaw_state_add_int(attributes, "feature_samples", b->feature_samples));
     THAW_TRY(thaw_state_add_text(attributes, "backbone_digest", hex));

@@ -29,6 +29,7 @@ static thaw_status write_file(thaw_trainer *t, const float *features)
 {
     const thaw_setup *s = t->setup;
     const thaw_dataset *ds = s->dataset;
+    const thaw_text_info *text = thaw_dataset_text(ds);
     thaw_str origin = {0};
     thaw_backbone b = {
         .arch = s->model->spec.arch,
@@ -37,7 +38,12 @@ static thaw_status write_file(thaw_trainer *t, const float *features)
         .W = s->model->spec.W,
         .mean = (double *)thaw_dataset_mean(ds),
         .std = (double *)thaw_dataset_std(ds),
+        .tokens = s->model->spec.T,
         .classes = {(char **)thaw_dataset_class_names(ds), thaw_dataset_classes(ds)}};
+    if (text != NULL) {
+        b.tokenizer = text->tokenizer[0] != '\0' ? text->tokenizer : NULL;
+        b.vocabulary = text->vocabulary[0] != '\0' ? text->vocabulary : NULL;
+    }
     thaw_str_printf(&origin, "trained by thaw %s: %s, %lld samples, seed %lld", thaw_version(),
                     t->config->name, (long long)t->train.N, (long long)t->config->seed);
     b.origin = origin.data;

@@ -63,8 +63,9 @@ static const thaw_field model_fields[] = {
     INT(thaw_model_config, "patch", patch, "0", 0, 4096,
         "side of a vision transformer's patches in pixels; 0: the backbone file's, or 16"),
     WORD(thaw_model_config, "pool", pool, "auto", thaw_pool_words,
-         "features of a vision transformer: its class token, or the mean of its patches; auto: as "
-         "in the backbone file, or class"),
+         "features of a transformer: its first token (class), the mean of its patches or tokens, "
+         "or a "
+         "text's pooler; auto: as in the backbone file, else class, of texts pooler"),
     ROW(thaw_model_config, "hidden", hidden, THAW_FIELD_INTS, thaw_ints, "", 1, 1e6, NULL,
         "hidden layers of an mlp"),
     REAL(thaw_model_config, "head_dropout", head_dropout, "0", 0, 0.99,

@@ -36,9 +36,16 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
         wanted.hidden = source.hidden;
     }
     const thaw_shape shape = thaw_dataset_shape(s->dataset);
-    wanted.C = shape.dim[0];
-    wanted.H = shape.dim[1];
-    wanted.W = shape.dim[2];
+    const thaw_text_info *text = thaw_dataset_text(s->dataset);
+    if (text == NULL) {
+        wanted.C = shape.dim[0];
+        wanted.H = shape.dim[1];
+        wanted.W = shape.dim[2];
+    } else {
+        wanted.segments = shape.dim[0] > 1;
+        wanted.T = shape.dim[1];
+        wanted.vocabulary = s->has_backbone ? source.vocabulary : text->pieces;
+    }
     wanted.K = thaw_dataset_classes(s->dataset);
     wanted.head_dropout = m->head_dropout;
     if (s->has_backbone) {

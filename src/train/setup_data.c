@@ -20,6 +20,9 @@ static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
         s->gate = thaw_dataset_split_find(s->dataset, data->gate);
     THAW_TRY(thaw_dataset_keep_slices(s->dataset, &data->slices));
     const thaw_shape shape = thaw_dataset_shape(s->dataset);
+    THAW_CHECK(thaw_dataset_text(s->dataset) == NULL || thaw_augment_none(&data->augment),
+               THAW_ERR_CONFIG, "data.augment changes pictures, but %s has texts; leave it out",
+               data->file);
     return thaw_augment_check(&data->augment, &shape);
 }
 

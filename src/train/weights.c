@@ -16,8 +16,13 @@ static thaw_status describe(const thaw_backbone *b, thaw_state *out)
     thaw_str name = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_state_add_int(out, "channels", b->C));
-    THAW_TRY_TO(thaw_state_add(out, "mean", THAW_F64, thaw_shape1(b->C), b->mean));
-    THAW_TRY_TO(thaw_state_add(out, "std", THAW_F64, thaw_shape1(b->C), b->std));
+    THAW_TRY_TO(thaw_state_add_int(out, "tokens", b->tokens));
+    THAW_TRY_TO(thaw_state_add_text(out, "tokenizer", b->tokenizer ? b->tokenizer : ""));
+    THAW_TRY_TO(thaw_state_add_text(out, "vocabulary", b->vocabulary ? b->vocabulary : ""));
+    if (b->tokens == 0) {
+        THAW_TRY_TO(thaw_state_add(out, "mean", THAW_F64, thaw_shape1(b->C), b->mean));
+        THAW_TRY_TO(thaw_state_add(out, "std", THAW_F64, thaw_shape1(b->C), b->std));
+    }
     for (int64_t i = 0; i < b->spec.count; i++) {
         const thaw_entry *e = &b->spec.entries[i];
         thaw_str_reset(&name);
@@ -41,11 +46,26 @@ static thaw_status take_vector(const thaw_state *from, const char *name, int64_t
     return THAW_OK;
 }
 
+static thaw_status take_text(const thaw_state *from, const char *name, char **out)
+{
+    thaw_str text = {0};
+    thaw_status status = thaw_state_get_text(from, name, &text);
+    if (status == THAW_OK)
+        status = thaw_strdup(out, thaw_str_c(&text));
+    thaw_str_clear(&text);
+    return status;
+}
+
 static thaw_status understand(const thaw_state *from, thaw_backbone *b)
 {
     THAW_TRY(thaw_state_get_int(from, "channels", &b->C));
-    THAW_TRY(take_vector(from, "mean", b->C, &b->mean));
-    THAW_TRY(take_vector(from, "std", b->C, &b->std));
+    THAW_TRY(thaw_state_get_int(from, "tokens", &b->tokens));
+    THAW_TRY(take_text(from, "tokenizer", &b->tokenizer));
+    THAW_TRY(take_text(from, "vocabulary", &b->vocabulary));
+    if (b->tokens == 0) {
+        THAW_TRY(take_vector(from, "mean", b->C, &b->mean));
+        THAW_TRY(take_vector(from, "std", b->C, &b->std));
+    }
     for (int64_t i = 0; i < from->count; i++) {
         const thaw_entry *e = &from->entries[i];
         void *data = NULL;
@@ -74,10 +94,40 @@ static thaw_status check_given(const thaw_setup *s)
     return THAW_OK;
 }
 
+/* What either side does not say is taken on trust. */
+static thaw_status fit_text(const thaw_setup *s, const thaw_text_info *text)
+{
+    const thaw_backbone *b = &s->backbone;
+    const char *const what[] = {"tokenizer", "vocabulary"};
+    const char *const theirs[] = {b->tokenizer, b->vocabulary};
+    const char *const ours[] = {text->tokenizer, text->vocabulary};
+    for (int i = 0; i < 2; i++)
+        THAW_CHECK(theirs[i] == NULL || theirs[i][0] == '\0' || ours[i][0] == '\0' ||
+                       strcmp(theirs[i], ours[i]) == 0,
+                   THAW_ERR_INPUT,
+                   "%s reads texts with the %s %s, but %s was made with %s; import the data with "
+                   "the backbone's",
+                   s->config->model.backbone, what[i], theirs[i], s->config->data.file, ours[i]);
+    const int64_t T = thaw_dataset_shape(s->dataset).dim[1];
+    THAW_CHECK(T <= b->tokens, THAW_ERR_INPUT,
+               "%s reads up to %lld tokens, but %s has %lld a text; import the data with --tokens "
+               "%lld",
+               s->config->model.backbone, (long long)b->tokens, s->config->data.file, (long long)T,
+               (long long)b->tokens);
+    return THAW_OK;
+}
+
 /* Every rung of a comparison sees the same inputs: those the backbone was trained on. */
 static thaw_status fit_data(thaw_setup *s)
 {
     const thaw_shape shape = thaw_dataset_shape(s->dataset);
+    const thaw_text_info *text = thaw_dataset_text(s->dataset);
+    THAW_CHECK((text != NULL) == (s->backbone.tokens > 0), THAW_ERR_INPUT,
+               "%s reads %s, but %s has %s", s->config->model.backbone,
+               s->backbone.tokens > 0 ? "texts" : "pictures", s->config->data.file,
+               text != NULL ? "texts" : "pictures");
+    if (text != NULL)
+        return fit_text(s, text);
     THAW_CHECK(s->backbone.C == shape.dim[0], THAW_ERR_INPUT,
                "%s takes inputs of %lld channels, but %s has %lld; import the data with as many "
                "channels",

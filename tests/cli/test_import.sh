@@ -42,7 +42,7 @@ bad 2 'size 65537: a whole number' alone backbone import nowhere.pth $grey --siz
 bad 2 'mean 1-2-3: numbers are wanted' alone backbone import nowhere.pth --mean 1-2-3 -o no.h5
 bad 2 'mean 1,,2: numbers are wanted' alone backbone import nowhere.pth --mean 1,,2 -o no.h5
 bad 2 'from -1e+09 to 1e+09' alone backbone import nowhere.pth --mean 1e10 -o no.h5
-bad 2 'only networks for images' alone backbone import plain.pth --arch bert-tiny $grey -o no.h5
+bad 2 'it reads texts, and the weights are of a network for images' alone backbone import plain.pth --arch bert-tiny $grey -o no.h5
 bad 2 'take tf_efficientnet_lite0' alone backbone import lite.pth --arch efficientnet_lite0 -o no.h5
 must "left over, quietly" alone backbone import more.pth $grey -o other.h5 --quiet
 grep -q 'warning: 1 tensors are left over: more' err || fail "a warning that is gone: $(cat err)"

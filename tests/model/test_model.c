@@ -370,6 +370,51 @@ static void test_what_differs_is_named(void **state)
     thaw_model_free(&d);
 }
 
+/* What a text network is, beside its architecture: a table of tokens, types of tokens, what the features are. */
+static void test_text_survives_a_state(void **state)
+{
+    (void)state;
+    char arch[] = "bert-tiny";
+    static const struct {
+        int pool;
+        int64_t params; /* fewer than with the pooler */
+    } cases[] = {{THAW_POOL_AUTO, 0},
+                 {THAW_POOL_POOLER, 0},
+                 {THAW_POOL_MEAN, 128 * 129},
+                 {THAW_POOL_CLASS, 128 * 129}};
+    int64_t whole = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        thaw_model_spec spec = {.arch = arch,
+                                .T = 8,
+                                .segments = i % 2 == 1,
+                                .K = 3,
+                                .vocabulary = 50,
+                                .pool = cases[i].pool};
+        thaw_model_spec loaded = {0};
+        thaw_state saved = {0};
+        thaw_model *model = NULL;
+        thaw_str why = {0};
+        ok(thaw_model_new(&spec, &model));
+        ok(thaw_model_spec_save(&model->spec, &saved));
+        ok(thaw_model_spec_load(&saved, &loaded));
+        assert_true(loaded.segments == spec.segments && loaded.vocabulary == 50 && loaded.T == 8);
+        assert_int_equal(loaded.pool, i == 0 ? THAW_POOL_POOLER : cases[i].pool);
+        const int64_t params = thaw_graph_count_params(model->graph, false);
+        whole = i == 0 ? params : whole;
+        assert_int_equal(params, whole - cases[i].params);
+        spec.T = 16; /* tables do not depend on it */
+        assert_true(thaw_model_spec_same_backbone(&spec, &loaded, &why));
+        spec.vocabulary = 51;
+        assert_false(thaw_model_spec_same_backbone(&spec, &loaded, &why));
+        assert_string_equal(thaw_str_c(&why),
+                            "the number of different tokens is 51 in one and 50 in the other");
+        thaw_str_clear(&why);
+        thaw_model_free(&model);
+        thaw_state_clear(&saved);
+        thaw_model_spec_clear(&loaded);
+    }
+}
+
 static void refuse(thaw_model_spec spec, const char *word)
 {
     thaw_model *model = NULL;
@@ -402,10 +447,12 @@ static void test_bad_descriptions(void **state)
            "head_dropout");
     char bert[] = "bert-tiny";
     refuse((thaw_model_spec){.arch = bert, .C = 1, .H = 8, .W = 8, .K = 2},
-           "data sets of text cannot be imported yet");
+           "choose an architecture for images");
     refuse((thaw_model_spec){.arch = bert, .T = 513, .K = 2}, "512");
     refuse((thaw_model_spec){.arch = bert, .T = 8, .K = 2, .width = 64}, "one width");
     refuse((thaw_model_spec){.arch = resnet, .T = 8, .K = 2}, "reads images");
+    refuse((thaw_model_spec){.arch = bert, .T = 8, .K = 2, .patch = 4}, "patch");
+    refuse((thaw_model_spec){.arch = bert, .T = 8, .K = 2, .vocabulary = -1}, "vocabulary");
     char vit[] = "vit_tiny_patch16_224";
     refuse((thaw_model_spec){.arch = vit, .C = 1, .H = 28, .W = 28, .K = 2}, "model.patch");
     refuse((thaw_model_spec){.arch = vit, .C = 1, .H = 32, .W = 32, .K = 2, .patch = -1}, "patch");
@@ -414,6 +461,9 @@ static void test_bad_descriptions(void **state)
     refuse(
         (thaw_model_spec){.arch = resnet, .C = 1, .H = 8, .W = 8, .K = 2, .pool = THAW_POOL_MEAN},
         "pool");
+    refuse(
+        (thaw_model_spec){.arch = vit, .C = 1, .H = 32, .W = 32, .K = 2, .pool = THAW_POOL_POOLER},
+        "reads images");
 }
 
 /* What each network makes smaller in all, by its strides. */
@@ -449,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_spec_survives_a_state),
         cmocka_unit_test(test_a_vision_transformer_can_be_cut_at_every_block),
         cmocka_unit_test(test_patches_survive_a_state),
+        cmocka_unit_test(test_text_survives_a_state),
         cmocka_unit_test(test_what_differs_is_named),
         cmocka_unit_test(test_least_size),
         cmocka_unit_test(test_bad_descriptions),

@@ -388,7 +388,8 @@ typedef struct thaw_watched {
     bool backward;
     double seconds; /* by the watch's clock */
     double flops;   /* multiply-add counted as 2; a convolution's as in its direct form */
-    double bytes;   /* of its arrays, each read or written once */
+    double
+        bytes; /* of what it reads and writes: backward reads what forward read, too. Parameters once; all as float32 */
 } thaw_watched;
 typedef struct thaw_watch {
     double (*clock)(void); /* seconds */

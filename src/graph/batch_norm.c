@@ -56,17 +56,6 @@ static thaw_keep keep(const thaw_need *need)
                        .saved_bytes = need->batch_statistics ? 2 * channels * sizeof(float) : 0};
 }
 
-static thaw_image image_of(const thaw_call *call)
-{
-    const thaw_need *need = call->need;
-    const bool vector = need->in[0].ndim == 1;
-    return (thaw_image){.B = call->run->B,
-                        .C = need->in[0].dim[0],
-                        .H = vector ? 1 : need->in[0].dim[1],
-                        .W = vector ? 1 : need->in[0].dim[2],
-                        .block = need->block_out};
-}
-
 static bool uses_batch(const thaw_call *call)
 {
     return call->need->batch_statistics && call->run->training;
@@ -74,7 +63,7 @@ static bool uses_batch(const thaw_call *call)
 
 static void forward(const thaw_call *call)
 {
-    const thaw_image s = image_of(call);
+    const thaw_image s = thaw_feature_image(call);
     const thaw_node *node = call->need->node;
     const float *residual = node->residual ? call->x[1] : NULL;
     float epsilon = node->attr.batch_norm.epsilon;
@@ -99,7 +88,7 @@ static void forward(const thaw_call *call)
 
 static void backward(const thaw_call *call)
 {
-    const thaw_image s = image_of(call);
+    const thaw_image s = thaw_feature_image(call);
     const thaw_node *node = call->need->node;
     float epsilon = node->attr.batch_norm.epsilon;
     const float *const *param = call->param;

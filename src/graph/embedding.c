@@ -31,14 +31,6 @@ static int32_t params(const thaw_node *node, const thaw_shape *in, thaw_param_sp
     return 1;
 }
 
-static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
-{
-    (void)node;
-    (void)in;
-    (void)out;
-    return 0;
-}
-
 static int64_t ids_below(const thaw_node *node, int32_t input)
 {
     (void)input;
@@ -92,7 +84,7 @@ const thaw_op thaw_op_embedding = {
     .input_count = 1,
     .shape = shape,
     .params = params,
-    .flops = flops,
+    .flops = thaw_flops_none,
     .keep = keep,
     .ids_below = ids_below,
     .forward = forward,

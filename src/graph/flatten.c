@@ -9,14 +9,6 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
     return THAW_OK;
 }
 
-static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
-{
-    (void)node;
-    (void)in;
-    (void)out;
-    return 0;
-}
-
 static void backward(const thaw_call *call)
 {
     thaw_pass_gradient(call->run->B * thaw_shape_count(&call->need->out), 1.0f, call->dy,
@@ -29,7 +21,7 @@ const thaw_op thaw_op_flatten = {
     .in_place = true,
     .view = true,
     .shape = shape,
-    .flops = flops,
+    .flops = thaw_flops_none,
     .backward = backward,
 };
 

@@ -117,6 +117,8 @@ const thaw_op *thaw_op_find(const char *kind);
 void thaw_pass_gradient(int64_t n, float alpha, const float *dy, float *dx, bool accumulate);
 /* An input that has no gradient (tokens): zero, where one is asked for. */
 void thaw_no_gradient(const thaw_call *call, int32_t input);
+/* Values are moved, not computed. */
+double thaw_flops_none(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
 /* One FLOP an output element. */
 double thaw_flops_elementwise(const thaw_node *node, const thaw_shape *in, const thaw_shape *out);
 /* The first input of a kind that treats features alike: (C, H, W) as it lies, (.., D) as rows of D channels. */

@@ -13,30 +13,15 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
     return THAW_OK;
 }
 
-static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
-{
-    (void)node;
-    (void)in;
-    (void)out;
-    return 0;
-}
-
-static thaw_image image_of(const thaw_call *call)
-{
-    const int64_t *in = call->need->in[0].dim;
-    return (thaw_image){
-        .B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = call->need->block_out};
-}
-
 static void forward(const thaw_call *call)
 {
-    const thaw_image s = image_of(call);
+    const thaw_image s = thaw_feature_image(call);
     thaw_kern_pad(&s, &call->need->node->attr.border, call->x[0], call->y);
 }
 
 static void backward(const thaw_call *call)
 {
-    const thaw_image s = image_of(call);
+    const thaw_image s = thaw_feature_image(call);
     thaw_kern_pad_backward(&s, &call->need->node->attr.border, call->dy, call->dx[0],
                            call->accumulate[0]);
 }
@@ -46,7 +31,7 @@ const thaw_op thaw_op_pad = {
     .input_count = 1,
     .layouts = THAW_LAYOUTS_SAME,
     .shape = shape,
-    .flops = flops,
+    .flops = thaw_flops_none,
     .forward = forward,
     .backward = backward,
 };

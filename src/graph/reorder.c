@@ -24,18 +24,10 @@ static void backward(const thaw_call *call)
     thaw_kern_reorder(&from, call->dy, need->block_in[0], call->dx[0], call->accumulate[0]);
 }
 
-static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
-{
-    (void)node;
-    (void)in;
-    (void)out;
-    return 0;
-}
-
 const thaw_op thaw_op_reorder = {
     .kind = "reorder",
     .input_count = 1,
-    .flops = flops,
+    .flops = thaw_flops_none,
     .forward = forward,
     .backward = backward,
 };

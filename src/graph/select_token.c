@@ -16,14 +16,6 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
     return THAW_OK;
 }
 
-static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
-{
-    (void)node;
-    (void)in;
-    (void)out;
-    return 0;
-}
-
 /* y (B, D) = x (B, T, D) at one t */
 static void forward(const thaw_call *call)
 {
@@ -49,7 +41,7 @@ const thaw_op thaw_op_select_token = {
     .kind = "select_token",
     .input_count = 1,
     .shape = shape,
-    .flops = flops,
+    .flops = thaw_flops_none,
     .forward = forward,
     .backward = backward,
 };

@@ -17,24 +17,9 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
     return THAW_OK;
 }
 
-static double flops(const thaw_node *node, const thaw_shape *in, const thaw_shape *out)
-{
-    (void)node;
-    (void)in;
-    (void)out;
-    return 0;
-}
-
-static thaw_image image_of(const thaw_call *call)
-{
-    const int64_t *in = call->need->in[0].dim;
-    return (thaw_image){
-        .B = call->run->B, .C = in[0], .H = in[1], .W = in[2], .block = call->need->block_out};
-}
-
 static void forward(const thaw_call *call)
 {
-    const thaw_image s = image_of(call);
+    const thaw_image s = thaw_feature_image(call);
     const thaw_node *node = call->need->node;
     thaw_kern_shortcut_pad(&s, node->attr.shortcut.out_channels, node->attr.shortcut.stride,
                            call->x[0], call->y);
@@ -42,7 +27,7 @@ static void forward(const thaw_call *call)
 
 static void backward(const thaw_call *call)
 {
-    const thaw_image s = image_of(call);
+    const thaw_image s = thaw_feature_image(call);
     const thaw_node *node = call->need->node;
     thaw_kern_shortcut_pad_backward(&s, node->attr.shortcut.out_channels,
                                     node->attr.shortcut.stride, call->dy, call->dx[0],
@@ -54,7 +39,7 @@ const thaw_op thaw_op_shortcut_pad = {
     .input_count = 1,
     .layouts = THAW_LAYOUTS_SAME,
     .shape = shape,
-    .flops = flops,
+    .flops = thaw_flops_none,
     .forward = forward,
     .backward = backward,
 };

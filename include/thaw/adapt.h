@@ -55,7 +55,7 @@ typedef struct thaw_peft {
     double lora_plus; /* lora: thaw_adapt_rate_factor of B (Hayou et al. 2024, arXiv:2402.12354) */
     double dropout;   /* lora: on the update's input, while training */
     thaw_strings
-        targets; /* lora, ia3, ssf: words "conv", "linear", "embedding", "norm", or globs on
+        targets; /* all but bitfit and norm: words "conv", "linear", "embedding", "norm", or globs on
                            * module names; none: the method's own choice */
     thaw_strings feedforward; /* ia3: which targets get factors on their input */
     int64_t bottleneck;       /* houlsby, pfeiffer: features inside; 0: a sixteenth, at least 4 */
@@ -67,7 +67,7 @@ void thaw_peft_defaults(thaw_peft *out);
 /* "lora", "bitfit", ...: NULL-ended, in the order of `method`. */
 const char *const *thaw_peft_names(void);
 const char *thaw_peft_doc(int method);
-/* What multiplies the learning rate of a parameter: lora_plus for B of lora and its one-dimensional tensors, else 1. */
+/* What multiplies the learning rate of a parameter: lora_plus for B of lora and for the lengths of dora's rows, else 1. */
 double thaw_adapt_rate_factor(const thaw_peft *peft, const thaw_param *p);
 
 /* ---- Applying ----------------------------------------------------------------------------------------------- */

@@ -92,6 +92,10 @@ void thaw_model_initialize_head(thaw_model *model, uint64_t seed);
  * tf_efficientnet_lite0. False, and nothing written, for names that are none of its. */
 bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes);
 
+/* Views of the head's parameters. Appends to *out. */
+THAW_NODISCARD thaw_status thaw_model_head_state(const thaw_model *model, thaw_state *out);
+/* Names of the blocks, the stem first: the list is the caller's to free, the texts are the model's. */
+THAW_NODISCARD thaw_status thaw_model_block_names(const thaw_model *model, thaw_strings *out);
 /* Number of blocks of stage or block `name` ("layer3", "layer3.1", "stem", "head"); *first gets the lowest index (-1: head).
  * 0 when there is no such name. */
 int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first);

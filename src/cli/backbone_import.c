@@ -142,20 +142,9 @@ static thaw_status read_all(const import_weights *f, const import_fit *x)
     return THAW_OK;
 }
 
-static thaw_status add_head(const import_fit *x, thaw_state *out)
-{
-    for (int32_t i = 0; x->head && i < thaw_graph_param_count(x->model->graph); i++) {
-        thaw_param *p = thaw_graph_param(x->model->graph, i);
-        if (p->block < 0)
-            THAW_TRY(thaw_state_add(out, p->name, THAW_F32, p->shape, p->data));
-    }
-    return THAW_OK;
-}
-
 static thaw_status write_file(const cli_args *args, const import_weights *f, const import_fit *x,
                               const wishes *w)
 {
-    const thaw_graph *g = x->model->graph;
     const thaw_model_spec *spec = &x->model->spec;
     const char *slash = strrchr(f->path, '/');
     thaw_backbone b = {.arch = (char *)x->arch->name,
@@ -178,10 +167,9 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
     THAW_TRY_TO(read_all(f, x));
     THAW_TRY_TO(thaw_model_spec_save(spec, &b.spec));
     THAW_TRY_TO(thaw_graph_state(x->model->graph, THAW_BACKBONE, &b.tensors));
-    THAW_TRY_TO(add_head(x, &b.head));
-    THAW_TRY_TO(thaw_alloc(&b.blocks.items, thaw_graph_block_count(g), sizeof *b.blocks.items));
-    for (int32_t i = 0; i < thaw_graph_block_count(g); i++)
-        b.blocks.items[b.blocks.count++] = (char *)thaw_graph_block_name(g, i);
+    if (x->head)
+        THAW_TRY_TO(thaw_model_head_state(x->model, &b.head));
+    THAW_TRY_TO(thaw_model_block_names(x->model, &b.blocks));
     status = thaw_backbone_write(cli_value(args, "output"), &b);
     if (status == THAW_OK)
         THAW_LOG(THAW_INFO, "wrote %s", cli_value(args, "output"));

@@ -220,6 +220,26 @@ int64_t thaw_model_least_size(const thaw_model *model)
     return least > 0 ? H / least : 1;
 }
 
+thaw_status thaw_model_head_state(const thaw_model *model, thaw_state *out)
+{
+    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
+        thaw_param *p = thaw_graph_param(model->graph, i);
+        if (p->block < 0 && !p->adapter)
+            THAW_TRY(thaw_state_add(out, p->name, THAW_F32, p->shape, p->data));
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_model_block_names(const thaw_model *model, thaw_strings *out)
+{
+    const int32_t count = thaw_graph_block_count(model->graph);
+    THAW_TRY(thaw_alloc(&out->items, count, sizeof *out->items));
+    out->count = count;
+    for (int32_t i = 0; i < count; i++)
+        out->items[i] = (char *)thaw_graph_block_name(model->graph, i);
+    return THAW_OK;
+}
+
 int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first)
 {
     if (strcmp(name, "head") == 0) {

@@ -4,16 +4,6 @@
 
 /* Turns what a run trained into a backbone that other runs can start from. */
 
-static thaw_status add_blocks(const thaw_graph *graph, thaw_strings *out)
-{
-    const int32_t count = thaw_graph_block_count(graph);
-    THAW_TRY(thaw_alloc(&out->items, count, sizeof *out->items));
-    out->count = count;
-    for (int32_t i = 0; i < count; i++)
-        out->items[i] = (char *)thaw_graph_block_name(graph, i);
-    return THAW_OK;
-}
-
 /* Mean and variance over the training samples of each feature: what a later run measures the domain gap against. */
 static thaw_status add_statistics(const thaw_trainer *t, const float *features, thaw_backbone *b)
 {
@@ -50,8 +40,8 @@ static thaw_status write_file(thaw_trainer *t, const float *features)
     thaw_status status;
     THAW_TRY_TO(thaw_model_spec_save(&s->model->spec, &b.spec));
     THAW_TRY_TO(thaw_graph_state(s->model->graph, THAW_BACKBONE, &b.tensors));
-    THAW_TRY_TO(thaw_head_state(s->model, &b.head));
-    THAW_TRY_TO(add_blocks(s->model->graph, &b.blocks));
+    THAW_TRY_TO(thaw_model_head_state(s->model, &b.head));
+    THAW_TRY_TO(thaw_model_block_names(s->model, &b.blocks));
     THAW_TRY_TO(add_statistics(t, features, &b));
     THAW_TRY_TO(thaw_backbone_write(t->config->train.save_backbone, &b));
     THAW_LOG(THAW_INFO, "wrote backbone %s", t->config->train.save_backbone);

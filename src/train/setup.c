@@ -63,23 +63,13 @@ done:
     return status;
 }
 
-thaw_status thaw_head_state(const thaw_model *model, thaw_state *out)
-{
-    for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
-        thaw_param *p = thaw_graph_param(model->graph, i);
-        if (p->block < 0 && !p->adapter)
-            THAW_TRY(thaw_state_add(out, p->name, THAW_F32, p->shape, p->data));
-    }
-    return THAW_OK;
-}
-
 /* Copies the head out of a trained state, where tensors are called "model/<name>". */
 static thaw_status take_head(thaw_setup *s, const thaw_state *trained)
 {
     thaw_state head = {0};
     thaw_state source = {0};
     thaw_status status;
-    THAW_TRY_TO(thaw_head_state(s->model, &head));
+    THAW_TRY_TO(thaw_model_head_state(s->model, &head));
     for (int64_t i = 0; i < trained->count; i++) {
         const thaw_entry *e = &trained->entries[i];
         if (thaw_starts_with(e->name, "model/"))

@@ -105,8 +105,6 @@ THAW_NODISCARD thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *set
                                                 const thaw_plan_options *options, thaw_plan **out);
 /* Names of the classes, each with a newline. Appends. */
 void thaw_class_names(const thaw_dataset *dataset, thaw_str *out);
-/* Views on the head's own parameters ("fc.weight", ...). */
-THAW_NODISCARD thaw_status thaw_head_state(const thaw_model *model, thaw_state *out);
 
 /* ---- The frozen prefix ------------------------------------------------------------------------------------- */
 

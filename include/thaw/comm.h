@@ -37,6 +37,8 @@ int thaw_comm_rank(const thaw_comm *comm);
 int thaw_comm_size(const thaw_comm *comm);
 int thaw_comm_node_rank(const thaw_comm *comm); /* among this communicator's ranks of this node */
 int thaw_comm_node_size(const thaw_comm *comm);
+/* Ranks of this node in the communicator that it all began with: those that share its memory, whichever sub-group they work in. */
+int thaw_comm_node_ranks(const thaw_comm *comm);
 int thaw_comm_node_count(const thaw_comm *comm); /* nodes; the same on every rank */
 
 /* Tasks of the Slurm job that a lone process was started in without srun or mpirun; 1 when nothing is amiss. Local. */

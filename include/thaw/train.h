@@ -159,7 +159,7 @@ THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *co
  * prefix has to run in every step, because its features are not kept, it runs once for all of them (as many as train.memory_gib has room
  * for), and one reduction a step sums the gradients of all; otherwise, and with train.reduce: float, they are trained one after another.
  * outcomes[i].code: THAW_OK, or THAW_ERR_NUMERIC for a run whose numbers were not finite, which ends that run alone. Any other
- * failure, or a stop, is the status and ends all; with options->resume each goes on from its newest checkpoint, and those that are behind
+ * failure, or a stop, is the status and ends all (outcomes of those that had ended by themselves are there all the same); with options->resume each goes on from its newest checkpoint, and those that are behind
  * catch up first. Collective; configs must be equal on all ranks. */
 THAW_NODISCARD thaw_status thaw_train_together(thaw_comm *comm, const thaw_config *configs,
                                                int64_t count, const thaw_run_options *options,
@@ -172,6 +172,14 @@ THAW_NODISCARD thaw_status thaw_train_together(thaw_comm *comm, const thaw_confi
 THAW_NODISCARD thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config *config,
                                               const char *rung, const char *directory,
                                               thaw_pool *pool, bool quiet);
+
+/* train.metric, or where that is auto the metric of the data's task. THAW_ERR_CONFIG: it does not fit. Local. */
+THAW_NODISCARD thaw_status thaw_config_metric(const thaw_config *config,
+                                              const thaw_dataset *dataset, const thaw_metric **out);
+
+/* What was chosen on a split cannot be judged on it: THAW_ERR_CONFIG where two of train, val, gate and, if `test`, test have one name. Empty
+ * names are none. Local. */
+THAW_NODISCARD thaw_status thaw_config_check_splits(const thaw_data_config *data, bool test);
 
 /* Whether the frozen part of a rung can run as train.frozen_precision says; if not, the reason is added to `why`. Trains nothing and sees no
  * ranges. Collective; equal on all ranks. Statuses as of setting up a run. */

@@ -31,6 +31,7 @@ static void look_around(thaw_comm *comm)
     THAW_MPI(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN));
     THAW_MPI(MPI_Comm_rank(comm->node, &comm->node_rank));
     THAW_MPI(MPI_Comm_size(comm->node, &comm->node_size));
+    comm->node_ranks = comm->node_size;
     count_nodes(comm);
 }
 
@@ -62,6 +63,8 @@ thaw_status thaw_comm_split(thaw_comm *comm, int color, int key, thaw_comm **out
     if (part != MPI_COMM_NULL) {
         THAW_MPI(MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN));
         status = thaw_comm_wrap(part, out);
+        if (status == THAW_OK)
+            (*out)->node_ranks = comm->node_ranks;
     }
     status = thaw_agree(comm, status);
     if (status != THAW_OK)
@@ -98,6 +101,11 @@ int thaw_comm_node_rank(const thaw_comm *comm)
 int thaw_comm_node_size(const thaw_comm *comm)
 {
     return comm->node_size;
+}
+
+int thaw_comm_node_ranks(const thaw_comm *comm)
+{
+    return comm->node_ranks;
 }
 
 int thaw_comm_node_count(const thaw_comm *comm)

@@ -13,6 +13,7 @@ struct thaw_comm {
     int rank, size;
     int world_rank; /* what messages and the log call this process */
     int node_rank, node_size, node_count;
+    int node_ranks; /* on this node in the communicator that this one was split from, and that one from, ... */
     int node_first; /* ranks on the nodes of earlier leaders: node_first + node_rank counts node by node */
     bool said_private; /* that shared memory is missing was logged */
     bool ends_mpi;

@@ -48,8 +48,8 @@ static const char *split_name(const thaw_config *config, const char *split)
 static thaw_status same_metric(const char *run_a, const char *run_b, two_runs *t)
 {
     const thaw_metric *other;
-    THAW_TRY(ladder_find_metric(&t->config, t->dataset, &t->metric));
-    THAW_TRY(ladder_find_metric(&t->config_b, t->dataset, &other));
+    THAW_TRY(thaw_config_metric(&t->config, t->dataset, &t->metric));
+    THAW_TRY(thaw_config_metric(&t->config_b, t->dataset, &other));
     THAW_CHECK(other == t->metric, THAW_ERR_INPUT,
                "%s is judged by %s and %s by %s (train.metric); a paired comparison needs one "
                "metric. thaw eval shows all metrics of each run",

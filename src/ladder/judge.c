@@ -257,14 +257,36 @@ bool ladder_slice_fails(const ladder *l, const ladder_mean *own)
     return own->N > 0 && own->high < l->config->ladder.slice_floor;
 }
 
+/* Of each seed the share that is right. */
+static void count_right(const ladder *l, const ladder_rung *r, const uint8_t *mask,
+                        ladder_mean *out)
+{
+    int64_t all = 0;
+    *out = (ladder_mean){0};
+    for (int64_t i = 0; i < l->N; i++)
+        out->N += mask == NULL || mask[i] != 0;
+    for (int64_t s = 0; s < l->S; s++) {
+        int64_t right = 0;
+        for (int64_t i = 0; i < l->N; i++)
+            right += (mask == NULL || mask[i] != 0) && r->each[s * l->N + i] > 0;
+        out->seeds[s] = out->N > 0 ? (double)right / (double)out->N : NAN;
+        all += right;
+    }
+    out->mean = out->N > 0 ? (double)all / (double)(l->S * out->N) : NAN;
+}
+
 /* Of right and wrong, Wilson's interval: seeds share the samples, so it is that of one seed's worth of samples. Samples of a cluster
  * tell less than they count, so there it is not narrower than what resampling clusters gives. */
 thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t slice,
                               ladder_mean *out)
 {
     const uint8_t *mask = thaw_dataset_slice_mask(l->dataset, l->gate, slice);
-    THAW_TRY(ladder_mean_score(l, r->each, l->N, l->cluster, mask, out));
-    if (thaw_dataset_task(l->dataset) != THAW_TASK_CLASSIFICATION)
+    const bool binary = thaw_metric_of_sample(thaw_dataset_task(l->dataset))->binary;
+    if (binary && l->cluster == NULL)
+        count_right(l, r, mask, out);
+    else
+        THAW_TRY(ladder_mean_score(l, r->each, l->N, l->cluster, mask, out));
+    if (!binary)
         return THAW_OK;
     const double right = out->N > 0 ? out->mean * (double)out->N : 0;
     const thaw_interval wilson =

@@ -38,23 +38,6 @@ static thaw_status plan_rungs(ladder *l)
     return THAW_OK;
 }
 
-/* What was chosen on a split cannot be judged on it. */
-static thaw_status check_splits(const thaw_data_config *d)
-{
-    const struct {
-        const char *key, *name;
-    } splits[] = {{"train", d->train}, {"val", d->val}, {"gate", d->gate}, {"test", d->test}};
-    const size_t count = sizeof splits / sizeof *splits;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = i + 1; k < count; k++)
-            THAW_CHECK(strcmp(splits[i].name, splits[k].name) != 0, THAW_ERR_CONFIG,
-                       "data.%s and data.%s are both '%s'; weights, learning rates, rungs and the "
-                       "final report each need samples that no earlier choice was made on",
-                       splits[k].key, splits[i].key, splits[k].name);
-    }
-    return THAW_OK;
-}
-
 static thaw_status open_ladder(ladder *l)
 {
     const thaw_data_config *d = &l->config->data;
@@ -64,11 +47,14 @@ static thaw_status open_ladder(ladder *l)
     THAW_CHECK(d->gate[0] != '\0', THAW_ERR_CONFIG,
                "data.gate is empty, but a ladder needs a split for its decisions; name one that no "
                "choice is made on");
-    THAW_TRY(check_splits(d));
+    THAW_TRY(thaw_config_check_splits(d, true));
     THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty; a ladder compares ways to reuse one");
+    THAW_CHECK(l->config->train.adapter_from[0] == '\0', THAW_ERR_CONFIG,
+               "train.adapter_from is for a run with rung peft; a ladder's rungs all start from "
+               "the backbone alone, so leave it out");
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
-    THAW_TRY(ladder_find_metric(l->config, l->dataset, &l->metric));
+    THAW_TRY(thaw_config_metric(l->config, l->dataset, &l->metric));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
     THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
     int64_t test; /* better known to be there now than missed after the last trial */

@@ -101,9 +101,6 @@ THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bo
                                           double (*adjust)(void *context, double p), void *context,
                                           thaw_decision *decision, thaw_json *out);
 /* score.c: what is paired. */
-/* train.metric, or the task's own. THAW_ERR_CONFIG where it does not fit. */
-THAW_NODISCARD thaw_status ladder_find_metric(const thaw_config *config,
-                                              const thaw_dataset *dataset, const thaw_metric **out);
 /* Both scores of one seed's predictions, (N) each. */
 THAW_NODISCARD thaw_status ladder_take_scores(const thaw_predictions *p, const thaw_metric *metric,
                                               float *score, float *each);

@@ -5,18 +5,6 @@
 
 /* What two rungs are paired by: the metric's scores of samples overall, the task's own scores on slices. */
 
-thaw_status ladder_find_metric(const thaw_config *config, const thaw_dataset *dataset,
-                               const thaw_metric **out)
-{
-    const thaw_task task = thaw_dataset_task(dataset);
-    const char *name = config->train.metric;
-    *out = strcmp(name, "auto") == 0 ? thaw_metric_default(task) : thaw_metric_find(name);
-    THAW_CHECK(*out != NULL && thaw_metric_fits(*out, task, thaw_dataset_classes(dataset)),
-               THAW_ERR_CONFIG, "train.metric: %s is not defined for %s, a task of %s", name,
-               config->data.file, thaw_task_name(task));
-    return THAW_OK;
-}
-
 thaw_status ladder_take_scores(const thaw_predictions *p, const thaw_metric *metric, float *score,
                                float *each)
 {

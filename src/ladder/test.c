@@ -10,6 +10,17 @@ typedef struct test_rung {
     float *score, *each; /* (S, N) */
 } test_rung;
 
+/* The file may have been replaced since the ladder opened it. */
+static thaw_status check_size(const ladder *l, const thaw_predictions *p, int64_t N)
+{
+    THAW_CHECK(p->N == N && p->K == l->K, THAW_ERR_INPUT,
+               "%s: predictions of %lld samples and %lld classes, but the ladder opened it with "
+               "%lld and %lld; it was replaced meanwhile",
+               l->config->data.file, (long long)p->N, (long long)p->K, (long long)N,
+               (long long)l->K);
+    return THAW_OK;
+}
+
 static thaw_status score(ladder *l, thaw_comm *world, test_rung *t, int64_t N)
 {
     const ladder_rung *r = &l->rungs[t->index];
@@ -19,8 +30,11 @@ static thaw_status score(ladder *l, thaw_comm *world, test_rung *t, int64_t N)
     THAW_TRY(thaw_agree(world, made));
     for (int64_t s = 0; s < l->S; s++) {
         thaw_predictions p;
-        THAW_TRY(thaw_eval_run(world, r->seeds[s].directory, NULL, l->config->data.test, &p));
-        thaw_status status = ladder_take_scores(&p, l->metric, t->score + s * N, t->each + s * N);
+        THAW_TRY(thaw_eval_run(world, r->seeds[s].directory, l->config->data.file,
+                               l->config->data.test, &p));
+        thaw_status status = check_size(l, &p, N);
+        if (status == THAW_OK)
+            status = ladder_take_scores(&p, l->metric, t->score + s * N, t->each + s * N);
         if (status != THAW_OK)
             status = thaw_fail_context(status, "test, rung %s", r->name);
         status = thaw_agree(world, status);

@@ -127,27 +127,6 @@ static bool heard(void *bell)
     return thaw_bell_heard(bell);
 }
 
-static thaw_status run_trial(const ladder *l, thaw_comm *group, thaw_bell *bell, ladder_rung *r,
-                             const ladder_trial *trial)
-{
-    const thaw_run_options options = {.resume = true,
-                                      .quiet = true,
-                                      .predict_gate = true,
-                                      .choices_from = l->config->output,
-                                      .stop = heard,
-                                      .stop_context = bell,
-                                      .pool = l->pool};
-    thaw_config config = {0};
-    thaw_status status;
-    THAW_TRY_TO(thaw_agree(group, trial_config(l, r, trial, &config)));
-    status = thaw_train_run(group, &config, &options);
-    if (status == THAW_ERR_NUMERIC)
-        status = thaw_agree(group, mark_diverged(group, trial, thaw_error_last()));
-done:
-    thaw_config_clear(&config);
-    return status;
-}
-
 /* ---- Candidates side by side ------------------------------------------------------------------------------------ */
 
 /* Some of the trials: first, first + stride, ... */
@@ -185,13 +164,21 @@ static bool take_all_ranks(const ladder *l, thaw_comm *world, int64_t count)
     return all;
 }
 
-static thaw_status mark_all(const thaw_comm *comm, const share *s, const thaw_error *outcomes)
+/* What is known of each trial is kept, also when a stop or another one's failure (`status`) ended the rest. */
+static thaw_status settle_outcomes(thaw_comm *comm, const share *s, const thaw_error *outcomes,
+                                   thaw_status status)
 {
-    for (int64_t i = 0; i < s->count; i++) {
+    const thaw_error cause = *thaw_error_last();
+    thaw_status marked = THAW_OK;
+    for (int64_t i = 0; i < s->count && marked == THAW_OK; i++) {
         if (outcomes[i].code == THAW_ERR_NUMERIC)
-            THAW_TRY(mark_diverged(comm, trial_of(s, i), &outcomes[i]));
+            marked = mark_diverged(comm, trial_of(s, i), &outcomes[i]);
     }
-    return THAW_OK;
+    marked = thaw_agree(comm, marked);
+    if (status == THAW_OK) /* uniform */
+        return marked;
+    *thaw_error_last() = cause;
+    return status;
 }
 
 static thaw_status make_configs(const ladder *l, ladder_rung *r, const share *s,
@@ -204,9 +191,9 @@ static thaw_status make_configs(const ladder *l, ladder_rung *r, const share *s,
     return THAW_OK;
 }
 
-/* bell: NULL when nobody works elsewhere. */
-static thaw_status run_together(const ladder *l, thaw_comm *comm, thaw_bell *bell, ladder_rung *r,
-                                const share *s)
+/* One, or several that go together. bell: NULL when nobody works elsewhere. */
+static thaw_status run_some(const ladder *l, thaw_comm *comm, thaw_bell *bell, ladder_rung *r,
+                            const share *s)
 {
     const thaw_run_options options = {.resume = true,
                                       .quiet = true,
@@ -219,8 +206,8 @@ static thaw_status run_together(const ladder *l, thaw_comm *comm, thaw_bell *bel
     thaw_error *outcomes = NULL;
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, make_configs(l, r, s, &configs, &outcomes)));
-    THAW_TRY_TO(thaw_train_together(comm, configs, s->count, &options, outcomes));
-    status = thaw_agree(comm, mark_all(comm, s, outcomes));
+    status = thaw_train_together(comm, configs, s->count, &options, outcomes);
+    status = settle_outcomes(comm, s, outcomes, status);
 done:
     for (int64_t i = 0; i < s->count && configs != NULL; i++)
         thaw_config_clear(&configs[i]);
@@ -247,14 +234,15 @@ static thaw_status run_share(const ladder *l, int64_t mine, int64_t groups, thaw
 {
     if (together) {
         const share s = {trials, mine, groups, mine < count ? (count - 1 - mine) / groups + 1 : 0};
-        return s.count == 0 ? THAW_OK : run_together(l, group, bell, r, &s);
+        return s.count == 0 ? THAW_OK : run_some(l, group, bell, r, &s);
     }
     for (int64_t i = mine; i < count; i += groups) {
         int64_t trouble = thaw_bell_heard(bell);
         thaw_bcast(group, 0, &trouble, sizeof trouble);
         if (trouble != 0)
             break;
-        THAW_TRY(run_trial(l, group, bell, r, &trials[i]));
+        const share one = {trials, i, 1, 1};
+        THAW_TRY(run_some(l, group, bell, r, &one));
     }
     return THAW_OK;
 }
@@ -309,7 +297,7 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     if (together)
         say_together(l, r, count, all_ranks);
     if (all_ranks) /* uniform */
-        return settle(l, world, run_together(l, world, NULL, r, &all));
+        return settle(l, world, run_some(l, world, NULL, r, &all));
     THAW_TRY(thaw_bell_new(world, speaks, &bell));
     const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count, together);
     if (speaks)

@@ -97,9 +97,10 @@ done:
 
 static thaw_status check(const thaw_setup *s)
 {
+    char rung[THAW_RUNG_TEXT];
+    thaw_rung_format(&s->rung, rung);
     THAW_CHECK(s->rung.kind == THAW_RUNG_PEFT, THAW_ERR_CONFIG,
-               "train.adapter_from needs rung peft, not %s; a ladder cannot start from an adapter",
-               s->config->rung);
+               "train.adapter_from needs rung peft, not %s; leave it out for other rungs", rung);
     THAW_CHECK(s->config->train.head_from[0] == '\0', THAW_ERR_CONFIG,
                "train.head_from and train.adapter_from both give a head; leave one of them out");
     THAW_CHECK(s->target_mean == NULL, THAW_ERR_CONFIG,

@@ -16,7 +16,7 @@ static double own_budget(const thaw_comm *comm, const thaw_config *config)
     if (config->train.memory_gib > 0)
         return config->train.memory_gib * GIB;
     double bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
-    return NODE_SHARE * bytes / thaw_comm_node_size(comm);
+    return NODE_SHARE * bytes / thaw_comm_node_ranks(comm);
 }
 
 /* Weights; per trained value its gradient of a shard, its sum, the optimizer's moments and the selected epoch's copy. */

@@ -287,6 +287,36 @@ static thaw_status check_names(const thaw_conf *conf, const thaw_train_config *t
     return THAW_OK;
 }
 
+/* A setting that the method does not read would be a wish that nobody hears. */
+static thaw_status check_peft(const thaw_conf *conf, const thaw_peft *p)
+{
+    const char *method = thaw_peft_names()[p->method];
+    thaw_peft preset;
+    thaw_peft_defaults(&preset);
+    const struct {
+        const char *path, *of;
+        bool given;
+    } settings[] = {
+        {"peft.rank", "lora", p->rank != preset.rank},
+        {"peft.alpha", "lora", p->alpha != preset.alpha},
+        {"peft.rslora", "lora", p->rslora},
+        {"peft.dora", "lora", p->dora},
+        {"peft.lora_plus", "lora", p->lora_plus != preset.lora_plus},
+        {"peft.dropout", "lora", p->dropout != 0},
+        {"peft.targets", "lora, ia3, ssf, houlsby, pfeiffer", p->targets.count > 0},
+        {"peft.bottleneck", "houlsby, pfeiffer", p->bottleneck != 0},
+        {"peft.feedforward", "ia3", p->feedforward.count > 0},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        if (settings[i].given && strstr(settings[i].of, method) == NULL)
+            return thaw_conf_error_at(
+                conf, settings[i].path,
+                "is a setting of %s, and peft.method %s does not read it; leave it out",
+                settings[i].of, method);
+    }
+    return THAW_OK;
+}
+
 static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
 {
     if (c->output[0] == '\0')
@@ -313,6 +343,7 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
                                   c->backend);
     THAW_TRY(check_names(conf, &c->train));
     THAW_TRY(check_rungs(conf, c));
+    THAW_TRY(check_peft(conf, &c->peft));
     return check_search(conf, &c->ladder);
 }
 

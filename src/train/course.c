@@ -89,23 +89,29 @@ static void add_seconds(const course *c, double since, bool of_steps)
     }
 }
 
+/* A member that cannot be saved does not keep the others from it. */
 static thaw_status save(const course *c, thaw_comm *comm)
 {
+    thaw_error first = {0};
     for (int32_t m = 0; m < c->front.count; m++) {
         thaw_trainer *t = c->front.members[m];
-        if (!thaw_trainer_is_finished(t) && (t->stop || thaw_trainer_is_due(t)))
-            THAW_TRY(thaw_trainer_save(t, comm, false));
+        if (thaw_trainer_is_finished(t) || !(t->stop || thaw_trainer_is_due(t)))
+            continue;
+        if (thaw_trainer_save(t, comm, false) != THAW_OK && first.code == THAW_OK) /* uniform */
+            first = *thaw_error_last();
     }
-    return THAW_OK;
+    if (first.code != THAW_OK) /* uniform */
+        *thaw_error_last() = first;
+    return (thaw_status)first.code;
 }
 
-/* Files of those that are through, which a later accident of the others does not touch. */
+/* Files of those that are through, wherever the others are: a later accident does not touch them. */
 static thaw_status finish(course *c, thaw_comm *comm, thaw_trainer **members)
 {
     thaw_team team = {.members = members};
-    for (int32_t m = 0; m < c->front.count; m++) {
-        thaw_trainer *t = c->front.members[m];
-        if (!t->done && thaw_trainer_is_finished(t))
+    for (int32_t i = 0; i < c->count; i++) {
+        thaw_trainer *t = c->all[i];
+        if (!is_over(t) && thaw_trainer_is_finished(t))
             members[team.count++] = t;
     }
     if (team.count == 0) /* uniform */
@@ -119,17 +125,26 @@ static thaw_status finish(course *c, thaw_comm *comm, thaw_trainer **members)
     return THAW_OK;
 }
 
+/* Asked in a step's sums, so that all ranks know. Those of the front were saved in it; what is ahead of it was saved before. */
 static thaw_status heed_stop(const course *c)
 {
-    for (int32_t m = 0; m < c->front.count; m++) {
-        const thaw_trainer *t = c->front.members[m];
-        if (t->stop && !is_over(t))
-            return THAW_FAIL(THAW_ERR_STOPPED,
-                             "stopped on request after step %lld; the state is saved in %s: "
-                             "continue with --resume",
-                             (long long)t->position.step, t->directory);
+    thaw_str directories = {0};
+    int64_t step = -1;
+    for (int32_t i = 0; i < c->count; i++) {
+        const thaw_trainer *t = c->all[i];
+        if (is_over(t))
+            continue;
+        thaw_str_printf(&directories, "%s%s", directories.length > 0 ? ", " : "", t->directory);
+        step = t->stop ? t->position.step : step;
     }
-    return THAW_OK;
+    thaw_status status = THAW_OK;
+    if (step >= 0)
+        status = THAW_FAIL(THAW_ERR_STOPPED,
+                           "stopped on request after step %lld; the state is saved in %s: "
+                           "continue with --resume",
+                           (long long)step, thaw_str_c(&directories));
+    thaw_str_clear(&directories);
+    return status;
 }
 
 /* One step of the front. Where a failure was found in the sums nobody moved, and the others take the step again without it. */
@@ -151,18 +166,14 @@ static thaw_status advance(course *c, thaw_comm *comm)
 
 static thaw_status run(course *c, thaw_comm *comm, thaw_trainer **finished)
 {
-    THAW_TRY(take_front(c, comm));
-    THAW_TRY(finish(c, comm, finished)); /* an earlier start may have left only this */
-    while (c->front.count > 0) {
-        THAW_TRY(take_front(c, comm));
-        if (c->front.count == 0)
-            break;
-        THAW_TRY(advance(c, comm));
+    while (true) {
         THAW_TRY(finish(c, comm, finished));
         THAW_TRY(heed_stop(c)); /* uniform */
         THAW_TRY(take_front(c, comm));
+        if (c->front.count == 0)
+            return THAW_OK;
+        THAW_TRY(advance(c, comm));
     }
-    return THAW_OK;
 }
 
 static void start(course *c, const thaw_comm *comm)

@@ -148,7 +148,8 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
                                        .to = -1,
                                        .keep = -1,
                                        .ranges = setup->ranges};
-    thaw_status status;
+    thaw_status status = setup->ranges == NULL ? THAW_OK : thaw_ranges_usable(setup);
+    THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_agree(comm, thaw_feed_open(&feed, setup->dataset, setup->val)));
     THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
     const thaw_sweep_plans plans = {&plan, 1, thaw_graph_logits(graph), setup->model->spec.K};

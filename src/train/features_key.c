@@ -53,15 +53,21 @@ static thaw_status add_network(const thaw_setup *s, thaw_str *out)
     return THAW_OK;
 }
 
-static void add_data(const thaw_features *f, const thaw_setup *s, thaw_str *out)
+/* What samples are as they enter the network. */
+static void add_inputs(const thaw_dataset *ds, thaw_str *out)
 {
-    const thaw_dataset *ds = s->dataset;
     const thaw_shape shape = thaw_dataset_shape(ds);
-    const int64_t splits[] = {s->train, s->val, s->gate};
     thaw_str_add(out, "data");
     add_digest(thaw_dataset_digest(ds), out);
     for (int64_t c = 0; c < shape.dim[0]; c++)
         thaw_str_printf(out, "channel %a %a\n", thaw_dataset_mean(ds)[c], thaw_dataset_std(ds)[c]);
+}
+
+static void add_data(const thaw_features *f, const thaw_setup *s, thaw_str *out)
+{
+    const thaw_dataset *ds = s->dataset;
+    const int64_t splits[] = {s->train, s->val, s->gate};
+    add_inputs(ds, out);
     for (int64_t b = 0; b < f->block_count; b++) {
         const thaw_block *block = &f->blocks[b];
         thaw_str_printf(out, "block %s view %lld at %lld of %lld\n",
@@ -104,10 +110,11 @@ thaw_status thaw_features_key(thaw_features *f, const thaw_setup *s)
 thaw_status thaw_ranges_key(const thaw_setup *s, thaw_digest *out)
 {
     thaw_str text = {0};
-    thaw_str_printf(&text, "thaw-ranges 1\nprogram %s\nkernels %s %s\n", thaw_version(),
+    thaw_str_printf(&text, "thaw-ranges 2\nprogram %s\nkernels %s %s\n", thaw_version(),
                     s->kern->name, s->kern->cpu_kernels);
     const thaw_status status = add_network(s, &text);
-    add_digest(thaw_dataset_digest(s->dataset), &text);
+    add_inputs(s->dataset, &text);
+    thaw_str_printf(&text, "split %s\n", thaw_dataset_split_name(s->dataset, s->train));
     *out = thaw_hash(thaw_str_c(&text), text.length);
     thaw_str_clear(&text);
     return status;

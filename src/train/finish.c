@@ -193,7 +193,7 @@ static thaw_status judge_train(const thaw_team *team, thaw_comm *comm, thaw_json
         thaw_json_set_int(train, "samples", all[m].N);
     }
     thaw_team_clear_predictions(team, &all);
-    return THAW_OK;
+    return thaw_agree(comm, status);
 }
 
 static thaw_status judge_all(const thaw_team *team, thaw_comm *comm, thaw_json *const *out,

@@ -201,31 +201,42 @@ static thaw_status probe_all(thaw_comm *comm, const probing *p, const thaw_probe
     return THAW_OK;
 }
 
-/* Of the features that the head sees, as the source's statistics are. */
-static double domain_gap(const probing *p, const thaw_probe_data *data)
+/* Of the features that the head sees, as the source's statistics are. NAN: there are none, or too few samples. */
+static thaw_status domain_gap(const probing *p, const thaw_probe_data *data, double *gap)
 {
     const thaw_backbone *b = &p->setup->backbone;
     const depth *last = &p->depths[p->count - 1];
     double *moments = NULL;
     float *x = NULL;
     double spread = 0;
-    double gap = NAN;
-    if (b->D != last->D || b->feature_mean == NULL || data->n < 2 ||
-        thaw_alloc(&moments, 2 * b->D, sizeof *moments) != THAW_OK)
-        return NAN;
-    if (thaw_alloc(&x, data->n * last->D, sizeof *x) == THAW_OK) {
-        cut(p, last, data->n, data->x, x);
-        thaw_moments(x, data->n, b->D, moments, moments + b->D, NULL);
-        for (int64_t j = 0; j < b->D; j++)
-            spread += b->feature_variance[j];
-        if (spread > 0)
-            gap = thaw_frechet_diagonal(b->feature_mean, b->feature_variance, moments,
-                                        moments + b->D, b->D) /
-                  spread;
-    }
+    thaw_status status = THAW_OK;
+    *gap = NAN;
+    if (b->D != last->D || b->feature_mean == NULL || data->n < 2)
+        return THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&moments, 2 * b->D, sizeof *moments));
+    THAW_TRY_TO(thaw_alloc(&x, data->n * last->D, sizeof *x));
+    cut(p, last, data->n, data->x, x);
+    thaw_moments(x, data->n, b->D, moments, moments + b->D, NULL);
+    for (int64_t j = 0; j < b->D; j++)
+        spread += b->feature_variance[j];
+    if (spread > 0)
+        *gap = thaw_frechet_diagonal(b->feature_mean, b->feature_variance, moments, moments + b->D,
+                                     b->D) /
+               spread;
+done:
     thaw_free(&x);
     thaw_free(&moments);
-    return gap;
+    return status;
+}
+
+/* Rank 0 read the file with the source's statistics. */
+static thaw_status find_gap(thaw_comm *comm, const probing *p, const thaw_probe_data *data,
+                            double *gap)
+{
+    *gap = NAN;
+    THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0 ? domain_gap(p, data, gap) : THAW_OK));
+    thaw_bcast(comm, 0, gap, sizeof *gap);
+    return THAW_OK;
 }
 
 static int64_t at_most(int64_t count, int64_t most)
@@ -268,7 +279,7 @@ static thaw_status probe_set_up(thaw_comm *comm, probing *p, int64_t most, thaw_
     out->all_train = thaw_dataset_count(s->dataset, s->train);
     out->classes = data.K;
     THAW_TRY_TO(probe_all(comm, p, &data, out));
-    out->gap = domain_gap(p, &data);
+    status = find_gap(comm, p, &data, &out->gap);
 done:
     for (int i = 0; i < 2; i++) {
         thaw_free(&labels[i]);

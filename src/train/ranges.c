@@ -66,7 +66,7 @@ static thaw_status ones(const thaw_setup *s, float **out)
 }
 
 /* Which layers can is a matter of the network and the kernels, which any range above zero shows. */
-static thaw_status check_network(thaw_setup *s)
+thaw_status thaw_ranges_usable(thaw_setup *s)
 {
     thaw_kern *own = NULL;
     const thaw_kern *kern;
@@ -99,7 +99,7 @@ thaw_status thaw_ranges_check(thaw_setup *s)
                "train.frozen_precision: int8 has nothing to do: rung %s has no frozen part before "
                "what trains; choose frozen or partial:K, or f32",
                rung);
-    return check_network(s);
+    return thaw_ranges_usable(s);
 }
 
 thaw_status thaw_train_eight_bits(thaw_comm *comm, const thaw_config *config, const char *rung,
@@ -269,6 +269,5 @@ thaw_status thaw_ranges_load(thaw_setup *s, const char *path, const thaw_state *
                THAW_ERR_INPUT,
                "%s was trained on features in 8 bits, but its %s are missing or not %d numbers",
                path, ENTRY, (int)count);
-    THAW_TRY(check_network(s));
     return copy_ranges(entry->tensor.data, count, &s->ranges);
 }

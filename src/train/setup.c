@@ -131,13 +131,22 @@ static thaw_status outline_model(thaw_setup *s)
     return status;
 }
 
-/* Weights and head are there: says what trains. */
+/* The backbone's weights are there: says what trains. */
 static thaw_status apply_rung(thaw_setup *s)
 {
     const thaw_config *config = s->config;
     THAW_TRY(thaw_adapt_apply(s->model, &s->rung, &config->peft, (uint64_t)config->seed));
     THAW_TRY(thaw_adapt_digest_backbone(s->model, &s->backbone_digest));
     return thaw_setup_own_trained(s);
+}
+
+/* What an opened and a joined run have in common, once the backbone's weights are in place. Collective. */
+static thaw_status begin_training(thaw_comm *comm, thaw_setup *s)
+{
+    THAW_TRY(thaw_agree(comm, load_head(comm, s)));
+    THAW_TRY(thaw_agree(comm, apply_rung(s)));
+    THAW_TRY(thaw_adapter_load(comm, s));
+    return thaw_same_digest(comm, "the backbone's weights", s->backbone_digest);
 }
 
 thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const char *rung,
@@ -153,10 +162,7 @@ thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const ch
     THAW_TRY_TO(thaw_setup_backbone(comm, out));
     THAW_TRY_TO(thaw_agree(comm, outline_model(out)));
     THAW_TRY_TO(thaw_setup_weights(comm, out));
-    THAW_TRY_TO(thaw_agree(comm, load_head(comm, out)));
-    THAW_TRY_TO(thaw_agree(comm, apply_rung(out)));
-    THAW_TRY_TO(thaw_adapter_load(comm, out));
-    status = thaw_same_digest(comm, "the backbone's weights", out->backbone_digest);
+    status = begin_training(comm, out);
 done:
     if (status != THAW_OK)
         thaw_setup_close(out);
@@ -179,8 +185,7 @@ thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead, const thaw_config
         status = thaw_setup_place_backbone(out);
     THAW_TRY_TO(thaw_agree(comm, status));
     thaw_model_initialize_head(out->model, (uint64_t)config->seed);
-    THAW_TRY_TO(thaw_agree(comm, load_head(comm, out)));
-    status = thaw_agree(comm, apply_rung(out));
+    status = begin_training(comm, out);
 done:
     if (status != THAW_OK)
         thaw_setup_close(out);

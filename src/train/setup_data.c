@@ -1,6 +1,25 @@
 #include "train/train_impl.h"
 
+#include <string.h>
+
 /* The data of a run: opened by every rank, but the samples themselves are read by one and kept once a node. */
+
+thaw_status thaw_config_check_splits(const thaw_data_config *d, bool test)
+{
+    const struct {
+        const char *key, *name;
+    } splits[] = {{"train", d->train}, {"val", d->val}, {"gate", d->gate}, {"test", d->test}};
+    const size_t count = test ? 4 : 3;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = i + 1; k < count; k++)
+            THAW_CHECK(splits[i].name[0] == '\0' || strcmp(splits[i].name, splits[k].name) != 0,
+                       THAW_ERR_CONFIG,
+                       "data.%s and data.%s are both '%s'; weights, learning rates, rungs and the "
+                       "final report each need samples that no earlier choice was made on",
+                       splits[k].key, splits[i].key, splits[k].name);
+    }
+    return THAW_OK;
+}
 
 static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
 {
@@ -12,6 +31,8 @@ static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
         .unlabelled = purpose == THAW_SETUP_PREDICT,
         .place_x = true,
     };
+    if (purpose == THAW_SETUP_TRAIN)
+        THAW_TRY(thaw_config_check_splits(data, false));
     THAW_TRY(thaw_dataset_open(data->file, &options, &s->dataset));
     THAW_TRY(thaw_dataset_split_need(s->dataset, data->train, &s->train));
     THAW_TRY(thaw_dataset_split_need(s->dataset, data->val, &s->val));

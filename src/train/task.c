@@ -16,22 +16,24 @@ static thaw_status find_loss(const thaw_setup *s, const thaw_loss **out)
     return THAW_OK;
 }
 
-static thaw_status find_metric(const thaw_setup *s, const thaw_metric **out)
+thaw_status thaw_config_metric(const thaw_config *config, const thaw_dataset *dataset,
+                               const thaw_metric **out)
 {
-    const char *name = s->config->train.metric;
-    const int64_t K = thaw_dataset_classes(s->dataset);
-    *out = strcmp(name, "auto") == 0 ? thaw_metric_default(s->task) : thaw_metric_find(name);
-    if (thaw_metric_fits(*out, s->task, K))
+    const char *name = config->train.metric;
+    const thaw_task task = thaw_dataset_task(dataset);
+    const int64_t K = thaw_dataset_classes(dataset);
+    *out = strcmp(name, "auto") == 0 ? thaw_metric_default(task) : thaw_metric_find(name);
+    if (thaw_metric_fits(*out, task, K))
         return THAW_OK;
     thaw_str known = {0};
     for (const thaw_metric *const *m = thaw_metrics(); *m != NULL; m++) {
-        if (thaw_metric_fits(*m, s->task, K))
+        if (thaw_metric_fits(*m, task, K))
             thaw_str_printf(&known, "%s%s", known.length > 0 ? ", " : "", (*m)->name);
     }
-    const thaw_status status = THAW_FAIL(
-        THAW_ERR_CONFIG,
-        "train.metric: %s is not defined for %s, a task of %s with %lld columns; use %s", name,
-        s->config->data.file, thaw_task_name(s->task), (long long)K, thaw_str_c(&known));
+    const thaw_status status =
+        THAW_FAIL(THAW_ERR_CONFIG,
+                  "train.metric: %s is not defined for %s, a task of %s with %lld columns; use %s",
+                  name, config->data.file, thaw_task_name(task), (long long)K, thaw_str_c(&known));
     thaw_str_clear(&known);
     return status;
 }
@@ -76,7 +78,7 @@ thaw_status thaw_setup_task(thaw_setup *s, thaw_setup_purpose purpose)
 {
     s->task = thaw_dataset_task(s->dataset);
     THAW_TRY(find_loss(s, &s->loss));
-    THAW_TRY(find_metric(s, &s->metric));
+    THAW_TRY(thaw_config_metric(s->config, s->dataset, &s->metric));
     THAW_TRY(check_options(s));
     return take_moments(s, purpose);
 }

@@ -153,11 +153,11 @@ static thaw_status train_group(thaw_comm *comm, entrant *all, int64_t total,
     THAW_TRY_TO(thaw_agree(comm, thaw_alloc(&group, total, sizeof(entrant *))));
     THAW_TRY_TO(open_group(comm, all, total, options, group, &count));
     status = run_group(comm, group, count, options);
-    for (int32_t i = 0; i < count && status == THAW_OK; i++) {
+done:
+    for (int32_t i = 0; i < count; i++) {
         if (group[i]->trainer.failed != THAW_OK)
             outcomes[group[i] - all] = group[i]->trainer.error;
     }
-done:
     close_group(group, count);
     thaw_free(&group);
     return status;
@@ -179,7 +179,6 @@ static thaw_status run_all(thaw_comm *comm, const thaw_config *configs, int64_t 
 {
     for (int64_t i = 0; i < count; i++) {
         all[i].config = &configs[i];
-        outcomes[i] = (thaw_error){0};
         THAW_TRY(thaw_run_look(comm, &configs[i], options, &all[i].found, &all[i].over));
     }
     while (any_left(all, count))
@@ -191,6 +190,8 @@ thaw_status thaw_train_together(thaw_comm *comm, const thaw_config *configs, int
                                 const thaw_run_options *options, thaw_error *outcomes)
 {
     entrant *all = NULL;
+    for (int64_t i = 0; i < count; i++)
+        outcomes[i] = (thaw_error){0};
     thaw_status status = check_all(configs, count);
     if (status == THAW_OK)
         status = thaw_alloc(&all, count, sizeof *all);

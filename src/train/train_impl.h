@@ -149,6 +149,8 @@ THAW_NODISCARD thaw_status thaw_ranges_check(thaw_setup *s);
 /* Checks, then sees ranges on training samples, which need no run's seed, or takes those of the pool (NULL: none). After
  * thaw_choices_begin. Collective. */
 THAW_NODISCARD thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool);
+/* THAW_ERR_CONFIG: these kernels run nothing of the frozen part in 8 bits. For a run that was opened again, where it is used. Local. */
+THAW_NODISCARD thaw_status thaw_ranges_usable(thaw_setup *s);
 /* That are looked at; 0 where no layer in 8 bits needs a range seen beforehand. */
 int64_t thaw_ranges_samples(const thaw_setup *s);
 /* As "prefix/ranges" of adaptation.h5, when there are any; evaluation needs the same ones. Local. */

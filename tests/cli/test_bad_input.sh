@@ -50,6 +50,10 @@ refused 2 'crop_padding 8' --set data.augment.crop_padding=8
 bad 2 'train.epochs' ranks 2 train run.yaml --set train.epochs=many
 bad 2 'no such file' ranks 3 train nothing.yaml
 bad 2 'data.gate' ranks 2 ladder run.yaml --set 'data.gate='
+refused 2 "data.val and data.train are both 'train'" --set data.val=train
+refused 2 "data.gate and data.val are both 'val'" --set data.gate=val
+bad 2 'train.adapter_from is for a run with rung peft' ranks 2 ladder run.yaml --set train.adapter_from=adapter
+refused 2 'train.adapter_from needs rung peft, not full' --set train.adapter_from=adapter --set rung=full
 bad 2 'data.gate and data.val' ranks 2 ladder run.yaml --set data.gate=val
 bad 2 'data.test and data.gate' ranks 2 ladder run.yaml --set data.test=gate
 rm -rf run

@@ -13,14 +13,14 @@ for rung in full peft; do
 done
 for method in dora rslora ia3; do
     case $method in
-    ia3) set -- --set peft.method=ia3 ;;
+    ia3) set -- --set 'peft={method: ia3}' ;;
     *) set -- --set peft.$method=true ;;
     esac
     must "training $method" alone train run.yaml --quiet --set rung=peft --set output=$method "$@"
     must "export $method" alone export $method --format peft -o $method-adapter
     must "predict $method" alone predict $method --split val -o $method.csv
 done
-must "training norm" alone train run.yaml --quiet --set rung=peft --set output=norm --set peft.method=norm
+must "training norm" alone train run.yaml --quiet --set rung=peft --set output=norm --set 'peft={method: norm}'
 
 bad 2 'fold it in with --merge' alone export peft --format safetensors -o x
 bad 2 'rung full has no adapter' alone export full --format peft -o x
@@ -62,10 +62,10 @@ must "predict on" alone predict on --split val -o on.csv
 awk -F, 'NR == FNR { for (i = 5; i <= 7; i++) p[FNR, i] = $i; next }
     FNR > 1 { for (i = 5; i <= 7; i++) { d = p[FNR, i] - $i; if (d > 1e-5 || d < -1e-5) bad++; n++ } }
     END { exit !(n > 30 && !bad) }' lora.csv on.csv || fail "training went on from another adapter"
-must "going on from ia3" alone train run.yaml --quiet $still --set rung=peft --set peft.method=ia3 --set train.adapter_from=ia3-adapter --set output=on-ia3
+must "going on from ia3" alone train run.yaml --quiet $still --set rung=peft --set 'peft={method: ia3}' --set train.adapter_from=ia3-adapter --set output=on-ia3
 bad 2 'needs rung peft' alone train run.yaml --set rung=full --set train.adapter_from=adapter --set output=no
 bad 3 'peft: {rank: 2, alpha: 4, rslora: false, dora: false}' alone train run.yaml $lora --set peft.rank=1 --set output=no
-bad 3 "type 'LORA', but peft.method ia3 is PEFT's IA3" alone train run.yaml $lora --set peft.method=ia3 --set output=no
+bad 3 "type 'LORA', but peft.method ia3 is PEFT's IA3" alone train run.yaml $lora --set 'peft={method: ia3}' --set output=no
 bad 3 'is no part of this network' alone train run.yaml $lora --set 'peft.targets=["layer1.*"]' --set output=no
 cp -r adapter nan-adapter
 printf '\000\000\300\177' | dd of=nan-adapter/adapter_model.safetensors bs=1 conv=notrunc status=none \

@@ -50,8 +50,8 @@ compare full-adamw 1 3 -- --set rung=full --set optimizer.kind=adamw --set rates
 compare lora-balanced 1 4 -- --set rung=peft --set train.class_weights=balanced --set train.label_smoothing=0.1 \
     --set train.select=loss
 compare dora 1 3 -- --set rung=peft --set peft.dora=true --set peft.lora_plus=4
-compare ssf 1 3 -- --set rung=peft --set peft.method=ssf
-compare pfeiffer 1 3 -- --set rung=peft --set peft.method=pfeiffer
+compare ssf 1 3 -- --set rung=peft --set 'peft={method: ssf}'
+compare pfeiffer 1 3 -- --set rung=peft --set 'peft={method: pfeiffer}'
 compare scratch 1 8 -- --set rung=scratch --set model.arch=resnet20 --set model.width=4
 # Tensors of more than 16384 elements are summed in 32 bits; the networks above have none.
 compare scratch-narrow 1 2 3 8 -- --set rung=scratch --set model.backbone= --set model.arch=resnet20 --set model.width=16

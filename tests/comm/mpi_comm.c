@@ -162,6 +162,9 @@ static void sub_groups_are_their_own_world(void **state)
         int64_t sum = 1;
         thaw_allreduce_sum_int64(half, &sum, 1);
         assert_int_equal(sum, thaw_comm_size(half));
+        /* Memory is shared with who works elsewhere too. */
+        assert_int_equal(thaw_comm_node_size(half), thaw_comm_size(half));
+        assert_int_equal(thaw_comm_node_ranks(half), size);
         int first = rank;
         thaw_bcast(half, 0, &first, sizeof first);
         assert_true(first >= rank);

@@ -96,7 +96,7 @@ static void test_lora(void **state)
 static void test_bitfit(void **state)
 {
     (void)state;
-    const char *const more[] = {"rung=peft", "peft.method=bitfit", NULL};
+    const char *const more[] = {"rung=peft", "peft={method: bitfit}", NULL};
     check_rung(more, 60, 10);
 }
 

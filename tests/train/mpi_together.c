@@ -366,6 +366,30 @@ static void test_divergence(void **state)
 static int64_t calls;
 static int64_t most_calls;
 
+static bool stop_after(void *context);
+
+/* A stop does not take back what is known of one that had diverged before. */
+static void test_divergence_and_stop(void **state)
+{
+    (void)state;
+    const char *const more[] = {"rung=partial:1", NULL};
+    thaw_run_options stop = quiet;
+    static pair p;
+    thaw_error outcomes[MOST];
+    stop.stop = stop_after;
+    make_pair(more, &p);
+    p.together[1].rates.head = p.together[1].rates.backbone = 1e25;
+    calls = 0;
+    most_calls = 6;
+    assert_all(thaw_train_together(world, p.together, MOST, &stop, outcomes) == THAW_ERR_STOPPED);
+    for (int i = 0; i < MOST; i++) {
+        assert_all((thaw_status)outcomes[i].code == (i == 1 ? THAW_ERR_NUMERIC : THAW_OK));
+        const bool named = strstr(thaw_error_last()->message, p.together[i].output) != NULL;
+        assert_all(named == (i != 1));
+    }
+    clear_pair(&p);
+}
+
 static bool stop_after(void *context)
 {
     (void)context;
@@ -427,6 +451,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_room, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_not_together, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_divergence, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_divergence_and_stop, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_resume, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_bad, make_task, remove_task),
     };

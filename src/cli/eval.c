@@ -134,6 +134,7 @@ static thaw_status print_calibration(const thaw_predictions *p, const fitted *f)
     thaw_status status = THAW_OK;
     if (!thaw_predictions_calibrates(p))
         return THAW_OK;
+    cli_print("%s", "");
     thaw_table_column(&table, "calibration", THAW_LEFT);
     thaw_table_column(&table, "value", THAW_RIGHT);
     thaw_table_column(&table, "95% interval", THAW_LEFT);
@@ -152,7 +153,6 @@ static thaw_status print_calibration(const thaw_predictions *p, const fitted *f)
         cli_print("temperature that fits val: %.4g%s", f->temperature,
                   f->here ? "; these are the samples it was fitted on, so it is not judged here"
                           : "; it divides the logits and changes no prediction");
-    cli_print("%s", "");
 done:
     thaw_table_clear(&table);
     return status;
@@ -209,6 +209,7 @@ static thaw_status print_rows(const char *file, const char *split, const thaw_pr
     thaw_status status;
     THAW_TRY_TO(print_metrics(p));
     THAW_TRY_TO(print_calibration(p, f));
+    cli_print("%s", "");
     thaw_table_column(&table, "slice", THAW_LEFT);
     thaw_table_column(&table, "n", THAW_RIGHT);
     thaw_table_column(&table, thaw_metric_of_sample(p->task)->title, THAW_RIGHT);

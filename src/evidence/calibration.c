@@ -47,7 +47,8 @@ static int64_t gather(const thaw_judged *j, said *out)
         if (!isfinite(out[n++].square))
             return -1;
     }
-    qsort(out, (size_t)n, sizeof *out, by_confidence);
+    if (n > 1)
+        qsort(out, (size_t)n, sizeof *out, by_confidence);
     return n;
 }
 

@@ -117,7 +117,7 @@ void thaw_decision_explain(const thaw_decision *d, const char *worst_slice_name,
                         d->rule.alone ? "" : " corrected for the number of rungs", d->p_adjusted,
                         d->rule.alpha);
     add_slice(d, worst_slice_name, out);
-    if (d->reasons & THAW_REASON_SEEDS_DISAGREE)
+    if ((d->reasons & THAW_REASON_SEEDS_DISAGREE) && d->evidence.seeds > 1)
         thaw_str_printf(out, "Only %d of %lld seeds show a gain; at least %.0f are asked for. ",
                         (int)d->evidence.seeds_positive, (long long)d->evidence.seeds,
                         ceil(d->rule.seed_majority * (double)d->evidence.seeds - 1e-9));

@@ -15,7 +15,8 @@ static int by_cluster(const void *a, const void *b)
 
 void thaw_members_sort(thaw_member *members, int64_t count)
 {
-    qsort(members, (size_t)count, sizeof *members, by_cluster);
+    if (count > 1)
+        qsort(members, (size_t)count, sizeof *members, by_cluster);
 }
 
 static void add_example(const thaw_scores *scores, int64_t example, thaw_units *units, int64_t unit)

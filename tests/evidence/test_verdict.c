@@ -224,8 +224,7 @@ static void explained_alone(void **state)
                           .delta = 0.002,
                           .low = -0.02,
                           .high = 0.024,
-                          .points = true,
-                          .seeds_positive = 1};
+                          .points = true};
     thaw_str text = {0};
     rule.alone = true;
     const thaw_decision alone = thaw_decide_depth(&paired, 0.4, NULL, 0, &rule);
@@ -233,6 +232,7 @@ static void explained_alone(void **state)
     assert_non_null(strstr(text.data, "is below the least effect that counts, 1 point."));
     assert_non_null(strstr(text.data, "The p-value, 0.4, is above 0.05."));
     assert_null(strstr(text.data, "rung"));
+    assert_null(strstr(text.data, "of 1 seeds"));
     rule.alone = false;
     const thaw_decision step = thaw_decide_depth(&paired, 0.4, NULL, 0, &rule);
     thaw_str_reset(&text);

@@ -142,6 +142,18 @@ static thaw_status read_all(const import_weights *f, const import_fit *x)
     return THAW_OK;
 }
 
+static void print_json(const char *file, const thaw_backbone *b)
+{
+    thaw_json *out = thaw_json_new_object();
+    thaw_json_set_string(out, "file", file);
+    thaw_json_set_string(out, "arch", b->arch);
+    thaw_json_set_int(out, "tensors", b->tensors.count);
+    thaw_json_set_bool(out, "head", b->head.count > 0);
+    thaw_json_set_digest(out, "digest", b->digest);
+    cli_print_json(out);
+    thaw_json_free(&out);
+}
+
 static thaw_status write_file(const cli_args *args, const import_weights *f, const import_fit *x,
                               const wishes *w)
 {
@@ -173,6 +185,8 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
     status = thaw_backbone_write(cli_value(args, "output"), &b);
     if (status == THAW_OK)
         THAW_LOG(THAW_INFO, "wrote %s", cli_value(args, "output"));
+    if (status == THAW_OK && args->json)
+        print_json(cli_value(args, "output"), &b);
 done:
     thaw_free(&b.blocks.items);
     thaw_state_clear(&b.head);

@@ -49,6 +49,25 @@ static thaw_status make_parent(const char *path)
     return status;
 }
 
+/* What was written, as the file says it. */
+static thaw_status print_json(const char *file)
+{
+    thaw_dataset *ds = NULL;
+    const thaw_dataset_options how = {.memory_limit_bytes = -1, .unlabelled = true};
+    THAW_TRY(thaw_dataset_open(file, &how, &ds));
+    thaw_json *out = thaw_json_new_object();
+    thaw_json_set_string(out, "file", file);
+    thaw_json_set_string(out, "task", thaw_task_name(thaw_dataset_task(ds)));
+    thaw_json_set_digest(out, "digest", thaw_dataset_digest(ds));
+    thaw_json *splits = thaw_json_set_object(out, "splits");
+    for (int64_t i = 0; i < thaw_dataset_split_count(ds); i++)
+        thaw_json_set_int(splits, thaw_dataset_split_name(ds, i), thaw_dataset_count(ds, i));
+    cli_print_json(out);
+    thaw_json_free(&out);
+    thaw_dataset_free(&ds);
+    return THAW_OK;
+}
+
 static thaw_status run(const cli_args *args)
 {
     thaw_import import;
@@ -68,6 +87,8 @@ static thaw_status run(const cli_args *args)
         status = thaw_import_run(&import);
     if (status == THAW_OK)
         THAW_LOG(THAW_INFO, "wrote %s", import.output);
+    if (status == THAW_OK && args->json)
+        status = print_json(import.output);
     thaw_import_clear(&import);
     return status;
 }

@@ -207,6 +207,8 @@ static thaw_status print_rows(const char *file, const char *split, const thaw_pr
     int64_t index;
     const thaw_dataset_options how = {.memory_limit_bytes = -1, .unlabelled = true};
     thaw_status status;
+    cli_print("split %s of %s, %lld sample%s\n", split, file, (long long)p->N,
+              p->N == 1 ? "" : "s");
     THAW_TRY_TO(print_metrics(p));
     THAW_TRY_TO(print_calibration(p, f));
     cli_print("%s", "");

@@ -30,6 +30,17 @@ static thaw_status find_format(const char *name, thaw_export_format *out)
     return status;
 }
 
+static void print_json(const cli_args *args)
+{
+    thaw_json *out = thaw_json_new_object();
+    thaw_json_set_string(out, "run", args->words[0]);
+    thaw_json_set_string(out, "format", cli_value(args, "format"));
+    thaw_json_set_bool(out, "merged", cli_flag(args, "merge"));
+    thaw_json_set_string(out, "path", cli_value(args, "output"));
+    cli_print_json(out);
+    thaw_json_free(&out);
+}
+
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_export_format format;
@@ -38,7 +49,10 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     THAW_CHECK(name != NULL && path != NULL, THAW_ERR_USAGE,
                "thaw export: --format NAME and -o PATH are needed"); /* uniform */
     THAW_TRY(find_format(name, &format));                            /* uniform */
-    return thaw_export_run(comm, args->words[0], format, cli_flag(args, "merge"), path);
+    THAW_TRY(thaw_export_run(comm, args->words[0], format, cli_flag(args, "merge"), path));
+    if (args->json && thaw_comm_rank(comm) == 0)
+        print_json(args);
+    return THAW_OK;
 }
 
 const cli_command cli_export = {

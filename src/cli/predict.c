@@ -84,6 +84,18 @@ done:
     return status;
 }
 
+static void print_json(const cli_args *args, const char *split, const thaw_predictions *p)
+{
+    thaw_json *out = thaw_json_new_object();
+    thaw_json_set_string(out, "run", args->words[0]);
+    thaw_json_set_string(out, "file", cli_value(args, "output"));
+    thaw_json_set_string(out, "split", split);
+    thaw_json_set_string(out, "task", thaw_task_name(p->task));
+    thaw_json_set_int(out, "samples", p->N);
+    cli_print_json(out);
+    thaw_json_free(&out);
+}
+
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_predictions p;
@@ -92,6 +104,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
                "thaw predict: -o FILE is needed"); /* uniform */
     THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
     const thaw_status status = thaw_comm_rank(comm) == 0 ? write_file(args, &p) : THAW_OK;
+    if (status == THAW_OK && args->json && thaw_comm_rank(comm) == 0)
+        print_json(args, split, &p);
     thaw_predictions_clear(&p);
     return thaw_agree(comm, status);
 }

@@ -39,9 +39,9 @@ static const advice table[3][4] = {
         {
             [GAP_LOW] = {"the frozen backbone, then peft",
                          "a gain over frozen may be too small for the gate to show"},
-            [GAP_MODERATE] = {"peft, then partial:K at the cut that the probes show",
+            [GAP_MODERATE] = {"peft, then partial:K",
                               "one change at a time: depth and rates do not move together"},
-            [GAP_LARGE] = {"partial:K from the cut that the probes show, beside scratch",
+            [GAP_LARGE] = {"partial:K beside scratch",
                            "compare with scratch before going deeper: negative transfer"},
             [GAP_UNKNOWN] = {"the frozen backbone, then peft, beside scratch",
                              "how far the data are from the backbone's is not known"},

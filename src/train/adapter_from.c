@@ -86,7 +86,8 @@ static thaw_status read_directory(thaw_setup *s)
     THAW_TRY_TO(thaw_weights_open(from.path, &from.weights));
     THAW_TRY_TO(thaw_alloc(&from.used, thaw_weights_count(from.weights), sizeof *from.used));
     THAW_TRY_TO(read_params(&from, s->model));
-    THAW_LOG(THAW_INFO, "goes on from %s: %lld tensors", directory, (long long)from.found);
+    THAW_LOG(THAW_INFO, "goes on from %s: %lld tensor%s", directory, (long long)from.found,
+             from.found == 1 ? "" : "s");
 done:
     thaw_free(&from.used);
     thaw_weights_close(&from.weights);

@@ -88,7 +88,7 @@ static int64_t planned_bytes(const thaw_trainer *t)
 }
 
 /* What keeping features took and gave, over all ranks. Saved: what computing each row that was read would have taken, less what filling took
- * this run. Collective. */
+ * this run; nothing where it took more. Collective. */
 static void add_cache(const thaw_trainer *t, thaw_comm *comm, thaw_json *out)
 {
     const thaw_features *f = t->features;
@@ -111,9 +111,9 @@ static void add_cache(const thaw_trainer *t, thaw_comm *comm, thaw_json *out)
     thaw_json_set_int(cache, "hits", sums[0]);
     thaw_json_set_int(cache, "ranks_lost", sums[1]);
     thaw_json_set_double(cache, "filled_core_seconds", spent);
-    thaw_json_set_double(
-        cache, "saved_core_seconds",
-        f->core_seconds * (double)sums[0] / (double)(f->samples > 0 ? f->samples : 1) - spent);
+    const double saved =
+        f->core_seconds * (double)sums[0] / (double)(f->samples > 0 ? f->samples : 1) - spent;
+    thaw_json_set_double(cache, "saved_core_seconds", fmax(saved, 0));
 }
 
 /* What it is now, of the rank that has most. */

@@ -111,6 +111,7 @@ json eval
 same "eval and train agree on val" "$accuracy" "$(get out accuracy)"
 same "eval and train agree on val's loss" "$(get run/summary.json val.loss)" "$(get out loss)"
 must eval alone eval run --split test
+says eval '^split test of target.h5, [0-9]* samples$'
 says eval class:ash
 says eval soft
 says eval '^ECE with temperature'
@@ -139,13 +140,21 @@ tr -d '\r' <val.csv | awk -F, -v accuracy="$accuracy" '
              if (sum < 0.9999 || sum > 1.0001 || top != $4 || $1 != NR - 2) bad++ }
     END { if (bad || right / n - accuracy > 1e-6 || accuracy - right / n > 1e-6) { print bad + 0, right, n, accuracy; exit 1 } }' >difference ||
     fail "predictions do not fit the summary: $(cat difference)"
+must "predict --json" alone predict run --split val -o val.csv --json
+json "predict --json"
+same "samples predicted" "13 val" "$(get out samples) $(get out split)"
+must "export --json" alone export run --format hdf5 -o run.h5 --json
+json "export --json"
+same "what was exported" "hdf5 run.h5 false" "$(get out format) $(get out path) $(get out merged)"
 must "predict test" alone predict run -o test.csv
 bad 2 'o FILE is needed' alone predict run
 bad 4 'nowhere' alone predict run -o nowhere/x.csv
 
 # New data without train and val, and a run that was moved.
 must "new data" alone data import --quiet --images images.idx --labels labels.idx --select 3=ash,4=birch,5=cedar \
-    --splits new=40 -o new.h5
+    --splits new=40 -o new.h5 --json
+json "data import --json"
+same "what was imported" "new.h5 120" "$(get out file) $(get out splits.new)"
 must "predict new data" alone predict run --data new.h5 --split new -o new.csv
 same "lines of new predictions" 121 "$(grep -c . new.csv)"
 must "data without train" alone data import --quiet --images images.idx --labels labels.idx --select 4=birch,3=ash,5=cedar \

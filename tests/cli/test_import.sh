@@ -11,7 +11,11 @@ same "weights are written" 0 $code
 grey="--mean 0.5 --std 0.25"
 must "plain.pth" alone backbone import plain.pth $grey -o plain.h5
 grep -q 'resnet20, all 95 tensors of it, and its head' err || fail "what was recognised: $(cat err)"
+must "import --json" alone backbone import plain.pth $grey -o plain.h5 --json
+same "what was imported" "plain.h5 resnet20 true" "$(get out file) $(get out arch) $(get out head)"
+imported=$(get out digest)
 alone backbone info plain.h5 --json
+same "digest by import" "$imported" "$(get out digest)"
 digest=$(get out digest)
 for file in wrapped.pth old.pth double.pth plain.safetensors plain.safetensors.index.json; do
     must "$file" alone backbone import $file $grey -o other.h5

@@ -412,6 +412,11 @@ void thaw_kern_columns(int64_t N, int64_t R, int64_t rows, const float *ids, con
 void thaw_kern_columns_backward(int64_t N, int64_t R, int64_t rows, int64_t skip, const float *ids,
                                 const float *dz, float *dtable);
 
+/* A grid of vectors in another size: x (in[0], in[1], D) to y (out[0], out[1], D), bicubic with a = -0.5 (Keys 1981), widened by
+ * in / out where it shrinks; PyTorch's interpolate with mode="bicubic", antialias=True. The same size: the same bits. */
+void thaw_kern_resize_bicubic(int64_t D, const int64_t in[2], const int64_t out[2], const float *x,
+                              float *y);
+
 /* y (columns, rows) = or += x (rows, columns), turned over; not in place. */
 void thaw_kern_transpose(int64_t rows, int64_t columns, const float *x, float *y, bool accumulate);
 

@@ -96,6 +96,21 @@ bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes);
 THAW_NODISCARD thaw_status thaw_model_head_state(const thaw_model *model, thaw_state *out);
 /* Names of the blocks, the stem first: the list is the caller's to free, the texts are the model's. */
 THAW_NODISCARD thaw_status thaw_model_block_names(const thaw_model *model, thaw_strings *out);
+
+/* Index of the parameter that holds a vector for each place of a picture, whose size it therefore has; -1: there is none. */
+int32_t thaw_model_positions(const thaw_model *model);
+/* Whether weights of a network that source describes have that parameter in the model's size. */
+bool thaw_model_same_positions(const thaw_model *model, const thaw_model_spec *source);
+/* in (1 + patches of source's pictures, D) to out (1 + patches of the model's, D), bicubic as timm's resample_abs_pos_embed; says so in the
+ * log. */
+void thaw_model_resample_positions(const thaw_model *model, const thaw_model_spec *source,
+                                   const float *in, float *out);
+/* Weights of the same backbone (thaw_model_spec_same_backbone) as the model takes them: `out` gets views of tensors, and that parameter
+ * resampled where pictures have another size. Clear it before tensors. THAW_ERR_INPUT. */
+THAW_NODISCARD thaw_status thaw_model_fit_positions(const thaw_model *model,
+                                                    const thaw_model_spec *source,
+                                                    const thaw_state *tensors, thaw_state *out);
+
 /* Number of blocks of stage or block `name` ("layer3", "layer3.1", "stem", "head"); *first gets the lowest index (-1: head).
  * 0 when there is no such name. */
 int32_t thaw_model_find_blocks(const thaw_model *model, const char *name, int32_t *first);

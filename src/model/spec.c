@@ -290,8 +290,8 @@ bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_sp
     if (differ(why, "the width", resolved_width(a), resolved_width(b)) ||
         differ(why, "the patch size", patch, resolved_patch(b)) ||
         differ(why, "the number of input channels", a->C, b->C) ||
-        ((flat || patch > 0) && (differ(why, "the input height", a->H, b->H) ||
-                                 differ(why, "the input width", a->W, b->W))))
+        (flat && (differ(why, "the input height", a->H, b->H) ||
+                  differ(why, "the input width", a->W, b->W))))
         return false;
     if (flat && !same_hidden(&a->hidden, &b->hidden)) {
         if (why)

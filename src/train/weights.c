@@ -206,7 +206,15 @@ static thaw_status fill_backbone(thaw_setup *s)
     }
     /* Drawing millions of values that the file replaces takes longer than reading them. */
     thaw_model_initialize_head(s->model, (uint64_t)s->config->seed);
-    const thaw_status status = thaw_state_copy(&s->begin, &s->backbone.tensors);
+    thaw_model_spec source = {0};
+    thaw_state fitted = {0};
+    thaw_status status = thaw_model_spec_load(&s->backbone.spec, &source);
+    if (status == THAW_OK)
+        status = thaw_model_fit_positions(s->model, &source, &s->backbone.tensors, &fitted);
+    if (status == THAW_OK)
+        status = thaw_state_copy(&s->begin, &fitted);
+    thaw_state_clear(&fitted);
+    thaw_model_spec_clear(&source);
     return status == THAW_OK ? status : thaw_fail_context(status, "%s", s->config->model.backbone);
 }
 

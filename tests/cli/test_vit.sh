@@ -1,0 +1,36 @@
+#!/bin/sh
+# A vision transformer from scratch, then every depth of adaptation on pictures of another size.
+# thaw-test: timeout=120
+set -u
+. "$(dirname "$0")/lib.sh"
+must "source files" "$tool" idx . 3 60 8
+must "import of the source" alone data import --quiet --images images.idx --labels labels.idx --splits train=30,val=10 -o source.h5
+must "larger files" "$tool" idx . 3 60 12
+must "import of the target" alone data import --quiet --images images.idx --labels labels.idx --splits train=24,val=12 -o target.h5
+cat >pretrain.yaml <<'YAML'
+output: pretrain
+rung: scratch
+data: {file: source.h5, gate: "", test: ""}
+model: {arch: vit_tiny_patch16_224, patch: 4}
+train: {epochs: 1, batch: 30, shards: 3, eval_batch: 30, save_backbone: backbone.h5}
+rates: {head: 0.01, backbone: 0.01}
+YAML
+bad 2 'set model.patch' alone train pretrain.yaml --quiet --set model.patch=0
+bad 2 'patch and pool are for transformers' alone train pretrain.yaml --quiet --set model.arch=resnet20
+must "training from scratch" alone train pretrain.yaml --quiet
+sed -e 's/source.h5/target.h5/; s/^output.*/output: run/; s/^rung.*/rung: frozen/; s/^model.*/model: {backbone: backbone.h5}/' \
+    -e 's/, save_backbone: backbone.h5//; s/batch: 30, shards: 3/batch: 12, shards: 12/' pretrain.yaml >run.yaml
+must "frozen" ranks 2 train run.yaml
+grep -q 'places of 2 x 2 patches are resampled to 3 x 3' err || fail "nothing is said of the places: $(cat err)"
+must "mean of patches" alone train run.yaml --quiet --set output=mean --set model.pool=mean
+cmp -s run/predictions.h5 mean/predictions.h5 && fail "model.pool changes nothing"
+must "partial" ranks 2 train run.yaml --quiet --set rung=partial:2 --set output=partial
+must "partial without kept features" alone train run.yaml --quiet --set rung=partial:2 --set output=off --set train.cache=off
+same "partial keeps its prefix" memory "$(get partial/summary.json cache.place)"
+same "bits with kept features" "$(get off/summary.json state_digest)" "$(get partial/summary.json state_digest)"
+for rung in peft full; do
+    must "$rung" alone train run.yaml --quiet --set rung=$rung --set output=$rung
+done
+bad 3 'patches of 4 pixels' alone train run.yaml --quiet --set model.patch=3 --set output=no
+must "export" alone export full --format safetensors -o full.safetensors
+finish

@@ -115,13 +115,18 @@ class Inverted(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    def __init__(self, channels, classes):
+    """Lite0; of Lite1 and Lite2 depth and width are factors of blocks a stage (but the first and last) and of channels."""
+
+    def __init__(self, channels, classes, depth=1.0, width=1.0):
         super().__init__()
         self.conv_stem, self.bn1 = conv(channels, 32, 3, 2), nn.BatchNorm2d(32)
         stages, i = [], 32
         for count, kernel, stride, expand, o in ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
                                                  (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)):
             stage = []
+            if o not in (16, 320):
+                count = math.ceil(count * depth)
+            o = max(8, int(o * width + 4) // 8 * 8)
             for b in range(count):
                 s = 1 if b else stride
                 stage.append(Separable(i, o, kernel, s) if expand == 1 else Inverted(i, o, kernel, s, expand))

@@ -2,7 +2,7 @@
  *
  * A family is one file and one line in src/model/kinds.def. It builds backbone and head; the head is always the linear layer
  * "fc" (block -1, after optional dropout), its input is the features. Parameters carry the names of their origin: torchvision's
- * for resnet18/34/50 and mobilenet_v2; timm's for efficientnet_lite0 and vit_*; Hugging Face's (files of ViTModel, BertModel) for hf_vit_* and the berts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
+ * for resnets from 18 layers on and mobilenet_v2; timm's for efficientnet_lite* and vit_*; Hugging Face's (files of ViTModel, BertModel) for hf_vit_* and the berts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
  * files call "linear"); for mlp "layers.0.weight", "layers.1.weight", ... and fc.
  *
  * Blocks: 0 is the stem ("stem"), then every residual block (mlp: every hidden layer) in forward order: block 1 is "layer1.0",
@@ -88,9 +88,11 @@ void thaw_model_initialize(thaw_model *model, uint64_t seed);
 /* The same for the head alone. */
 void thaw_model_initialize_head(thaw_model *model, uint64_t seed);
 
-/* What the package efficientnet_lite_pytorch calls "_blocks.3._bn0.weight" is "blocks.2.0.bn1.weight" here; such weights need
- * tf_efficientnet_lite0. False, and nothing written, for names that are none of its. */
-bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes);
+/* What the package efficientnet_lite_pytorch calls "_blocks.3._bn0.weight" is "blocks.2.0.bn1.weight" of Lite0 here; such weights need a
+ * tf_efficientnet_lite. Which block of which stage it is depends on how many the network has: one more than the largest number of a name,
+ * which lite_block gives (-1: it names no block). False, and nothing written, for names that are none of its. */
+int thaw_model_lite_block(const char *theirs);
+bool thaw_model_name_from_lite(const char *theirs, int blocks, char *out, size_t bytes);
 
 /* Views of the head's parameters. Appends to *out. */
 THAW_NODISCARD thaw_status thaw_model_head_state(const thaw_model *model, thaw_state *out);

@@ -32,15 +32,27 @@ static void find_wrappers(import_weights *f)
     }
 }
 
+/* How many blocks the network has that efficientnet_lite_pytorch would call so. */
+static int lite_blocks(const import_weights *f)
+{
+    int blocks = 0;
+    for (int64_t i = 0; i < thaw_weights_count(f->weights); i++) {
+        const int block = thaw_model_lite_block(name_of(f, i));
+        blocks = block >= blocks ? block + 1 : blocks;
+    }
+    return blocks;
+}
+
 /* All of them, or none. */
 static thaw_status translate(import_weights *f)
 {
     const int64_t count = thaw_weights_count(f->weights);
     char(*own)[128] = NULL;
     THAW_TRY(thaw_alloc(&own, count, sizeof *own));
-    f->is_lite = count > 0;
+    const int blocks = lite_blocks(f);
+    f->is_lite = blocks > 0;
     for (int64_t i = 0; i < count && f->is_lite; i++)
-        f->is_lite = thaw_model_name_from_lite(name_of(f, i), own[i], sizeof own[i]);
+        f->is_lite = thaw_model_name_from_lite(name_of(f, i), blocks, own[i], sizeof own[i]);
     bool all = f->is_text;
     for (int64_t i = 0; i < count && all; i++)
         all = cli_text_name(name_of(f, i), own[i], sizeof own[i]);
@@ -181,7 +193,7 @@ static const char *cannot_be(const import_weights *f, const thaw_model_arch *arc
                           : "it reads texts, and the weights are of a network for images";
     if (f->is_lite && !thaw_starts_with(arch->name, "tf_"))
         return "the names are those of efficientnet_lite_pytorch, whose weights are from "
-               "TensorFlow and need its padding; take tf_efficientnet_lite0";
+               "TensorFlow and need its padding; take a tf_efficientnet_lite";
     return NULL;
 }
 

@@ -1,33 +1,34 @@
 #include "model/model_impl.h"
 
-/* EfficientNet-Lite0: Tan & Le 2019, arXiv:1905.11946, in the form for small devices: relu6, no squeeze-and-excitation. Names
- * are timm's. efficientnet_lite0 pads symmetrically, k / 2; tf_efficientnet_lite0, which weights from TensorFlow need, puts the odd
- * pixel of stride 2 at the end, and has TensorFlow's epsilon and momentum. timm's "classifier" is the head "fc" here. */
+#include <string.h>
+
+/* EfficientNet-Lite: Tan & Le 2019, arXiv:1905.11946, in the form for small devices: relu6, no squeeze-and-excitation. Names
+ * are timm's. efficientnet_lite* pad symmetrically, k / 2; tf_efficientnet_lite*, which weights from TensorFlow need, put the odd
+ * pixel of stride 2 at the end, and have TensorFlow's epsilon and momentum. timm's "classifier" is the head "fc" here. Lite1 and Lite2 have
+ * Lite0's stages with more blocks and channels; stem, head, and the number of blocks of the first and last stage stay. */
 #define STEM     32
 #define FEATURES 1280
 
+#define ARCH(title, words, count, size, input)                                                     \
+    {                                                                                              \
+        .name = (title), .family = "efficientnet", .doc = (words), .width = STEM,                  \
+        .blocks = (count), .C = 3, .H = (size), .W = (size), .K = 1000, .norm = (input)            \
+    }
+#define SAME "the same with TensorFlow's padding, for weights from there"
 static const thaw_model_arch arches[] = {
-    {.name = "efficientnet_lite0",
-     .family = "efficientnet",
-     .doc = "timm's EfficientNet-Lite0: depthwise convolutions and relu6",
-     .width = STEM,
-     .blocks = 16,
-     .C = 3,
-     .H = 224,
-     .W = 224,
-     .K = 1000,
-     .norm = &model_imagenet_norm},
-    {.name = "tf_efficientnet_lite0",
-     .family = "efficientnet",
-     .doc = "the same with TensorFlow's padding, for weights from there",
-     .width = STEM,
-     .blocks = 16,
-     .C = 3,
-     .H = 224,
-     .W = 224,
-     .K = 1000,
-     .norm = &model_half_norm},
+    ARCH("efficientnet_lite0", "timm's EfficientNet-Lite0: depthwise convolutions and relu6", 16,
+         224, &model_imagenet_norm),
+    ARCH("tf_efficientnet_lite0", SAME, 16, 224, &model_half_norm),
+    ARCH("efficientnet_lite1", "timm's EfficientNet-Lite1", 21, 240, &model_imagenet_norm),
+    ARCH("tf_efficientnet_lite1", SAME, 21, 240, &model_half_norm),
+    ARCH("efficientnet_lite2", "timm's EfficientNet-Lite2", 21, 260, &model_imagenet_norm),
+    ARCH("tf_efficientnet_lite2", SAME, 21, 260, &model_half_norm),
 };
+
+/* Tenths by which a size has more blocks a stage and channels than Lite0; by the last digit of its name. */
+static const struct {
+    int blocks, channels;
+} sizes[] = {{10, 10}, {11, 10}, {12, 11}};
 
 /* A convolution of stride 2 reads one pixel more at the end than in front where the size is even (TensorFlow's "SAME"). */
 typedef struct style {
@@ -45,12 +46,40 @@ static const struct stage {
               {3, 5, 1, 6, 112}, {4, 5, 2, 6, 192}, {1, 3, 1, 6, 320}};
 enum { STAGES = sizeof stages / sizeof stages[0] };
 
-int model_lite_stage(int *number)
+static int size_of(const char *arch)
 {
-    for (int stage = 0; stage < STAGES; stage++) {
-        if (*number < stages[stage].count)
-            return stage;
-        *number -= stages[stage].count;
+    return arch[strlen(arch) - 1] - '0';
+}
+
+/* Rounded up. */
+static int blocks_of(int size, int stage)
+{
+    const bool fixed = stage == 0 || stage == STAGES - 1;
+    return fixed ? stages[stage].count : (stages[stage].count * sizes[size].blocks + 9) / 10;
+}
+
+/* Rounded to a multiple of 8, which must not take more than a tenth away (Sandler et al. 2018's code). */
+static int64_t channels_in(int size, int stage)
+{
+    const int64_t tenths = stages[stage].channels * sizes[size].channels;
+    const int64_t rounded = (tenths + 40) / 80 * 8;
+    return rounded * 100 < tenths * 9 ? rounded + 8 : rounded;
+}
+
+int model_lite_stage(int blocks, int *number)
+{
+    for (int32_t a = 0; a < (int32_t)(sizeof arches / sizeof *arches); a++) {
+        const int size = size_of(arches[a].name);
+        int at = *number;
+        if (arches[a].blocks != blocks)
+            continue;
+        for (int stage = 0; stage < STAGES; stage++) {
+            if (at < blocks_of(size, stage)) {
+                *number = at;
+                return stage;
+            }
+            at -= blocks_of(size, stage);
+        }
     }
     return -1;
 }
@@ -95,23 +124,23 @@ static thaw_value depthwise(thaw_graph *g, const style *t, const char *prefix, t
 
 /* conv_dw, bn1, relu6, conv_pw, bn2 */
 static thaw_value separable(thaw_graph *g, const style *t, const char *name, thaw_value x,
-                            const struct stage *s, int64_t stride)
+                            const struct stage *s, int64_t stride, int64_t channels)
 {
     x = depthwise(g, t, name, x, s, stride);
     x = thaw_graph_relu6(g, norm(g, t, name, "bn1", x));
-    x = model_conv(g, name, "conv_pw", x, s->channels, 1, 1);
+    x = model_conv(g, name, "conv_pw", x, channels, 1, 1);
     return norm(g, t, name, "bn2", x);
 }
 
 /* conv_pw, bn1, relu6, conv_dw, bn2, relu6, conv_pwl, bn3 */
 static thaw_value inverted(thaw_graph *g, const style *t, const char *name, thaw_value x,
-                           const struct stage *s, int64_t stride)
+                           const struct stage *s, int64_t stride, int64_t channels)
 {
     x = model_conv(g, name, "conv_pw", x, s->expand * channels_of(g, x), 1, 1);
     x = thaw_graph_relu6(g, norm(g, t, name, "bn1", x));
     x = depthwise(g, t, name, x, s, stride);
     x = thaw_graph_relu6(g, norm(g, t, name, "bn2", x));
-    x = model_conv(g, name, "conv_pwl", x, s->channels, 1, 1);
+    x = model_conv(g, name, "conv_pwl", x, channels, 1, 1);
     return norm(g, t, name, "bn3", x);
 }
 
@@ -119,21 +148,23 @@ static thaw_value build(thaw_model *model, thaw_value input)
 {
     thaw_graph *g = model->graph;
     const style *t = thaw_starts_with(model->spec.arch, "tf_") ? &tensorflow : &pytorch;
+    const int size = size_of(model->spec.arch);
     thaw_value x = t->tensorflow ? same_pad(g, input, 3) : input;
     x = model_conv_with(g, "", "conv_stem", x, STEM, 3, 2, t->tensorflow ? 0 : 1);
     x = thaw_graph_relu6(g, norm(g, t, "", "bn1", x));
     int32_t block = 0;
     for (int stage = 0; stage < STAGES; stage++) {
         const struct stage *s = &stages[stage];
-        for (int i = 0; i < s->count; i++) {
+        const int64_t channels = channels_in(size, stage);
+        for (int i = 0; i < blocks_of(size, stage); i++) {
             char name[32];
             bool fits = thaw_format(name, sizeof name, "blocks.%d.%d", stage, i);
             THAW_ASSERT(fits);
             thaw_graph_set_block(g, ++block, name);
             int64_t stride = i == 0 ? s->stride : 1;
-            thaw_value y = s->expand == 1 ? separable(g, t, name, x, s, stride)
-                                          : inverted(g, t, name, x, s, stride);
-            bool same = stride == 1 && channels_of(g, x) == s->channels;
+            thaw_value y = s->expand == 1 ? separable(g, t, name, x, s, stride, channels)
+                                          : inverted(g, t, name, x, s, stride, channels);
+            bool same = stride == 1 && channels_of(g, x) == channels;
             x = same ? thaw_graph_add(g, y, x, 1) : y;
         }
     }
@@ -143,5 +174,8 @@ static thaw_value build(thaw_model *model, thaw_value input)
     return thaw_graph_global_avg_pool(g, x);
 }
 
-const model_family model_family_efficientnet = {
-    .name = "efficientnet", .arches = arches, .count = 2, .one_width = true, .build = build};
+const model_family model_family_efficientnet = {.name = "efficientnet",
+                                                .arches = arches,
+                                                .count = sizeof arches / sizeof *arches,
+                                                .one_width = true,
+                                                .build = build};

@@ -26,8 +26,9 @@ extern const thaw_input_norm model_imagenet_norm;
 /* timm's for networks from TensorFlow and for vision transformers, and Hugging Face's for the latter. */
 extern const thaw_input_norm model_half_norm;
 
-/* The stage of EfficientNet-Lite0's block `number`, counted from 0 through all stages, which becomes its place in there; -1: no such block. */
-int model_lite_stage(int *number);
+/* The stage of block *number, counted from 0 through all stages, of an EfficientNet-Lite of `blocks` blocks; *number becomes its place in
+ * there. -1: no such block or network. */
+int model_lite_stage(int blocks, int *number);
 
 /* The family an architecture belongs to. */
 const model_family *model_family_of(const thaw_model_arch *arch);

@@ -25,10 +25,10 @@ const thaw_input_norm thaw_model_lite_norm = {"efficientnet_lite_pytorch",
                                               {127.0 / 255, 127.0 / 255, 127.0 / 255},
                                               {128.0 / 255, 128.0 / 255, 128.0 / 255}};
 
-static bool name_block(int number, const char *rest, char *out, size_t bytes)
+static bool name_block(int blocks, int number, const char *rest, char *out, size_t bytes)
 {
     int at = number;
-    const int stage = model_lite_stage(&at);
+    const int stage = model_lite_stage(blocks, &at);
     if (stage < 0)
         return false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -40,12 +40,29 @@ static bool name_block(int number, const char *rest, char *out, size_t bytes)
     return false;
 }
 
-bool thaw_model_name_from_lite(const char *theirs, char *out, size_t bytes)
+/* "_blocks.3.rest": 3, and where rest begins. */
+static int block_number(const char *theirs, const char **rest)
 {
     int number = 0;
     int length = 0;
-    if (sscanf(theirs, "_blocks.%3d.%n", &number, &length) == 1 && length > 0 && number >= 0)
-        return name_block(number, theirs + length, out, bytes);
+    if (sscanf(theirs, "_blocks.%3d.%n", &number, &length) != 1 || length == 0 || number < 0)
+        return -1;
+    *rest = theirs + length;
+    return number;
+}
+
+int thaw_model_lite_block(const char *theirs)
+{
+    const char *rest;
+    return block_number(theirs, &rest);
+}
+
+bool thaw_model_name_from_lite(const char *theirs, int blocks, char *out, size_t bytes)
+{
+    const char *rest;
+    const int number = block_number(theirs, &rest);
+    if (number >= 0)
+        return name_block(blocks, number, rest, out, bytes);
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         if (thaw_starts_with(theirs, outside[i].theirs))
             return thaw_format(out, bytes, "%s%s", outside[i].ours,

@@ -3,32 +3,40 @@
 #include <string.h>
 
 /* He et al. 2015, arXiv:1512.03385, table 1, in torchvision's form: names, and the stride of a bottleneck on its 3x3
- * convolution. */
+ * convolution. Wide ones (Zagoruyko & Komodakis 2016, arXiv:1605.07146, as torchvision has them) double the channels inside bottlenecks. */
 #define STAGES    4
 #define EXPANSION 4
 
-#define ARCH(depth, count)                                                                         \
+#define ARCH(title, count, words)                                                                  \
     {                                                                                              \
-        .name = "resnet" #depth, .family = "resnet",                                               \
-        .doc = "torchvision's residual network, " #depth " layers", .width = 64,                   \
+        .name = (title), .family = "resnet", .doc = "torchvision's " words, .width = 64,           \
         .blocks = (count), .C = 3, .H = 224, .W = 224, .K = 1000, .norm = &model_imagenet_norm     \
     }
-static const thaw_model_arch arches[] = {ARCH(18, 8), ARCH(34, 16), ARCH(50, 16)};
+static const thaw_model_arch arches[] = {
+    ARCH("resnet18", 8, "residual network, 18 layers"),
+    ARCH("resnet34", 16, "residual network, 34 layers"),
+    ARCH("resnet50", 16, "residual network, 50 layers"),
+    ARCH("resnet101", 33, "residual network, 101 layers"),
+    ARCH("resnet152", 50, "residual network, 152 layers"),
+    ARCH("wide_resnet50_2", 16, "wide residual network, 50 layers, bottlenecks twice as wide"),
+    ARCH("wide_resnet101_2", 33, "wide residual network, 101 layers, bottlenecks twice as wide"),
+};
 
-/* Same order as arches. */
+/* Same order as arches. inside: channels in a block's middle, in units of the stage's; 0: no bottleneck. */
 static const struct {
     int32_t blocks[STAGES];
-    bool bottleneck;
-} shapes[] = {{{2, 2, 2, 2}, false}, {{3, 4, 6, 3}, false}, {{3, 4, 6, 3}, true}};
+    int inside;
+} shapes[] = {{{2, 2, 2, 2}, 0},  {{3, 4, 6, 3}, 0}, {{3, 4, 6, 3}, 1}, {{3, 4, 23, 3}, 1},
+              {{3, 8, 36, 3}, 1}, {{3, 4, 6, 3}, 2}, {{3, 4, 23, 3}, 2}};
 
 static thaw_value residual_block(thaw_graph *g, const char *name, thaw_value x, int64_t channels,
-                                 int64_t stride, bool bottleneck)
+                                 int64_t stride, int inside)
 {
-    int64_t out = bottleneck ? channels * EXPANSION : channels;
+    int64_t out = inside > 0 ? channels * EXPANSION : channels;
     thaw_value y;
-    if (bottleneck) {
-        y = thaw_graph_relu(g, model_conv_norm(g, name, 1, x, channels, 1, 1));
-        y = thaw_graph_relu(g, model_conv_norm(g, name, 2, y, channels, 3, stride));
+    if (inside > 0) {
+        y = thaw_graph_relu(g, model_conv_norm(g, name, 1, x, inside * channels, 1, 1));
+        y = thaw_graph_relu(g, model_conv_norm(g, name, 2, y, inside * channels, 3, stride));
         y = model_conv_norm(g, name, 3, y, out, 1, 1);
     } else {
         y = thaw_graph_relu(g, model_conv_norm(g, name, 1, x, channels, 3, stride));
@@ -60,7 +68,7 @@ static thaw_value build(thaw_model *model, thaw_value input)
             THAW_ASSERT(fits);
             thaw_graph_set_block(g, ++block, name);
             x = residual_block(g, name, x, width << stage, stage > 0 && i == 0 ? 2 : 1,
-                               shapes[kind].bottleneck);
+                               shapes[kind].inside);
         }
     }
     return thaw_graph_global_avg_pool(g, x);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Weights that PyTorch and safetensors wrote become the same backbone in every form, and train. Needs them (THAW_PEER_PYTHON).
-# thaw-test: timeout=120
+# thaw-test: timeout=240
 set -u
 . "$(dirname "$0")/lib.sh"
 "${THAW_PEER_PYTHON:-python3}" "$root/tests/cli/import_weights.py" . "$root/tools" >out 2>&1
@@ -47,7 +47,7 @@ bad 2 'mean 1-2-3: numbers are wanted' alone backbone import nowhere.pth --mean 
 bad 2 'mean 1,,2: numbers are wanted' alone backbone import nowhere.pth --mean 1,,2 -o no.h5
 bad 2 'from -1e+09 to 1e+09' alone backbone import nowhere.pth --mean 1e10 -o no.h5
 bad 2 'it reads texts, and the weights are of a network for images' alone backbone import plain.pth --arch bert-tiny $grey -o no.h5
-bad 2 'take tf_efficientnet_lite0' alone backbone import lite.pth --arch efficientnet_lite0 -o no.h5
+bad 2 'take a tf_efficientnet_lite' alone backbone import lite.pth --arch efficientnet_lite0 -o no.h5
 must "left over, quietly" alone backbone import more.pth $grey -o other.h5 --quiet
 grep -q 'warning: 1 tensors are left over: more' err || fail "a warning that is gone: $(cat err)"
 # Memory that is not there is no sign of another architecture.
@@ -66,13 +66,16 @@ bad 2 'o is missing' alone backbone import plain.pth
 # Real weights, from ImageNet, in the form that torch.save had before 1.6.
 python=${THAW_PEER_PYTHON:-python3}
 images=${THAW_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/t10k-images-idx3-ubyte.gz
-if lite=$("$python" "$root/tests/cli/import_lite.py" path) && [ -f "$images" ]; then
-    must "EfficientNet-Lite0" alone backbone import "$lite" -o lite.h5
-    grep -q 'tf_efficientnet_lite0, all 245 tensors of it, and its head' err || fail "EfficientNet-Lite0: $(cat err)"
-    "$python" "$root/tests/cli/import_lite.py" compare lite.h5 "$root/tools" "$images" || fail "logits of EfficientNet-Lite0 differ"
-else
-    echo "skipped: EfficientNet-Lite0: $lite"
-fi
+for pair in 0:245 2:320; do # number of the network, and of its tensors
+    n=${pair%:*}
+    if lite=$("$python" "$root/tests/cli/import_lite.py" path $n) && [ -f "$images" ]; then
+        must "EfficientNet-Lite$n" alone backbone import "$lite" -o lite$n.h5
+        grep -q "tf_efficientnet_lite$n, all ${pair#*:} tensors of it, and its head" err || fail "EfficientNet-Lite$n: $(cat err)"
+        "$python" "$root/tests/cli/import_lite.py" compare $n lite$n.h5 "$root/tools" "$images" || fail "logits of EfficientNet-Lite$n differ"
+    else
+        echo "skipped: EfficientNet-Lite$n: $lite"
+    fi
+done
 
 # It is a backbone like any other.
 make_data

@@ -47,6 +47,10 @@ static void test_parameter_counts(void **state)
     assert_int_equal(params_of("resnet18"), 11689512);
     assert_int_equal(params_of("resnet34"), 21797672);
     assert_int_equal(params_of("resnet50"), 25557032);
+    assert_int_equal(params_of("resnet101"), 44549160);
+    assert_int_equal(params_of("resnet152"), 60192808);
+    assert_int_equal(params_of("wide_resnet50_2"), 68883240);
+    assert_int_equal(params_of("wide_resnet101_2"), 126886696);
     assert_int_equal(params_of("resnet20"), 269722);
     assert_int_equal(params_of("resnet32"), 464154);
     assert_int_equal(params_of("resnet44"), 658586);
@@ -54,6 +58,8 @@ static void test_parameter_counts(void **state)
     assert_int_equal(params_of("mobilenet_v2"), 3504872);
     assert_int_equal(params_of("efficientnet_lite0"), 4652008); /* timm */
     assert_int_equal(params_of("tf_efficientnet_lite0"), 4652008);
+    assert_int_equal(params_of("efficientnet_lite1"), 5416680);
+    assert_int_equal(params_of("efficientnet_lite2"), 6092072);
     assert_int_equal(params_of("bert-base"), 109482240 + 2 * 768 + 2); /* BertModel and a head */
     assert_int_equal(params_of("bert-tiny"), 4385920 + 2 * 128 + 2);
     assert_int_equal(params_of("minilm-l6"), 22713216 + 2 * 384 + 2);

@@ -190,8 +190,12 @@ void thaw_sampler_fill(const thaw_sampler *s, uint32_t epoch, int64_t step, int6
 
 /* ---- Augmentation ----------------------------------------------------------------------------------------- */
 
-/* Applied to normalised floats in this order: crop, flip, brightness, contrast, erase. */
+/* Applied to normalised floats in this order: resized crop, crop, flip, brightness, contrast, erase; then a mix of two samples. */
 typedef struct thaw_augment {
+    double
+        crop_area_least; /* share of the picture that a crop keeps at least, before it is made as large as the picture; 0: none */
+    double
+        crop_aspect_most; /* of that crop: width / height between 1 / this and this; below 1: 4/3 */
     int64_t crop_padding; /* pixels on each side before a crop of the original size; 0: no crop */
     int crop_fill;        /* thaw_crop_fill */
     bool flip;            /* left to right, with probability 1/2 */
@@ -200,6 +204,10 @@ typedef struct thaw_augment {
     double erase_probability; /* of one rectangle filled with 0, the mean colour */
     double erase_area_least;  /* share of the picture */
     double erase_area_most;
+    double
+        mixup; /* a of Beta(a, a), which the share of a sample in its mix with another is drawn from; 0: none */
+    double
+        cutmix; /* the same for the area that a sample keeps of itself; with both, half of the samples get either */
 } thaw_augment;
 typedef enum thaw_crop_fill { THAW_CROP_BLACK, THAW_CROP_REFLECT } thaw_crop_fill;
 
@@ -216,6 +224,24 @@ THAW_NODISCARD thaw_status thaw_augment_check(const thaw_augment *augment,
 void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epoch, int64_t n,
                         const int64_t *indices, const thaw_shape *sample, const float *black,
                         float *x, float *scratch);
+
+/* A sample that is mixed with another one: x = share * x + (1 - share) * other, or a rectangle of x is the other's. Targets follow:
+ * share of its own, 1 - share of the partner's. */
+typedef struct thaw_blend {
+    int64_t partner; /* among the N of the split; may be the sample itself */
+    double share;    /* of the sample itself */
+    bool rectangle;
+    int64_t top, left, height, width;
+} thaw_blend;
+
+bool thaw_augment_mixes(const thaw_augment *augment);
+/* How sample `index` of N is mixed in this epoch: a function of (seed, epoch, index). Sources: mixup, Zhang et al. 2018,
+ * arXiv:1710.09412; cutmix, Yun et al. 2019, arXiv:1905.04899. */
+thaw_blend thaw_augment_blend(const thaw_augment *augment, uint64_t seed, uint32_t epoch, int64_t N,
+                              int64_t index, const thaw_shape *sample);
+/* x, other (C, H, W): both augmented already; x becomes the blend. */
+void thaw_augment_apply_blend(const thaw_blend *blend, const thaw_shape *sample, const float *other,
+                              float *x);
 
 /* ---- Import ----------------------------------------------------------------------------------------------- */
 

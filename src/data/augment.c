@@ -1,4 +1,4 @@
-#include "thaw/data.h"
+#include "data/augment_impl.h"
 
 #include <math.h>
 #include <string.h>
@@ -6,6 +6,13 @@
 static const char *const crop_fills[] = {"black", "reflect", NULL};
 
 const thaw_field thaw_augment_fields[] = {
+    {"crop_area_least", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, crop_area_least, double), "0",
+     0, 1, NULL, NULL,
+     "Smallest share of the picture that a random crop keeps, which is then enlarged to the whole "
+     "(0.08 is usual on large pictures); 0 switches it off."},
+    {"crop_aspect_most", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, crop_aspect_most, double),
+     "1.3333333333333333", 1, 10, NULL, NULL,
+     "Largest ratio of the sides of such a crop, either way."},
     {"crop_padding", THAW_FIELD_INT, THAW_FIELD(thaw_augment, crop_padding, int64_t), "0", 0, 1024,
      NULL, NULL,
      "Pixels added on each side before a random crop of the original size; 0 switches it off."},
@@ -25,6 +32,14 @@ const thaw_field thaw_augment_fields[] = {
      "0.02", 0, 1, NULL, NULL, "Smallest erased share of the picture."},
     {"erase_area_most", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, erase_area_most, double),
      "0.33", 0, 1, NULL, NULL, "Largest erased share of the picture."},
+    {"mixup", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, mixup, double), "0", 0, 1, NULL, NULL,
+     "Mix each training sample and its target with another one's; shares are drawn from Beta(a, a) "
+     "with this a (0.2 is usual); 0 switches it off."},
+    {"cutmix", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, cutmix, double), "0", 0, 1, NULL, NULL,
+     "Replace a rectangle by another sample's, and that share of the target; areas are drawn from "
+     "Beta(a, a) with this a (1 is usual); with mixup too, each sample gets one of them by chance; "
+     "0 "
+     "switches it off."},
     {0},
 };
 
@@ -34,8 +49,8 @@ const thaw_field thaw_augment_fields[] = {
 
 bool thaw_augment_none(const thaw_augment *a)
 {
-    return a->crop_padding == 0 && !a->flip && a->brightness == 0 && a->contrast == 0 &&
-           a->erase_probability == 0;
+    return a->crop_area_least == 0 && a->crop_padding == 0 && !a->flip && a->brightness == 0 &&
+           a->contrast == 0 && a->erase_probability == 0 && !thaw_augment_mixes(a);
 }
 
 thaw_status thaw_augment_check(const thaw_augment *a, const thaw_shape *sample)
@@ -44,11 +59,12 @@ thaw_status thaw_augment_check(const thaw_augment *a, const thaw_shape *sample)
     if (thaw_augment_none(a))
         return THAW_OK;
     int64_t H = sample->dim[1], W = sample->dim[2];
-    bool spatial = a->crop_padding > 0 || a->flip || a->erase_probability > 0;
+    bool spatial = a->crop_area_least > 0 || a->crop_padding > 0 || a->flip ||
+                   a->erase_probability > 0 || a->cutmix > 0;
     THAW_CHECK(!spatial || H * W > 1, THAW_ERR_CONFIG,
-               "crop, flip and erase need pictures, but a sample has %lld values without height "
-               "and width; "
-               "set crop_padding: 0, flip: false, erase_probability: 0",
+               "crop, flip, erase and cutmix need pictures, but a sample has %lld values without "
+               "height and width; set crop_area_least: 0, crop_padding: 0, flip: false, "
+               "erase_probability: 0, cutmix: 0",
                (long long)sample->dim[0]);
     int64_t side = H < W ? H : W;
     THAW_CHECK(a->crop_padding < side, THAW_ERR_CONFIG,
@@ -162,6 +178,7 @@ void thaw_augment_batch(const thaw_augment *a, uint64_t seed, uint32_t epoch, in
     for (int64_t i = 0; i < n; i++) {
         float *picture = x + i * C * H * W;
         draws d = draw(a, seed, epoch, indices[i]);
+        thaw_augment_resized_crop(a, seed, epoch, indices[i], sample, picture, scratch);
         for (int64_t c = 0; c < C; c++) {
             float *plane = picture + c * H * W;
             if (move) {

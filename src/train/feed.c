@@ -10,12 +10,58 @@ thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset, int64_t
     feed->N = thaw_dataset_count(dataset, split);
     feed->width = thaw_dataset_values(dataset);
     const thaw_shape shape = thaw_dataset_shape(dataset);
+    THAW_TRY(thaw_alloc(&feed->other, feed->width, sizeof *feed->other));
     return thaw_alloc(&feed->scratch, shape.dim[1] * shape.dim[2], sizeof *feed->scratch);
 }
 
 void thaw_feed_close(thaw_feed *feed)
 {
     thaw_free(&feed->scratch);
+    thaw_free(&feed->other);
+}
+
+/* Fixed views are the same for every seed. */
+static uint64_t seed_of(const thaw_feed *feed)
+{
+    return feed->views > 0 ? THAW_VIEW_SEED : feed->seed;
+}
+
+static uint32_t view_of(const thaw_feed *feed, uint32_t epoch)
+{
+    return feed->views > 0 ? epoch % (uint32_t)feed->views : epoch;
+}
+
+bool thaw_feed_blend(const thaw_feed *feed, uint32_t epoch, int64_t index, thaw_blend *out)
+{
+    if (feed->augment == NULL || !thaw_augment_mixes(feed->augment))
+        return false;
+    const thaw_shape shape = thaw_dataset_shape(feed->dataset);
+    *out = thaw_augment_blend(feed->augment, seed_of(feed), view_of(feed, epoch), feed->N, index,
+                              &shape);
+    return true;
+}
+
+static void augment(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
+                    float *x)
+{
+    const thaw_shape shape = thaw_dataset_shape(feed->dataset);
+    thaw_augment_batch(feed->augment, seed_of(feed), view_of(feed, epoch), n, indices, &shape,
+                       thaw_dataset_black(feed->dataset), x, feed->scratch);
+}
+
+/* Partners are read one by one, from anywhere in the split. */
+static thaw_status blend(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
+                         float *out)
+{
+    const thaw_shape shape = thaw_dataset_shape(feed->dataset);
+    thaw_blend b;
+    for (int64_t i = 0; i < n && thaw_feed_blend(feed, epoch, indices[i], &b); i++) {
+        THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, 1, &b.partner, feed->other));
+        augment(feed, epoch, 1, &b.partner, feed->other);
+        thaw_augment_apply_blend(&b, &shape, feed->other,
+                                 out + i * thaw_dataset_values(feed->dataset));
+    }
+    return THAW_OK;
 }
 
 /* Samples as the network takes them. */
@@ -25,14 +71,10 @@ static thaw_status read_samples(const thaw_feed *feed, uint32_t epoch, int64_t n
     THAW_CHECK(!thaw_fault("data_read"), THAW_ERR_INPUT,
                "%s: reading samples failed (injected fault)", thaw_dataset_path(feed->dataset));
     THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, n, indices, out));
-    if (feed->augment != NULL) {
-        const thaw_shape shape = thaw_dataset_shape(feed->dataset);
-        const bool fixed = feed->views > 0;
-        thaw_augment_batch(feed->augment, fixed ? THAW_VIEW_SEED : feed->seed,
-                           fixed ? epoch % (uint32_t)feed->views : epoch, n, indices, &shape,
-                           thaw_dataset_black(feed->dataset), out, feed->scratch);
-    }
-    return THAW_OK;
+    if (feed->augment == NULL)
+        return THAW_OK;
+    augment(feed, epoch, n, indices, out);
+    return blend(feed, epoch, n, indices, out);
 }
 
 static thaw_status compute(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,

@@ -56,6 +56,42 @@ static bool is_right(int64_t K, const float *logits, int32_t label)
     return true;
 }
 
+/* Where samples are blended, so are loss and gradient; `batch` is of their own labels, whose are in place already. */
+static void blend_loss(thaw_trainer *t, const thaw_trainer *read, const thaw_loss_batch *batch)
+{
+    const thaw_loss *loss = t->setup->loss;
+    float *gradient = thaw_plan_output_gradient(t->train_plan);
+    thaw_loss_batch other = *batch;
+    other.labels = read->other_labels;
+    loss->forward(&other, t->other_loss, t->outputs);
+    loss->backward(&other, t->outputs, t->other_gradient);
+    for (int64_t i = 0; i < batch->B; i++) {
+        const float own = read->shares[i], rest = 1 - own;
+        t->loss[i] = own * t->loss[i] + rest * t->other_loss[i];
+        for (int64_t k = i * batch->K; k < (i + 1) * batch->K; k++)
+            gradient[k] = own * gradient[k] + rest * t->other_gradient[k];
+    }
+}
+
+/* Of sample i in the loss: class weights, blended as the labels are. */
+static double weight_of(const thaw_trainer *t, const thaw_trainer *read, int64_t i)
+{
+    if (t->class_weights == NULL)
+        return 1.0;
+    const double own = (double)t->class_weights[read->labels[i]];
+    if (read->other_labels == NULL)
+        return own;
+    const double share = (double)read->shares[i];
+    return share * own + (1 - share) * (double)t->class_weights[read->other_labels[i]];
+}
+
+/* The label that most of sample i is of. */
+static int32_t main_label(const thaw_trainer *read, int64_t i)
+{
+    const bool other = read->other_labels != NULL && read->shares[i] < 0.5f;
+    return other ? read->other_labels[i] : read->labels[i];
+}
+
 /* Loss of the shard that `read` has read, and the gradient of its *sum*; division by the global weight comes after the reduction, once. */
 static void shard_loss(const step_context *c, const thaw_trainer *read, int64_t B)
 {
@@ -73,16 +109,41 @@ static void shard_loss(const step_context *c, const thaw_trainer *read, int64_t 
                                    .class_weights = t->class_weights};
     loss->forward(&batch, t->loss, t->outputs);
     loss->backward(&batch, t->outputs, thaw_plan_output_gradient(t->train_plan));
+    if (read->other_labels != NULL)
+        blend_loss(t, read, &batch);
     int64_t correct = 0;
     for (int64_t i = 0; i < B; i++) {
-        const double weight =
-            t->class_weights == NULL ? 1.0 : (double)t->class_weights[read->labels[i]];
         thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_LOSS), (double)t->loss[i]);
-        thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_WEIGHT), weight);
-        correct += read->labels != NULL && is_right(K, logits + i * K, read->labels[i]);
+        thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_WEIGHT), weight_of(t, read, i));
+        correct += read->labels != NULL && is_right(K, logits + i * K, main_label(read, i));
     }
     thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_SAMPLES), B);
     thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_CORRECT), correct);
+}
+
+/* Labels or targets of what the samples in t->indices are blended with. */
+static void blend_labels(thaw_trainer *t, int64_t B)
+{
+    const thaw_setup *s = t->setup;
+    const int32_t *labels = thaw_dataset_labels(s->dataset, s->train);
+    const int64_t K = thaw_dataset_classes(s->dataset);
+    thaw_blend blend;
+    for (int64_t i = 0; i < B; i++) {
+        if (!thaw_feed_blend(&t->train, (uint32_t)t->position.epoch, t->indices[i], &blend))
+            return;
+        if (t->labels != NULL) {
+            t->other_labels[i] = labels[blend.partner];
+            t->shares[i] = (float)blend.share;
+            continue;
+        }
+        thaw_setup_targets(s, thaw_dataset_targets(s->dataset, s->train), 1, &blend.partner,
+                           t->other_gradient);
+        for (int64_t k = 0; k < K; k++) {
+            const double own = (double)t->targets[i * K + k];
+            t->targets[i * K + k] =
+                (float)(blend.share * own + (1 - blend.share) * (double)t->other_gradient[k]);
+        }
+    }
 }
 
 /* Of the samples in t->indices. */
@@ -95,6 +156,7 @@ static void take_labels(thaw_trainer *t, int64_t B)
     if (t->targets != NULL)
         thaw_setup_targets(s, thaw_dataset_targets(s->dataset, s->train), B, t->indices,
                            t->targets);
+    blend_labels(t, B);
 }
 
 /* Samples, labels and what the frozen prefix makes of them, for all members. */

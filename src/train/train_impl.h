@@ -259,6 +259,7 @@ typedef struct thaw_feed {
     uint64_t seed;
     int64_t views;  /* fixed augmented views, epoch e has view e % views; 0: each epoch differs */
     float *scratch; /* (H * W), for augment */
+    float *other;   /* one sample, that another is blended with */
     thaw_prefix *prefix;     /* NULL: samples as the dataset has them */
     thaw_features *features; /* NULL: not kept */
     int64_t block;           /* of the features: samples without augmentation; views follow */
@@ -267,6 +268,8 @@ typedef struct thaw_feed {
 THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset,
                                           int64_t split);
 void thaw_feed_close(thaw_feed *feed);
+/* How this feed blends a sample in this epoch: false where it does not blend. Its targets are to be blended alike. */
+bool thaw_feed_blend(const thaw_feed *feed, uint32_t epoch, int64_t index, thaw_blend *out);
 /* out (n, width); epoch is for augmentation. */
 THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n,
                                           const int64_t *indices, float *out);
@@ -333,14 +336,17 @@ typedef struct thaw_trainer {
     int64_t payload_bytes;     /* of one step of this run */
     thaw_optimizer *optimizer;
     thaw_sampler sampler;
-    float *class_weights;    /* (K) or NULL */
-    float *input;            /* (most, width) */
-    int64_t *indices;        /* (most) */
-    int32_t *labels;         /* (most) of a classification, or NULL */
-    float *targets;          /* (most, K) of another task, or NULL */
-    float *loss, *outputs;   /* (most), (most, K) */
-    float **sums;            /* reduced tensor i: its sum over the global batch */
-    const float **gradients; /* in the optimizer's order: pointers into sums */
+    float *class_weights;  /* (K) or NULL */
+    float *input;          /* (most, width) */
+    int64_t *indices;      /* (most) */
+    int32_t *labels;       /* (most) of a classification, or NULL */
+    float *targets;        /* (most, K) of another task, or NULL */
+    int32_t *other_labels; /* (most) of what samples are blended with, or NULL: labels are whole */
+    float *shares;         /* (most) of labels; 1 - share is other_labels' */
+    float *other_loss, *other_gradient; /* (most), (most, K) for other_labels */
+    float *loss, *outputs;              /* (most), (most, K) */
+    float **sums;                       /* reduced tensor i: its sum over the global batch */
+    const float **gradients;            /* in the optimizer's order: pointers into sums */
     int32_t reduced_count;
     thaw_state trained; /* views on what trains, by parameter name */
     thaw_state best; /* copies of the selected epoch's values, same names; empty for select: last */

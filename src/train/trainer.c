@@ -242,6 +242,13 @@ static thaw_status open_buffers(thaw_trainer *t)
         THAW_TRY(thaw_alloc(&t->targets, most * K, sizeof *t->targets));
     THAW_TRY(thaw_alloc(&t->input, most * t->train.width, sizeof *t->input));
     THAW_TRY(thaw_alloc(&t->indices, most, sizeof *t->indices));
+    if (thaw_augment_mixes(&t->config->data.augment)) {
+        if (t->labels != NULL)
+            THAW_TRY(thaw_alloc(&t->other_labels, most, sizeof *t->other_labels));
+        THAW_TRY(thaw_alloc(&t->shares, most, sizeof *t->shares));
+        THAW_TRY(thaw_alloc(&t->other_loss, most, sizeof *t->other_loss));
+        THAW_TRY(thaw_alloc(&t->other_gradient, most * K, sizeof *t->other_gradient));
+    }
     THAW_TRY(thaw_alloc(&t->loss, most, sizeof *t->loss));
     return thaw_alloc(&t->outputs, most * K, sizeof *t->outputs);
 }
@@ -306,6 +313,10 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->features_before);
     thaw_free(&t->outputs);
     thaw_free(&t->loss);
+    thaw_free(&t->other_gradient);
+    thaw_free(&t->other_loss);
+    thaw_free(&t->shares);
+    thaw_free(&t->other_labels);
     thaw_free(&t->targets);
     thaw_free(&t->labels);
     thaw_free(&t->indices);

@@ -31,7 +31,8 @@ static void run(const thaw_augment *a, uint32_t epoch, int64_t n, const int64_t 
     thaw_augment_batch(a, 11, epoch, n, indices, &sample, black, x, scratch);
 }
 
-static const thaw_augment everything = {.crop_padding = 2,
+static const thaw_augment everything = {.crop_area_least = 0.3,
+                                        .crop_padding = 2,
                                         .flip = true,
                                         .brightness = 0.3,
                                         .contrast = 0.4,
@@ -191,6 +192,97 @@ static void switching_one_off_leaves_the_others(void **state)
     assert_int_equal(same, 50 * VALUES);
 }
 
+/* On channels that are x and y themselves an enlarged crop is linear again; its slopes are the sides of the crop. */
+static void resized_crops_keep_area_and_aspect(void **state)
+{
+    (void)state;
+    enum { S = 40 };
+    static float x[2 * S * S], room[S * S];
+    const thaw_augment a = {.crop_area_least = 0.25, .crop_aspect_most = 1.5};
+    const thaw_shape sample = thaw_shape_make(3, (int64_t[]){2, S, S});
+    double area_least = 1, area_most = 0, aspect_most = 0;
+    for (int64_t n = 0; n < 300; n++) {
+        for (int i = 0; i < S * S; i++) {
+            x[i] = (float)(i % S);
+            x[S * S + i] = (float)(i / S);
+        }
+        thaw_augment_batch(&a, 5, 2, 1, &n, &sample, black, x, room);
+        /* Two pixels in the middle, away from repeated edges. */
+        const double width = S * (double)(x[S * S / 2 + 30] - x[S * S / 2 + 10]) / 20;
+        const double height = S * (double)(x[S * S + 30 * S] - x[S * S + 10 * S]) / 20;
+        assert_true(fabs(width - round(width)) < 1e-3 && fabs(height - round(height)) < 1e-3);
+        for (int i = 1; i < S; i++)
+            assert_true(x[i] >= x[i - 1] && x[i] <= S - 1 && x[i] == x[i + S]);
+        const double area = width * height / (S * S);
+        area_least = fmin(area_least, area);
+        area_most = fmax(area_most, area);
+        aspect_most = fmax(aspect_most, fmax(width / height, height / width));
+    }
+    /* Sides are rounded to pixels: half of one in 20 of them. */
+    assert_true(area_least > 0.25 * 0.95 && area_least < 0.3 && area_most > 0.9);
+    assert_true(aspect_most < 1.5 * 1.06 && aspect_most > 1.35);
+}
+
+/* A picture that no allowed box fits is cut in its middle. */
+static void long_pictures_are_cut_in_the_middle(void **state)
+{
+    (void)state;
+    enum { LONG = 64 };
+    const thaw_augment a = {.crop_area_least = 0.99, .crop_aspect_most = 1};
+    const thaw_shape sample = thaw_shape_make(3, (int64_t[]){1, 4, LONG});
+    float x[4 * LONG], room[4 * LONG];
+    for (int i = 0; i < 4 * LONG; i++)
+        x[i] = (float)(i % LONG);
+    thaw_augment_batch(&a, 5, 2, 1, (int64_t[]){7}, &sample, black, x, room);
+    assert_true(x[0] == 30 && x[LONG - 1] == 33);
+}
+
+static void blends_have_the_shares_they_say(void **state)
+{
+    (void)state;
+    enum { DRAWS = 4000 };
+    const thaw_shape sample = shape();
+    static const double alphas[] = {0.2, 1};
+    for (int kind = 0; kind < 4; kind++) {
+        const double alpha = alphas[kind % 2];
+        const thaw_augment a = {.mixup = kind < 2 ? alpha : 0, .cutmix = kind < 2 ? 0 : alpha};
+        double sum = 0, square = 0;
+        int64_t partners[10] = {0};
+        assert_true(thaw_augment_mixes(&a) && !thaw_augment_none(&a));
+        for (int64_t n = 0; n < DRAWS; n++) {
+            const thaw_blend b = thaw_augment_blend(&a, 3, 1, 10, n, &sample);
+            float own[VALUES], other[VALUES];
+            fill(1, own);
+            for (int i = 0; i < VALUES; i++)
+                other[i] = -own[i];
+            assert_true(b.share >= 0 && b.share <= 1 && b.rectangle == (kind >= 2));
+            thaw_augment_apply_blend(&b, &sample, other, own);
+            double left = 0, all = 0;
+            for (int i = 0; i < VALUES; i++) {
+                left += b.rectangle ? own[i] > 0 : (double)(own[i] - other[i]) / 2;
+                all += b.rectangle ? 1 : -(double)other[i];
+            }
+            assert_true(fabs(left / all - b.share) < 1e-6);
+            partners[b.partner]++;
+            sum += b.share;
+            square += b.share * b.share;
+        }
+        for (int i = 0; i < 10; i++) /* 400 of 4000, six standard deviations of 19 */
+            assert_in_range(partners[i], 286, 514);
+        const double mean = sum / DRAWS, variance = square / DRAWS - mean * mean;
+        if (kind < 2) { /* of Beta(a, a) */
+            assert_true(fabs(mean - 0.5) < 0.045);
+            assert_true(fabs(variance - 1 / (4 * (2 * alpha + 1))) < 0.01);
+        }
+    }
+    /* With both, half of the samples get either. */
+    const thaw_augment both = {.mixup = 0.2, .cutmix = 1};
+    int rectangles = 0;
+    for (int64_t n = 0; n < 1000; n++)
+        rectangles += thaw_augment_blend(&both, 3, 1, 10, n, &sample).rectangle;
+    assert_in_range(rectangles, 400, 600);
+}
+
 static void bad_settings_are_named(void **state)
 {
     (void)state;
@@ -216,6 +308,9 @@ int main(void)
         cmocka_unit_test(erasing_leaves_one_rectangle_of_zeros),
         cmocka_unit_test(brightness_scales_from_black_and_contrast_keeps_the_mean),
         cmocka_unit_test(switching_one_off_leaves_the_others),
+        cmocka_unit_test(resized_crops_keep_area_and_aspect),
+        cmocka_unit_test(long_pictures_are_cut_in_the_middle),
+        cmocka_unit_test(blends_have_the_shares_they_say),
         cmocka_unit_test(bad_settings_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@ static void test_no_allocation(void **state)
     static const char *const rungs[] = {"rung=frozen", "rung=peft", "rung=partial:1", "rung=full"};
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++) {
         const char *const more[] = {rungs[i], "optimizer.clip_norm=1", "optimizer.kind=adamw",
-                                    NULL};
+                                    i == 3 ? "data.augment.mixup=1" : "data.augment.mixup=0", NULL};
         task t;
         assert_ok(open_task(world, more, &t));
         assert_ok(thaw_trainer_step(&t.trainer, world));
@@ -78,16 +78,8 @@ static double distance(const float *a, const float *b, int64_t count)
     return most / size;
 }
 
-/* An epoch on all ranks and 24 shards, against the same epoch with each batch in one go on every rank alone. The last batch has 5 of 24
- * samples, so most shards are empty; weights and smoothing are on. Frozen batch norm, so a sample's gradient does not depend on
- * its shard. Float rounding differs between batch shapes: 1e-4 of the largest element after five steps. */
-static void test_against_one_go(void **state)
+static void compare_with_one_go(const char *const *all, const char *const *one, double weight_error)
 {
-    (void)state;
-    static const char *const all[] = {"rung=peft", "train.class_weights=balanced",
-                                      "train.label_smoothing=0.1", NULL};
-    static const char *const one[] = {"rung=peft", "train.class_weights=balanced",
-                                      "train.label_smoothing=0.1", "train.shards=1", NULL};
     task t;
     task reference;
     thaw_comm *self = NULL;
@@ -110,8 +102,67 @@ static void test_against_one_go(void **state)
     assert_all(t.trainer.state.samples == reference.trainer.state.samples);
     assert_all(fabs(t.trainer.state.weight_sum - reference.trainer.state.weight_sum) < 1e-6);
     /* Balanced weights have the mean 1 over the training split. */
-    assert_all(fabs(t.trainer.state.weight_sum - TASK_TRAIN) < 1e-4);
+    assert_all(fabs(t.trainer.state.weight_sum - TASK_TRAIN) < weight_error);
     close_task(&reference);
+    close_task(&t);
+    thaw_comm_free(&self);
+}
+
+/* An epoch on all ranks and 24 shards, against the same epoch with each batch in one go on every rank alone. The last batch has 5 of 24
+ * samples, so most shards are empty; weights and smoothing are on. Frozen batch norm, so a sample's gradient does not depend on
+ * its shard. Float rounding differs between batch shapes: 1e-4 of the largest element after five steps. */
+static void test_against_one_go(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"rung=peft", "train.class_weights=balanced",
+                                      "train.label_smoothing=0.1", NULL};
+    static const char *const one[] = {"rung=peft", "train.class_weights=balanced",
+                                      "train.label_smoothing=0.1", "train.shards=1", NULL};
+    compare_with_one_go(all, one, 1e-4);
+}
+
+/* The same with samples that are cut, enlarged and blended: what they are blended with, and the weights, come from anywhere. */
+static void test_blends_against_one_go(void **state)
+{
+    (void)state;
+#define BLENDS                                                                                     \
+    "rung=peft", "train.class_weights=balanced", "data.augment.crop_area_least=0.3",               \
+        "data.augment.mixup=0.5", "data.augment.cutmix=1"
+    static const char *const all[] = {BLENDS, NULL};
+    static const char *const one[] = {BLENDS, "train.shards=1", NULL};
+    compare_with_one_go(all, one, 100);
+}
+
+/* The gradient of the head's bias is the sum of softmax - target, where a blended target is split between two classes. */
+static void test_blended_gradient(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"rung=frozen", "train.shards=1", "data.augment.mixup=0.5",
+                                       "data.augment.cutmix=1", NULL};
+    task t;
+    thaw_comm *self = NULL;
+    double expected[TASK_CLASSES] = {0};
+    int rectangles = 0;
+    int32_t bias = 0;
+    assert_ok(thaw_comm_split(world, thaw_comm_rank(world), 0, &self));
+    assert_ok(open_task(self, more, &t));
+    assert_ok(thaw_trainer_step(&t.trainer, self));
+    const int32_t *labels = thaw_dataset_labels(t.setup.dataset, t.setup.train);
+    for (int64_t i = 0; i < 24; i++) {
+        thaw_blend blend;
+        const int64_t index = t.trainer.indices[i];
+        assert_all(thaw_feed_blend(&t.trainer.train, 0, index, &blend));
+        rectangles += blend.rectangle;
+        expected[labels[index]] -= blend.share;
+        expected[labels[blend.partner]] -= 1 - blend.share;
+        for (int k = 0; k < TASK_CLASSES; k++)
+            expected[k] += (double)t.trainer.outputs[i * TASK_CLASSES + k];
+    }
+    assert_all(rectangles > 3 && rectangles < 21);
+    while (thaw_plan_reduced(t.trainer.train_plan, bias)->count != TASK_CLASSES)
+        bias++;
+    for (int k = 0; k < TASK_CLASSES; k++)
+        assert_all(fabs(expected[k] - (double)t.trainer.sums[bias][k]) < 1e-5);
     close_task(&t);
     thaw_comm_free(&self);
 }
@@ -199,6 +250,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_no_allocation, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_payload, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_against_one_go, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_blends_against_one_go, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_blended_gradient, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_running_statistics, make_task, remove_task),
     };
     return mpi_test_main(argc, argv, tests);

@@ -267,6 +267,12 @@ void thaw_augment_apply_blend(const thaw_blend *blend, const thaw_shape *sample,
  * Select takes names of classes. An id is the place of the picture in its folder or table.
  * size, shorter, fit, filter: the shorter side becomes `shorter` and the middle size x size is cut out (crop), or all of it is squashed
  *   to size x size; as torchvision's Resize and CenterCrop. colours: rgb, or grey for networks with one channel.
+ *
+ * Formats csv and tsv: an item of images is a table whose first row names its columns, with one text a row, or two. text and label name
+ * columns ("text" and "label" when they do not), text_pair a second text; split, slice (names with ; between) and cluster name columns
+ * that are otherwise found by the names split, slices and cluster. Labels, splits and select are as with format images. Texts become tokens
+ * with the vocabulary of the network, at most `tokens` of them.
+ *
  * max_broken: the share of files that may be unreadable and are then left out; more is THAW_ERR_INPUT that lists some. */
 typedef enum thaw_layout { THAW_CHW, THAW_HWC } thaw_layout;
 typedef enum thaw_fit { THAW_FIT_CROP, THAW_FIT_SQUASH } thaw_fit;
@@ -295,6 +301,10 @@ typedef struct thaw_import {
     int filter;        /* thaw_filter */
     int colours;       /* thaw_colours */
     double max_broken; /* share of the files */
+    char *vocab;       /* formats csv and tsv: vocab.txt */
+    int cased;         /* 1: letters keep case and accents */
+    int64_t tokens;    /* T */
+    char *text, *text_pair, *label, *split, *slice, *cluster; /* columns */
 } thaw_import;
 
 extern const thaw_field thaw_import_fields[];

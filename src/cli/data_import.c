@@ -6,11 +6,13 @@ static const cli_option options[] = {
     {"task", 't', "NAME",
      "classification (default), multi_label or regression: what the labels are"},
     {"format", 'f', "NAME",
-     "idx, hdf5, npy or images; default: by the first bytes of the first file; images for a "
-     "folder"},
+     "idx, hdf5, npy, csv or tsv (texts), or images; default: by the first bytes of the first "
+     "file; "
+     "images for a folder"},
     {"images", 0, "FILE[,FILE]",
      "samples; hdf5: FILE:DATASET; images: DIR with a folder per class, or a CSV file; may be "
      "repeated"},
+    {"texts", 0, "FILE[,FILE]", "csv, tsv: tables with a text a row; the first row names columns"},
     {"labels", 0, "FILE[,FILE]", "labels, one file for each of --images"},
     {"layout", 0, "NAME", "order of a sample's dimensions: chw (default) or hwc"},
     {"clusters", 0, "FILE[,FILE]",
@@ -31,6 +33,16 @@ static const cli_option options[] = {
     {"fit", 0, "NAME", "pictures: crop (default), or squash, which distorts to S x S"},
     {"filter", 0, "NAME", "pictures: bilinear (default) or bicubic, both antialiased"},
     {"colours", 0, "NAME", "pictures: rgb (default), or grey for networks with one channel"},
+    {"vocab", 0, "FILE", "texts: vocab.txt of the network that is to read them"},
+    {"cased", 0, NULL, "texts: letters keep case and accents, for a network that tells them apart"},
+    {"tokens", 0, "T", "texts: tokens of each; longer ones are cut (default 128)"},
+    {"text", 0, "COLUMN", "texts: column of the text (default text)"},
+    {"text-pair", 0, "COLUMN", "texts: column of a second text, for pairs"},
+    {"label", 0, "COLUMN", "texts: column of the class (default label)"},
+    {"split", 0, "COLUMN", "texts: column of the split (default: split, if there is one)"},
+    {"slice", 0, "COLUMN",
+     "texts: column of slices, with ; between them (default: slices, if there is one)"},
+    {"cluster", 0, "COLUMN", "texts: column of the cluster (default: cluster, if there is one)"},
     {"broken", 0, "SHARE",
      "pictures: share of the files that may be unreadable and are left out (default 0)"},
     {"output", 'o', "FILE", "dataset file to write"},
@@ -76,7 +88,7 @@ static thaw_status run(const cli_args *args)
     for (int i = 0; i < args->given_count && status == THAW_OK; i++) {
         for (const cli_option *o = options; o->name != NULL; o++) {
             if (strcmp(o->name, args->given[i].name) == 0)
-                status = thaw_import_set(&import, o->name, args->given[i].value);
+                status = thaw_import_set(&import, o->name, o->value ? args->given[i].value : "yes");
             if (status != THAW_OK)
                 break;
         }
@@ -95,8 +107,8 @@ static thaw_status run(const cli_args *args)
 
 const cli_command cli_data_import = {
     .usage = "--images FILE [--labels FILE] --splits NAME=AMOUNT,... -o FILE [option ...]",
-    .doc = "makes a dataset file from IDX, HDF5, NumPy, JPEG or PNG files: splits, slices, class "
-           "names",
+    .doc = "makes a dataset file from IDX, HDF5, NumPy, JPEG or PNG files, or tables of texts: "
+           "splits, slices, class names",
     .help =
         "Splits are drawn without replacement, so they are disjoint; the same options give the "
         "same file. Example:\n"
@@ -104,7 +116,10 @@ const cli_command cli_data_import = {
         "5=Sandal,7=Sneaker \\\n"
         "      --splits train=50,val=40,gate=200,test=rest --slices sandals=Sandal -o shoes.h5\n"
         "  thaw data import --images photos --size 224 --shorter 256 --splits "
-        "train=70%,val=10%,gate=10%,test=rest -o photos.h5",
+        "train=70%,val=10%,gate=10%,test=rest -o photos.h5\n"
+        "  thaw data import --format tsv --texts mails.tsv --text body --label kind --vocab "
+        "vocab.txt --tokens 64 \\\n"
+        "      --splits train=70%,val=10%,gate=10%,test=rest -o mails.h5",
     .options = options,
     .run_local = run,
 };

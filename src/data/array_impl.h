@@ -16,6 +16,7 @@ typedef struct thaw_importer {
     const char *name;
     bool (*recognise)(const uint8_t *head,
                       size_t bytes); /* by the first bytes of the file; NULL: cannot be told */
+    bool is_text;                    /* its samples are tokens */
     bool labels_inside;              /* without a labels file, the images' file has them */
     /* Fills dtype, shape (with N first, at least one dimension) and state. THAW_ERR_INPUT with file and offset. */
     thaw_status (*open)(thaw_array *array, const char *name, thaw_role role);

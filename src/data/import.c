@@ -6,7 +6,7 @@
 static thaw_status check_options(const thaw_import *o)
 {
     THAW_CHECK(o->images.count > 0, THAW_ERR_USAGE,
-               "--images: name at least one file with samples");
+               "--images, or --texts: name at least one file with samples");
     THAW_CHECK(o->output && *o->output, THAW_ERR_USAGE, "--output: name the dataset file to write");
     THAW_CHECK(
         o->labels.count == 0 || o->labels.count == o->images.count, THAW_ERR_USAGE,
@@ -165,6 +165,11 @@ thaw_status thaw_job_open(thaw_job *job)
     THAW_TRY(thaw_importer_find(o->format, o->images.items[0], &job->kind));
     THAW_TRY(thaw_alloc(&job->sources, o->images.count, sizeof *job->sources));
     job->source_count = o->images.count;
+    THAW_CHECK(job->kind->is_text || !(o->vocab || o->text || o->text_pair || o->label ||
+                                       o->split || o->slice || o->cluster || o->cased),
+               THAW_ERR_USAGE,
+               "--vocab, --cased and options that name columns are for texts; say --format csv or "
+               "tsv, or leave them out");
     if (job->kind->open_named)
         THAW_TRY(open_named(job));
     for (int64_t i = 0; i < job->source_count && !job->kind->open_named; i++)
@@ -191,6 +196,8 @@ void thaw_job_clear(thaw_job *job)
     for (int64_t s = 0; s < job->split_count; s++)
         thaw_free(&job->splits[s].name);
     thaw_free(&job->splits);
+    thaw_free(&job->text.tokenizer);
+    thaw_free(&job->text.vocabulary);
     thaw_named_clear(&job->named);
     thaw_free(&job->dropped);
     thaw_free(&job->source_labels);

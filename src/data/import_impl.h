@@ -39,8 +39,9 @@ typedef struct thaw_job {
     int64_t N;
     thaw_named named;
     bool *dropped;          /* (N) rows that cannot be read, or NULL: they belong to no split */
-    thaw_dtype dtype;       /* stored: THAW_U8 or THAW_F32 */
+    thaw_dtype dtype;       /* stored: THAW_U8, THAW_F32, or THAW_I32 of texts */
     thaw_shape sample;      /* stored, without N: (C, H, W) or (D) */
+    thaw_text_info text;    /* of texts: how they became tokens */
     int64_t *source_labels; /* (N) as in the files */
     int32_t *labels;        /* (N) new labels, or -1; all 0 in a task that is no classification */
     int32_t *clusters;      /* (N), or NULL */

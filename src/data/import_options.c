@@ -6,12 +6,19 @@ static const char *const tasks[] = {"classification", "multi_label", "regression
 static const char *const layouts[] = {"chw", "hwc", NULL};
 static const char *const fits[] = {"crop", "squash", NULL};
 static const char *const filters[] = {"bilinear", "bicubic", NULL};
+static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const colours[] = {"rgb", "grey", NULL};
 
 #define LIST(member, doc)                                                                          \
     {                                                                                              \
 #member, THAW_FIELD_STRINGS, THAW_FIELD(thaw_import, member, thaw_strings), "", 0, 0,      \
             NULL, NULL, doc                                                                        \
+    }
+
+#define COLUMN(name, member, doc)                                                                  \
+    {                                                                                              \
+        name, THAW_FIELD_STRING, THAW_FIELD(thaw_import, member, char *), "", 0, 0, NULL, NULL,    \
+            doc                                                                                    \
     }
 
 const thaw_field thaw_import_fields[] = {
@@ -23,6 +30,8 @@ const thaw_field thaw_import_fields[] = {
      "What is predicted: one class, which of several labels hold (y: 0 and 1, (N, K)), or numbers "
      "(y: (N, K))."},
     LIST(images, "Files with the samples; for hdf5 FILE:DATASET."),
+    {"texts", THAW_FIELD_STRINGS, THAW_FIELD(thaw_import, images, thaw_strings), "", 0, 0, NULL,
+     NULL, "Tables with the texts; another name of images."},
     LIST(labels, "Files with the labels, one for each of images."),
     LIST(clusters, "Files with cluster numbers (patient, site, ...), one for each of images."),
     LIST(select, "Classes to keep, in the order of their new labels: 5, 5=Sandal, or a name."),
@@ -54,6 +63,18 @@ const thaw_field thaw_import_fields[] = {
      NULL, "Interpolation, antialiased."},
     {"colours", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, colours, int), "rgb", 0, 0, colours, NULL,
      "Channels of a picture: three, or one of grey."},
+    {"vocab", THAW_FIELD_STRING, THAW_FIELD(thaw_import, vocab, char *), "", 0, 0, NULL, NULL,
+     "Vocabulary of the texts' tokens, a vocab.txt."},
+    {"cased", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, cased, int), "no", 0, 0, no_yes, NULL,
+     "Letters keep case and accents."},
+    {"tokens", THAW_FIELD_INT, THAW_FIELD(thaw_import, tokens, int64_t), "128", 3, 16384, NULL,
+     NULL, "Tokens of a text; longer ones are cut."},
+    COLUMN("text", text, "Column of the text."),
+    COLUMN("text-pair", text_pair, "Column of a second text."),
+    COLUMN("label", label, "Column of the class."),
+    COLUMN("split", split, "Column of the split."),
+    COLUMN("slice", slice, "Column of the slices, with ; between them."),
+    COLUMN("cluster", cluster, "Column of the cluster."),
     {"broken", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_import, max_broken, double), "0", 0, 1, NULL,
      NULL, "Share of files that may be unreadable and are left out."},
     {0},
@@ -61,7 +82,7 @@ const thaw_field thaw_import_fields[] = {
 
 void thaw_import_init(thaw_import *import)
 {
-    *import = (thaw_import){.seed = 1};
+    *import = (thaw_import){.seed = 1, .tokens = 128};
 }
 
 static thaw_status append_string(thaw_strings *list, const char *text, size_t length)
@@ -152,7 +173,7 @@ static thaw_status set_string(char **member, const char *text)
 
 static thaw_status unknown_field(const char *name)
 {
-    const char *known[32];
+    const char *known[64];
     size_t count = 0;
     for (const thaw_field *field = thaw_import_fields; field->name; field++)
         known[count++] = field->name;

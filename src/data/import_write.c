@@ -137,6 +137,9 @@ static thaw_status build(writer *w)
     thaw_dataset *ds = w->ds;
     THAW_TRY(thaw_strdup(&ds->path, job->options->output));
     ds->task = job->task;
+    ds->text.pieces = job->text.pieces;
+    THAW_TRY(thaw_strdup(&ds->text.tokenizer, job->text.tokenizer));
+    THAW_TRY(thaw_strdup(&ds->text.vocabulary, job->text.vocabulary));
     ds->dtype = job->dtype;
     ds->stored = job->sample;
     ds->shape = thaw_dataset_shape_of(&job->sample);
@@ -190,6 +193,10 @@ static thaw_status convert_row(const writer *w, const thaw_array *x, int64_t row
 {
     int64_t C = w->ds->shape.dim[0], plane = w->ds->values / C;
     bool turned = w->job->options->layout == THAW_HWC && x->shape.ndim == 4 && C > 1;
+    if (w->ds->dtype == THAW_I32) {
+        memcpy(out, raw, (size_t)w->ds->values * sizeof(int32_t));
+        return THAW_OK;
+    }
     if (w->ds->dtype == THAW_F32) {
         float *pixels = turned ? w->turn : out;
         THAW_TRY(thaw_array_pixels(x, row, raw, pixels));
@@ -224,7 +231,7 @@ static thaw_status pack(writer *w, const thaw_source *source, int64_t first, int
     thaw_dataset_name(name, &ds->splits[t], "x");
     THAW_TRY(thaw_h5_write_rows(ds->file, name, w->written[t], count, ds->dtype, w->packed));
     thaw_hasher_add(w->hashers[t], w->packed, (size_t)count * bytes);
-    if (t == w->measured)
+    if (t == w->measured && ds->dtype != THAW_I32)
         thaw_moments_add(&w->moments, ds->dtype, count, ds->values, w->packed);
     w->written[t] += count;
     return THAW_OK;
@@ -251,6 +258,8 @@ static thaw_status normalisation(writer *w)
     thaw_dataset *ds = w->ds;
     const thaw_import *o = w->job->options;
     int64_t C = ds->shape.dim[0];
+    if (ds->dtype == THAW_I32)
+        return THAW_OK;
     THAW_TRY(thaw_alloc(&ds->file_mean, C, sizeof(double)));
     THAW_TRY(thaw_alloc(&ds->file_std, C, sizeof(double)));
     thaw_moments_get(&w->moments, ds->file_mean, ds->file_std);
@@ -342,8 +351,14 @@ static thaw_status write_root(writer *w)
         THAW_TRY(thaw_h5_set_strings(ds->file, "/", "classes", &ds->classes));
     else
         THAW_TRY(thaw_h5_put_strings(ds->file, "classes", &ds->classes));
-    THAW_TRY(write_numbers(ds->file, "mean", ds->file_mean, ds->shape.dim[0]));
-    THAW_TRY(write_numbers(ds->file, "std", ds->file_std, ds->shape.dim[0]));
+    if (ds->dtype == THAW_I32) {
+        THAW_TRY(thaw_h5_set_text(ds->file, "/", "tokenizer", ds->text.tokenizer));
+        THAW_TRY(thaw_h5_set_text(ds->file, "/", "vocabulary", ds->text.vocabulary));
+        THAW_TRY(thaw_h5_set_int(ds->file, "/", "pieces", ds->text.pieces));
+    } else {
+        THAW_TRY(write_numbers(ds->file, "mean", ds->file_mean, ds->shape.dim[0]));
+        THAW_TRY(write_numbers(ds->file, "std", ds->file_std, ds->shape.dim[0]));
+    }
     return thaw_h5_set_text(ds->file, "/", "digest", hex);
 }
 

@@ -1,0 +1,233 @@
+#include "data/texts_impl.h"
+
+#include <string.h>
+
+#include "data/csv_impl.h"
+#include "data/wordpiece_impl.h"
+
+/* Tokens of all rows, one after another: row i has those from begin[i] on, the last `second[i]` of them of type 1. */
+typedef struct texts_state {
+    int32_t *ids;
+    int64_t count, room;
+    int64_t *begin;  /* (rows + 1) */
+    int32_t *second; /* (rows) */
+    int64_t rows, row_room;
+    int64_t T, planes;
+} texts_state;
+
+typedef struct columns {
+    int64_t text, pair, label, split, slices, cluster; /* -1: there is none */
+} columns;
+
+/* One import. */
+typedef struct reader {
+    thaw_job *job;
+    char separator;
+    thaw_wordpiece *words;
+    thaw_tokens tokens; /* of one row */
+    int64_t cut, empty, longest;
+} reader;
+
+static thaw_status check_options(const thaw_import *o)
+{
+    THAW_CHECK(o->vocab && *o->vocab, THAW_ERR_USAGE,
+               "--vocab: name the vocabulary that the network reads texts with, its vocab.txt");
+    THAW_CHECK(o->mean.count == 0 && o->std.count == 0 && o->size == 0 && o->shorter == 0 &&
+                   o->layout == THAW_CHW,
+               THAW_ERR_USAGE,
+               "--mean, --std, --size, --shorter and --layout are for pictures; leave them out");
+    const int64_t least = o->text_pair && *o->text_pair ? 5 : 3;
+    THAW_CHECK(o->tokens >= least, THAW_ERR_USAGE,
+               "--tokens %lld: [CLS], [SEP] and one token of a text need at least %lld",
+               (long long)o->tokens, (long long)least);
+    return THAW_OK;
+}
+
+/* A column that was named must be there; else the usual one, if it is. */
+static thaw_status find_column(const thaw_csv *csv, const char *given, const char *usual,
+                               bool needed, int64_t *out)
+{
+    const bool named = given && *given;
+    if (named || needed)
+        return thaw_csv_need(csv, named ? given : usual, out);
+    *out = usual ? thaw_csv_find(csv, usual) : -1;
+    return THAW_OK;
+}
+
+static thaw_status find_columns(const thaw_import *o, const thaw_csv *csv, columns *c)
+{
+    THAW_TRY(find_column(csv, o->text, "text", true, &c->text));
+    THAW_TRY(find_column(csv, o->text_pair, NULL, false, &c->pair));
+    THAW_TRY(find_column(csv, o->label, "label", true, &c->label));
+    THAW_TRY(find_column(csv, o->split, "split", false, &c->split));
+    THAW_TRY(find_column(csv, o->slice, "slices", false, &c->slices));
+    return find_column(csv, o->cluster, "cluster", false, &c->cluster);
+}
+
+static thaw_status grow(texts_state *state, int64_t tokens)
+{
+    if (state->rows + 1 >= state->row_room) {
+        const int64_t room = state->row_room > 0 ? 2 * state->row_room : 1024;
+        THAW_TRY(thaw_realloc(&state->begin, state->row_room, room, sizeof *state->begin));
+        THAW_TRY(thaw_realloc(&state->second, state->row_room, room, sizeof *state->second));
+        state->row_room = room;
+    }
+    if (state->count + tokens > state->room) {
+        const int64_t room = 2 * state->room + tokens;
+        THAW_TRY(thaw_realloc(&state->ids, state->room, room, sizeof *state->ids));
+        state->room = room;
+    }
+    return THAW_OK;
+}
+
+static thaw_status keep(texts_state *state, const thaw_tokens *tokens)
+{
+    int32_t second = 0;
+    THAW_TRY(grow(state, tokens->count));
+    memcpy(state->ids + state->count, tokens->ids, (size_t)tokens->count * sizeof *state->ids);
+    for (int64_t t = 0; tokens->types && t < tokens->count; t++)
+        second += tokens->types[t];
+    state->second[state->rows++] = second;
+    state->count += tokens->count;
+    state->begin[state->rows] = state->count;
+    return THAW_OK;
+}
+
+static const char *field(const thaw_csv *csv, int64_t column)
+{
+    return column < 0 ? NULL : thaw_csv_get(csv, column);
+}
+
+static thaw_status add_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
+                           const columns *c)
+{
+    const thaw_named_row row = {.label = thaw_csv_get(csv, c->label),
+                                .split = field(csv, c->split),
+                                .slices = field(csv, c->slices),
+                                .cluster = field(csv, c->cluster)};
+    const char *text = thaw_csv_get(csv, c->text);
+    thaw_status status =
+        thaw_wordpiece_encode(r->words, text, field(csv, c->pair), state->T, &r->tokens);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "%s", where);
+    THAW_TRY(thaw_named_add(&r->job->named, where, &row));
+    const int64_t whole = r->tokens.count + r->tokens.cut;
+    r->cut += r->tokens.cut > 0;
+    r->empty += r->tokens.count == (c->pair < 0 ? 2 : 3);
+    r->longest = whole > r->longest ? whole : r->longest;
+    return keep(state, &r->tokens);
+}
+
+static thaw_status read_table(reader *r, const char *table, texts_state *state)
+{
+    thaw_csv *csv = NULL;
+    columns c;
+    thaw_str where = {0};
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_csv_open(table, r->separator, &csv));
+    THAW_TRY_TO(find_columns(r->job->options, csv, &c));
+    for (bool more = true; more;) {
+        THAW_TRY_TO(thaw_csv_next(csv, &more));
+        thaw_str_reset(&where);
+        thaw_str_printf(&where, "%s:%lld", table, (long long)thaw_csv_line(csv));
+        if (more)
+            THAW_TRY_TO(add_row(r, state, thaw_str_c(&where), csv, &c));
+    }
+    THAW_CHECK_TO(state->rows > 0, THAW_ERR_INPUT, "%s: no row after the names of columns", table);
+done:
+    thaw_str_clear(&where);
+    thaw_csv_close(&csv);
+    return status;
+}
+
+static thaw_status open_source(reader *r, int64_t i)
+{
+    thaw_job *job = r->job;
+    thaw_source *source = &job->sources[i];
+    texts_state *state = NULL;
+    source->x = (thaw_array){.kind = job->kind, .dtype = THAW_I32};
+    THAW_TRY(thaw_strdup(&source->x.name, job->options->images.items[i]));
+    THAW_TRY(thaw_alloc(&state, 1, sizeof *state));
+    source->x.state = state;
+    state->T = job->sample.dim[1];
+    state->planes = job->sample.dim[0];
+    THAW_TRY(read_table(r, source->x.name, state));
+    source->x.shape = thaw_shape_make(4, (int64_t[]){state->rows, state->planes, state->T, 1});
+    source->first = job->N;
+    source->count = state->rows;
+    job->N += state->rows;
+    return THAW_OK;
+}
+
+static thaw_status prepare(reader *r)
+{
+    thaw_job *job = r->job;
+    const thaw_import *o = job->options;
+    const int64_t planes = o->text_pair && *o->text_pair ? 2 : 1;
+    char hex[THAW_DIGEST_HEX];
+    THAW_TRY(thaw_wordpiece_open(o->vocab, o->cased != 0, &r->words));
+    THAW_TRY(thaw_alloc(&r->tokens.ids, o->tokens, sizeof *r->tokens.ids));
+    if (planes == 2)
+        THAW_TRY(thaw_alloc(&r->tokens.types, o->tokens, sizeof *r->tokens.types));
+    job->dtype = THAW_I32;
+    job->sample = thaw_shape_make(3, (int64_t[]){planes, o->tokens, 1});
+    thaw_digest_hex(thaw_wordpiece_digest(r->words), hex);
+    job->text.pieces = thaw_wordpiece_count(r->words);
+    THAW_TRY(thaw_strdup(&job->text.vocabulary, hex));
+    return thaw_strdup(&job->text.tokenizer, o->cased ? "wordpiece cased" : "wordpiece");
+}
+
+static void say(const reader *r)
+{
+    const int64_t N = r->job->N;
+    THAW_LOG(THAW_INFO,
+             "%lld texts read; the longest has %lld tokens, %lld are cut to %lld (%.1f%%)",
+             (long long)N, (long long)r->longest, (long long)r->cut,
+             (long long)r->job->options->tokens, 100 * (double)r->cut / (double)N);
+    if (r->empty > 0)
+        THAW_LOG(THAW_WARN, "%lld texts have no token; is --text the right column?",
+                 (long long)r->empty);
+}
+
+thaw_status thaw_texts_open(thaw_job *job, char separator)
+{
+    reader r = {.job = job, .separator = separator};
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(check_options(job->options));
+    THAW_TRY_TO(prepare(&r));
+    for (int64_t i = 0; i < job->source_count; i++)
+        THAW_TRY_TO(open_source(&r, i));
+    say(&r);
+done:
+    thaw_free(&r.tokens.types);
+    thaw_free(&r.tokens.ids);
+    thaw_wordpiece_free(&r.words);
+    return status;
+}
+
+thaw_status thaw_texts_rows(thaw_array *array, int64_t first, int64_t count, void *out)
+{
+    const texts_state *state = array->state;
+    const int64_t T = state->T;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t *row = (int32_t *)out + i * state->planes * T;
+        const int64_t begin = state->begin[first + i];
+        const int64_t n = state->begin[first + i + 1] - begin;
+        memset(row, 0, (size_t)(state->planes * T) * sizeof *row);
+        memcpy(row, state->ids + begin, (size_t)n * sizeof *row);
+        for (int64_t t = n - state->second[first + i]; state->planes == 2 && t < n; t++)
+            row[T + t] = 1;
+    }
+    return THAW_OK;
+}
+
+void thaw_texts_close(thaw_array *array)
+{
+    texts_state *state = array->state;
+    if (state != NULL) {
+        thaw_free(&state->ids);
+        thaw_free(&state->begin);
+        thaw_free(&state->second);
+    }
+    thaw_free(&array->state);
+}

@@ -1,0 +1,77 @@
+#!/bin/sh
+# Texts from a table to predictions: import, a small BERT from scratch as backbone, every rung on it, and what does not fit together.
+# thaw-test: timeout=240
+set -u
+. "$(dirname "$0")/lib.sh"
+
+printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' the a cat dog bird '##s' sat ran flew on under mat hill . good bad very not >vocab.txt
+awk 'BEGIN {
+    print "kind,body,slices"
+    split("cat dog bird cats dogs birds", who); split("sat ran flew", did); split("mat hill", where)
+    for (i = 0; i < 240; i++) {
+        good = i % 2
+        print (good ? "praise" : "blame") ",\"the " who[i % 6 + 1] " " did[i % 3 + 1] (i % 5 ? "" : ",") " on a " where[i % 2 + 1] ". " \
+            (good ? "very good" : "very bad") "\"," (i % 7 ? "" : "seventh")
+    }
+}' >texts.csv
+import="data import --format csv --texts texts.csv --text body --label kind --splits train=40,val=10,gate=20,test=rest"
+must "import" alone $import --vocab vocab.txt --tokens 16 -o texts.h5
+grep -q '240 texts read; the longest has 13 tokens, 0 are cut to 16' err || fail "what was read: $(cat err)"
+alone data info texts.h5 --json
+same "classes" '["blame","praise"]' "$(get out classes)"
+same "shape" '[1,16,1]' "$(get out shape)"
+same "tokenizer" wordpiece "$(get out tokenizer)"
+digest=$(get out digest)
+must "import again" alone $import --vocab vocab.txt --tokens 16 -o again.h5
+alone data info again.h5 --json
+same "digest of the same import" "$digest" "$(get out digest)"
+must "cut" alone $import --vocab vocab.txt --tokens 5 -o cut.h5
+grep -q '240 are cut to 5 (100.0%)' err || fail "what was cut: $(cat err)"
+
+cat >pretrain.yaml <<'YAML'
+output: pretrain
+rung: scratch
+data: {file: texts.h5}
+model: {arch: bert-tiny, pool: mean}
+train: {epochs: 1, batch: 20, shards: 2, eval_batch: 20, save_backbone: backbone.h5}
+optimizer: {kind: adamw}
+rates: {head: 0.001, backbone: 0.001}
+YAML
+must "a backbone from scratch" alone train pretrain.yaml --quiet
+alone backbone info backbone.h5 --json
+same "pool" mean "$(get out pool)"
+same "tokens" 16 "$(get out tokens)"
+grep -q "$(get out vocabulary)" out || fail "no vocabulary in the backbone"
+
+cat >run.yaml <<'YAML'
+output: run
+data: {file: texts.h5}
+model: {backbone: backbone.h5}
+train: {epochs: 2, batch: 20, shards: 2, eval_batch: 20}
+optimizer: {kind: adamw}
+rates: {head: 0.01, adapter: 0.01, backbone: 0.0005}
+YAML
+for rung in frozen peft partial:1 full; do
+    must "$rung on 1 rank" alone train run.yaml --quiet --set rung=$rung --set output=one
+    one=$(tail -n 1 out)
+    must "$rung on 2 ranks" ranks 2 train run.yaml --quiet --set rung=$rung --set output=two
+    same "$rung on 1 and 2 ranks: accuracy and loss" "$(echo "$one" | cut -d, -f 1,2)" "$(tail -n 1 out | cut -d, -f 1,2)"
+    must "eval of $rung" alone eval one --quiet
+    must "predictions of $rung" alone predict one --data texts.h5 --split test --quiet -o predictions.csv
+    rm -rf one two
+done
+same "lines of predictions" 101 "$(wc -l <predictions.csv)"
+
+# What does not fit.
+sed 's/^not$/never/' vocab.txt >other.txt
+must "another vocabulary" alone $import --vocab other.txt --tokens 16 -o other.h5
+bad 3 'with the vocabulary' alone train run.yaml --set rung=frozen --set data.file=other.h5
+must "another case" alone $import --vocab vocab.txt --cased --tokens 16 -o cased.h5
+bad 3 'made with wordpiece cased' alone train run.yaml --set rung=frozen --set data.file=cased.h5
+must "longer" alone $import --vocab vocab.txt --tokens 17 -o longer.h5
+bad 3 'reads up to 16 tokens' alone train run.yaml --set rung=frozen --set data.file=longer.h5
+bad 2 'changes pictures' alone train run.yaml --set rung=frozen --set data.augment.flip=true
+bad 2 'the data are text' alone train pretrain.yaml --overwrite --set model.arch=resnet20 --set model.pool=auto
+make_data
+bad 3 'reads texts, but source.h5 has pictures' alone train run.yaml --set rung=frozen --set data.file=source.h5
+finish

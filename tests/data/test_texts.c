@@ -1,0 +1,170 @@
+/* Tables of texts become tokens, classes, splits and slices; and what is refused. */
+#include "data_test.h"
+
+static const char vocabulary[] =
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\n##s\ndog\nsat\nCat\n";
+
+static void write_text(const char *name, const char *text)
+{
+    write_bytes(in_folder(name), text, strlen(text));
+}
+
+typedef struct option {
+    const char *name, *value;
+} option;
+
+static thaw_status import_texts(const char *format, const char *tables, const option *more)
+{
+    thaw_import import;
+    thaw_import_init(&import);
+    assert_ok(thaw_import_set(&import, "format", format));
+    assert_ok(thaw_import_set(&import, "texts", tables));
+    assert_ok(thaw_import_set(&import, "output", in_folder("out.h5")));
+    thaw_status status = THAW_OK;
+    for (; more->name != NULL && status == THAW_OK; more++)
+        status = thaw_import_set(&import, more->name, more->value);
+    if (status == THAW_OK)
+        status = thaw_import_run(&import);
+    thaw_import_clear(&import);
+    return status;
+}
+
+static thaw_dataset *open_output(void)
+{
+    thaw_dataset *ds = NULL;
+    assert_ok(thaw_dataset_open(in_folder("out.h5"), NULL, &ds));
+    return ds;
+}
+
+static void check_sample(const thaw_dataset *ds, const char *split, int64_t index,
+                         const char *wanted)
+{
+    float x[64];
+    thaw_str got = {0};
+    assert_true(thaw_dataset_values(ds) <= 64);
+    assert_ok(thaw_dataset_read(ds, thaw_dataset_split_find(ds, split), 1, &index, x));
+    for (int64_t i = 0; i < thaw_dataset_values(ds); i++)
+        thaw_str_printf(&got, "%s%g", i > 0 ? " " : "", (double)x[i]);
+    assert_string_equal(thaw_str_c(&got), wanted);
+    thaw_str_clear(&got);
+}
+
+/* Quotes, a newline in a field, columns by their usual names, slices and splits as the table says. */
+static void test_a_table_with_everything(void **state)
+{
+    (void)state;
+    write_text("vocab.txt", vocabulary);
+    write_text("a.csv", "text,label,split,slices,cluster\n"
+                        "\"The cats,\nsat\",animal,train,\"short;cats\",a\n"
+                        "the DOG the dog the dog,\"an \"\"animal\"\"\",train,,b\n"
+                        "\"\",animal,val,cats,a\n");
+    const option more[] = {{"vocab", in_folder("vocab.txt")}, {"tokens", "6"}, {0}};
+    assert_ok(import_texts("csv", in_folder("a.csv"), more));
+    thaw_dataset *ds = open_output();
+    assert_int_equal(thaw_dataset_dtype(ds), THAW_I32);
+    assert_int_equal(thaw_dataset_classes(ds), 2);
+    assert_string_equal(thaw_dataset_class_names(ds)[0], "an \"animal\"");
+    assert_string_equal(thaw_dataset_class_names(ds)[1], "animal");
+    const int64_t train = thaw_dataset_split_find(ds, "train");
+    assert_int_equal(thaw_dataset_count(ds, train), 2);
+    assert_int_equal(thaw_dataset_labels(ds, train)[0], 1);
+    assert_int_equal(thaw_dataset_clusters(ds, train)[1], 1);
+    assert_int_equal(thaw_dataset_slice_mask(ds, train, thaw_dataset_slice_find(ds, "cats"))[0], 1);
+    assert_int_equal(thaw_dataset_slice_mask(ds, train, thaw_dataset_slice_find(ds, "cats"))[1], 0);
+    check_sample(ds, "train", 0, "2 5 6 7 1 3"); /* the comma is [UNK]; sat is cut */
+    check_sample(ds, "train", 1, "2 5 8 5 8 3");
+    check_sample(ds, "val", 0, "2 3 0 0 0 0");
+    assert_string_equal(thaw_dataset_text(ds)->tokenizer, "wordpiece");
+    assert_int_equal(thaw_dataset_text(ds)->pieces, 11);
+    bool recorded = false;
+    assert_ok(thaw_dataset_verify(ds, &recorded));
+    assert_true(recorded);
+    thaw_dataset_free(&ds);
+}
+
+/* Two tables with tabs, pairs, named columns, case; splits drawn by source, classes chosen by name. */
+static void test_pairs_and_drawn_splits(void **state)
+{
+    (void)state;
+    write_text("vocab.txt", vocabulary);
+    write_text("1.tsv", "q\ta\tkind\nthe Cat\tdog\tyes\ncat\tsat\tno\nsat\tsat\tmaybe\n");
+    write_text("2.tsv", "kind\tq\ta\nno\tthe dog sat\tCat\nyes\tcat cat cat cat\tdog dog\n");
+    thaw_str both = {0};
+    thaw_str_printf(&both, "%s,%s", in_folder("1.tsv"), in_folder("2.tsv"));
+    const option more[] = {{"vocab", in_folder("vocab.txt")},
+                           {"tokens", "7"},
+                           {"text", "q"},
+                           {"text-pair", "a"},
+                           {"label", "kind"},
+                           {"cased", "yes"},
+                           {"select", "yes,no"},
+                           {"splits", "train=1@1,test=rest@2"},
+                           {0}};
+    assert_ok(import_texts("tsv", thaw_str_c(&both), more));
+    thaw_dataset *ds = open_output();
+    assert_int_equal(thaw_dataset_shape(ds).dim[0], 2);
+    assert_int_equal(thaw_dataset_shape(ds).dim[1], 7);
+    check_sample(ds, "train", 0, "2 5 10 3 8 3 0 0 0 0 0 1 1 0");
+    check_sample(ds, "train", 1, "2 6 3 9 3 0 0 0 0 0 1 1 0 0");
+    check_sample(ds, "test", 0, "2 5 8 9 3 10 3 0 0 0 0 0 1 1");
+    check_sample(ds, "test", 1, "2 6 6 3 8 8 3 0 0 0 0 1 1 1");
+    assert_int_equal(thaw_dataset_labels(ds, thaw_dataset_split_find(ds, "train"))[0], 0);
+    assert_string_equal(thaw_dataset_text(ds)->tokenizer, "wordpiece cased");
+    thaw_dataset_free(&ds);
+    thaw_str_clear(&both);
+}
+
+static void test_what_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *table;
+        option more;
+        thaw_status status;
+        const char *says;
+    } cases[] = {
+        {"text,kind\nthe,a\n", {0}, THAW_ERR_INPUT, "label"},
+        {"text,label\nthe,a\n", {"text", "body"}, THAW_ERR_INPUT, "body"},
+        {"text,label\nthe,a\n", {"split", "part"}, THAW_ERR_INPUT, "part"},
+        {"text,label\nthe,a\nthe,\n", {0}, THAW_ERR_INPUT, "a.csv:3: the label"},
+        {"text,label\nthe,a\n\xff,a\n", {0}, THAW_ERR_INPUT, "a.csv:3"},
+        {"text,label\n", {0}, THAW_ERR_INPUT, "no row after the names"},
+        {"text,label\nthe\n", {0}, THAW_ERR_INPUT, "a.csv:2"},
+        {"text,label\nthe,a\n", {"vocab", "/none"}, THAW_ERR_INPUT, "/none"},
+        {"text,label\nthe,a\n", {"tokens", "2"}, THAW_ERR_USAGE, "at least 3"},
+        {"text,label,b\nthe,a,b\n", {"text-pair", "b"}, THAW_ERR_USAGE, "at least 5"},
+        {"text,label\nthe,a\n", {"size", "8"}, THAW_ERR_USAGE, "are for pictures"},
+        {"text,label\nthe,a\n", {"labels", "x"}, THAW_ERR_USAGE, "leave it out"},
+        {"text,label\nthe,a\n", {"task", "regression"}, THAW_ERR_USAGE, "one class a row"},
+    };
+    write_text("vocab.txt", vocabulary);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_text("a.csv", cases[i].table);
+        const option more[] = {{"vocab", in_folder("vocab.txt")},
+                               {"tokens", "4"},
+                               {"splits", "train=rest"},
+                               cases[i].more,
+                               {0}};
+        const int64_t live = thaw_alloc_live();
+        assert_int_equal(import_texts("csv", in_folder("a.csv"), more), cases[i].status);
+        if (strstr(thaw_error_last()->message, cases[i].says) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", thaw_error_last()->message, cases[i].says);
+        assert_int_equal(thaw_alloc_live(), live);
+    }
+    const option none[] = {{"splits", "train=rest"}, {0}};
+    assert_int_equal(import_texts("csv", in_folder("a.csv"), none), THAW_ERR_USAGE);
+    assert_non_null(strstr(thaw_error_last()->message, "--vocab"));
+    const option other[] = {{"vocab", "x"}, {0}};
+    assert_int_equal(import_texts("npy", in_folder("a.csv"), other), THAW_ERR_USAGE);
+    assert_non_null(strstr(thaw_error_last()->message, "say --format csv or tsv"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_table_with_everything),
+        cmocka_unit_test(test_pairs_and_drawn_splits),
+        cmocka_unit_test(test_what_is_refused),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

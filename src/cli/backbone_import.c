@@ -127,6 +127,26 @@ static thaw_status normalisation(const import_weights *f, const import_fit *x, w
     return THAW_OK;
 }
 
+/* Into a parameter, by way of the file's own size where that is another. */
+static thaw_status read_places(const import_weights *f, const import_fit *x, int32_t index)
+{
+    const thaw_weight *w = thaw_weights_at(f->weights, x->from[index]);
+    thaw_model_spec source = x->model->spec;
+    float *data = NULL;
+    thaw_status status;
+    source.H = x->H;
+    source.W = x->W;
+    THAW_TRY_TO(thaw_alloc(&data, thaw_shape_count(&w->shape), sizeof *data));
+    THAW_TRY_TO(thaw_weights_read(f->weights, x->from[index], data));
+    const thaw_tensor read = {THAW_F32, w->shape, data};
+    THAW_TRY_TO(thaw_check_finite(f->path, w->name, &read, THAW_ERR_INPUT));
+    thaw_model_resample_positions(x->model, &source, data,
+                                  thaw_graph_param(x->model->graph, index)->data);
+done:
+    thaw_free(&data);
+    return status;
+}
+
 static thaw_status read_all(const import_weights *f, const import_fit *x)
 {
     THAW_TRY(thaw_model_complete(x->model));
@@ -135,6 +155,10 @@ static thaw_status read_all(const import_weights *f, const import_fit *x)
         const thaw_tensor read = {THAW_F32, p->shape, p->data};
         if (x->from[i] < 0)
             continue;
+        if (x->H > 0 && i == thaw_model_positions(x->model)) {
+            THAW_TRY(read_places(f, x, i));
+            continue;
+        }
         THAW_TRY(thaw_weights_read(f->weights, x->from[i], p->data));
         THAW_TRY(thaw_check_finite(f->path, thaw_weights_at(f->weights, x->from[i])->name, &read,
                                    THAW_ERR_INPUT));

@@ -43,6 +43,21 @@ static int lite_blocks(const import_weights *f)
     return blocks;
 }
 
+/* In a file of ViTForImageClassification all names but the head's begin with "vit."; false: none does. */
+static bool without_prefix(const import_weights *f, char (*own)[128])
+{
+    static const char prefix[] = "vit.";
+    bool any = false;
+    for (int64_t i = 0; i < thaw_weights_count(f->weights); i++) {
+        const char *name = name_of(f, i);
+        const bool has = thaw_starts_with(name, prefix);
+        any = any || has;
+        if (!thaw_copy(own[i], sizeof own[i], name + (has ? sizeof prefix - 1 : 0)))
+            return false;
+    }
+    return any;
+}
+
 /* All of them, or none. */
 static thaw_status translate(import_weights *f)
 {
@@ -56,6 +71,8 @@ static thaw_status translate(import_weights *f)
     bool all = f->is_text;
     for (int64_t i = 0; i < count && all; i++)
         all = cli_text_name(name_of(f, i), own[i], sizeof own[i]);
+    if (!f->is_lite && !all)
+        all = without_prefix(f, own);
     if (f->is_lite || all)
         f->own = own;
     else
@@ -104,6 +121,22 @@ void import_clear_fit(import_fit *x)
     thaw_model_free(&x->model);
 }
 
+/* A vision transformer's first weight has the size of a patch, and the table of places, of square pictures, how many there are. */
+static void read_patches(const import_weights *f, const thaw_model *own, int64_t first,
+                         thaw_model_spec *out)
+{
+    const int32_t index = thaw_model_positions(own);
+    const int64_t at = find(f, thaw_graph_param(own->graph, index)->name);
+    const thaw_shape *kernel = first >= 0 ? &thaw_weights_at(f->weights, first)->shape : NULL;
+    out->patch = own->spec.patch;
+    if (kernel != NULL && kernel->ndim == 4 && kernel->dim[2] > 0 && kernel->dim[2] <= 4096)
+        out->patch = kernel->dim[2];
+    const thaw_shape *places = at >= 0 ? &thaw_weights_at(f->weights, at)->shape : NULL;
+    for (int64_t side = 1; places != NULL && places->ndim == 3 && side <= 1024; side++)
+        if (1 + side * side == places->dim[1])
+            out->H = out->W = side * out->patch;
+}
+
 /* Sizes that names alone do not tell: channels and width from the first weight, classes from the head. */
 static thaw_status spec_for(const import_weights *f, const thaw_model_arch *arch, int64_t size,
                             thaw_model_spec *out)
@@ -116,14 +149,18 @@ static thaw_status spec_for(const import_weights *f, const thaw_model_arch *arch
         cli_text_spec(&f->text, arch, out);
     THAW_TRY(thaw_model_outline(out, &own));
     const int64_t first = find(f, thaw_graph_param(own->graph, 0)->name);
+    const bool has_places = thaw_model_positions(own) >= 0;
+    if (has_places)
+        read_patches(f, own, first, out);
     thaw_model_free(&own);
-    if (size > 0)
+    if (size > 0 && !has_places)
         out->H = out->W = size;
     if (head >= 0 && thaw_weights_at(f->weights, head)->shape.ndim == 2)
         out->K = thaw_weights_at(f->weights, head)->shape.dim[0];
     if (first >= 0 && thaw_weights_at(f->weights, first)->shape.ndim == 4) {
         out->C = thaw_weights_at(f->weights, first)->shape.dim[1];
-        out->width = thaw_weights_at(f->weights, first)->shape.dim[0];
+        if (!has_places)
+            out->width = thaw_weights_at(f->weights, first)->shape.dim[0];
     }
     return THAW_OK;
 }
@@ -259,18 +296,36 @@ static thaw_status check_size(const thaw_model_arch *arch, int64_t size)
     return THAW_OK;
 }
 
+/* Everything but the table of places has the same shape for pictures of any size. */
+static thaw_status take_size(int64_t size, import_fit *x)
+{
+    thaw_model *sized = NULL;
+    thaw_model_spec spec = x->model->spec;
+    if (size == 0 || thaw_model_positions(x->model) < 0 || (spec.H == size && spec.W == size))
+        return THAW_OK;
+    x->H = spec.H;
+    x->W = spec.W;
+    spec.H = spec.W = size;
+    THAW_TRY(thaw_model_outline(&spec, &sized));
+    thaw_model_free(&x->model);
+    x->model = sized;
+    return THAW_OK;
+}
+
 thaw_status import_choose(const import_weights *f, const char *name, int64_t size, import_fit *x)
 {
     const thaw_model_arch *arch = NULL;
     if (name == NULL) {
         THAW_TRY(recognise(f, size, x));
-        return check_size(x->arch, size);
+        THAW_TRY(check_size(x->arch, size));
+        return take_size(size, x);
     }
     THAW_TRY(thaw_model_arch_find(name, &arch));
     const char *why = cannot_be(f, arch);
     THAW_CHECK(why == NULL, THAW_ERR_USAGE, "--arch %s: %s", name, why);
     THAW_TRY(check_size(arch, size));
-    return try_arch(f, arch, size, x);
+    THAW_TRY(try_arch(f, arch, size, x));
+    return take_size(size, x);
 }
 
 thaw_status import_open(const char *path, import_weights *f)

@@ -24,6 +24,8 @@ typedef struct import_fit {
     int64_t gaps;      /* those of them that are missing */
     int64_t left;      /* tensors without a use */
     bool head;
+    int64_t H,
+        W; /* of the pictures that the file's places are for, where the model's are others; 0 */
 } import_fit;
 
 /* *f is good for close in any case. */

@@ -18,20 +18,24 @@ const char *const *thaw_export_names(void)
 /* What the origin of a family calls a whole model: backbone names get the prefix, the head (fc here) its own name. */
 static const struct origin {
     const char *family, *prefix, *head;
+    const char *arches; /* what their names begin with; NULL: all of the family */
 } origins[] = {
-    {"mobilenet", "", "classifier.1"},  /* torchvision */
-    {"efficientnet", "", "classifier"}, /* timm */
-    {"bert", "bert.", "classifier"},    /* transformers: BertForSequenceClassification */
+    {"mobilenet", "", "classifier.1", NULL},  /* torchvision */
+    {"efficientnet", "", "classifier", NULL}, /* timm */
+    {"vit", "vit.", "classifier", "hf_"},     /* transformers: ViTForImageClassification */
+    {"vit", "", "head", NULL},                /* timm */
+    {"bert", "bert.", "classifier", NULL},    /* transformers: BertForSequenceClassification */
 };
 
 static const struct origin *origin_of(const thaw_model *model)
 {
-    static const struct origin same = {"", "", "fc"};
+    static const struct origin same = {"", "", "fc", NULL};
     const thaw_model_arch *arch = NULL;
     if (thaw_model_arch_find(model->spec.arch, &arch) != THAW_OK)
         return &same;
     for (size_t i = 0; i < sizeof origins / sizeof *origins; i++) {
-        if (strcmp(origins[i].family, arch->family) == 0)
+        if (strcmp(origins[i].family, arch->family) == 0 &&
+            (origins[i].arches == NULL || thaw_starts_with(arch->name, origins[i].arches)))
             return &origins[i];
     }
     return &same;

@@ -116,6 +116,46 @@ class Layer(nn.Module):
         return self.norm2(x + self.down(F.gelu(self.up(x))))
 
 
+class Patches(nn.Module):
+    """Stem of a vision transformer: patches of 16 pixels as tokens behind a class token, and places."""
+
+    def __init__(self, D, tokens):
+        super().__init__()
+        self.proj = nn.Conv2d(3, D, 16, 16)
+        self.token, self.places = nn.Parameter(torch.zeros(1, 1, D)), nn.Parameter(torch.randn(1, 1 + tokens, D))
+
+    def forward(self, x):
+        x = self.proj(x).flatten(2).transpose(1, 2)
+        return torch.cat((self.token.expand(x.shape[0], -1, -1), x), 1) + self.places
+
+
+class PreNormLayer(nn.Module):
+    """A layer of a vision transformer as timm computes it."""
+
+    def __init__(self, D, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(D, eps=1e-6), nn.LayerNorm(D, eps=1e-6)
+        self.qkv, self.out = nn.Linear(D, 3 * D), nn.Linear(D, D)
+        self.up, self.down = nn.Linear(D, 4 * D), nn.Linear(4 * D, D)
+
+    def forward(self, x):
+        B, T, D = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        y = F.scaled_dot_product_attention(q, k, v)
+        x = x + self.out(y.transpose(1, 2).reshape(B, T, D))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class LastNorm(nn.Module):
+    def __init__(self, D):
+        super().__init__()
+        self.norm = nn.LayerNorm(D, eps=1e-6)
+
+    def forward(self, x):
+        return self.norm(x[:, 0])
+
+
 class Pooler(nn.Module):
     """The features: a layer with tanh on the first token."""
 
@@ -167,8 +207,18 @@ def minilm():
     return [Embedding(D, 512), *blocks], [nn.Linear(D, CLASSES)]
 
 
-def layers(arch, channels=3):
+def vit(arch, side):
+    D = {"vit_tiny_patch16_224": 192, "vit_small_patch16_224": 384, "vit_base_patch16_224": 768}[arch]
+    blocks = [PreNormLayer(D, D // 64) for _ in range(12)]
+    blocks[-1] = nn.Sequential(blocks[-1], LastNorm(D))
+    return [Patches(D, (side // 16) ** 2), *blocks], [nn.Linear(D, CLASSES)]
+
+
+def layers(arch, channels=3, side=224):
     """Stem, blocks, head."""
+    if arch.startswith("vit_"):
+        body, head = vit(arch, side)
+        return [*body, nn.Sequential(*head)]
     body, head = minilm() if arch.startswith("minilm") else efficientnet_lite0() if arch.startswith("eff") else resnet(arch, channels)
     return [*body, nn.Sequential(*head)]
 
@@ -215,16 +265,19 @@ class Adapted(nn.Sequential):
 
 def lora(parts):
     body = nn.Sequential(*parts[:-1]).requires_grad_(False)
+    only = ["qkv"] if any(name.endswith("qkv") for name, _ in body.named_modules()) else []  # of vision transformers
     for module in list(body.modules()):
         for name, child in list(module.named_children()):
+            if only and name not in only:
+                continue
             plain = isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.groups == 1)
             if plain and not isinstance(module, Lora):
                 setattr(module, name, Lora(child))
     return Adapted(body, parts[-1])
 
 
-def split(arch, rung):
-    return split_parts(layers(arch), rung)
+def split(arch, rung, side=224):
+    return split_parts(layers(arch, side=side), rung)
 
 
 def split_parts(parts, rung):

@@ -32,7 +32,7 @@ def variants(arch, mode, rung):
     kinds = ["eager"] + (["jit"] if frozen else [])
     if hasattr(torch, "compile"):
         kinds.append("compile")
-    layouts = ["nchw"] if arch.startswith("minilm") else ["cl", "nchw"]
+    layouts = ["nchw"] if arch.startswith(("minilm", "vit_")) else ["cl", "nchw"]
     # Compiled code is laid out by the compiler, and takes long to make: one layout.
     return [f"{kind}-{layout}" for kind in kinds for layout in (layouts if kind != "compile" else layouts[:1])]
 
@@ -57,7 +57,7 @@ def prepared(frozen, x, kind):
 def make_step(arch, side, rung, mode, batch, ranks, variant):
     kind, layout = variant.split("-")
     memory = torch.channels_last if layout == "cl" else torch.contiguous_format
-    frozen, trained = peer_nets.split(arch, rung)
+    frozen, trained = peer_nets.split(arch, rung, side)
     x = peer_nets.random_input(arch, side, batch)
     if x.dim() == 4:
         x = x.to(memory_format=memory)

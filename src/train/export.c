@@ -111,15 +111,23 @@ thaw_status thaw_export_write(const thaw_setup *s, const thaw_state *tensors,
     for (int64_t k = 0; k < thaw_dataset_classes(s->dataset); k++)
         thaw_str_printf(&classes, "%s%s", k > 0 ? "\n" : "",
                         thaw_dataset_class_names(s->dataset)[k]);
-    if (thaw_dataset_mean(s->dataset) != NULL) {
+    const thaw_text_info *text = thaw_dataset_text(s->dataset);
+    if (text == NULL) {
         add_numbers(thaw_dataset_mean(s->dataset), C, &mean);
         add_numbers(thaw_dataset_std(s->dataset), C, &std);
     }
-    char *words[] = {(char *)"arch",       s->model->spec.arch,
-                     (char *)"classes",    (char *)thaw_str_c(&classes),
-                     (char *)"input_mean", (char *)thaw_str_c(&mean),
-                     (char *)"input_std",  (char *)thaw_str_c(&std)};
-    const thaw_strings list = {words, sizeof words / sizeof *words};
+    char *pictures[] = {(char *)"input_mean", (char *)thaw_str_c(&mean), (char *)"input_std",
+                        (char *)thaw_str_c(&std)};
+    char *texts[] = {(char *)"tokenizer",  text ? text->tokenizer : NULL,
+                     (char *)"vocabulary", text ? text->vocabulary : NULL,
+                     (char *)"pool",       (char *)thaw_pool_words[s->model->spec.pool]};
+    char *words[4 + sizeof texts / sizeof *texts] = {
+        (char *)"arch", s->model->spec.arch, (char *)"classes", (char *)thaw_str_c(&classes)};
+    if (text != NULL)
+        memcpy(words + 4, texts, sizeof texts);
+    else
+        memcpy(words + 4, pictures, sizeof pictures);
+    const thaw_strings list = {words, text != NULL ? 10 : 8};
     const thaw_status status = write(path, tensors, &list);
     thaw_str_clear(&std);
     thaw_str_clear(&mean);

@@ -58,8 +58,14 @@ for rung in frozen peft partial:1 full; do
     same "$rung on 1 and 2 ranks: accuracy and loss" "$(echo "$one" | cut -d, -f 1,2)" "$(tail -n 1 out | cut -d, -f 1,2)"
     must "eval of $rung" alone eval one --quiet
     must "predictions of $rung" alone predict one --data texts.h5 --split test --quiet -o predictions.csv
-    rm -rf one two
+    [ $rung = full ] || rm -rf one
+    rm -rf two
 done
+must "export" alone export one --format safetensors -o full.safetensors --quiet
+for word in '"tokenizer":"wordpiece"' '"pool":"mean"' '"arch":"bert-tiny"'; do
+    head -c 4000 full.safetensors | tr -d '\\0 ' | grep -aq "$word" || fail "the exported weights do not say $word"
+done
+head -c 4000 full.safetensors | grep -aq input_mean && fail "the exported weights of texts have a mean"
 same "lines of predictions" 101 "$(wc -l <predictions.csv)"
 
 # What does not fit.

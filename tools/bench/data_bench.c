@@ -4,9 +4,12 @@
  *                                        normalised) and .y (int32), DIR/tensors (float32, one after another), and DIR/index:
  *                                        lines "shape C H W", "classes K", "arch NAME", "split NAME N", "tensor NAME COUNT"
  *   bench_data random N SIDE K DIR       DIR/x.npy (N, 3, SIDE, SIDE) of random bytes and DIR/y.npy, for `thaw data import`
- *   bench_data backbone ARCH SIDE FILE   a backbone file with random weights */
+ *   bench_data backbone ARCH SIDE FILE   a backbone file with random weights
+ *   bench_data read DATA                 samples a core-second of its first split in random order: from memory, from the file, and with
+ *                                        augmentations */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "thaw/data.h"
 #include "thaw/model.h"
@@ -151,6 +154,50 @@ done:
     return status;
 }
 
+/* Reads and changes the samples of the first split for some seconds, and prints the rate. */
+static thaw_status time_reading(const thaw_dataset *ds, const char *what, const thaw_augment *a)
+{
+    const thaw_shape shape = thaw_dataset_shape(ds);
+    const int64_t N = thaw_dataset_count(ds, 0), most = 4000000000 / thaw_dataset_values(ds) / 8;
+    float *x = NULL, *room = NULL;
+    int64_t count = 0;
+    double seconds = 0;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&x, thaw_dataset_values(ds), sizeof *x));
+    THAW_TRY_TO(thaw_alloc(&room, shape.dim[1] * shape.dim[2], sizeof *room));
+    const clock_t began = clock();
+    for (; seconds < 2 && count < most; count++) {
+        const int64_t index = thaw_permute(1, (uint32_t)(count / N), N, count % N);
+        THAW_TRY_TO(thaw_dataset_read(ds, 0, 1, &index, x));
+        thaw_augment_batch(a, 1, 0, 1, &index, &shape, thaw_dataset_black(ds), x, room);
+        seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+    }
+    printf("%-40s %8.0f samples a core-second\n", what, (double)count / seconds);
+done:
+    thaw_free(&room);
+    thaw_free(&x);
+    return status;
+}
+
+static thaw_status time_all(const char *path)
+{
+    static const thaw_augment none = {0};
+    static const thaw_augment usual = {.crop_area_least = 0.08, .flip = true};
+    const thaw_dataset_options by_rows = {.memory_limit_bytes = -1};
+    thaw_dataset *memory = NULL, *file = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_dataset_open(path, NULL, &memory));
+    THAW_TRY_TO(thaw_dataset_open(path, &by_rows, &file));
+    THAW_TRY_TO(time_reading(memory, "from memory", &none));
+    THAW_TRY_TO(time_reading(file, "by rows from the file", &none));
+    THAW_TRY_TO(time_reading(memory, "from memory, resized crop and flip", &usual));
+done:
+    thaw_dataset_free(&file);
+    thaw_dataset_free(&memory);
+    return status;
+}
+
+/* long: one condition a command */
 static thaw_status run(int argc, char **argv)
 {
     int64_t a = 0;
@@ -163,8 +210,11 @@ static thaw_status run(int argc, char **argv)
         return random_data(a, b, c, argv[5]);
     if (argc == 5 && strcmp(argv[1], "backbone") == 0 && thaw_parse_int(argv[3], &a) && a > 0)
         return backbone(argv[2], a, argv[4]);
-    return THAW_FAIL(THAW_ERR_USAGE, "usage: bench_data dump DATA BACKBONE DIR | random N SIDE K "
-                                     "DIR | backbone ARCH SIDE FILE");
+    if (argc == 3 && strcmp(argv[1], "read") == 0)
+        return time_all(argv[2]);
+    return THAW_FAIL(THAW_ERR_USAGE,
+                     "usage: bench_data read DATA | dump DATA BACKBONE DIR | random N SIDE K "
+                     "DIR | backbone ARCH SIDE FILE");
 }
 
 int main(int argc, char **argv)

@@ -34,7 +34,7 @@ static void options_are_checked(void **state)
         const char *field, *text, *piece;
     } rows[] = {
         {"splts", "train=1", "no option --splts; did you mean --splits"},
-        {"format", "png", "must be one of auto, idx, hdf5, npy, images"},
+        {"format", "png", "must be one of auto, idx, hdf5, npy, csv, tsv, images"},
         {"layout", "nchw", "must be one of chw, hwc"},
         {"seed", "x", "not a whole number"},
         {"seed", "-1", "at least 0"},

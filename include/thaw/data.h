@@ -264,17 +264,22 @@ void thaw_augment_apply_blend(const thaw_blend *blend, const thaw_shape *sample,
  * Format images: an item of images is a folder with a folder per class (DIR/CLASS/..., or DIR/SPLIT/CLASS/... when DIR/train has
  * folders inside), or a CSV file with the columns path and label and, if wanted, split, slices and cluster. Labels and clusters are not
  * given then; without splits those of the source are taken, with splits each item must say which of them it draws from (NAME=AMOUNT@SPLIT).
- * Select takes names of classes. An id is the place of the picture in its folder or table.
+ * Select takes names of classes. An id is the place of the picture, counted through all items of images, broken ones included.
  * size, shorter, fit, filter: the shorter side becomes `shorter` and the middle size x size is cut out (crop), or all of it is squashed
  *   to size x size; as torchvision's Resize and CenterCrop. colours: rgb, or grey for networks with one channel.
  *
  * Formats csv and tsv: an item of images is a table whose first row names its columns, with one text a row, or two. text and label name
  * columns ("text" and "label" when they do not), text_pair a second text; split, slice (names with ; between) and cluster name columns
  * that are otherwise found by the names split, slices and cluster. Labels, splits and select are as with format images. Texts become tokens
- * with the vocabulary of the network, at most `tokens` of them.
+ * with the vocabulary of the network, at most `tokens` of them. quotes: fields may stand in double quotes, or (none) quotes are part of
+ * the texts.
+ *
+ * Of several such sources (images, csv, tsv) all or none name splits and clusters. An option that the format has no use for is
+ * THAW_ERR_USAGE that names it.
  *
  * max_broken: the share of files that may be unreadable and are then left out; more is THAW_ERR_INPUT that lists some. */
 typedef enum thaw_layout { THAW_CHW, THAW_HWC } thaw_layout;
+typedef enum thaw_quotes { THAW_QUOTES_CSV, THAW_QUOTES_NONE } thaw_quotes;
 typedef enum thaw_fit { THAW_FIT_CROP, THAW_FIT_SQUASH } thaw_fit;
 typedef enum thaw_filter { THAW_BILINEAR, THAW_BICUBIC } thaw_filter;
 typedef enum thaw_colours { THAW_RGB, THAW_GREY } thaw_colours;
@@ -304,6 +309,7 @@ typedef struct thaw_import {
     char *vocab;       /* formats csv and tsv: vocab.txt */
     int cased;         /* 1: letters keep case and accents */
     int64_t tokens;    /* T */
+    int quotes;        /* thaw_quotes, of csv and tsv */
     char *text, *text_pair, *label, *split, *slice, *cluster; /* columns */
 } thaw_import;
 

@@ -36,6 +36,8 @@ static const cli_option options[] = {
     {"vocab", 0, "FILE", "texts: vocab.txt of the network that is to read them"},
     {"cased", 0, NULL, "texts: letters keep case and accents, for a network that tells them apart"},
     {"tokens", 0, "T", "texts: tokens of each; longer ones are cut (default 128)"},
+    {"quotes", 0, "NAME",
+     "texts: csv (default), fields may stand in double quotes; none: quotes are part of the texts"},
     {"text", 0, "COLUMN", "texts: column of the text (default text)"},
     {"text-pair", 0, "COLUMN", "texts: column of a second text, for pairs"},
     {"label", 0, "COLUMN", "texts: column of the class (default label)"},

@@ -132,6 +132,10 @@ static thaw_status name_classes(thaw_job *job, bool by_position)
         name = name ? name : number;
         THAW_CHECK(*name && strlen(name) <= 200, THAW_ERR_USAGE,
                    "class %lld has the name \"%s\"; use 1 to 200 bytes", (long long)k, name);
+        THAW_CHECK(thaw_text_is_plain(name), THAW_ERR_USAGE,
+                   "the name of class %lld is not UTF-8, or has a newline or another control "
+                   "character",
+                   (long long)k);
         for (int64_t i = 0; i < k && job->K <= 10000; i++)
             THAW_CHECK(strcmp(job->class_names[i], name) != 0, THAW_ERR_USAGE,
                        "two classes have the name \"%s\"", name);

@@ -1,7 +1,8 @@
 /* A table in a text file, read row by row in memory of one row: comma-separated values as of RFC 4180, or with tabs.
  *
- * The first row names the columns. A field may stand in double quotes, then it may hold separators, newlines and, doubled, quotes;
- * a quote inside a field that does not begin with one is itself. Rows end in LF or CRLF; empty lines and a byte-order mark of UTF-8
+ * The first row names the columns. A field may stand in double quotes, then it may hold separators, newlines (not with tabs: such tables
+ * are often written without quoting, and a field that begins with a quote would take in the lines that follow) and, doubled, quotes; a
+ * quote inside a field that does not begin with one is itself. Rows end in LF or CRLF; empty lines and a byte-order mark of UTF-8
  * at the start are passed over. Bytes are not decoded. */
 #ifndef THAW_DATA_CSV_IMPL_H
 #define THAW_DATA_CSV_IMPL_H
@@ -13,9 +14,11 @@ typedef struct thaw_csv thaw_csv;
 #define THAW_CSV_COLUMNS_MOST 4096
 #define THAW_CSV_ROW_MOST     ((size_t)16 << 20) /* bytes a row */
 
-/* Opens a file and reads its first row; separator is ',' or '\t'. THAW_ERR_INPUT, with file and line: it cannot be read, has no first
+/* Opens a file and reads its first row; separator is ',' or '\t'; without `quotes` a quote is a byte like
+ * others. THAW_ERR_INPUT, with file and line: it cannot be read, has no first
  * row, names a column twice, or is malformed there. */
-THAW_NODISCARD thaw_status thaw_csv_open(const char *path, char separator, thaw_csv **out);
+THAW_NODISCARD thaw_status thaw_csv_open(const char *path, char separator, bool quotes,
+                                         thaw_csv **out);
 void thaw_csv_close(thaw_csv **csv);
 
 int64_t thaw_csv_columns(const thaw_csv *csv);

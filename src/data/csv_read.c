@@ -10,6 +10,7 @@ struct thaw_csv {
     FILE *stream;
     char *path;
     char separator;
+    bool quotes; /* mean something */
     thaw_strings names;
     thaw_str row;   /* fields one after another, each ended by 0 */
     size_t *fields; /* (field_room) where each begins in row */
@@ -59,13 +60,27 @@ static thaw_status take_plain(thaw_csv *csv, const char *stop)
     return THAW_OK;
 }
 
+/* What cannot be read ends like a file, and is no mistake in it. */
+static thaw_status check_read(const thaw_csv *csv)
+{
+    THAW_CHECK(!ferror(csv->stream), THAW_ERR_INPUT, "%s:%lld: cannot read on: %s", csv->path,
+               (long long)csv->line, strerror(errno));
+    return THAW_OK;
+}
+
 static thaw_status take_quoted(thaw_csv *csv)
 {
     const int64_t opened = csv->line;
     for (;;) {
         THAW_TRY(take_plain(csv, "\"\n"));
         const int byte = next(csv);
+        THAW_TRY(check_read(csv));
         THAW_CHECK(byte != END, THAW_ERR_INPUT, "%s:%lld: a quote is opened here and never closed",
+                   csv->path, (long long)opened);
+        THAW_CHECK(byte != '\n' || csv->separator != '\t', THAW_ERR_INPUT,
+                   "%s:%lld: a quote is opened here and not closed on this line, as it must be "
+                   "between tabs; are quotes part of the texts (--quotes none)? Texts with "
+                   "newlines can be written as csv",
                    csv->path, (long long)opened);
         if (byte == '"' && peek(csv) != '"')
             return THAW_OK;
@@ -85,7 +100,8 @@ static thaw_status take_end(thaw_csv *csv, bool *last)
         return THAW_OK;
     THAW_CHECK(
         byte == '\r', THAW_ERR_INPUT,
-        "%s:%lld: text after a closing quote; a quote inside a quoted field is written twice",
+        "%s:%lld: text after a closing quote; a quote inside a quoted field is written twice, and "
+        "in tables of texts --quotes none takes all as they are",
         csv->path, (long long)line);
     THAW_CHECK(peek(csv) == '\n' || peek(csv) == END, THAW_ERR_INPUT,
                "%s:%lld: a carriage return without a newline; rows end in LF or CRLF", csv->path,
@@ -106,7 +122,7 @@ static thaw_status take_field(thaw_csv *csv, bool *last)
         csv->field_room = room;
     }
     csv->fields[csv->field_count++] = csv->row.length;
-    if (peek(csv) == '"') {
+    if (csv->quotes && peek(csv) == '"') {
         (void)next(csv);
         THAW_TRY(take_quoted(csv));
     } else {
@@ -127,9 +143,7 @@ static thaw_status read_row(thaw_csv *csv, bool *more)
     *more = peek(csv) != END;
     for (last = !*more; !last;)
         THAW_TRY(take_field(csv, &last));
-    THAW_CHECK(!ferror(csv->stream), THAW_ERR_INPUT, "%s:%lld: cannot read on: %s", csv->path,
-               (long long)csv->line, strerror(errno));
-    return THAW_OK;
+    return check_read(csv);
 }
 
 static thaw_status read_names(thaw_csv *csv)
@@ -150,13 +164,14 @@ static thaw_status read_names(thaw_csv *csv)
     return THAW_OK;
 }
 
-thaw_status thaw_csv_open(const char *path, char separator, thaw_csv **out)
+thaw_status thaw_csv_open(const char *path, char separator, bool quotes, thaw_csv **out)
 {
     thaw_csv *csv = NULL;
     thaw_status status = THAW_OK;
     *out = NULL;
     THAW_TRY_TO(thaw_alloc(&csv, 1, sizeof *csv));
     csv->separator = separator;
+    csv->quotes = quotes;
     csv->line = 1;
     THAW_TRY_TO(thaw_strdup(&csv->path, path));
     csv->stream = fopen(path, "rb");

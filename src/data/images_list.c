@@ -231,7 +231,7 @@ static thaw_status list_table(const char *table, thaw_named *named, thaw_paths *
     columns c;
     thaw_status status = THAW_OK;
     const int64_t before = paths->count;
-    THAW_TRY_TO(thaw_csv_open(table, ',', &csv));
+    THAW_TRY_TO(thaw_csv_open(table, ',', true, &csv));
     THAW_TRY_TO(find_columns(csv, &c));
     for (bool more = true; more;) {
         THAW_TRY_TO(thaw_csv_next(csv, &more));

@@ -159,17 +159,48 @@ static thaw_status open_named(thaw_job *job)
     return thaw_job_take_named(job);
 }
 
+/* An option that these sources have no use for is a mistake about them. */
+static thaw_status check_applies(const thaw_import *o, const thaw_importer *kind)
+{
+    thaw_import usual;
+    thaw_import_init(&usual);
+    const bool named = kind->open_named != NULL;
+    const struct {
+        const char *name;
+        bool given, text;
+    } options[] = {
+        {"size", o->size != usual.size, false},
+        {"shorter", o->shorter != usual.shorter, false},
+        {"fit", o->fit != usual.fit, false},
+        {"filter", o->filter != usual.filter, false},
+        {"colours", o->colours != usual.colours, false},
+        {"broken", o->max_broken > usual.max_broken, false},
+        {"vocab", o->vocab != NULL, true},
+        {"cased", o->cased != usual.cased, true},
+        {"tokens", o->tokens != usual.tokens, true},
+        {"quotes", o->quotes != usual.quotes, true},
+        {"text", o->text != NULL, true},
+        {"text-pair", o->text_pair != NULL, true},
+        {"label", o->label != NULL, true},
+        {"split", o->split != NULL, true},
+        {"slice", o->slice != NULL, true},
+        {"cluster", o->cluster != NULL, true},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        THAW_CHECK(!options[i].given || (named && options[i].text == kind->is_text), THAW_ERR_USAGE,
+                   "--%s is for %s, but the sources are %s; say --format %s, or leave it out",
+                   options[i].name, options[i].text ? "texts" : "pictures in JPEG and PNG files",
+                   kind->name, options[i].text ? "csv or tsv" : "images");
+    return THAW_OK;
+}
+
 thaw_status thaw_job_open(thaw_job *job)
 {
     const thaw_import *o = job->options;
     THAW_TRY(thaw_importer_find(o->format, o->images.items[0], &job->kind));
     THAW_TRY(thaw_alloc(&job->sources, o->images.count, sizeof *job->sources));
     job->source_count = o->images.count;
-    THAW_CHECK(job->kind->is_text || !(o->vocab || o->text || o->text_pair || o->label ||
-                                       o->split || o->slice || o->cluster || o->cased),
-               THAW_ERR_USAGE,
-               "--vocab, --cased and options that name columns are for texts; say --format csv or "
-               "tsv, or leave them out");
+    THAW_TRY(check_applies(o, job->kind));
     if (job->kind->open_named)
         THAW_TRY(open_named(job));
     for (int64_t i = 0; i < job->source_count && !job->kind->open_named; i++)

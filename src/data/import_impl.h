@@ -98,6 +98,9 @@ THAW_NODISCARD thaw_status thaw_job_slice(thaw_job *job, int64_t i, char **name)
 bool thaw_name_is_good(const char *name);
 THAW_NODISCARD thaw_status thaw_import_check_name(const char *what, const char *name);
 
+/* UTF-8 without control characters (bytes below 0x20, and 0x7f). */
+bool thaw_text_is_plain(const char *text);
+
 /* Sums for mean and standard deviation per channel: exact for bytes, shifted double sums for floats. */
 typedef struct thaw_moments {
     int64_t C, count; /* count of values per channel */

@@ -2,10 +2,13 @@
 
 #include <string.h>
 
+#include "data/wordpiece_text_impl.h"
+
 static const char *const tasks[] = {"classification", "multi_label", "regression", NULL};
 static const char *const layouts[] = {"chw", "hwc", NULL};
 static const char *const fits[] = {"crop", "squash", NULL};
 static const char *const filters[] = {"bilinear", "bicubic", NULL};
+static const char *const quotes[] = {"csv", "none", NULL};
 static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const colours[] = {"rgb", "grey", NULL};
 
@@ -69,6 +72,8 @@ const thaw_field thaw_import_fields[] = {
      "Letters keep case and accents."},
     {"tokens", THAW_FIELD_INT, THAW_FIELD(thaw_import, tokens, int64_t), "128", 3, 16384, NULL,
      NULL, "Tokens of a text; longer ones are cut."},
+    {"quotes", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, quotes, int), "csv", 0, 0, quotes, NULL,
+     "Whether fields may stand in double quotes, or quotes are part of the texts."},
     COLUMN("text", text, "Column of the text."),
     COLUMN("text-pair", text_pair, "Column of a second text."),
     COLUMN("label", label, "Column of the class."),
@@ -231,6 +236,14 @@ bool thaw_name_is_good(const char *name)
     size_t length = strlen(name);
     size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
     return length > 0 && length <= 100 && good == length && name[0] != '.';
+}
+
+bool thaw_text_is_plain(const char *text)
+{
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return false;
+    return thaw_utf8_check(text, strlen(text)) < 0;
 }
 
 thaw_status thaw_import_check_name(const char *what, const char *name)

@@ -52,6 +52,14 @@ done:
     return status;
 }
 
+static thaw_status check_plain(const char *where, const char *what, const char *text)
+{
+    THAW_CHECK(thaw_text_is_plain(text), THAW_ERR_INPUT,
+               "%s: the %s is not UTF-8, or has a newline or another control character", where,
+               what);
+    return THAW_OK;
+}
+
 thaw_status thaw_named_add(thaw_named *named, const char *where, const thaw_named_row *row)
 {
     THAW_TRY(grow_rows(named));
@@ -60,6 +68,7 @@ thaw_status thaw_named_add(thaw_named *named, const char *where, const thaw_name
     THAW_CHECK(row->label && *row->label && strlen(row->label) <= 200, THAW_ERR_INPUT,
                "%s: the label \"%.200s\" must have 1 to 200 bytes", where,
                row->label ? row->label : "");
+    THAW_TRY(check_plain(where, "label", row->label));
     THAW_TRY(thaw_words_add(&named->classes, row->label, &out->label));
     if (row->split && *row->split) {
         THAW_CHECK(thaw_name_is_good(row->split), THAW_ERR_INPUT,
@@ -73,6 +82,7 @@ thaw_status thaw_named_add(thaw_named *named, const char *where, const thaw_name
         THAW_TRY(add_members(named, where, row->slices));
     if (row->cluster) {
         THAW_CHECK(*row->cluster, THAW_ERR_INPUT, "%s: no cluster, but other rows have one", where);
+        THAW_TRY(check_plain(where, "cluster", row->cluster));
         THAW_TRY(thaw_words_add(&named->clusters, row->cluster, &out->cluster));
     }
     named->count++;
@@ -103,11 +113,37 @@ void thaw_named_clear(thaw_named *named)
     *named = (thaw_named){0};
 }
 
+/* What one source says of its rows and another does not would put all rows of the other together, or leave them out. */
+static thaw_status check_sources(const thaw_job *job)
+{
+    const thaw_named *named = &job->named;
+    int64_t nowhere = 0;
+    for (int64_t i = 0; i < job->source_count; i++) {
+        const thaw_source *source = &job->sources[i];
+        const thaw_row *rows = named->rows + source->first;
+        int64_t without = 0;
+        for (int64_t n = 0; n < source->count; n++)
+            without += rows[n].split < 0;
+        THAW_CHECK(named->clusters.list.count == 0 || rows[0].cluster >= 0, THAW_ERR_INPUT,
+                   "%s: names no clusters, but other sources do; name them in all or in none",
+                   source->x.name);
+        THAW_CHECK(named->splits.list.count == 0 || without < source->count, THAW_ERR_INPUT,
+                   "%s: names no splits, but other sources do; name them in all or in none",
+                   source->x.name);
+        nowhere += without;
+    }
+    if (named->splits.list.count > 0 && nowhere > 0)
+        THAW_LOG(THAW_INFO, "%lld of %lld rows are in no split and are left out",
+                 (long long)nowhere, (long long)job->N);
+    return THAW_OK;
+}
+
 thaw_status thaw_job_take_named(thaw_job *job)
 {
     const thaw_named *named = &job->named;
     const bool clustered = named->clusters.list.count > 0;
     THAW_ASSERT(job->N == named->count);
+    THAW_TRY(check_sources(job));
     THAW_TRY(thaw_alloc(&job->source_labels, job->N, sizeof *job->source_labels));
     if (clustered)
         THAW_TRY(thaw_alloc(&job->clusters, job->N, sizeof *job->clusters));

@@ -27,6 +27,10 @@ thaw_status thaw_job_new_targets(thaw_job *job, int64_t K)
         THAW_CHECK(*name && strlen(name) <= 200, THAW_ERR_USAGE,
                    "--names: %s %lld has the name \"%s\"; use 1 to 200 bytes", what, (long long)k,
                    name);
+        THAW_CHECK(thaw_text_is_plain(name), THAW_ERR_USAGE,
+                   "--names: the name of %s %lld is not UTF-8, or has a newline or another control "
+                   "character",
+                   what, (long long)k);
         for (int64_t i = 0; i < k && K <= 10000; i++)
             THAW_CHECK(strcmp(job->class_names[i], name) != 0, THAW_ERR_USAGE,
                        "--names: two %ss have the name \"%s\"", what, name);

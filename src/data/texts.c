@@ -32,10 +32,8 @@ static thaw_status check_options(const thaw_import *o)
 {
     THAW_CHECK(o->vocab && *o->vocab, THAW_ERR_USAGE,
                "--vocab: name the vocabulary that the network reads texts with, its vocab.txt");
-    THAW_CHECK(o->mean.count == 0 && o->std.count == 0 && o->size == 0 && o->shorter == 0 &&
-                   o->layout == THAW_CHW,
-               THAW_ERR_USAGE,
-               "--mean, --std, --size, --shorter and --layout are for pictures; leave them out");
+    THAW_CHECK(o->mean.count == 0 && o->std.count == 0 && o->layout == THAW_CHW, THAW_ERR_USAGE,
+               "--mean, --std and --layout are not for texts; leave them out");
     const int64_t least = o->text_pair && *o->text_pair ? 5 : 3;
     THAW_CHECK(o->tokens >= least, THAW_ERR_USAGE,
                "--tokens %lld: [CLS], [SEP] and one token of a text need at least %lld",
@@ -124,7 +122,8 @@ static thaw_status read_table(reader *r, const char *table, texts_state *state)
     columns c;
     thaw_str where = {0};
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(thaw_csv_open(table, r->separator, &csv));
+    THAW_TRY_TO(
+        thaw_csv_open(table, r->separator, r->job->options->quotes == THAW_QUOTES_CSV, &csv));
     THAW_TRY_TO(find_columns(r->job->options, csv, &c));
     for (bool more = true; more;) {
         THAW_TRY_TO(thaw_csv_next(csv, &more));

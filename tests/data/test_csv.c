@@ -6,7 +6,7 @@
 static thaw_status open_bytes(const char *text, size_t bytes, char separator, thaw_csv **csv)
 {
     write_bytes(in_folder("t.csv"), text, bytes);
-    return thaw_csv_open(in_folder("t.csv"), separator, csv);
+    return thaw_csv_open(in_folder("t.csv"), separator, true, csv);
 }
 
 /* All rows, fields between bars, rows between newlines of their own with their line in front. */
@@ -91,8 +91,8 @@ static void malformed_rows_are_refused(void **state)
     thaw_str_clear(&rows);
     assert_int_equal(thaw_alloc_live(), live);
     thaw_csv *csv = NULL;
-    assert_fails(thaw_csv_open(folder, ',', &csv), THAW_ERR_INPUT, "cannot read on");
-    assert_fails(thaw_csv_open(in_folder("none"), ',', &csv), THAW_ERR_INPUT, "cannot open");
+    assert_fails(thaw_csv_open(folder, ',', true, &csv), THAW_ERR_INPUT, "cannot read on");
+    assert_fails(thaw_csv_open(in_folder("none"), ',', true, &csv), THAW_ERR_INPUT, "cannot open");
 }
 
 static void columns_are_found_by_name(void **state)

@@ -133,7 +133,14 @@ static void test_what_is_refused(void **state)
         {"text,label\nthe,a\n", {"vocab", "/none"}, THAW_ERR_INPUT, "/none"},
         {"text,label\nthe,a\n", {"tokens", "2"}, THAW_ERR_USAGE, "at least 3"},
         {"text,label,b\nthe,a,b\n", {"text-pair", "b"}, THAW_ERR_USAGE, "at least 5"},
-        {"text,label\nthe,a\n", {"size", "8"}, THAW_ERR_USAGE, "are for pictures"},
+        {"text,label\nthe,a\n", {"size", "8"}, THAW_ERR_USAGE, "--size is for pictures"},
+        {"text,label\nthe,a\n", {"fit", "squash"}, THAW_ERR_USAGE, "--fit is for pictures"},
+        {"text,label\nthe,a\n", {"broken", "0.1"}, THAW_ERR_USAGE, "--broken is for pictures"},
+        {"text,label\nthe,a\n", {"layout", "hwc"}, THAW_ERR_USAGE, "not for texts"},
+        {"text,label\nthe,\"a\nb\"\n", {0}, THAW_ERR_INPUT, "a.csv:2: the label is not UTF-8"},
+        {"text,label\nthe,a\xff\n", {0}, THAW_ERR_INPUT, "a.csv:2: the label is not UTF-8"},
+        {"text,label,cluster\nthe,a,\x7f\n", {0}, THAW_ERR_INPUT, "a.csv:2: the cluster is not"},
+        {"text,label\nthe,a\n", {"select", "a=b\tc"}, THAW_ERR_USAGE, "name of class 0 is not"},
         {"text,label\nthe,a\n", {"labels", "x"}, THAW_ERR_USAGE, "leave it out"},
         {"text,label\nthe,a\n", {"task", "regression"}, THAW_ERR_USAGE, "one class a row"},
     };
@@ -157,6 +164,52 @@ static void test_what_is_refused(void **state)
     const option other[] = {{"vocab", "x"}, {0}};
     assert_int_equal(import_texts("npy", in_folder("a.csv"), other), THAW_ERR_USAGE);
     assert_non_null(strstr(thaw_error_last()->message, "say --format csv or tsv"));
+    const option tokens[] = {{"tokens", "64"}, {0}};
+    assert_fails(import_texts("images", folder, tokens), THAW_ERR_USAGE, "--tokens is for texts");
+    const option size[] = {{"size", "8"}, {0}};
+    assert_fails(import_texts("npy", in_folder("a.csv"), size), THAW_ERR_USAGE,
+                 "--size is for pictures");
+}
+
+/* Quotes that are text; by the rules of CSV the first row would go on to the end of the table. */
+static void test_quotes_may_be_text(void **state)
+{
+    (void)state;
+    write_text("vocab.txt", vocabulary);
+    write_text("q.tsv", "text\tlabel\n\"the cat\ta\n\"cat\" dog\ta\n");
+    option more[] = {{"vocab", in_folder("vocab.txt")},
+                     {"tokens", "6"},
+                     {"splits", "train=rest"},
+                     {"quotes", "none"},
+                     {0}};
+    assert_ok(import_texts("tsv", in_folder("q.tsv"), more));
+    thaw_dataset *ds = open_output();
+    check_sample(ds, "train", 0, "2 1 5 6 3 0");
+    check_sample(ds, "train", 1, "2 1 6 1 8 3");
+    thaw_dataset_free(&ds);
+    more[3].value = "csv";
+    assert_fails(import_texts("tsv", in_folder("q.tsv"), more), THAW_ERR_INPUT,
+                 "q.tsv:2: a quote is opened here and not closed on this line");
+}
+
+/* Clusters and splits of one table, and none of the other. */
+static void test_tables_must_say_the_same(void **state)
+{
+    (void)state;
+    thaw_str both = {0};
+    write_text("vocab.txt", vocabulary);
+    write_text("1.csv", "text,label,cluster,split\nthe,a,x,train\ncat,a,y,\n");
+    write_text("2.csv", "text,label,split\nthe,a,train\n");
+    write_text("3.csv", "text,label,cluster,split\nthe,a,x,\n");
+    const option more[] = {{"vocab", in_folder("vocab.txt")}, {0}};
+    thaw_str_printf(&both, "%s,%s", in_folder("1.csv"), in_folder("2.csv"));
+    assert_fails(import_texts("csv", thaw_str_c(&both), more), THAW_ERR_INPUT,
+                 "2.csv: names no clusters, but other sources do");
+    thaw_str_reset(&both);
+    thaw_str_printf(&both, "%s,%s", in_folder("1.csv"), in_folder("3.csv"));
+    assert_fails(import_texts("csv", thaw_str_c(&both), more), THAW_ERR_INPUT,
+                 "3.csv: names no splits, but other sources do");
+    thaw_str_clear(&both);
 }
 
 int main(void)
@@ -165,6 +218,8 @@ int main(void)
         cmocka_unit_test(test_a_table_with_everything),
         cmocka_unit_test(test_pairs_and_drawn_splits),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_quotes_may_be_text),
+        cmocka_unit_test(test_tables_must_say_the_same),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

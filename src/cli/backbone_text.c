@@ -66,36 +66,97 @@ done:
     return status;
 }
 
+/* Leaves `out` where the file does not name the key, or names it as null. */
+static thaw_status bool_beside(const thaw_json *json, const char *file, const char *weights,
+                               const char *key, bool *out)
+{
+    if (thaw_json_type_of(thaw_json_find(json, key)) == THAW_JSON_NULL)
+        return THAW_OK;
+    const thaw_status status = thaw_json_get_bool(json, key, out);
+    return status == THAW_OK ? status : thaw_fail_context(status, "%s beside %s", file, weights);
+}
+
+/* Case and accents go together in the tokenizer that is built, and every Chinese character is a word. */
+static thaw_status check_tokenizer(const thaw_json *json, const char *weights, bool given,
+                                   bool *cased)
+{
+    static const char file[] = "tokenizer_config.json";
+    bool lower = !*cased;
+    bool chinese = true;
+    THAW_TRY(bool_beside(json, file, weights, "do_lower_case", &lower));
+    if (!given)
+        *cased = !lower;
+    bool strip = !*cased;
+    THAW_TRY(bool_beside(json, file, weights, "strip_accents", &strip));
+    THAW_TRY(bool_beside(json, file, weights, "tokenize_chinese_chars", &chinese));
+    THAW_CHECK(strip == !*cased, THAW_ERR_INPUT,
+               "%s beside %s has strip_accents %s for a tokenizer that %s case; accents and case "
+               "are kept or dropped together here",
+               file, weights, strip ? "true" : "false", *cased ? "keeps" : "drops");
+    THAW_CHECK(chinese, THAW_ERR_INPUT,
+               "%s beside %s has tokenize_chinese_chars false; only true is built", file, weights);
+    return THAW_OK;
+}
+
 static thaw_status read_case(const cli_args *args, const char *weights, cli_text *text)
 {
     thaw_json *json = NULL;
-    bool lower = true;
     text->cased = cli_flag(args, "cased");
-    if (text->cased)
-        return THAW_OK;
     THAW_TRY(read_beside(weights, "tokenizer_config.json", &json));
-    if (json != NULL && thaw_json_get_bool(json, "do_lower_case", &lower) != THAW_OK)
-        thaw_error_clear(); /* not every tokenizer's settings name it */
-    text->cased = !lower;
+    const thaw_status status =
+        json == NULL ? THAW_OK : check_tokenizer(json, weights, text->cased, &text->cased);
     thaw_json_free(&json);
-    return THAW_OK;
+    return status;
 }
 
 /* As sentence-transformers keeps it; its other ways of pooling are not built here. */
 static thaw_status pooling_of(const thaw_json *json, const char *weights, int *out)
 {
-    bool mean = false;
-    bool cls = false;
-    if (thaw_json_get_bool(json, "pooling_mode_mean_tokens", &mean) != THAW_OK ||
-        thaw_json_get_bool(json, "pooling_mode_cls_token", &cls) != THAW_OK)
-        thaw_error_clear();
-    THAW_CHECK(
-        mean != cls, THAW_ERR_INPUT,
-        "1_Pooling/config.json beside %s asks for features that are neither the mean nor the "
-        "first token; say --pool class, mean or pooler",
-        weights);
-    *out = mean ? THAW_POOL_MEAN : THAW_POOL_CLASS;
+    static const char file[] = "1_Pooling/config.json";
+    static const char *const built[] = {"pooling_mode_cls_token", "pooling_mode_mean_tokens"};
+    bool on[2] = {false, false};
+    for (int i = 0; i < 2; i++)
+        THAW_TRY(bool_beside(json, file, weights, built[i], &on[i]));
+    for (const thaw_json *item = thaw_json_first(json); item; item = thaw_json_next(item)) {
+        const char *key = thaw_json_key(item);
+        const bool other = key != NULL && thaw_starts_with(key, "pooling_mode_") &&
+                           strcmp(key, built[0]) != 0 && strcmp(key, built[1]) != 0;
+        bool more = false;
+        if (other)
+            THAW_TRY(bool_beside(json, file, weights, key, &more));
+        THAW_CHECK(!more, THAW_ERR_INPUT,
+                   "%s beside %s has %s true, which is not built; say --pool class, mean or pooler",
+                   file, weights, key);
+    }
+    THAW_CHECK(on[0] != on[1], THAW_ERR_INPUT,
+               "%s beside %s asks for %s; say --pool class, mean or pooler", file, weights,
+               on[0] ? "both the first token and the mean"
+                     : "neither the first token nor the mean");
+    *out = on[1] ? THAW_POOL_MEAN : THAW_POOL_CLASS;
     return THAW_OK;
+}
+
+/* A sentence encoder may end in a linear layer, without which its features are others. */
+static thaw_status check_modules(const char *weights)
+{
+    thaw_json *json = NULL;
+    const char *type = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(read_beside(weights, "modules.json", &json));
+    for (const thaw_json *item = thaw_json_first(json); item; item = thaw_json_next(item)) {
+        status = thaw_json_get_string(item, "type", &type);
+        if (status != THAW_OK) {
+            status = thaw_fail_context(status, "modules.json beside %s", weights);
+            goto done;
+        }
+        THAW_CHECK_TO(!thaw_ends_with(type, ".Dense"), THAW_ERR_INPUT,
+                      "modules.json beside %s has %s, which is not built; say --pool class, mean "
+                      "or pooler for features without it",
+                      weights, type);
+    }
+done:
+    thaw_json_free(&json);
+    return status;
 }
 
 static thaw_status read_pooling(const cli_args *args, const char *weights, cli_text *text)
@@ -111,6 +172,7 @@ static thaw_status read_pooling(const cli_args *args, const char *weights, cli_t
                "--pool pooler: %s has no pooler; take class or mean", weights);
     if (given != NULL)
         return THAW_OK;
+    THAW_TRY(check_modules(weights));
     THAW_TRY(read_beside(weights, "1_Pooling/config.json", &json));
     if (json != NULL)
         status = pooling_of(json, weights, &text->pool);
@@ -122,10 +184,11 @@ static thaw_status check_word(const thaw_json *json, const char *weights, const 
                               const char *wanted)
 {
     const char *word = NULL;
-    if (thaw_json_get_string(json, key, &word) != THAW_OK) {
-        thaw_error_clear(); /* then it is BERT's own */
-        return THAW_OK;
-    }
+    if (thaw_json_type_of(thaw_json_find(json, key)) == THAW_JSON_NULL)
+        return THAW_OK; /* then it is BERT's own */
+    const thaw_status status = thaw_json_get_string(json, key, &word);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "config.json beside %s", weights);
     THAW_CHECK(strcmp(word, wanted) == 0, THAW_ERR_INPUT,
                "config.json beside %s has %s \"%s\"; only \"%s\" is built", weights, key, word,
                wanted);
@@ -143,10 +206,14 @@ static thaw_status read_config(const char *weights, cli_text *text)
     THAW_TRY_TO(check_word(json, weights, "model_type", "bert"));
     THAW_TRY_TO(check_word(json, weights, "hidden_act", "gelu"));
     THAW_TRY_TO(check_word(json, weights, "position_embedding_type", "absolute"));
-    if (thaw_json_get_double(json, "layer_norm_eps", &epsilon) != THAW_OK)
-        thaw_error_clear();
-    if (thaw_json_get_int(json, "num_attention_heads", &text->heads) != THAW_OK)
-        thaw_error_clear();
+    if (thaw_json_find(json, "layer_norm_eps") != NULL)
+        status = thaw_json_get_double(json, "layer_norm_eps", &epsilon);
+    if (status == THAW_OK && thaw_json_find(json, "num_attention_heads") != NULL)
+        status = thaw_json_get_int(json, "num_attention_heads", &text->heads);
+    if (status != THAW_OK) {
+        status = thaw_fail_context(status, "config.json beside %s", weights);
+        goto done;
+    }
     THAW_CHECK_TO(fabs(epsilon - 1e-12) < 1e-14, THAW_ERR_INPUT,
                   "config.json beside %s has layer_norm_eps %g; only 1e-12 is built", weights,
                   epsilon);

@@ -55,6 +55,36 @@ echo '{"num_attention_heads": 4}' >config.json
 bad 3 'says 4 heads of attention, but bert-tiny has 2' alone backbone import plain.safetensors -o no.h5
 echo '{"hidden_act": "relu"}' >config.json
 bad 3 'hidden_act "relu"; only "gelu" is built' alone backbone import plain.safetensors -o no.h5
+echo '{"layer_norm_eps": "small"}' >config.json
+bad 3 'layer_norm_eps' alone backbone import plain.safetensors -o no.h5
 rm config.json
+settings() { # FILE JSON CODE MESSAGE ARGUMENT...
+    file=$1
+    echo "$2" >"$file"
+    code=$3 message=$4
+    shift 4
+    bad "$code" "$message" alone backbone import plain.safetensors -o no.h5 "$@"
+    rm "$file"
+}
+settings tokenizer_config.json '{"do_lower_case": "yes"}' 3 'do_lower_case'
+settings tokenizer_config.json '{"do_lower_case": true, "strip_accents": false}' 3 'strip_accents false for a tokenizer that drops case'
+settings tokenizer_config.json '{"strip_accents": true}' 3 'strip_accents true for a tokenizer that keeps case' --cased
+settings tokenizer_config.json '{"tokenize_chinese_chars": false}' 3 'tokenize_chinese_chars false'
+echo '{"do_lower_case": false, "strip_accents": null, "tokenize_chinese_chars": true}' >tokenizer_config.json
+must "settings that are built" alone backbone import plain.safetensors -o plain.h5
+grep -q 'by wordpiece cased' err || fail "do_lower_case false: $(cat err)"
+rm tokenizer_config.json
+mkdir 1_Pooling
+settings 1_Pooling/config.json '{"pooling_mode_max_tokens": true, "pooling_mode_mean_tokens": true}' 3 'pooling_mode_max_tokens true, which is not built'
+settings 1_Pooling/config.json '{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}' 3 'both the first token and the mean'
+settings 1_Pooling/config.json '{"pooling_mode_cls_token": 1}' 3 'pooling_mode_cls_token'
+settings 1_Pooling/config.json '{}' 3 'neither the first token nor the mean'
+echo '{"pooling_mode_cls_token": true}' >1_Pooling/config.json
+must "the first token alone is named" alone backbone import head.safetensors -o plain.h5
+grep -q 'features: class' err || fail "the first token alone is named: $(cat err)"
+echo '{"pooling_mode_mean_tokens": true}' >1_Pooling/config.json
+must "the mean alone is named" alone backbone import head.safetensors -o plain.h5
+grep -q 'features: mean' err || fail "the mean alone is named: $(cat err)"
+settings modules.json '[{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]' 3 'has sentence_transformers.models.Dense, which is not built'
 [ ! -e no.h5 ] || fail "a refused import left a file"
 finish

@@ -43,8 +43,9 @@ const thaw_field thaw_model_fields[] = {
      .offset = FIELD(pool, int),
      .preset = "auto",
      .choices = thaw_pool_words,
-     .doc = "A vision transformer's features: its class token (auto too), or the mean of its "
-            "patches."},
+     .doc = "A transformer's features: of pictures the class token (auto too) or the mean of the "
+            "patches, of texts the pooler's of the first token (auto too), that token (class) or "
+            "the mean of all that are no padding."},
     {.name = "hidden",
      .type = THAW_FIELD_INTS,
      .offset = FIELD(hidden, thaw_ints),

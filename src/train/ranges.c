@@ -95,6 +95,11 @@ thaw_status thaw_ranges_check(thaw_setup *s)
     if (!wanted(s))
         return THAW_OK;
     thaw_rung_format(&s->rung, rung);
+    THAW_CHECK(thaw_has_prefix(s) || thaw_dataset_text(s->dataset) == NULL, THAW_ERR_CONFIG,
+               "train.frozen_precision: int8 has nothing to do: of a network for texts only rung "
+               "frozen has a frozen part, since every attention reads the tokens, and this is rung "
+               "%s; choose frozen, or f32",
+               rung);
     THAW_CHECK(thaw_has_prefix(s), THAW_ERR_CONFIG,
                "train.frozen_precision: int8 has nothing to do: rung %s has no frozen part before "
                "what trains; choose frozen or partial:K, or f32",

@@ -76,6 +76,9 @@ must "another case" alone $import --vocab vocab.txt --cased --tokens 16 -o cased
 bad 3 'made with wordpiece cased' alone train run.yaml --set rung=frozen --set data.file=cased.h5
 must "longer" alone $import --vocab vocab.txt --tokens 17 -o longer.h5
 bad 3 'reads up to 16 tokens' alone train run.yaml --set rung=frozen --set data.file=longer.h5
+for rung in partial:1 peft; do
+    bad 2 'of a network for texts only rung frozen has a frozen part' alone train run.yaml --set rung=$rung --set train.frozen_precision=int8
+done
 bad 2 'changes pictures' alone train run.yaml --set rung=frozen --set data.augment.flip=true
 bad 2 'the data are text' alone train pretrain.yaml --overwrite --set model.arch=resnet20 --set model.pool=auto
 make_data

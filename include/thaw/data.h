@@ -324,6 +324,9 @@ void thaw_import_init(thaw_import *import);
 THAW_NODISCARD thaw_status thaw_import_set(thaw_import *import, const char *field,
                                            const char *text);
 void thaw_import_clear(thaw_import *import);
+/* What can be told before any sample is read: what is missing, what does not belong together, what the format of the first source has no
+ * use for. thaw_import_run begins with it. THAW_ERR_USAGE; THAW_ERR_INPUT: the first source cannot be opened or is of no known format. */
+THAW_NODISCARD thaw_status thaw_import_check(const thaw_import *import);
 /* Writes import->output, atomically. The result is a function of the sources and the options, not of the machine.
  * THAW_ERR_USAGE: options; THAW_ERR_INPUT: a source file, with file and offset or row; THAW_ERR_RESOURCE: output. */
 THAW_NODISCARD thaw_status thaw_import_run(const thaw_import *import);

@@ -96,6 +96,8 @@ static thaw_status run(const cli_args *args)
         }
     }
     if (status == THAW_OK)
+        status = thaw_import_check(&import);
+    if (status == THAW_OK)
         status = make_parent(import.output);
     if (status == THAW_OK)
         status = thaw_import_run(&import);

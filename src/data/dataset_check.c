@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/wordpiece_impl.h"
+
 /* Ids are read as float32, which is exact below this. */
-#define PIECES_MOST (1 << 24)
 
 static bool bad_tokens(const thaw_dataset *ds, const int32_t *tokens)
 {
     const int64_t T = ds->shape.dim[1];
-    const int64_t pieces = ds->text.pieces > 0 ? ds->text.pieces : PIECES_MOST;
+    const int64_t pieces = ds->text.pieces > 0 ? ds->text.pieces : THAW_PIECES_MOST;
     for (int64_t i = 0; i < ds->values; i++)
         if (tokens[i] < 0 || tokens[i] >= (i < T ? pieces : 2))
             return true;

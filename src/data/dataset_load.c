@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "data/wordpiece_impl.h"
+
 /* A list that is an attribute, or a root dataset when it is long. */
 static thaw_status read_classes(thaw_dataset *ds)
 {
@@ -97,8 +99,11 @@ thaw_status thaw_dataset_read_root(thaw_dataset *ds)
     THAW_TRY(read_text(ds, "vocabulary", &ds->text.vocabulary));
     if (thaw_h5_has_attribute(ds->file, "/", "pieces"))
         THAW_TRY(thaw_h5_get_int(ds->file, "/", "pieces", &ds->text.pieces));
-    THAW_CHECK(ds->text.pieces >= 0, THAW_ERR_INPUT, "%s: root attribute \"pieces\" is %lld",
-               ds->path, (long long)ds->text.pieces);
+    THAW_CHECK(
+        ds->text.pieces >= 0 && ds->text.pieces <= THAW_PIECES_MOST, THAW_ERR_INPUT,
+        "%s: root attribute \"pieces\" is %lld; a vocabulary has 1 to %d, and 0 says that it "
+        "is not known",
+        ds->path, (long long)ds->text.pieces, THAW_PIECES_MOST);
     return read_classes(ds);
 }
 

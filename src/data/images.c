@@ -4,6 +4,7 @@
 #include "data/picture_impl.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,8 +64,12 @@ static thaw_status read_one(const decoder *d, const char *path, slot *s, uint8_t
     s->H = picture.H;
     if (status == THAW_OK && d->rule.C == 1)
         thaw_picture_to_grey(&picture);
-    if (status == THAW_OK && (d->rule.size > 0 || (s->W == d->W && s->H == d->H)))
+    if (status == THAW_OK && (d->rule.size > 0 || (s->W == d->W && s->H == d->H))) {
         status = thaw_picture_fit(&picture, &d->rule, out);
+        if (status != THAW_OK)
+            (void)thaw_format(s->why, sizeof s->why, "no memory to resize %lld x %lld pixels",
+                              (long long)s->W, (long long)s->H);
+    }
     thaw_free(&picture.pixels);
     return status;
 }
@@ -93,9 +98,7 @@ static thaw_status judge(decoder *d, int64_t n)
     for (int64_t i = 0; i < n; i++) {
         const slot *s = &d->slots[i];
         const char *path = thaw_paths_get(&d->paths, d->first + i);
-        THAW_CHECK(s->status != THAW_ERR_RESOURCE, THAW_ERR_RESOURCE,
-                   "%s: no memory for a picture of %lld x %lld pixels", path, (long long)s->W,
-                   (long long)s->H);
+        THAW_CHECK(s->status != THAW_ERR_RESOURCE, THAW_ERR_RESOURCE, "%s: %s", path, s->why);
         if (s->status != THAW_OK) {
             note_broken(d, i, s->why);
             continue;
@@ -115,11 +118,14 @@ static thaw_status find_size(decoder *d)
     d->W = d->H = d->rule.size;
     for (int64_t i = 0; i < d->paths.count && d->W == 0; i++) {
         thaw_picture picture = {0};
-        if (thaw_picture_read(thaw_paths_get(&d->paths, i), &picture, s.why) == THAW_OK) {
+        s.status = thaw_picture_read(thaw_paths_get(&d->paths, i), &picture, s.why);
+        if (s.status == THAW_OK) {
             d->W = picture.W;
             d->H = picture.H;
         }
         thaw_free(&picture.pixels);
+        THAW_CHECK(s.status != THAW_ERR_RESOURCE, THAW_ERR_RESOURCE, "%s: %s",
+                   thaw_paths_get(&d->paths, i), s.why);
     }
     THAW_CHECK(d->W > 0, THAW_ERR_INPUT, "none of %lld pictures can be read; %s: %s",
                (long long)d->paths.count, thaw_paths_get(&d->paths, d->paths.count - 1), s.why);
@@ -197,7 +203,7 @@ static thaw_status settle_broken(const decoder *d)
     THAW_CHECK((double)d->broken <= o->max_broken * (double)d->job->N, THAW_ERR_INPUT,
                "%lld of %lld pictures cannot be read: %s%s. --broken %.2g would leave them out",
                (long long)d->broken, (long long)d->job->N, thaw_str_c(&d->listed), more,
-               d->broken == d->job->N ? 1 : 1.1 * (double)d->broken / (double)d->job->N);
+               fmin(1, 1.1 * (double)d->broken / (double)d->job->N));
     THAW_LOG(THAW_WARN, "%lld of %lld pictures cannot be read and are left out: %s%s",
              (long long)d->broken, (long long)d->job->N, thaw_str_c(&d->listed), more);
     return THAW_OK;

@@ -116,6 +116,24 @@ done:
     return status;
 }
 
+/* Pictures beside the folders of classes or splits have no class. */
+static thaw_status warn_of_loose(const char *path)
+{
+    thaw_words names = {0};
+    thaw_status status = THAW_OK;
+    int64_t loose = 0;
+    THAW_TRY_TO(read_folder(path, false, &names));
+    for (int64_t i = 0; i < names.list.count; i++)
+        loose += is_picture(names.list.items[i]);
+    if (loose > 0)
+        THAW_LOG(THAW_WARN,
+                 "%s: %lld pictures lie beside the folders there, in no class, and are passed over",
+                 path, (long long)loose);
+done:
+    thaw_words_clear(&names);
+    return status;
+}
+
 /* A folder per class. */
 static thaw_status list_classes(listing *l, const char *path)
 {
@@ -126,6 +144,7 @@ static thaw_status list_classes(listing *l, const char *path)
     THAW_CHECK_TO(names.list.count > 0, THAW_ERR_INPUT,
                   "%s: has no folders; one for each class is wanted, %s/CLASS/*.jpg, or a CSV file",
                   path, path);
+    THAW_TRY_TO(warn_of_loose(path));
     for (int64_t i = 0; i < names.list.count; i++) {
         const int64_t before = l->paths->count;
         l->label = names.list.items[i];
@@ -168,6 +187,7 @@ static thaw_status list_folder(listing *l, const char *path)
         THAW_TRY_TO(list_classes(l, path));
         goto done;
     }
+    THAW_TRY_TO(warn_of_loose(path));
     THAW_TRY_TO(read_folder(path, true, &splits));
     for (int64_t i = 0; i < splits.list.count; i++) {
         l->split = splits.list.items[i];

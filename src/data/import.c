@@ -200,7 +200,6 @@ thaw_status thaw_job_open(thaw_job *job)
     THAW_TRY(thaw_importer_find(o->format, o->images.items[0], &job->kind));
     THAW_TRY(thaw_alloc(&job->sources, o->images.count, sizeof *job->sources));
     job->source_count = o->images.count;
-    THAW_TRY(check_applies(o, job->kind));
     if (job->kind->open_named)
         THAW_TRY(open_named(job));
     for (int64_t i = 0; i < job->source_count && !job->kind->open_named; i++)
@@ -239,11 +238,19 @@ void thaw_job_clear(thaw_job *job)
     thaw_free(&job->mask);
 }
 
+thaw_status thaw_import_check(const thaw_import *import)
+{
+    const thaw_importer *kind = NULL;
+    THAW_TRY(check_options(import));
+    THAW_TRY(thaw_importer_find(import->format, import->images.items[0], &kind));
+    return check_applies(import, kind);
+}
+
 thaw_status thaw_import_run(const thaw_import *import)
 {
     thaw_job job = {.options = import, .task = (thaw_task)import->task};
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(check_options(import));
+    THAW_TRY_TO(thaw_import_check(import));
     THAW_TRY_TO(thaw_job_open(&job));
     if (job.task == THAW_TASK_CLASSIFICATION)
         THAW_TRY_TO(thaw_job_classes(&job));

@@ -21,17 +21,31 @@ thaw_status thaw_picture_make(thaw_picture *out, int64_t W, int64_t H, char why[
     return THAW_OK;
 }
 
+/* Is it this machine that fails here, and not the file? */
+static bool of_machine(int code)
+{
+    return code == EMFILE || code == ENFILE || code == ENOMEM || code == EIO;
+}
+
+static thaw_status failed(const char *what, int code, char why[THAW_PICTURE_WHY])
+{
+    (void)thaw_format(why, THAW_PICTURE_WHY, "%s: %s", what, strerror(code));
+    return of_machine(code) ? THAW_ERR_RESOURCE : THAW_ERR_INPUT;
+}
+
 thaw_status thaw_picture_read(const char *path, thaw_picture *out, char why[THAW_PICTURE_WHY])
 {
     uint8_t head[8] = {0};
     thaw_status status = THAW_ERR_INPUT;
     *out = (thaw_picture){0};
     FILE *stream = fopen(path, "rb");
-    if (stream == NULL) {
-        (void)thaw_format(why, THAW_PICTURE_WHY, "cannot open: %s", strerror(errno));
-        return THAW_ERR_INPUT;
-    }
+    if (stream == NULL)
+        return failed("cannot open", errno, why);
     const size_t bytes = fread(head, 1, sizeof head, stream);
+    if (ferror(stream)) {
+        status = failed("cannot read", errno, why);
+        goto done;
+    }
     rewind(stream);
     if (bytes == 0)
         (void)thaw_copy(why, THAW_PICTURE_WHY, "the file is empty");
@@ -43,6 +57,11 @@ thaw_status thaw_picture_read(const char *path, thaw_picture *out, char why[THAW
         (void)thaw_format(why, THAW_PICTURE_WHY,
                           "neither JPEG nor PNG by its first bytes (%02x %02x %02x %02x)", head[0],
                           head[1], head[2], head[3]);
+    if (status != THAW_OK && ferror(stream)) {
+        (void)thaw_copy(why, THAW_PICTURE_WHY, "cannot read to its end");
+        status = THAW_ERR_RESOURCE;
+    }
+done:
     (void)fclose(stream);
     return status;
 }

@@ -1,7 +1,8 @@
 /* One picture from a JPEG or PNG file to bytes of the size that a dataset wants.
  *
  * Nothing here records an error, so that threads can read pictures side by side: what is wrong with a file is a text. A broken file is
- * THAW_ERR_INPUT and is never half a picture; no memory is THAW_ERR_RESOURCE. */
+ * THAW_ERR_INPUT and is never half a picture; no memory, no descriptor left and a disk that cannot be read are
+ * THAW_ERR_RESOURCE. */
 #ifndef THAW_DATA_PICTURE_IMPL_H
 #define THAW_DATA_PICTURE_IMPL_H
 

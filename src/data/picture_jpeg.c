@@ -8,6 +8,8 @@
 
 /* A file of some kilobytes can ask for thousands of passes over millions of pixels; encoders write about ten. */
 #define SCANS_MOST 100
+/* A progressive picture of the most pixels has its coefficients, of four inks, in 512 MiB. */
+#define MEMORY_MOST ((long)768 << 20)
 
 /* What the library's callbacks find through their argument. */
 typedef struct reader {
@@ -30,6 +32,8 @@ __attribute__((noreturn)) static void on_error(j_common_ptr jpeg)
     reader *r = reader_of(jpeg);
     char text[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, text);
+    if (jpeg->err->msg_code == JERR_NO_BACKING_STORE)
+        (void)thaw_format(text, sizeof text, "wants more than %ld MiB", MEMORY_MOST >> 20);
     (void)thaw_format(r->why, THAW_PICTURE_WHY, "%s", text);
     r->status = jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? THAW_ERR_RESOURCE : THAW_ERR_INPUT;
     longjmp(r->back, 1);
@@ -41,7 +45,6 @@ static void on_message(j_common_ptr jpeg, int level)
         return;
     switch (jpeg->err->msg_code) {
     case JWRN_ADOBE_XFORM:
-    case JWRN_BOGUS_PROGRESSION:
     case JWRN_EXTRANEOUS_DATA:
     case JWRN_JFIF_MAJOR:
     case JWRN_TOO_MUCH_DATA:
@@ -97,6 +100,7 @@ static thaw_status decode(reader *r, FILE *stream, thaw_picture *out)
     if (setjmp(r->back) != 0)
         return r->status;
     jpeg_create_decompress(&r->jpeg);
+    r->jpeg.mem->max_memory_to_use = MEMORY_MOST;
     r->jpeg.progress = &r->progress;
     jpeg_stdio_src(&r->jpeg, stream);
     (void)jpeg_read_header(&r->jpeg, TRUE);

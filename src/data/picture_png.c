@@ -12,13 +12,28 @@ typedef struct reader {
     png_infop info;
     char *why;
     thaw_status status;
+    bool no_memory; /* libpng says so in words only, and in several */
 } reader;
+
+static png_voidp on_malloc(png_structp png, png_alloc_size_t bytes)
+{
+    void *memory = NULL;
+    if (bytes > INT64_MAX || thaw_alloc(&memory, (int64_t)bytes, 1) != THAW_OK)
+        ((reader *)png_get_mem_ptr(png))->no_memory = true;
+    return memory;
+}
+
+static void on_free(png_structp png, png_voidp memory)
+{
+    (void)png;
+    thaw_free(&memory);
+}
 
 __attribute__((noreturn)) static void on_error(png_structp png, png_const_charp text)
 {
     reader *r = png_get_error_ptr(png);
-    (void)thaw_format(r->why, THAW_PICTURE_WHY, "%s", text);
-    r->status = THAW_ERR_INPUT;
+    (void)thaw_format(r->why, THAW_PICTURE_WHY, "%s", r->no_memory ? "no memory for libpng" : text);
+    r->status = r->no_memory ? THAW_ERR_RESOURCE : THAW_ERR_INPUT;
     png_longjmp(png, 1);
 }
 
@@ -72,7 +87,8 @@ thaw_status thaw_picture_png(FILE *stream, thaw_picture *out, char why[THAW_PICT
 {
     reader r = {.why = why, .status = THAW_ERR_RESOURCE};
     (void)thaw_copy(why, THAW_PICTURE_WHY, "no memory for libpng");
-    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning);
+    r.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &r, on_error, on_warning, &r, on_malloc,
+                                     on_free);
     r.info = r.png == NULL ? NULL : png_create_info_struct(r.png);
     const thaw_status status = r.info == NULL ? THAW_ERR_RESOURCE : decode(&r, stream, out);
     png_destroy_read_struct(&r.png, &r.info, NULL);

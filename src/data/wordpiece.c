@@ -6,8 +6,7 @@
 #include "thaw/data.h"
 
 /* Ids travel as float32, which is exact up to here. */
-#define PIECES_MOST ((int64_t)1 << 24)
-#define WORD_MOST   100 /* characters; a longer word is [UNK] */
+#define WORD_MOST 100 /* characters; a longer word is [UNK] */
 
 enum { PAD, UNK, CLS, SEP, MASK, SPECIALS };
 /* BertTokenizer finds these in a text too, before anything is lowered or cut at punctuation. */
@@ -53,9 +52,9 @@ static thaw_status read_file(const char *path, thaw_wordpiece *w)
     w->count = w->text.data[w->text.length - 1] != '\n';
     for (size_t i = 0; i < w->text.length; i++)
         w->count += w->text.data[i] == '\n';
-    THAW_CHECK(w->count <= PIECES_MOST, THAW_ERR_INPUT,
+    THAW_CHECK(w->count <= THAW_PIECES_MOST, THAW_ERR_INPUT,
                "%s: %lld lines; a vocabulary has at most %lld", path, (long long)w->count,
-               (long long)PIECES_MOST);
+               (long long)THAW_PIECES_MOST);
     for (w->slot_count = 16; w->slot_count < 2 * w->count;)
         w->slot_count *= 2;
     THAW_TRY(thaw_alloc(&w->at, w->count, sizeof *w->at));

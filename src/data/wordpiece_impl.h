@@ -8,6 +8,8 @@
 
 #include "thaw/base.h"
 
+#define THAW_PIECES_MOST (1 << 24) /* of a vocabulary */
+
 /* A vocabulary in memory. Immutable, so that threads may share it. */
 typedef struct thaw_wordpiece thaw_wordpiece;
 

@@ -45,9 +45,13 @@ bad() { # CODE TEXT COMMAND...
 bad 3 '1 of 201 pictures cannot be read: pictures/coat/cut.png: .*--broken 0.0055 would' \
     alone data import --images pictures --splits train=5,val=rest -o no.h5
 [ ! -e no.h5 ] || fail "a refused import left a file"
+bad 2 '--tokens is for texts' alone data import --images pictures --tokens 9 --splits train=5,val=rest -o new/no.h5
+[ ! -e new ] || fail "a refused import left a folder"
+cp pictures/coat/cut.png pictures/loose.png
 must "broken ones left out" alone data import --images pictures --size 24 --shorter 26 --filter bicubic --broken 0.01 \
     --splits train=10,val=rest -o rgb.h5
 grep -q 'warning: 1 of 201 pictures cannot be read and are left out' err || fail "what was left out: $(cat err)"
+grep -q 'warning: pictures: 1 pictures lie beside the folders' err || fail "what has no class: $(cat err)"
 grep -q '1 files with other endings' err || fail "what was passed over: $(cat err)"
 [ "$(ls -A | grep -c pixels)" = 0 ] || fail "decoded pictures were left: $(ls -A)"
 

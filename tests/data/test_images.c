@@ -221,6 +221,21 @@ static void broken_files_are_counted(void **state)
     assert_int_equal(thaw_alloc_live(), live);
 }
 
+/* The share that a message proposes is one that --broken takes. */
+static void nearly_all_may_be_broken(void **state)
+{
+    (void)state;
+    char name[64];
+    write_png("n/a/0.png", 4, 1);
+    for (int i = 1; i < 40; i++) {
+        thaw_format(name, sizeof name, "n/a/%d.png", i);
+        write_text(name, "junk");
+    }
+    assert_fails(IMPORT("images", in_folder("n"), "output", in_folder("out.h5"), SPLITS),
+                 THAW_ERR_INPUT, "39 of 40 pictures cannot be read: ");
+    assert_non_null(strstr(thaw_error_last()->message, "--broken 1 would"));
+}
+
 /* long: one line a mistake */
 static void mistakes_are_named(void **state)
 {
@@ -319,6 +334,7 @@ int main(void)
         cmocka_unit_test(tables_say_more),
         cmocka_unit_test(sources_are_joined_and_resized),
         cmocka_unit_test(broken_files_are_counted),
+        cmocka_unit_test(nearly_all_may_be_broken),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(threads_change_nothing),
     };

@@ -2,7 +2,9 @@
  * not a whole picture. Both are written by tools/gen-golden-pictures. */
 #include "data_test.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "data/picture_impl.h"
 
@@ -175,6 +177,104 @@ static void absurd_sizes_are_refused(void **state)
     thaw_str_clear(&jpeg);
 }
 
+/* Scans that do not follow one another leave bits of coefficients out, and libjpeg only warns of it. */
+static void scans_out_of_order_are_broken(void **state)
+{
+    (void)state;
+    char why[THAW_PICTURE_WHY] = "", path[600];
+    thaw_str jpeg = {0};
+    thaw_format(path, sizeof path, "%s/progressive.jpg", golden);
+    assert_ok(thaw_file_read(path, &jpeg));
+    char *scan = NULL;
+    for (size_t i = 0; i + 14 < jpeg.length && !scan; i++)
+        scan = memcmp(jpeg.data + i, "\xff\xda\0\x0c\x03", 5) == 0 ? jpeg.data + i : NULL;
+    assert_non_null(scan);
+    assert_int_equal(scan[13], 1);
+    scan[13] = 0; /* says that it has all bits; a later one brings the last again */
+    assert_int_equal(read_bytes(jpeg.data, jpeg.length, why), THAW_ERR_INPUT);
+    assert_non_null(strstr(why, "progression"));
+    thaw_str_clear(&jpeg);
+}
+
+#if defined(__has_feature)
+#define HAS_FEATURE(name) __has_feature(name)
+#else
+#define HAS_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#define LIMITED_MEMORY 0
+#else
+#define LIMITED_MEMORY 1
+#endif
+
+/* In a process whose memory is used up, then given back in pieces: every allocation on the way fails once. Gives 0 when each attempt
+ * failed for memory and the last one read the picture. */
+static int read_with_little_memory(const char *name)
+{
+    enum { BLOCKS = 1 << 16, BYTES = 2000 };
+    static void *blocks[BLOCKS];
+    char why[THAW_PICTURE_WHY] = "", path[600];
+    int64_t count = 0, failures = 0;
+    struct rlimit limit = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+    thaw_format(path, sizeof path, "%s/%s", golden, name);
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        return 2;
+    while (count < BLOCKS && thaw_alloc(&blocks[count], BYTES, 1) == THAW_OK)
+        count++;
+    for (; count >= 0; count--) {
+        thaw_picture picture = {0};
+        const thaw_status status = thaw_picture_read(path, &picture, why);
+        thaw_free(&picture.pixels);
+        if (status == THAW_OK)
+            return failures > 5 ? 0 : 3;
+        if (status != THAW_ERR_RESOURCE)
+            return 4;
+        failures++;
+        if (count > 0)
+            thaw_free(&blocks[count - 1]);
+    }
+    return 5;
+}
+
+static void what_the_machine_lacks_breaks_no_picture(void **state)
+{
+    (void)state;
+    char why[THAW_PICTURE_WHY] = "", path[600];
+    thaw_picture picture = {0};
+    struct rlimit before, none;
+    thaw_format(path, sizeof path, "%s/rgb.png", golden);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const thaw_status status = thaw_picture_read(path, &picture, why);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, THAW_ERR_RESOURCE);
+    assert_non_null(strstr(why, "cannot open: "));
+    assert_int_equal(thaw_picture_read(golden, &picture, why), THAW_ERR_INPUT);
+    assert_string_equal(why, "cannot read: Is a directory");
+}
+
+static void no_memory_breaks_no_picture(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"rgb.png", "interlaced.png", "full.jpg", "progressive.jpg"};
+    if (!LIMITED_MEMORY) {
+        print_message("skipped: AddressSanitizer has no limit of memory\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int code = 0;
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(read_with_little_memory(names[i]));
+        assert_int_equal(waitpid(child, &code, 0), child);
+        if (!WIFEXITED(code) || WEXITSTATUS(code) != 0)
+            fail_msg("%s: the child ended with %#x", names[i], (unsigned)code);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +283,9 @@ int main(void)
         cmocka_unit_test(a_file_cut_off_is_no_picture),
         cmocka_unit_test(what_is_no_picture_says_so),
         cmocka_unit_test(absurd_sizes_are_refused),
+        cmocka_unit_test(scans_out_of_order_are_broken),
+        cmocka_unit_test(what_the_machine_lacks_breaks_no_picture),
+        cmocka_unit_test(no_memory_breaks_no_picture),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

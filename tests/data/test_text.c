@@ -96,6 +96,8 @@ static void test_what_is_refused(void **state)
         {{.planes = 1, .width = 1, .dtype = THAW_I64}, "or int32 for the tokens of texts"},
         {{.planes = 1, .width = 1, .dtype = THAW_I32, .mean = true}, "are for pictures"},
         {{.planes = 1, .width = 1, .dtype = THAW_I32, .pieces = -1}, "\"pieces\" is -1"},
+        {{.planes = 1, .width = 1, .dtype = THAW_I32, .pieces = (1 << 24) + 1},
+         "\"pieces\" is 16777217; a vocabulary has 1 to 16777216"},
         {{.planes = 1, .width = 1, .dtype = THAW_I32, .pieces = 9, .bad = 9},
          "train/x: row 3 has an id that the vocabulary has not"},
         {{.planes = 1, .width = 1, .dtype = THAW_I32, .bad = -1}, "train/x: row 3 has an id"},

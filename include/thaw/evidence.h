@@ -343,7 +343,7 @@ bool thaw_metric_fits(const thaw_metric *metric, thaw_task task, int64_t K);
 THAW_NODISCARD thaw_status thaw_metric_value(const thaw_metric *metric, const thaw_judged *judged,
                                              double *value, char *why);
 /* Percentile bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole. Of a binary metric Wilson's interval, with
- * clusters only where all are right or none, since no resample differs there. NAN at both ends for an undefined metric, for fewer than two
+ * clusters only where all are right or none, since no resample differs there; then over as many as there are clusters. NAN at both ends for an undefined metric, for fewer than two
  * units (a binary metric without clusters takes one) and where most replicates are undefined. Statuses as thaw_metric_value. */
 THAW_NODISCARD thaw_status thaw_metric_interval(const thaw_metric *metric,
                                                 const thaw_judged *judged, const int32_t *cluster,

@@ -198,8 +198,8 @@ enum { THAW_LINEAR8_MOST_INPUTS = 65536 };
 /* Whether this CPU multiplies bytes, or words of 16 bits, faster than floats (AVX-512 VNNI, AVX2). The functions below work on every CPU. */
 bool thaw_linear8_is_fast(void);
 size_t thaw_linear8_packed_bytes(int64_t O, int64_t D);
-/* w (O, D); packed starts at a multiple of 4. THAW_ERR_FAIL: D is beyond the limit; THAW_ERR_RESOURCE. */
-THAW_NODISCARD thaw_status thaw_linear8_pack(int64_t O, int64_t D, const float *w, void *packed);
+/* w (O, D), D at most THAW_LINEAR8_MOST_INPUTS; packed starts at a multiple of 4. scratch: (D + 3) / 4 floats. */
+void thaw_linear8_pack(int64_t O, int64_t D, const float *w, void *packed, float *scratch);
 size_t thaw_linear8_workspace_bytes(int64_t N, int64_t D);
 /* bias (O), NULL: none. The workspace may start anywhere. */
 void thaw_linear8_run(int64_t N, int64_t O, int64_t D, const float *x, const void *packed,

@@ -89,8 +89,9 @@ static void measure(const said *all, int64_t n, const int32_t *times, int64_t bi
     *brier = squares / count;
 }
 
-/* Resampling adds to the error what sampling has added already, so its percentiles are reflected: the basic bootstrap (Davison & Hinkley
- * 1997, 5.2). A mean like Brier's has no such bias. */
+/* Resampling adds to the error what sampling has added already. The lower end is reflected, as of the basic bootstrap (Davison & Hinkley
+ * 1997, 5.2); reflected too, the upper one would fall to 0 where the error is near 0, as if it were known to be: there the upper percentile
+ * counts, less the mean of what resampling added. A mean like Brier's has no such bias. */
 static thaw_status set_intervals(const thaw_judged *j, const int32_t *cluster, const said *all,
                                  int64_t n, const thaw_bootstrap *how, thaw_calibration *out)
 {
@@ -110,10 +111,12 @@ static thaw_status set_intervals(const thaw_judged *j, const int32_t *cluster, c
         measure(all, n, times, out->bins, &ece[r], &brier[r]);
     }
     const double tail = 0.5 * (1 - how->level);
-    const double low = metric_quantile(ece, how->resamples, tail);
+    double added = 0;
+    for (int64_t r = 0; r < how->resamples; r++)
+        added += (ece[r] - out->ece) / (double)how->resamples;
     const double high = metric_quantile(ece, how->resamples, 1 - tail);
-    out->ece_interval =
-        (thaw_interval){fmax(0, 2 * out->ece - high), fmin(1, fmax(0, 2 * out->ece - low))};
+    out->ece_interval = (thaw_interval){fmax(0, 2 * out->ece - high),
+                                        fmin(1, fmax(out->ece, high - fmax(0, added)))};
     out->brier_interval = (thaw_interval){metric_quantile(brier, how->resamples, tail),
                                           metric_quantile(brier, how->resamples, 1 - tail)};
 done:
@@ -150,10 +153,10 @@ done:
 
 /* ---- Temperature ---- */
 
-/* A probability that was rounded to 0 counts as the smallest float. */
+/* A probability that was rounded to 0 counts as the smallest float; NaN stays. */
 static double log_of(float p)
 {
-    return log(fmax((double)p, FLT_MIN));
+    return isnan(p) ? NAN : log(fmax((double)p, FLT_MIN));
 }
 
 static double largest_log(const float *p, int64_t K)
@@ -193,9 +196,16 @@ double thaw_temperature_fit(const thaw_judged *judged)
     double high = log(THAW_TEMPERATURE_MOST);
     if (judged->N == 0)
         return 1;
-    if (!(slope(judged, exp(low)) < 0))
+    const double warm = slope(judged, exp(low));
+    const double cold = slope(judged, exp(high));
+    if (isnan(warm) || isnan(cold))
+        return NAN;
+    if (warm == 0 &&
+        cold == 0) /* every class has the same probability: no temperature changes that */
+        return 1;
+    if (!(warm < 0))
         return THAW_TEMPERATURE_MOST;
-    if (!(slope(judged, exp(high)) > 0))
+    if (!(cold > 0))
         return 1 / THAW_TEMPERATURE_MOST;
     /* By bisection: slow, certain, and the same bits always. */
     for (int step = 0; step < 50; step++) {

@@ -95,9 +95,9 @@ done:
     return status;
 }
 
-static thaw_interval wilson_of(const metric_input *in, double value, double level)
+/* Of samples, or of clusters, each of which tells no more than one sample where all are alike. */
+static thaw_interval wilson_of(int64_t n, double value, double level)
 {
-    const int64_t n = metric_count(in);
     return thaw_wilson(llround(value * (double)n), n, level);
 }
 
@@ -117,7 +117,7 @@ thaw_status thaw_metric_interval(const thaw_metric *metric, const thaw_judged *j
     if (isnan(value) || (units.count < 2 && (cluster != NULL || !wilson)))
         goto done;
     if (wilson)
-        *out = wilson_of(&in, value, how->level);
+        *out = wilson_of(cluster == NULL ? metric_count(&in) : units.count, value, how->level);
     else
         THAW_TRY_TO(draw_all(metric, &in, &units, how, out));
     status = THAW_OK;

@@ -32,8 +32,8 @@ static size_t constant_bytes(const thaw_need *need, const void *object)
 
 static thaw_status fill(const thaw_call *call, void *constants, float *scratch)
 {
-    (void)scratch;
-    return thaw_linear8_pack(outputs(call->need), inputs(call->need), call->param[0], constants);
+    thaw_linear8_pack(outputs(call->need), inputs(call->need), call->param[0], constants, scratch);
+    return THAW_OK;
 }
 
 static void forward(const thaw_call *call)

@@ -12,7 +12,7 @@
 #include "kern/linear_int8_impl.h"
 #include "kern/threads_impl.h"
 
-enum { CHUNK = 192 }; /* rows that stay in the near caches while all weights pass */
+enum { CHUNK = 192 }; /* most rows that stay in the near caches while all weights pass */
 
 static const uint32_t infinity_bits = 0x7F800000;
 
@@ -100,17 +100,15 @@ size_t thaw_linear8_packed_bytes(int64_t O, int64_t D)
     return (size_t)outputs * (sizeof(float) + (size_t)kern_linear8_row(D));
 }
 
-thaw_status thaw_linear8_pack(int64_t O, int64_t D, const float *w, void *packed)
+void thaw_linear8_pack(int64_t O, int64_t D, const float *w, void *packed, float *scratch)
 {
     const int64_t row = kern_linear8_row(D);
     float *scales = scales_in(packed);
     uint8_t *out = bytes_in(packed, O);
-    int8_t *bytes = NULL;
-    THAW_CHECK(D <= THAW_LINEAR8_MOST_INPUTS, THAW_ERR_FAIL,
-               "no linear layer in 8 bits with %lld inputs: beyond %d its sums do not fit 32 bits",
-               (long long)D, THAW_LINEAR8_MOST_INPUTS);
-    THAW_TRY(thaw_alloc(&bytes, row, 1));
+    int8_t *bytes = (int8_t *)scratch;
+    THAW_ASSERT(D <= THAW_LINEAR8_MOST_INPUTS); /* or sums do not fit 32 bits */
     memset(packed, 0, thaw_linear8_packed_bytes(O, D));
+    memset(bytes, 0, (size_t)row);
     for (int64_t o = 0; o < O; o++) {
         (void)quantize_row(D, w + o * D, bytes, &scales[o]);
         uint8_t *panel = out + o / KERN_LINEAR8_LANES * KERN_LINEAR8_LANES * row;
@@ -118,8 +116,6 @@ thaw_status thaw_linear8_pack(int64_t O, int64_t D, const float *w, void *packed
             panel[(d / 4 * KERN_LINEAR8_LANES + o % KERN_LINEAR8_LANES) * 4 + d % 4] =
                 (uint8_t)(bytes[d] + 128);
     }
-    thaw_free(&bytes);
-    return THAW_OK;
 }
 
 /* [bytes (N, row)] [the same in 16 bits] [scales (N)] [sums (N)], each from a cache line on */
@@ -160,9 +156,12 @@ void thaw_linear8_run(int64_t N, int64_t O, int64_t D, const float *x, const voi
     l.row_scale = (float *)base;
     l.excess = (int32_t *)(base + conv_round(N * 4, CONV_LINE));
     quantize_rows(&l, N, x);
-    KERN_EACH(N * O * D / 2, (N + CHUNK - 1) / CHUNK, c, {
-        const int64_t last = (c + 1) * CHUNK < N ? (c + 1) * CHUNK : N;
-        kind->rows(&l, c * CHUNK, last);
+    const int64_t threads = thaw_threads_for(N * O * D / 2);
+    const int64_t share = (N + threads - 1) / threads;
+    const int64_t chunk = share < CHUNK ? share : CHUNK;
+    KERN_ALL((int)threads, (N + chunk - 1) / chunk, c, {
+        const int64_t last = (c + 1) * chunk < N ? (c + 1) * chunk : N;
+        kind->rows(&l, c * chunk, last);
     });
 }
 

@@ -1,6 +1,7 @@
 #include "ladder/ladder_impl.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Decisions on the gate split: each deeper rung against the best simpler one, and all against scratch. */
@@ -275,8 +276,34 @@ static void count_right(const ladder *l, const ladder_rung *r, const uint8_t *ma
     out->mean = out->N > 0 ? (double)all / (double)(l->S * out->N) : NAN;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const int32_t x = *(const int32_t *)a;
+    const int32_t y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* How many tell as much as one sample on its own: samples, or clusters. */
+static thaw_status count_units(const ladder *l, const uint8_t *mask, int64_t *units)
+{
+    int32_t *members = NULL;
+    int64_t n = 0;
+    THAW_TRY(thaw_alloc(&members, l->N, sizeof *members));
+    for (int64_t i = 0; i < l->N; i++)
+        if (mask == NULL || mask[i] != 0)
+            members[n++] = l->cluster[i];
+    if (n > 1)
+        qsort(members, (size_t)n, sizeof *members, by_number);
+    *units = n > 0;
+    for (int64_t i = 1; i < n; i++)
+        *units += members[i] != members[i - 1];
+    thaw_free(&members);
+    return THAW_OK;
+}
+
 /* Of right and wrong, Wilson's interval: seeds share the samples, so it is that of one seed's worth of samples. Samples of a cluster
- * tell less than they count, so there it is not narrower than what resampling clusters gives. */
+ * tell less than they count, so there it is not narrower than what resampling clusters gives, nor than Wilson's over clusters where all
+ * are right or none, since no resample differs there. */
 thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t slice,
                               ladder_mean *out)
 {
@@ -288,9 +315,12 @@ thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t sli
         THAW_TRY(ladder_mean_score(l, r->each, l->N, l->cluster, mask, out));
     if (!binary)
         return THAW_OK;
-    const double right = out->N > 0 ? out->mean * (double)out->N : 0;
+    int64_t n = out->N;
+    if (l->cluster != NULL && (out->mean == 0 || out->mean == 1))
+        THAW_TRY(count_units(l, mask, &n));
+    const double right = n > 0 ? out->mean * (double)n : 0;
     const thaw_interval wilson =
-        thaw_wilson((int64_t)lrint(right), out->N, l->config->ladder.confidence);
+        thaw_wilson((int64_t)lrint(right), n, l->config->ladder.confidence);
     out->low = l->cluster == NULL ? wilson.low : fmin(out->low, wilson.low);
     out->high = l->cluster == NULL ? wilson.high : fmax(out->high, wilson.high);
     return THAW_OK;

@@ -26,7 +26,7 @@ void thaw_model_resample_positions(const thaw_model *model, const thaw_model_spe
                                    const float *in, float *out)
 {
     const int64_t D = model->spec.width;
-    const int64_t patch = model->spec.patch;
+    const int64_t patch = model->spec.patch; /* the source's too: the same backbone */
     const int64_t from[2] = {source->H / patch, source->W / patch};
     const int64_t to[2] = {model->spec.H / patch, model->spec.W / patch};
     memcpy(out, in, (size_t)D * sizeof *out);
@@ -51,7 +51,11 @@ thaw_status thaw_model_fit_positions(const thaw_model *model, const thaw_model_s
                 thaw_state_add(out, e->name, e->tensor.dtype, e->tensor.shape, e->tensor.data));
             continue;
         }
-        const int64_t patches = source->H / source->patch * (source->W / source->patch);
+        const int64_t patch = model->spec.patch;
+        const int64_t patches = source->H / patch * (source->W / patch);
+        THAW_CHECK(patches > 0, THAW_ERR_INPUT,
+                   "says that it reads pictures of %lld x %lld, which have no patch of %lld x %lld",
+                   (long long)source->H, (long long)source->W, (long long)patch, (long long)patch);
         THAW_CHECK(e->tensor.dtype == THAW_F32 &&
                        thaw_tensor_count(&e->tensor) == (1 + patches) * model->spec.width,
                    THAW_ERR_INPUT,

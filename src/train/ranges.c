@@ -41,6 +41,7 @@ static thaw_status check_effect(const thaw_setup *s, const thaw_kern *kern, cons
     thaw_plan *plan = NULL;
     char rung[THAW_RUNG_TEXT];
     thaw_rung_format(&s->rung, rung);
+    options.batch = 1; /* what runs in 8 bits does not depend on it, memory does */
     options.ranges = ranges;
     THAW_TRY(thaw_plan_new(s->model->graph, kern, &options, &plan));
     const int32_t count = thaw_plan_count(plan).eight_bits;
@@ -233,12 +234,10 @@ thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool)
     thaw_digest key = {0};
     if (!wanted(s)) /* uniform */
         return THAW_OK;
-    thaw_status status = thaw_ranges_check(s);
-    if (status == THAW_OK)
-        status = thaw_ranges_key(s, &key);
-    THAW_TRY(thaw_agree(comm, status));
+    THAW_TRY(thaw_agree(comm, thaw_ranges_check(s)));
     if (!s->ranges_seen) /* uniform */
         return thaw_agree(comm, mark_linear_layers(s));
+    THAW_TRY(thaw_agree(comm, thaw_ranges_key(s, &key)));
     int64_t there = pool != NULL && pool->ranges != NULL && pool->range_count == count &&
                     thaw_digest_equal(pool->ranges_of, key);
     thaw_allreduce_min_int64(comm, &there, 1);

@@ -420,6 +420,8 @@ static void calibration_of_ties(void **state)
     assert_int_equal(thaw_calibrate(&j, NULL, THAW_CALIBRATION_BINS, &how, &c), THAW_OK);
     near(c.ece, 0, 0);
     near(c.ece_interval.low, 0, 0);
+    /* The share that is right has the standard error sqrt(0.75 * 0.25 / 40) = 0.068: far from certain. */
+    assert_true(c.ece_interval.high > 0.05 && c.ece_interval.high < 0.2);
     near(c.brier, 2 * (0.75 * 0.0625 + 0.25 * 0.5625), 1e-12);
     assert_true(c.brier_interval.low < c.brier && c.brier < c.brier_interval.high);
     assert_int_equal(thaw_calibrate(&j, cluster, THAW_CALIBRATION_BINS, &how, &by_cluster),
@@ -444,6 +446,16 @@ static void temperature(void **state)
     near(outputs[0], 0.75, 1e-7);
     near(outputs[4], 0.25, 1e-7);
     near(thaw_temperature_fit(&j), 1, 1e-6);
+    /* Nothing to choose between, and nothing known. */
+    const float even[] = {0.5f, 0.5f, 0.5f, 0.5f};
+    const float unknown[] = {0.5f, 0.5f, NAN, 0.5f};
+    j.N = 2;
+    j.outputs = even;
+    near(thaw_temperature_fit(&j), 1, 0);
+    j.outputs = unknown;
+    assert_true(isnan(thaw_temperature_fit(&j)));
+    j.N = 4;
+    j.outputs = outputs;
     /* All right: the colder the better, as far as it goes; all wrong: the other way. A certain 0 is finite. */
     j.labels = predicted;
     outputs[0] = 1;

@@ -19,7 +19,9 @@ static layer new_layer(int64_t N, int64_t O, int64_t D)
     assert_int_equal(thaw_alloc(&l.packed, (int64_t)thaw_linear8_packed_bytes(O, D), 1), THAW_OK);
     assert_int_equal(thaw_alloc(&l.workspace, (int64_t)thaw_linear8_workspace_bytes(N, D), 1),
                      THAW_OK);
-    assert_int_equal(thaw_linear8_pack(O, D, l.w, l.packed), THAW_OK);
+    float *scratch = test_floats((D + 3) / 4);
+    thaw_linear8_pack(O, D, l.w, l.packed, scratch);
+    thaw_free(&scratch);
     return l;
 }
 
@@ -194,9 +196,6 @@ static void odd_rows(void **state)
         assert_true(l.y[3 * l.O + o] == l.bias[o]);
         assert_true(isfinite(l.y[4 * l.O + o]));
     }
-    assert_int_equal(thaw_linear8_pack(1, THAW_LINEAR8_MOST_INPUTS + 1, l.w, l.packed),
-                     THAW_ERR_FAIL);
-    thaw_error_clear();
     free_layer(&l);
 }
 

@@ -130,7 +130,8 @@ static void test_blends_against_one_go(void **state)
         "data.augment.mixup=0.5", "data.augment.cutmix=1"
     static const char *const all[] = {BLENDS, NULL};
     static const char *const one[] = {BLENDS, "train.shards=1", NULL};
-    compare_with_one_go(all, one, 100);
+    /* Blended weights keep the mean 1 but for chance: about sqrt(101) times their spread. */
+    compare_with_one_go(all, one, 10);
 }
 
 /* The gradient of the head's bias is the sum of softmax - target, where a blended target is split between two classes. */

@@ -292,8 +292,10 @@ static void test_int8(void **state)
     assert_ok(thaw_kern_open("auto", &kern));
     const bool has = kern->has_int8;
     thaw_kern_close(&kern);
-    if (!has)
+    if (!has) {
+        print_message("skipped: 8-bit convolutions need oneDNN and a CPU with AVX-512 VNNI\n");
         skip(); /* uniform: the ranks of a test are on one machine */
+    }
     check_runs(more, MOST);
 }
 

@@ -136,21 +136,26 @@ done:
     return status;
 }
 
-/* Forward over the split with the rebuilt model. */
+/* Forward over the split with the rebuilt model, in the parts and on the kernels that it was trained with: in 8 bits another order of a sum
+ * may round to another byte. */
 static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions *out)
 {
     thaw_feed feed = {0};
+    thaw_prefix prefix = {0};
     thaw_plan *plan = NULL;
     float *logits = NULL;
     const thaw_graph *graph = setup->model->graph;
-    const thaw_plan_options options = {.batch = setup->config->train.eval_batch,
-                                       .from = -1,
-                                       .to = -1,
-                                       .keep = -1,
-                                       .ranges = setup->ranges};
-    thaw_status status = setup->ranges == NULL ? THAW_OK : thaw_ranges_usable(setup);
-    THAW_TRY_TO(thaw_agree(comm, status));
+    thaw_plan_options options = {
+        .batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
+    thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, thaw_feed_open(&feed, setup->dataset, setup->val)));
+    if (thaw_has_prefix(setup)) { /* uniform */
+        thaw_prefix_init(&prefix, setup);
+        THAW_TRY_TO(thaw_prefix_open(comm, &prefix));
+        feed.prefix = &prefix;
+        feed.width = prefix.width;
+        options.from = prefix.boundary;
+    }
     THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
     const thaw_sweep_plans plans = {&plan, 1, thaw_graph_logits(graph), setup->model->spec.K};
     THAW_TRY_TO(thaw_sweep(comm, &feed, &plans, setup->config->train.eval_batch, &logits));
@@ -160,6 +165,7 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
 done:
     thaw_free(&logits);
     thaw_plan_free(&plan);
+    thaw_prefix_close(&prefix);
     thaw_feed_close(&feed);
     return status;
 }

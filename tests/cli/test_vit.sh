@@ -32,5 +32,20 @@ for rung in peft full; do
     must "$rung" alone train run.yaml --quiet --set rung=$rung --set output=$rung
 done
 bad 3 'patches of 4 pixels' alone train run.yaml --quiet --set model.patch=3 --set output=no
+# Its linear layers in 8 bits: the same bits on any number of ranks, evaluation agrees, and the loss is another one than that of floats.
+eight="--set rung=partial:2 --set train.frozen_precision=int8"
+alone train run.yaml --quiet $eight --set output=eight
+code=$?
+if grep -q 'needs kernels with fast 8-bit' err; then
+    same "refusal of 8 bits" 2 $code
+    echo "not tried: 8 bits need a CPU with AVX2 or AVX-512 VNNI"
+else
+    same "partial in 8 bits" 0 $code
+    must "partial in 8 bits on 2 ranks" ranks 2 train run.yaml --quiet $eight --set output=eight2
+    same "bits in 8 bits" "$(get eight/summary.json state_digest)" "$(get eight2/summary.json state_digest)"
+    must "eval in 8 bits" alone eval eight --json
+    same "loss by eval in 8 bits" "$(get eight/summary.json val.loss)" "$(get out loss)"
+    [ "$(get partial/summary.json val.loss)" != "$(get out loss)" ] || fail "8 bits change nothing"
+fi
 must "export" alone export full --format safetensors -o full.safetensors
 finish

@@ -9,10 +9,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *path = fuzz_file(data, size);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) { /* commas, tabs, tabs without quotes */
         thaw_csv *csv = NULL;
         bool more = true;
-        if (thaw_csv_open(path, "\t,"[i], &csv) != THAW_OK)
+        if (thaw_csv_open(path, ",\t\t"[i], i < 2, &csv) != THAW_OK)
             continue;
         size_t bytes = 0;
         while (thaw_csv_next(csv, &more) == THAW_OK && more)

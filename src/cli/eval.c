@@ -80,17 +80,50 @@ typedef struct fitted {
     double temperature;
 } fitted;
 
-static bool is_same(const thaw_predictions *a, const thaw_predictions *b)
+static thaw_status is_trained_on(const char *run, const char *file, bool *out)
 {
-    return a->N == b->N && a->K == b->K &&
-           memcmp(a->labels, b->labels, (size_t)a->N * sizeof *a->labels) == 0 &&
-           memcmp(a->outputs, b->outputs, (size_t)(a->N * a->K) * sizeof *a->outputs) == 0;
+    const thaw_dataset_options how = {.memory_limit_bytes = -1, .unlabelled = true};
+    char hex[THAW_DIGEST_HEX];
+    thaw_str path = {0};
+    thaw_json *summary = NULL;
+    thaw_dataset *ds = NULL;
+    thaw_status status;
+    thaw_path_join(&path, run, "summary.json");
+    THAW_TRY_TO(thaw_json_read(thaw_str_c(&path), &summary));
+    THAW_TRY_TO(thaw_dataset_open(file, &how, &ds));
+    thaw_digest_hex(thaw_dataset_digest(ds), hex);
+    *out = strcmp(hex, thaw_json_string_or(summary, "dataset_digest", "")) == 0;
+    status = THAW_OK;
+done:
+    thaw_dataset_free(&ds);
+    thaw_json_free(&summary);
+    thaw_str_clear(&path);
+    return status;
+}
+
+/* By the data and the split's name: outputs of the same samples may differ in their last bits, with other kernels or batches. */
+static thaw_status is_val(const cli_args *args, const char *split, bool *out)
+{
+    const char *run = args->words[0];
+    const char *file = cli_value(args, "data");
+    thaw_str path = {0};
+    thaw_config config;
+    thaw_path_join(&path, run, "config.yaml");
+    const thaw_status status = thaw_config_load(thaw_str_c(&path), NULL, &config);
+    thaw_str_clear(&path);
+    THAW_TRY(status);
+    *out = strcmp(split, config.data.val) == 0;
+    thaw_config_clear(&config);
+    return *out && file != NULL ? is_trained_on(run, file, out) : THAW_OK;
 }
 
 /* Collective. A run whose predictions of val are gone is evaluated without. */
-static thaw_status fit(thaw_comm *comm, const char *run, const thaw_predictions *p, fitted *out)
+static thaw_status fit(thaw_comm *comm, const cli_args *args, const char *split,
+                       const thaw_predictions *p, fitted *out)
 {
+    const char *run = args->words[0];
     thaw_predictions val;
+    bool here = true;
     thaw_str path = {0};
     thaw_path_join(&path, run, "predictions-val.h5");
     bool there = thaw_path_exists(thaw_str_c(&path));
@@ -98,11 +131,13 @@ static thaw_status fit(thaw_comm *comm, const char *run, const thaw_predictions 
     thaw_bcast(comm, 0, &there, sizeof there);
     if (!there || !thaw_predictions_calibrates(p)) /* uniform */
         return THAW_OK;
+    const bool looks = thaw_comm_rank(comm) == 0;
+    THAW_TRY(thaw_agree(comm, looks ? is_val(args, split, &here) : THAW_OK));
+    thaw_bcast(comm, 0, &here, sizeof here);
     THAW_TRY(thaw_predictions_read(comm, run, "val", &val));
     if (thaw_predictions_calibrates(&val) && val.K == p->K)
-        *out = (fitted){.known = true,
-                        .here = is_same(p, &val),
-                        .temperature = thaw_predictions_temperature(&val)};
+        *out = (fitted){
+            .known = true, .here = here, .temperature = thaw_predictions_temperature(&val)};
     thaw_predictions_clear(&val);
     return THAW_OK;
 }
@@ -299,7 +334,7 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     const char *split = cli_value(args, "split") == NULL ? "val" : cli_value(args, "split");
     THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
     fitted f = {0};
-    thaw_status status = fit(comm, args->words[0], &p, &f);
+    thaw_status status = fit(comm, args, split, &p, &f);
     if (status == THAW_OK)
         status = thaw_agree(comm, thaw_comm_rank(comm) == 0 ? print(args, split, &p, &f) : THAW_OK);
     thaw_predictions_clear(&p);

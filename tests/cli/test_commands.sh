@@ -118,6 +118,16 @@ says eval '^ECE with temperature'
 says eval '^Brier score '
 must "eval of val" alone eval run
 says "eval of val" 'temperature that fits val: .*so it is not judged here'
+cp target.h5 copy.h5
+must "eval of val in a copy" alone eval run --data copy.h5
+says "eval of val in a copy" 'so it is not judged here'
+export OPENBLAS_CORETYPE=Nehalem
+must "eval of val on other kernels" alone eval run
+unset OPENBLAS_CORETYPE
+says "eval of val on other kernels" 'so it is not judged here'
+must "other data" alone data import --quiet --images images.idx --labels labels.idx --select 3=ash,4=birch,5=cedar --splits train=20,val=40,gate=10,test=rest -o elsewhere.h5
+must "eval of other data's val" alone eval run --data elsewhere.h5
+says "eval of other data's val" '^ECE with temperature'
 must "calibration" ranks 2 eval run --split test --json
 json "calibration"
 cp out calibrated.json

@@ -73,6 +73,8 @@ THAW_NODISCARD thaw_status thaw_weights_open(const char *path, thaw_weights **ou
 void thaw_weights_close(thaw_weights **weights); /* takes NULL */
 int64_t thaw_weights_count(const thaw_weights *weights);
 const thaw_weight *thaw_weights_at(const thaw_weights *weights, int64_t index);
+/* From the metadata of safetensors; borrowed; NULL: no such text. */
+const char *thaw_weights_word(const thaw_weights *weights, const char *key);
 /* out: as many floats as the shape has. THAW_ERR_INPUT: cannot be read, or a float64 that float32 cannot hold. */
 THAW_NODISCARD thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index,
                                              float *out);

@@ -20,8 +20,9 @@ static const cli_option options[] = {
      "text: letters keep case and accents; default: what tokenizer_config.json beside the weights "
      "says, else they do not"},
     {"pool", 0, "NAME",
-     "text: what the head reads: class (the first token), mean or pooler; default: what "
-     "1_Pooling/config.json beside the weights says, else the pooler if there is one, else class"},
+     "transformers: what the head reads: class (the first token), mean, or of texts pooler; "
+     "default: what thaw export noted, of texts else what 1_Pooling/config.json beside the weights "
+     "says, else the pooler if there is one, else class"},
     {"origin", 0, "TEXT", "where the weights are from, kept in the file; default: the file's name"},
     {"licence", 0, "TEXT", "their licence, kept in the file"},
     {"output", 'o', "FILE", "backbone file to write"},
@@ -222,16 +223,25 @@ done:
 /* What a network for texts takes, and what only one takes. */
 static thaw_status open_text(const cli_args *args, const wishes *w, import_weights *f)
 {
-    static const char *const own[] = {"vocab", "cased", "pool"};
+    static const char *const own[] = {"vocab", "cased"};
+    if (thaw_weights_word(f->weights, "arch") != NULL) /* thaw export wrote it */
+        f->text.said_pool = thaw_weights_word(f->weights, "pool");
     THAW_CHECK(!f->is_text || (w->size == 0 && w->mean.count == 0 && w->std.count == 0),
                THAW_ERR_USAGE, "--size, --mean and --std are for pictures, but %s reads texts",
                f->path);
     if (f->is_text)
         return cli_text_open(args, f->path, &f->text);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         THAW_CHECK(cli_value(args, own[i]) == NULL && !cli_flag(args, own[i]), THAW_ERR_USAGE,
                    "--%s is for networks that read texts, but %s has no table of tokens", own[i],
                    f->path);
+    const char *given = cli_value(args, "pool");
+    const char *word = given != NULL ? given : f->text.said_pool;
+    THAW_CHECK(word == NULL || (thaw_pool_parse(word, &f->pool) &&
+                                (f->pool == THAW_POOL_CLASS || f->pool == THAW_POOL_MEAN)),
+               given != NULL ? THAW_ERR_USAGE : THAW_ERR_INPUT,
+               "%s%s: of a network for pictures class or mean is wanted",
+               given != NULL ? "--pool " : "the metadata's pool ", word);
     return THAW_OK;
 }
 
@@ -246,6 +256,8 @@ static thaw_status run(const cli_args *args)
     THAW_TRY_TO(open_text(args, &w, &f));
     THAW_TRY_TO(import_choose(&f, cli_value(args, "arch"), w.size, &x));
     THAW_TRY_TO(import_check_fit(&f, &x));
+    THAW_CHECK_TO(f.is_text || f.pool == THAW_POOL_AUTO || thaw_model_positions(x.model) >= 0,
+                  THAW_ERR_USAGE, "--pool is for transformers, and %s is none", x.arch->name);
     if (f.is_text)
         THAW_TRY_TO(cli_text_check(&f.text, f.path, x.arch));
     import_say_fit(&f, &x);

@@ -11,6 +11,7 @@ static int64_t count_values(const thaw_state *state)
     return count;
 }
 
+/* pool: NULL where the network has no choice. */
 static void print_json(const char *path, const thaw_backbone *b, const char *pool)
 {
     thaw_json *out = thaw_json_new_object();
@@ -22,12 +23,13 @@ static void print_json(const char *path, const thaw_backbone *b, const char *poo
         thaw_json_set_int(out, "tokens", b->tokens);
         thaw_json_set_string(out, "tokenizer", b->tokenizer);
         thaw_json_set_string(out, "vocabulary", b->vocabulary);
-        thaw_json_set_string(out, "pool", pool);
     } else {
         thaw_json_set_ints(out, "input", input, 3);
         thaw_json_set_doubles(out, "mean", b->mean, b->C);
         thaw_json_set_doubles(out, "std", b->std, b->C);
     }
+    if (pool != NULL)
+        thaw_json_set_string(out, "pool", pool);
     thaw_json_set_int(out, "tensors", b->tensors.count);
     thaw_json_set_int(out, "values", count_values(&b->tensors));
     thaw_json_set_strings(out, "blocks", (const char *const *)b->blocks.items, b->blocks.count);
@@ -66,8 +68,8 @@ static void print(const char *path, const thaw_backbone *b, const char *pool)
     if (b->tokens > 0)
         print_text(b, pool);
     else
-        cli_print("%-16s%lld x %lld x %lld", "input", (long long)b->C, (long long)b->H,
-                  (long long)b->W);
+        cli_print("%-16s%lld x %lld x %lld%s%s", "input", (long long)b->C, (long long)b->H,
+                  (long long)b->W, pool != NULL ? ", pool " : "", pool != NULL ? pool : "");
     cli_print("%-16s%lld tensors, %lld values", "weights", (long long)b->tensors.count,
               (long long)count_values(&b->tensors));
     print_names("blocks", &b->blocks);
@@ -86,7 +88,8 @@ static thaw_status run(const cli_args *args)
     thaw_status status;
     THAW_TRY_TO(thaw_backbone_read_info(args->words[0], &b));
     THAW_TRY_TO(thaw_model_spec_load(&b.spec, &spec));
-    const char *pool = thaw_pool_words[spec.pool];
+    const bool has_pool = b.tokens > 0 || spec.pool != THAW_POOL_AUTO;
+    const char *pool = has_pool ? thaw_pool_words[spec.pool] : NULL;
     if (args->json)
         print_json(args->words[0], &b, pool);
     else

@@ -165,6 +165,15 @@ static thaw_status read_pooling(const cli_args *args, const char *weights, cli_t
     thaw_json *json = NULL;
     thaw_status status = THAW_OK;
     text->pool = text->has_pooler ? THAW_POOL_POOLER : THAW_POOL_CLASS;
+    if (given == NULL && text->said_pool != NULL) {
+        THAW_CHECK(thaw_pool_parse(text->said_pool, &text->pool) && text->pool != THAW_POOL_AUTO &&
+                       (text->pool != THAW_POOL_POOLER || text->has_pooler),
+                   THAW_ERR_INPUT,
+                   "%s says pool \"%s\" in its metadata, which it cannot have; say --pool class, "
+                   "mean or pooler",
+                   weights, text->said_pool);
+        return THAW_OK;
+    }
     THAW_CHECK(given == NULL ||
                    (thaw_pool_parse(given, &text->pool) && text->pool != THAW_POOL_AUTO),
                THAW_ERR_USAGE, "--pool %s: class, mean or pooler is wanted", given);

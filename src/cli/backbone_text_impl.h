@@ -7,7 +7,8 @@
 typedef struct cli_text {
     int64_t rows; /* of the table of tokens */
     bool has_pooler;
-    int pool; /* thaw_pool_rule */
+    const char *said_pool; /* by the weights' metadata, if thaw export wrote it; NULL */
+    int pool;              /* thaw_pool_rule */
     bool cased;
     int64_t pieces; /* of the vocabulary; 0: it is not known */
     char vocabulary[THAW_DIGEST_HEX];

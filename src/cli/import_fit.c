@@ -152,6 +152,8 @@ static thaw_status spec_for(const import_weights *f, const thaw_model_arch *arch
     const bool has_places = thaw_model_positions(own) >= 0;
     if (has_places)
         read_patches(f, own, first, out);
+    if (has_places && !f->is_text)
+        out->pool = f->pool;
     thaw_model_free(&own);
     if (size > 0 && !has_places)
         out->H = out->W = size;

@@ -12,6 +12,7 @@ typedef struct import_weights {
     char (*own)[128]; /* names as ours, where the origin has others; NULL */
     bool is_lite;     /* its names are those of efficientnet_lite_pytorch */
     bool is_text;     /* it has a table of tokens: */
+    int pool;         /* of a vision transformer: thaw_pool_rule */
     cli_text text;    /* what cli_text_open found beside it */
 } import_weights;
 

@@ -210,11 +210,17 @@ void thaw_weights_close(thaw_weights **weights)
     }
     if (w->archive != NULL)
         zip_discard(w->archive);
+    thaw_json_free(&w->words);
     thaw_free(&w->list);
     thaw_free(&w->places);
     thaw_free(&w->parts);
     thaw_free(&w->path);
     thaw_free(weights);
+}
+
+const char *thaw_weights_word(const thaw_weights *weights, const char *key)
+{
+    return thaw_json_string_or(weights->words, key, NULL);
 }
 
 int64_t thaw_weights_count(const thaw_weights *weights)

@@ -4,6 +4,7 @@
 
 #include <zip.h>
 
+#include "thaw/report.h"
 #include "thaw/store.h"
 
 typedef enum weights_type {
@@ -32,7 +33,8 @@ typedef struct weights_part {
 
 struct thaw_weights {
     char *path;
-    zip_t *archive; /* NULL: files */
+    thaw_json *words; /* metadata of safetensors; NULL: none */
+    zip_t *archive;   /* NULL: files */
     weights_part *parts;
     int32_t part_count;
     int64_t part_capacity;

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "thaw/report.h"
-
 /* safetensors: eight bytes with the length of a JSON header, the header, then the values of all tensors without holes. */
 
 #define HEADER_MOST 100000000 /* bytes; the format's own limit */
@@ -93,8 +91,11 @@ static thaw_status take_header(thaw_weights *w, int32_t part, const thaw_json *h
     THAW_TRY_TO(thaw_alloc(&ranges, thaw_json_count(header), sizeof *ranges));
     for (const thaw_json *item = thaw_json_first(header); item != NULL;
          item = thaw_json_next(item)) {
-        if (strcmp(thaw_json_key(item), "__metadata__") == 0)
+        if (strcmp(thaw_json_key(item), "__metadata__") == 0) {
+            if (w->words == NULL) /* of several files the first one's */
+                w->words = thaw_json_copy(item);
             continue;
+        }
         status = add_tensor(w, part, item, data, &ranges[count++]);
         if (status == THAW_ERR_INPUT)
             status = thaw_fail_context(status, "%s: tensor '%s'", w->parts[part].path,

@@ -19,17 +19,21 @@ const char *const *thaw_export_names(void)
 static const struct origin {
     const char *family, *prefix, *head;
     const char *arches; /* what their names begin with; NULL: all of the family */
+    const char *reader; /* a class whose head reads features of one kind; NULL: there is one kind */
+    thaw_pool_rule pool; /* which */
 } origins[] = {
-    {"mobilenet", "", "classifier.1", NULL},  /* torchvision */
-    {"efficientnet", "", "classifier", NULL}, /* timm */
-    {"vit", "vit.", "classifier", "hf_"},     /* transformers: ViTForImageClassification */
-    {"vit", "", "head", NULL},                /* timm */
-    {"bert", "bert.", "classifier", NULL},    /* transformers: BertForSequenceClassification */
+    {"mobilenet", "", "classifier.1", NULL, NULL, THAW_POOL_AUTO},  /* torchvision */
+    {"efficientnet", "", "classifier", NULL, NULL, THAW_POOL_AUTO}, /* timm */
+    {"vit", "vit.", "classifier", "hf_", "transformers' ViTForImageClassification",
+     THAW_POOL_CLASS},
+    {"vit", "", "head", NULL, "timm's VisionTransformer", THAW_POOL_CLASS},
+    {"bert", "bert.", "classifier", NULL, "transformers' BertForSequenceClassification",
+     THAW_POOL_POOLER},
 };
 
 static const struct origin *origin_of(const thaw_model *model)
 {
-    static const struct origin same = {"", "", "fc", NULL};
+    static const struct origin same = {"", "", "fc", NULL, NULL, THAW_POOL_AUTO};
     const thaw_model_arch *arch = NULL;
     if (thaw_model_arch_find(model->spec.arch, &arch) != THAW_OK)
         return &same;
@@ -39,6 +43,17 @@ static const struct origin *origin_of(const thaw_model *model)
             return &origins[i];
     }
     return &same;
+}
+
+/* Names and shapes are the origin's either way; only what comes out would show it. */
+static void warn_of_pool(const thaw_model *model)
+{
+    const struct origin *o = origin_of(model);
+    if (o->reader != NULL && model->spec.pool != (int)o->pool)
+        THAW_LOG(THAW_WARN,
+                 "the head was trained on features by pool %s, but the head of %s reads those by "
+                 "%s; give it the others there",
+                 thaw_pool_words[model->spec.pool], o->reader, thaw_pool_words[o->pool]);
 }
 
 const char *thaw_export_head(const thaw_model *model)
@@ -116,18 +131,21 @@ thaw_status thaw_export_write(const thaw_setup *s, const thaw_state *tensors,
         add_numbers(thaw_dataset_mean(s->dataset), C, &mean);
         add_numbers(thaw_dataset_std(s->dataset), C, &std);
     }
-    char *pictures[] = {(char *)"input_mean", (char *)thaw_str_c(&mean), (char *)"input_std",
-                        (char *)thaw_str_c(&std)};
+    const int pool = s->model->spec.pool;
+    const bool has_pool = text != NULL || (pool != THAW_POOL_AUTO && pool != THAW_POOL_CLASS);
+    char *pictures[] = {(char *)"input_mean", (char *)thaw_str_c(&mean),
+                        (char *)"input_std",  (char *)thaw_str_c(&std),
+                        (char *)"pool",       (char *)thaw_pool_words[pool]};
     char *texts[] = {(char *)"tokenizer",  text ? text->tokenizer : NULL,
                      (char *)"vocabulary", text ? text->vocabulary : NULL,
-                     (char *)"pool",       (char *)thaw_pool_words[s->model->spec.pool]};
+                     (char *)"pool",       (char *)thaw_pool_words[pool]};
     char *words[4 + sizeof texts / sizeof *texts] = {
         (char *)"arch", s->model->spec.arch, (char *)"classes", (char *)thaw_str_c(&classes)};
     if (text != NULL)
         memcpy(words + 4, texts, sizeof texts);
     else
         memcpy(words + 4, pictures, sizeof pictures);
-    const thaw_strings list = {words, text != NULL ? 10 : 8};
+    const thaw_strings list = {words, has_pool ? 10 : 8};
     const thaw_status status = write(path, tensors, &list);
     thaw_str_clear(&std);
     thaw_str_clear(&mean);
@@ -197,6 +215,8 @@ static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, 
                "merging leaves no adapter for --format peft; take --format safetensors --merge");
     if (merge)
         THAW_TRY(merge_proved(s));
+    if (format != THAW_EXPORT_HDF5)
+        warn_of_pool(s->model);
     THAW_TRY(restore_units(s));
     THAW_TRY(write_format(s, format, merge, path));
     THAW_LOG(THAW_INFO, "wrote %s", path);

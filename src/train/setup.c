@@ -121,12 +121,27 @@ static void settle_threads(thaw_comm *comm)
     thaw_threads_set((int32_t)fewest);
 }
 
+/* A backbone that does not name its vocabulary may still be seen not to have the data's. */
+static thaw_status check_vocabulary(const thaw_setup *s)
+{
+    const thaw_text_info *text = thaw_dataset_text(s->dataset);
+    THAW_CHECK(text == NULL || text->pieces <= s->model->spec.vocabulary, THAW_ERR_INPUT,
+               "%s was made with a vocabulary of %lld pieces, but the table of tokens in %s has "
+               "%lld rows; import the data with the backbone's",
+               s->config->data.file, (long long)text->pieces,
+               s->has_backbone ? s->config->model.backbone : s->model->spec.arch,
+               (long long)s->model->spec.vocabulary);
+    return THAW_OK;
+}
+
 static thaw_status outline_model(thaw_setup *s)
 {
     thaw_model_spec spec = {0};
     thaw_status status = build_spec(s, &spec);
     if (status == THAW_OK)
         status = thaw_model_outline(&spec, &s->model);
+    if (status == THAW_OK)
+        status = check_vocabulary(s);
     thaw_model_spec_clear(&spec);
     return status;
 }

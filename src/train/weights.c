@@ -1,5 +1,6 @@
 #include "train/train_impl.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "thaw/ckpt.h"
@@ -94,6 +95,18 @@ static thaw_status check_given(const thaw_setup *s)
     return THAW_OK;
 }
 
+/* Once a process: a ladder sets up many runs of the same files. */
+static void warn_of_trust(const char *backbone, const char *data, bool backbone_says)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&said))
+        THAW_LOG(
+            THAW_WARN,
+            "%s does not say which vocabulary it %s, so that %s has the same cannot be checked",
+            backbone_says ? data : backbone, backbone_says ? "was made with" : "reads",
+            backbone_says ? backbone : data);
+}
+
 /* What either side does not say is taken on trust. */
 static thaw_status fit_text(const thaw_setup *s, const thaw_text_info *text)
 {
@@ -108,6 +121,9 @@ static thaw_status fit_text(const thaw_setup *s, const thaw_text_info *text)
                    "%s reads texts with the %s %s, but %s was made with %s; import the data with "
                    "the backbone's",
                    s->config->model.backbone, what[i], theirs[i], s->config->data.file, ours[i]);
+    const bool says = b->vocabulary != NULL && b->vocabulary[0] != '\0';
+    if (!says || text->vocabulary[0] == '\0')
+        warn_of_trust(s->config->model.backbone, s->config->data.file, says);
     const int64_t T = thaw_dataset_shape(s->dataset).dim[1];
     THAW_CHECK(T <= b->tokens, THAW_ERR_INPUT,
                "%s reads up to %lld tokens, but %s has %lld a text; import the data with --tokens "

@@ -62,6 +62,7 @@ for rung in frozen peft partial:1 full; do
     rm -rf two
 done
 must "export" alone export one --format safetensors -o full.safetensors --quiet
+grep -q "by pool mean, but the head of transformers' BertForSequenceClassification reads those by pooler" err || fail "no warning of the pool: $(cat err)"
 for word in '"tokenizer":"wordpiece"' '"pool":"mean"' '"arch":"bert-tiny"'; do
     head -c 4000 full.safetensors | tr -d '\\0 ' | grep -aq "$word" || fail "the exported weights do not say $word"
 done
@@ -74,6 +75,19 @@ must "another vocabulary" alone $import --vocab other.txt --tokens 16 -o other.h
 bad 3 'with the vocabulary' alone train run.yaml --set rung=frozen --set data.file=other.h5
 must "another case" alone $import --vocab vocab.txt --cased --tokens 16 -o cased.h5
 bad 3 'made with wordpiece cased' alone train run.yaml --set rung=frozen --set data.file=cased.h5
+# A backbone that does not name its vocabulary: there is no vocab.txt beside it.
+must "texts of 512 tokens" alone $import --vocab vocab.txt --tokens 512 -o long.h5
+must "a backbone of 512 tokens" alone train pretrain.yaml --quiet --set data.file=long.h5 --set output=long --set train.save_backbone=long_backbone.h5
+mkdir bare
+must "its weights" alone export long --format safetensors --quiet -o bare/model.safetensors
+must "without a vocabulary" alone backbone import bare/model.safetensors -o bare.h5
+grep -q 'features: mean' err || fail "the pool that was exported: $(cat err)"
+must "on trust" alone train run.yaml --set rung=frozen --set model.backbone=bare.h5 --set output=trust
+same "warnings of a vocabulary that is not known" 1 "$(grep -c 'bare.h5 does not say which vocabulary it reads' err)"
+(cat vocab.txt; echo more) >more.txt
+must "a larger vocabulary" alone $import --vocab more.txt --tokens 16 -o more.h5
+bad 3 'more.h5 was made with a vocabulary of 23 pieces, but the table of tokens in bare.h5 has 22 rows' \
+    alone train run.yaml --set rung=frozen --set model.backbone=bare.h5 --set data.file=more.h5
 must "longer" alone $import --vocab vocab.txt --tokens 17 -o longer.h5
 bad 3 'reads up to 16 tokens' alone train run.yaml --set rung=frozen --set data.file=longer.h5
 for rung in partial:1 peft; do

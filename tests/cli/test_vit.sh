@@ -48,4 +48,14 @@ else
     [ "$(get partial/summary.json val.loss)" != "$(get out loss)" ] || fail "8 bits change nothing"
 fi
 must "export" alone export full --format safetensors -o full.safetensors
+grep -q 'by pool' err && fail "a warning of the class token: $(cat err)"
+must "export of the mean" alone export mean --format safetensors -o mean.safetensors
+grep -q "by pool mean, but the head of timm's VisionTransformer reads those by class" err || fail "no warning of the pool: $(cat err)"
+must "import of the mean" alone backbone import mean.safetensors --mean 0.5 --std 0.5 -o mean.h5
+alone backbone info mean.h5 --json
+same "pool that was exported" mean "$(get out pool)"
+must "import of another pool" alone backbone import mean.safetensors --mean 0.5 --std 0.5 --pool class -o class.h5
+alone backbone info class.h5 --json
+same "pool that was given" class "$(get out pool)"
+bad 2 'class or mean is wanted' alone backbone import mean.safetensors --mean 0.5 --std 0.5 --pool pooler -o no.h5
 finish

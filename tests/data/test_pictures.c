@@ -84,6 +84,9 @@ static void pictures_are_those_of_pillow(void **state)
     assert_int_equal(check_directory(golden), 28);
 }
 
+/* A case had to be left out: ctest lists the program as skipped, and tools/test the reason. */
+static bool left_out;
+
 static void larger_ones_too(void **state)
 {
     (void)state;
@@ -94,6 +97,7 @@ static void larger_ones_too(void **state)
     const int code = system(command);
     if (WIFEXITED(code) && (WEXITSTATUS(code) == 77 || WEXITSTATUS(code) == 127)) {
         print_message("skipped: Python with Pillow and numpy is not here (THAW_PEER_PYTHON)\n");
+        left_out = true;
         skip();
     }
     assert_int_equal(code, 0);
@@ -261,6 +265,7 @@ static void no_memory_breaks_no_picture(void **state)
     static const char *const names[] = {"rgb.png", "interlaced.png", "full.jpg", "progressive.jpg"};
     if (!LIMITED_MEMORY) {
         print_message("skipped: AddressSanitizer has no limit of memory\n");
+        left_out = true;
         skip();
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -287,5 +292,6 @@ int main(void)
         cmocka_unit_test(what_the_machine_lacks_breaks_no_picture),
         cmocka_unit_test(no_memory_breaks_no_picture),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    const int failed = cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return failed == 0 && left_out ? 77 : failed;
 }

@@ -369,7 +369,7 @@ static void damaged_entries(void **state)
     }
     write_torch("name.pt", PICKLE(TENSOR("FloatStorage", "\x07", "\x01", ROWS)), values,
                 sizeof values);
-    flip("name.pt", "wctorch", 1);
+    flip("name.pt", "X\x01\x00\x00\x00w", 6);
     refused("name.pt", "archive/data.pkl is damaged: CRC error");
 }
 

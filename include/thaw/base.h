@@ -232,6 +232,8 @@ THAW_NODISCARD thaw_status thaw_file_read(const char *path, thaw_str *out); /* T
 THAW_NODISCARD thaw_status thaw_file_write(const char *path, const void *data, size_t bytes);
 /* One write(2), O_APPEND. */
 THAW_NODISCARD thaw_status thaw_file_append(const char *path, const void *data, size_t bytes);
+/* A hint: the system begins to write path to its disk, so that a later commit waits less. Reports nothing: the commit does. */
+void thaw_file_start_sync(const char *path);
 /* fsync(path), rename(path, to), fsync(directory of to). */
 THAW_NODISCARD thaw_status thaw_file_commit(const char *path, const char *to);
 /* XXH3-128 of the content; `bytes` may be NULL. */

@@ -1,3 +1,6 @@
+#ifdef __linux__
+#define _GNU_SOURCE /* sync_file_range */
+#endif
 #include "thaw/base.h"
 
 #include <errno.h>
@@ -91,6 +94,19 @@ static thaw_status sync_path(const char *path, int flags)
     THAW_CHECK(failed == 0, THAW_ERR_RESOURCE, "cannot make %s durable: %s", path,
                strerror(failed));
     return THAW_OK;
+}
+
+void thaw_file_start_sync(const char *path)
+{
+#ifdef __linux__
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+        close(fd);
+    }
+#else
+    (void)path;
+#endif
 }
 
 static thaw_status sync_directory_of(const char *path)

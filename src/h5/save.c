@@ -92,6 +92,7 @@ done:
 static thaw_status finish(thaw_h5 *file, const thaw_h5_write *what, const thaw_digest *digests)
 {
     THAW_TRY(thaw_h5_seal(file));
+    thaw_file_start_sync(file->temporary); /* the disk works while we read */
     THAW_TRY(verify(file->temporary, what, digests));
     THAW_TRY(thaw_file_commit(file->temporary, file->path));
     thaw_free(&file->temporary);

@@ -111,7 +111,8 @@ hid_t thaw_h5_space(const thaw_shape *shape)
     return H5Screate_simple(shape->ndim, dim, NULL);
 }
 
-/* About 1 MiB a chunk: halves the first dimensions first, so that a chunk is a run of rows where it can be. */
+/* About 1 MiB a chunk: divides the first dimensions first, so that a chunk is a run of rows where it can be; and evenly, for the last
+ * chunk of each dimension is written whole. */
 static void choose_chunk(const thaw_shape *shape, size_t element, int64_t rows, hsize_t *chunk)
 {
     const uint64_t most = 1 << 20;
@@ -129,8 +130,11 @@ static void choose_chunk(const thaw_shape *shape, size_t element, int64_t rows, 
     uint64_t limit = rows > 0 ? (uint64_t)1 << 31 : most;
     for (int i = 0; i < shape->ndim && bytes > limit; i++) {
         bytes /= chunk[i];
-        uint64_t fit = limit / bytes > 0 ? limit / bytes : 1;
-        chunk[i] = fit < chunk[i] ? fit : chunk[i];
+        const uint64_t fit = limit / bytes > 0 ? limit / bytes : 1;
+        if (fit < chunk[i]) {
+            const uint64_t parts = (chunk[i] + fit - 1) / fit;
+            chunk[i] = (chunk[i] + parts - 1) / parts;
+        }
         bytes *= chunk[i];
     }
 }

@@ -136,7 +136,7 @@ static thaw_status pooling_of(const thaw_json *json, const char *weights, int *o
     return THAW_OK;
 }
 
-/* A sentence encoder may end in a linear layer, without which its features are others. */
+/* A sentence encoder may end in a linear layer, without which its features are others. Scaling to length 1 loses what a head can use. */
 static thaw_status check_modules(const char *weights)
 {
     thaw_json *json = NULL;
@@ -153,6 +153,11 @@ static thaw_status check_modules(const char *weights)
                       "modules.json beside %s has %s, which is not built; say --pool class, mean "
                       "or pooler for features without it",
                       weights, type);
+        if (thaw_ends_with(type, ".Normalize"))
+            THAW_LOG(THAW_INFO,
+                     "modules.json beside %s scales features to length 1; they are left as they "
+                     "are for the head",
+                     weights);
     }
 done:
     thaw_json_free(&json);

@@ -86,5 +86,8 @@ echo '{"pooling_mode_mean_tokens": true}' >1_Pooling/config.json
 must "the mean alone is named" alone backbone import head.safetensors -o plain.h5
 grep -q 'features: mean' err || fail "the mean alone is named: $(cat err)"
 settings modules.json '[{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]' 3 'has sentence_transformers.models.Dense, which is not built'
+echo '[{"type": "sentence_transformers.models.Normalize", "path": "2_Normalize"}]' >modules.json
+must "a last step of length 1 is named" alone backbone import head.safetensors -o plain.h5
+grep -q 'scales features to length 1' err || fail "a last step of length 1 is named: $(cat err)"
 [ ! -e no.h5 ] || fail "a refused import left a file"
 finish

@@ -275,9 +275,10 @@ void thaw_augment_apply_blend(const thaw_blend *blend, const thaw_shape *sample,
  * the texts.
  *
  * Of several such sources (images, csv, tsv) all or none name splits and clusters. An option that the format has no use for is
- * THAW_ERR_USAGE that names it.
+ * THAW_ERR_USAGE that names it, also when thaw_import_set gave it its usual value.
  *
- * max_broken: the share of files that may be unreadable and are then left out; more is THAW_ERR_INPUT that lists some. */
+ * max_broken: the share of the files read that may be unreadable and are then left out; more is THAW_ERR_INPUT that lists some. Only what
+ *   splits take is read; a file that is left out is replaced by the next of the draw. */
 typedef enum thaw_layout { THAW_CHW, THAW_HWC } thaw_layout;
 typedef enum thaw_quotes { THAW_QUOTES_CSV, THAW_QUOTES_NONE } thaw_quotes;
 typedef enum thaw_fit { THAW_FIT_CROP, THAW_FIT_SQUASH } thaw_fit;
@@ -311,6 +312,7 @@ typedef struct thaw_import {
     int64_t tokens;    /* T */
     int quotes;        /* thaw_quotes, of csv and tsv */
     char *text, *text_pair, *label, *split, *slice, *cluster; /* columns */
+    uint64_t given; /* bit i: thaw_import_set has set thaw_import_fields[i]; of thaw_import_set */
 } thaw_import;
 
 extern const thaw_field thaw_import_fields[];
@@ -325,7 +327,8 @@ THAW_NODISCARD thaw_status thaw_import_set(thaw_import *import, const char *fiel
                                            const char *text);
 void thaw_import_clear(thaw_import *import);
 /* What can be told before any sample is read: what is missing, what does not belong together, what the format of the first source has no
- * use for. thaw_import_run begins with it. THAW_ERR_USAGE; THAW_ERR_INPUT: the first source cannot be opened or is of no known format. */
+ * use for, a split or slice that is written wrongly. thaw_import_run begins with it, and looks at all else that needs no sample before it
+ * reads any. THAW_ERR_USAGE; THAW_ERR_INPUT: the first source cannot be opened or is of no known format. */
 THAW_NODISCARD thaw_status thaw_import_check(const thaw_import *import);
 /* Writes import->output, atomically. The result is a function of the sources and the options, not of the machine.
  * THAW_ERR_USAGE: options; THAW_ERR_INPUT: a source file, with file and offset or row; THAW_ERR_RESOURCE: output. */

@@ -23,9 +23,15 @@ typedef struct thaw_importer {
     /* Rows [first, first + count) in dtype to out. */
     thaw_status (*rows)(thaw_array *array, int64_t first, int64_t count, void *out);
     void (*close)(thaw_array *array);
-    /* For sources that say in words what their rows are, and NULL for all others: opens all of options->images as job->sources, with x of
-     * each as open would leave it, and fills N, dtype, sample, named and dropped. Then open is never called, and may be NULL. */
-    thaw_status (*open_named)(struct thaw_job *job);
+    /* The next three are for sources that say in words what their rows are, and NULL for all others; then open is never called, and may be
+     * NULL. list opens all of options->images as job->sources, and fills N, dtype, named and what is known of sample; it decodes nothing,
+     * so that all the options can be looked at first. */
+    thaw_status (*list)(struct thaw_job *job);
+    /* Reads the rows that job->split_of takes, and no others; fills sample and the shape of each x. When some of them cannot be read and may
+     * be left out, they go to job->dropped and splits are drawn again (thaw_job_draw), until all that are taken have been read. */
+    thaw_status (*read)(struct thaw_job *job);
+    /* What options mean to this format, before any source is opened. THAW_ERR_USAGE. */
+    thaw_status (*check)(const struct thaw_import *options);
     bool (*recognise_path)(const char *path); /* what is no file, or NULL */
 } thaw_importer;
 

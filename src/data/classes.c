@@ -160,7 +160,7 @@ thaw_status thaw_job_classes(thaw_job *job)
         map[job->class_sources[k]] = (int32_t)k;
     THAW_TRY_TO(thaw_alloc(&job->labels, job->N, sizeof *job->labels));
     for (int64_t i = 0; i < job->N; i++)
-        job->labels[i] = job->dropped && job->dropped[i] ? -1 : map[job->source_labels[i]];
+        job->labels[i] = map[job->source_labels[i]];
 done:
     thaw_free(&map);
     return status;

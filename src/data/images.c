@@ -1,5 +1,6 @@
-/* Pictures in JPEG and PNG files. Each is decoded once, in threads, into a file without a name beside the output; from there the rows are
- * read like those of any array. So which files are broken is known before splits are drawn, and memory holds some pictures only. */
+/* Pictures in JPEG and PNG files. They are listed first; those that splits take are decoded once, in threads, into a file without a name
+ * beside the output, row r at its place there, and from there the rows are read like those of any array. So which files are broken is known
+ * before anything is written, memory holds some pictures only, and pictures that no split takes cost a hole in that file. */
 #include "data/images_impl.h"
 #include "data/picture_impl.h"
 
@@ -14,7 +15,8 @@
 #define LISTED_MOST 5
 
 typedef struct images_state {
-    int file;
+    thaw_paths paths;
+    int file; /* of decoded rows, or -1 */
     int64_t row_bytes;
 } images_state;
 
@@ -28,32 +30,51 @@ typedef struct slot {
 typedef struct decoder {
     thaw_job *job;
     thaw_picture_rule rule;
-    thaw_paths paths;
     int64_t W, H; /* what comes out */
     int64_t row_bytes;
     int64_t batch;   /* pictures */
     uint8_t *pixels; /* (batch, row_bytes) */
     slot *slots;     /* (batch) */
-    int64_t first;   /* of the batch among all pictures */
+    int64_t *rows;   /* (batch) of the job */
+    bool *tried;     /* (N) */
+    int64_t asked;   /* how many were tried */
     int64_t broken;
     thaw_str listed;
+    double said; /* when progress was */
 } decoder;
 
-static thaw_status check_options(const thaw_import *o, thaw_picture_rule *rule)
+static thaw_picture_rule make_rule(const thaw_import *o)
 {
-    *rule = (thaw_picture_rule){.C = o->colours == THAW_GREY ? 1 : 3,
-                                .size = o->size,
-                                .shorter = o->shorter > 0 ? o->shorter : o->size,
-                                .fit = o->fit,
-                                .filter = o->filter};
-    THAW_CHECK(o->layout == THAW_CHW, THAW_ERR_USAGE,
-               "--layout: how pixels lie in JPEG and PNG files is known; leave it out");
-    THAW_CHECK(o->shorter == 0 || (o->size > 0 && o->fit == THAW_FIT_CROP), THAW_ERR_USAGE,
+    return (thaw_picture_rule){.C = o->colours == THAW_GREY ? 1 : 3,
+                               .size = o->size,
+                               .shorter = o->shorter > 0 ? o->shorter : o->size,
+                               .fit = o->fit,
+                               .filter = o->filter};
+}
+
+static thaw_status images_check(const thaw_import *o)
+{
+    static const char *const resized[] = {"shorter", "fit", "filter"};
+    for (size_t i = 0; i < sizeof resized / sizeof *resized; i++)
+        THAW_CHECK(o->size > 0 || !thaw_import_given(o, resized[i]), THAW_ERR_USAGE,
+                   "--%s: is for --size; name the side that pictures are to have, or leave it out",
+                   resized[i]);
+    THAW_CHECK(o->shorter == 0 || o->fit == THAW_FIT_CROP, THAW_ERR_USAGE,
                "--shorter: is for --size with --fit crop");
-    THAW_CHECK(rule->shorter >= rule->size, THAW_ERR_USAGE,
+    THAW_CHECK(o->shorter == 0 || o->shorter >= o->size, THAW_ERR_USAGE,
                "--shorter %lld: must be at least --size, %lld, or the cut would leave the picture",
                (long long)o->shorter, (long long)o->size);
     return THAW_OK;
+}
+
+/* Path of a row of the job. */
+static const char *path_of(const thaw_job *job, int64_t row)
+{
+    const thaw_source *source = job->sources;
+    while (row >= source->first + source->count)
+        source++;
+    const images_state *state = source->x.state;
+    return thaw_paths_get(&state->paths, row - source->first);
 }
 
 static thaw_status read_one(const decoder *d, const char *path, slot *s, uint8_t *out)
@@ -78,17 +99,16 @@ static void decode_slot(void *context, int32_t thread, int64_t i)
 {
     decoder *d = context;
     (void)thread;
-    d->slots[i].status = read_one(d, thaw_paths_get(&d->paths, d->first + i), &d->slots[i],
-                                  d->pixels + i * d->row_bytes);
+    d->slots[i].status =
+        read_one(d, path_of(d->job, d->rows[i]), &d->slots[i], d->pixels + i * d->row_bytes);
 }
 
-static void note_broken(decoder *d, int64_t i, const char *why)
+static void note_broken(decoder *d, int64_t row, const char *why)
 {
-    thaw_job *job = d->job;
-    job->dropped[d->first + i] = true;
+    d->job->dropped[row] = true;
     if (d->broken < LISTED_MOST)
         thaw_str_printf(&d->listed, "%s%.250s: %s", d->broken == 0 ? "" : "; ",
-                        thaw_paths_get(&d->paths, d->first + i), why);
+                        path_of(d->job, row), why);
     d->broken++;
 }
 
@@ -97,10 +117,10 @@ static thaw_status judge(decoder *d, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         const slot *s = &d->slots[i];
-        const char *path = thaw_paths_get(&d->paths, d->first + i);
+        const char *path = path_of(d->job, d->rows[i]);
         THAW_CHECK(s->status != THAW_ERR_RESOURCE, THAW_ERR_RESOURCE, "%s: %s", path, s->why);
         if (s->status != THAW_OK) {
-            note_broken(d, i, s->why);
+            note_broken(d, d->rows[i], s->why);
             continue;
         }
         THAW_CHECK(d->rule.size > 0 || (s->W == d->W && s->H == d->H), THAW_ERR_USAGE,
@@ -115,20 +135,23 @@ static thaw_status judge(decoder *d, int64_t n)
 static thaw_status find_size(decoder *d)
 {
     slot s = {0};
+    const char *path = "";
     d->W = d->H = d->rule.size;
-    for (int64_t i = 0; i < d->paths.count && d->W == 0; i++) {
+    for (int64_t i = 0; i < d->job->N && d->W == 0; i++) {
         thaw_picture picture = {0};
-        s.status = thaw_picture_read(thaw_paths_get(&d->paths, i), &picture, s.why);
+        if (d->job->split_of[i] < 0)
+            continue;
+        path = path_of(d->job, i);
+        s.status = thaw_picture_read(path, &picture, s.why);
         if (s.status == THAW_OK) {
             d->W = picture.W;
             d->H = picture.H;
         }
         thaw_free(&picture.pixels);
-        THAW_CHECK(s.status != THAW_ERR_RESOURCE, THAW_ERR_RESOURCE, "%s: %s",
-                   thaw_paths_get(&d->paths, i), s.why);
+        THAW_CHECK(s.status != THAW_ERR_RESOURCE, THAW_ERR_RESOURCE, "%s: %s", path, s.why);
     }
-    THAW_CHECK(d->W > 0, THAW_ERR_INPUT, "none of %lld pictures can be read; %s: %s",
-               (long long)d->paths.count, thaw_paths_get(&d->paths, d->paths.count - 1), s.why);
+    THAW_CHECK(d->W > 0, THAW_ERR_INPUT, "no picture that splits take can be read; %s: %s", path,
+               s.why);
     return THAW_OK;
 }
 
@@ -137,12 +160,13 @@ static thaw_status prepare(decoder *d)
     thaw_job *job = d->job;
     THAW_TRY(find_size(d));
     job->sample = thaw_shape_make(3, (int64_t[]){d->rule.C, d->H, d->W});
-    job->dtype = THAW_U8;
     d->row_bytes = thaw_shape_count(&job->sample);
     d->batch = d->row_bytes < BATCH_BYTES / BATCH_MOST ? BATCH_MOST : BATCH_BYTES / d->row_bytes;
     d->batch = d->batch < thaw_threads() ? thaw_threads() : d->batch;
     THAW_TRY(thaw_alloc(&job->dropped, job->N, sizeof *job->dropped));
+    THAW_TRY(thaw_alloc(&d->tried, job->N, sizeof *d->tried));
     THAW_TRY(thaw_alloc(&d->slots, d->batch, sizeof *d->slots));
+    THAW_TRY(thaw_alloc(&d->rows, d->batch, sizeof *d->rows));
     return thaw_alloc(&d->pixels, d->batch * d->row_bytes, 1);
 }
 
@@ -173,45 +197,86 @@ static thaw_status write_all(const thaw_import *o, int file, const uint8_t *data
     return THAW_OK;
 }
 
-static thaw_status decode_source(decoder *d, thaw_source *source, double *last_said)
+/* A file with room for all rows of a source, which is a hole until they are written. */
+static thaw_status prepare_source(const decoder *d, thaw_source *source)
 {
     images_state *state = source->x.state;
     state->row_bytes = d->row_bytes;
+    source->x.shape = thaw_shape_make(4, (int64_t[]){source->count, d->rule.C, d->H, d->W});
     THAW_TRY(make_file(d->job->options, &state->file));
-    for (int64_t first = 0; first < source->count; first += d->batch) {
-        const int64_t n = source->count - first < d->batch ? source->count - first : d->batch;
-        d->first = source->first + first;
+    THAW_CHECK(ftruncate(state->file, source->count * d->row_bytes) == 0, THAW_ERR_RESOURCE,
+               "%s: cannot write decoded pictures beside it: %s", d->job->options->output,
+               strerror(errno));
+    return THAW_OK;
+}
+
+/* The next rows from *at on that splits take and that were not tried; returns how many. */
+static int64_t gather(decoder *d, const thaw_source *source, int64_t *at)
+{
+    int64_t n = 0;
+    for (; *at < source->first + source->count && n < d->batch; (*at)++) {
+        if (d->job->split_of[*at] < 0 || d->tried[*at])
+            continue;
+        d->tried[*at] = true;
+        d->rows[n++] = *at;
+    }
+    d->asked += n;
+    return n;
+}
+
+static thaw_status decode_source(decoder *d, const thaw_source *source)
+{
+    const images_state *state = source->x.state;
+    int64_t at = source->first;
+    for (int64_t n; (n = gather(d, source, &at)) > 0;) {
         thaw_parallel(thaw_threads(), n, decode_slot, d);
         THAW_TRY(judge(d, n));
-        THAW_TRY(write_all(d->job->options, state->file, d->pixels, n * d->row_bytes,
-                           first * d->row_bytes));
-        if (thaw_seconds() - *last_said > 10) {
-            THAW_LOG(THAW_INFO, "%lld of %lld pictures read", (long long)(d->first + n),
-                     (long long)d->paths.count);
-            *last_said = thaw_seconds();
+        for (int64_t i = 0; i < n; i++)
+            THAW_TRY(write_all(d->job->options, state->file, d->pixels + i * d->row_bytes,
+                               d->row_bytes, (d->rows[i] - source->first) * d->row_bytes));
+        if (thaw_seconds() - d->said > 10) {
+            THAW_LOG(THAW_INFO, "%lld pictures read", (long long)d->asked);
+            d->said = thaw_seconds();
         }
     }
     return THAW_OK;
 }
 
-static thaw_status settle_broken(const decoder *d)
+static const char *more_than_listed(const decoder *d)
 {
-    const thaw_import *o = d->job->options;
-    if (d->broken == 0)
-        return THAW_OK;
-    const char *more = d->broken > LISTED_MOST ? "; ..." : "";
-    THAW_CHECK((double)d->broken <= o->max_broken * (double)d->job->N, THAW_ERR_INPUT,
+    return d->broken > LISTED_MOST ? "; ..." : "";
+}
+
+static thaw_status check_broken(const decoder *d)
+{
+    const double most = d->job->options->max_broken;
+    THAW_CHECK((double)d->broken <= most * (double)d->asked, THAW_ERR_INPUT,
                "%lld of %lld pictures cannot be read: %s%s. --broken %.2g would leave them out",
-               (long long)d->broken, (long long)d->job->N, thaw_str_c(&d->listed), more,
-               fmin(1, 1.1 * (double)d->broken / (double)d->job->N));
-    THAW_LOG(THAW_WARN, "%lld of %lld pictures cannot be read and are left out: %s%s",
-             (long long)d->broken, (long long)d->job->N, thaw_str_c(&d->listed), more);
+               (long long)d->broken, (long long)d->asked, thaw_str_c(&d->listed),
+               more_than_listed(d), fmin(1, 1.1 * (double)d->broken / (double)d->asked));
     return THAW_OK;
 }
 
-static thaw_status list_source(decoder *d, int64_t i)
+/* Broken pictures leave room in their splits for others, which are then read too. */
+static thaw_status decode_all(decoder *d)
 {
-    thaw_job *job = d->job;
+    for (int64_t before = -1; before < d->broken;) {
+        before = d->broken;
+        for (int64_t i = 0; i < d->job->source_count; i++)
+            THAW_TRY(decode_source(d, &d->job->sources[i]));
+        THAW_TRY(check_broken(d));
+        if (d->broken > before)
+            THAW_TRY(thaw_job_draw(d->job));
+    }
+    if (d->broken > 0)
+        THAW_LOG(THAW_WARN, "%lld of %lld pictures cannot be read and are left out: %s%s",
+                 (long long)d->broken, (long long)d->asked, thaw_str_c(&d->listed),
+                 more_than_listed(d));
+    return THAW_OK;
+}
+
+static thaw_status list_source(thaw_job *job, int64_t i)
+{
     thaw_source *source = &job->sources[i];
     images_state *state = NULL;
     int64_t ignored = 0;
@@ -220,10 +285,10 @@ static thaw_status list_source(decoder *d, int64_t i)
     THAW_TRY(thaw_alloc(&state, 1, sizeof *state));
     state->file = -1;
     source->x.state = state;
+    THAW_TRY(thaw_images_list(source->x.name, &job->named, &state->paths, &ignored));
     source->first = job->N;
-    THAW_TRY(thaw_images_list(source->x.name, &job->named, &d->paths, &ignored));
-    source->count = d->paths.count - job->N;
-    job->N = d->paths.count;
+    source->count = state->paths.count;
+    job->N += source->count;
     if (ignored > 0)
         THAW_LOG(THAW_INFO,
                  "%s: %lld files with other endings than .jpg, .jpeg, .png are passed over",
@@ -231,29 +296,33 @@ static thaw_status list_source(decoder *d, int64_t i)
     return THAW_OK;
 }
 
-static thaw_status images_open(thaw_job *job)
+static thaw_status images_list(thaw_job *job)
 {
-    decoder d = {.job = job};
-    double said = thaw_seconds();
-    const double began = said;
-    thaw_status status = THAW_OK;
-    THAW_TRY_TO(check_options(job->options, &d.rule));
+    const thaw_picture_rule rule = make_rule(job->options);
     for (int64_t i = 0; i < job->source_count; i++)
-        THAW_TRY_TO(list_source(&d, i));
+        THAW_TRY(list_source(job, i));
+    job->dtype = THAW_U8;
+    job->sample = thaw_shape_make(3, (int64_t[]){rule.C, rule.size, rule.size});
+    return THAW_OK;
+}
+
+static thaw_status images_read(thaw_job *job)
+{
+    const double began = thaw_seconds();
+    decoder d = {.job = job, .rule = make_rule(job->options), .said = began};
+    thaw_status status = THAW_OK;
     THAW_TRY_TO(prepare(&d));
-    for (int64_t i = 0; i < job->source_count; i++) {
-        thaw_source *source = &job->sources[i];
-        source->x.shape = thaw_shape_make(4, (int64_t[]){source->count, d.rule.C, d.H, d.W});
-        THAW_TRY_TO(decode_source(&d, source, &said));
-    }
-    THAW_TRY_TO(settle_broken(&d));
-    THAW_LOG(THAW_INFO, "%lld pictures read in %.1f s", (long long)(job->N - d.broken),
+    for (int64_t i = 0; i < job->source_count; i++)
+        THAW_TRY_TO(prepare_source(&d, &job->sources[i]));
+    THAW_TRY_TO(decode_all(&d));
+    THAW_LOG(THAW_INFO, "%lld pictures read in %.1f s", (long long)(d.asked - d.broken),
              thaw_seconds() - began);
 done:
     thaw_str_clear(&d.listed);
+    thaw_free(&d.tried);
     thaw_free(&d.slots);
+    thaw_free(&d.rows);
     thaw_free(&d.pixels);
-    thaw_paths_clear(&d.paths);
     return status;
 }
 
@@ -275,13 +344,18 @@ static thaw_status images_rows(thaw_array *array, int64_t first, int64_t count, 
 static void images_close(thaw_array *array)
 {
     images_state *state = array->state;
-    if (state != NULL && state->file >= 0)
-        (void)close(state->file);
+    if (state != NULL) {
+        thaw_paths_clear(&state->paths);
+        if (state->file >= 0)
+            (void)close(state->file);
+    }
     thaw_free(&array->state);
 }
 
 const thaw_importer thaw_importer_images = {.name = "images",
                                             .recognise_path = thaw_path_is_dir,
-                                            .open_named = images_open,
+                                            .check = images_check,
+                                            .list = images_list,
+                                            .read = images_read,
                                             .rows = images_rows,
                                             .close = images_close};

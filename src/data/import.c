@@ -147,50 +147,76 @@ done:
 /* Labels and all else come with the rows. */
 static thaw_status open_named(thaw_job *job)
 {
-    const thaw_import *o = job->options;
-    THAW_CHECK(o->labels.count == 0 && o->clusters.count == 0, THAW_ERR_USAGE,
-               "--%s: %s name these themselves; leave it out",
-               o->labels.count > 0 ? "labels" : "clusters", job->kind->name);
     THAW_CHECK(job->task == THAW_TASK_CLASSIFICATION, THAW_ERR_USAGE,
                "--task %s: %s name one class a row; the task is classification",
                thaw_task_name(job->task), job->kind->name);
-    THAW_TRY(job->kind->open_named(job));
+    THAW_TRY(job->kind->list(job));
     THAW_TRY(thaw_named_finish(&job->named));
     return thaw_job_take_named(job);
 }
 
-/* An option that these sources have no use for is a mistake about them. */
+/* What an option is for. */
+typedef enum use { USE_NUMBERED, USE_ARRAYS, USE_VALUES, USE_PICTURES, USE_TEXTS, USE_COUNT } use;
+
+static thaw_status check_use(const thaw_importer *kind, const char *option, use what)
+{
+    const bool named = kind->list != NULL;
+    const struct {
+        bool fits;
+        const char *why, *formats;
+    } uses[USE_COUNT] = {
+        [USE_NUMBERED] = {!named, NULL, NULL},
+        [USE_ARRAYS] = {!named, " is for arrays of numbers, not for texts or picture files",
+                        "idx, hdf5 or npy"},
+        [USE_VALUES] = {!kind->is_text, " is for pictures and numbers, not for texts",
+                        "images, idx, hdf5 or npy"},
+        [USE_PICTURES] = {named && !kind->is_text, " is for pictures in JPEG and PNG files",
+                          "images"},
+        [USE_TEXTS] = {kind->is_text, " is for texts", "csv or tsv"},
+    };
+    THAW_CHECK(uses[what].fits || uses[what].why, THAW_ERR_USAGE,
+               "--%s: %s name these themselves; leave it out", option, kind->name);
+    THAW_CHECK(uses[what].fits, THAW_ERR_USAGE,
+               "--%s%s, but the sources are %s; say --format %s, or leave it out", option,
+               uses[what].why, kind->name, uses[what].formats);
+    return THAW_OK;
+}
+
+/* An option that these sources have no use for is a mistake about them, also when it asks for what is usual. */
 static thaw_status check_applies(const thaw_import *o, const thaw_importer *kind)
 {
     thaw_import usual;
     thaw_import_init(&usual);
-    const bool named = kind->open_named != NULL;
     const struct {
         const char *name;
-        bool given, text;
+        bool changed;
+        use what;
     } options[] = {
-        {"size", o->size != usual.size, false},
-        {"shorter", o->shorter != usual.shorter, false},
-        {"fit", o->fit != usual.fit, false},
-        {"filter", o->filter != usual.filter, false},
-        {"colours", o->colours != usual.colours, false},
-        {"broken", o->max_broken > usual.max_broken, false},
-        {"vocab", o->vocab != NULL, true},
-        {"cased", o->cased != usual.cased, true},
-        {"tokens", o->tokens != usual.tokens, true},
-        {"quotes", o->quotes != usual.quotes, true},
-        {"text", o->text != NULL, true},
-        {"text-pair", o->text_pair != NULL, true},
-        {"label", o->label != NULL, true},
-        {"split", o->split != NULL, true},
-        {"slice", o->slice != NULL, true},
-        {"cluster", o->cluster != NULL, true},
+        {"layout", o->layout != usual.layout, USE_ARRAYS},
+        {"labels", o->labels.count > 0, USE_NUMBERED},
+        {"clusters", o->clusters.count > 0, USE_NUMBERED},
+        {"mean", o->mean.count > 0, USE_VALUES},
+        {"std", o->std.count > 0, USE_VALUES},
+        {"size", o->size != usual.size, USE_PICTURES},
+        {"shorter", o->shorter != usual.shorter, USE_PICTURES},
+        {"fit", o->fit != usual.fit, USE_PICTURES},
+        {"filter", o->filter != usual.filter, USE_PICTURES},
+        {"colours", o->colours != usual.colours, USE_PICTURES},
+        {"broken", o->max_broken > usual.max_broken, USE_PICTURES},
+        {"vocab", o->vocab != NULL, USE_TEXTS},
+        {"cased", o->cased != usual.cased, USE_TEXTS},
+        {"tokens", o->tokens != usual.tokens, USE_TEXTS},
+        {"quotes", o->quotes != usual.quotes, USE_TEXTS},
+        {"text", o->text != NULL, USE_TEXTS},
+        {"text-pair", o->text_pair != NULL, USE_TEXTS},
+        {"label", o->label != NULL, USE_TEXTS},
+        {"split", o->split != NULL, USE_TEXTS},
+        {"slice", o->slice != NULL, USE_TEXTS},
+        {"cluster", o->cluster != NULL, USE_TEXTS},
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        THAW_CHECK(!options[i].given || (named && options[i].text == kind->is_text), THAW_ERR_USAGE,
-                   "--%s is for %s, but the sources are %s; say --format %s, or leave it out",
-                   options[i].name, options[i].text ? "texts" : "pictures in JPEG and PNG files",
-                   kind->name, options[i].text ? "csv or tsv" : "images");
+        if (options[i].changed || thaw_import_given(o, options[i].name))
+            THAW_TRY(check_use(kind, options[i].name, options[i].what));
     return THAW_OK;
 }
 
@@ -200,15 +226,15 @@ thaw_status thaw_job_open(thaw_job *job)
     THAW_TRY(thaw_importer_find(o->format, o->images.items[0], &job->kind));
     THAW_TRY(thaw_alloc(&job->sources, o->images.count, sizeof *job->sources));
     job->source_count = o->images.count;
-    if (job->kind->open_named)
+    if (job->kind->list)
         THAW_TRY(open_named(job));
-    for (int64_t i = 0; i < job->source_count && !job->kind->open_named; i++)
+    for (int64_t i = 0; i < job->source_count && !job->kind->list; i++)
         THAW_TRY(open_x(job, i));
     int64_t C = job->sample.dim[0];
     THAW_CHECK(o->mean.count == 0 || (o->mean.count == C && o->std.count == C), THAW_ERR_USAGE,
                "--mean has %lld values and --std %lld; the samples have %lld channels",
                (long long)o->mean.count, (long long)o->std.count, (long long)C);
-    if (job->kind->open_named)
+    if (job->kind->list)
         return THAW_OK;
     THAW_TRY(read_labels(job));
     return read_clusters(job);
@@ -242,8 +268,11 @@ thaw_status thaw_import_check(const thaw_import *import)
 {
     const thaw_importer *kind = NULL;
     THAW_TRY(check_options(import));
+    THAW_TRY(thaw_splits_check(&import->splits));
+    THAW_TRY(thaw_slices_check(&import->slices));
     THAW_TRY(thaw_importer_find(import->format, import->images.items[0], &kind));
-    return check_applies(import, kind);
+    THAW_TRY(check_applies(import, kind));
+    return kind->check ? kind->check(import) : THAW_OK;
 }
 
 thaw_status thaw_import_run(const thaw_import *import)
@@ -256,6 +285,11 @@ thaw_status thaw_import_run(const thaw_import *import)
         THAW_TRY_TO(thaw_job_classes(&job));
     THAW_TRY_TO(thaw_job_check_slices(&job));
     THAW_TRY_TO(thaw_job_splits(&job));
+    if (job.kind->read) {
+        THAW_TRY_TO(thaw_job_rehearse(&job));
+        THAW_TRY_TO(job.kind->read(&job));
+    }
+    THAW_TRY_TO(thaw_job_warn_of_clusters(&job));
     THAW_TRY_TO(thaw_job_write(&job));
 done:
     thaw_job_clear(&job);

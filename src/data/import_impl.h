@@ -1,4 +1,4 @@
-/* The steps of an import, in order: open the sources, map classes, draw splits, name slices, write. */
+/* The steps of an import, in order: open the sources, map classes, draw splits, name slices, read what was drawn, write. */
 #ifndef THAW_DATA_IMPORT_IMPL_H
 #define THAW_DATA_IMPORT_IMPL_H
 
@@ -8,6 +8,9 @@
 
 /* NULL-ended names of thaw_import_formats, where a static table can take their address. */
 extern const char *const thaw_import_format_names[];
+
+/* Whether thaw_import_set has set this option, be it to what is usual. */
+bool thaw_import_given(const thaw_import *import, const char *name);
 
 /* One pair of files. Rows count through all sources: row r of a source is global row first + r. */
 typedef struct thaw_source {
@@ -38,9 +41,9 @@ typedef struct thaw_job {
     int64_t source_count;
     int64_t N;
     thaw_named named;
-    bool *dropped;          /* (N) rows that cannot be read, or NULL: they belong to no split */
+    bool *dropped;          /* (N) rows that cannot be read, or NULL: no split takes them */
     thaw_dtype dtype;       /* stored: THAW_U8, THAW_F32, or THAW_I32 of texts */
-    thaw_shape sample;      /* stored, without N: (C, H, W) or (D) */
+    thaw_shape sample;      /* stored, without N: (C, H, W) or (D); H = W = 0: not known yet */
     thaw_text_info text;    /* of texts: how they became tokens */
     int64_t *source_labels; /* (N) as in the files */
     int32_t *labels;        /* (N) new labels, or -1; all 0 in a task that is no classification */
@@ -78,6 +81,11 @@ typedef struct thaw_draw {
 THAW_NODISCARD thaw_status thaw_job_open(thaw_job *job);
 THAW_NODISCARD thaw_status thaw_job_classes(thaw_job *job);
 THAW_NODISCARD thaw_status thaw_job_splits(thaw_job *job);
+/* The end of thaw_job_splits, also when job->dropped has grown: every other row keeps its place in the order of the draw. */
+THAW_NODISCARD thaw_status thaw_job_draw(thaw_job *job);
+THAW_NODISCARD thaw_status thaw_job_warn_of_clusters(const thaw_job *job);
+/* Makes everything of the file that is not x, and throws it away: what is wrong with it shows before samples are read. */
+THAW_NODISCARD thaw_status thaw_job_rehearse(thaw_job *job);
 THAW_NODISCARD thaw_status thaw_job_write(thaw_job *job);
 void thaw_job_clear(thaw_job *job);
 
@@ -89,7 +97,10 @@ THAW_NODISCARD thaw_status thaw_job_set_target(thaw_job *job, const char *file, 
 /* Both, from an array of a source's rows. */
 THAW_NODISCARD thaw_status thaw_job_read_targets(thaw_job *job, int64_t source, const char *file);
 
-/* Checks every expression, without reading mask files, so that a typing error shows before the work. */
+/* The form of --splits and of --slices, before any source is opened. */
+THAW_NODISCARD thaw_status thaw_splits_check(const thaw_strings *splits);
+THAW_NODISCARD thaw_status thaw_slices_check(const thaw_strings *slices);
+/* Checks every expression against the classes and sources, without reading mask files. */
 THAW_NODISCARD thaw_status thaw_job_check_slices(const thaw_job *job);
 /* Name of slice expression i (allocated), and its members to job->mask. */
 THAW_NODISCARD thaw_status thaw_job_slice(thaw_job *job, int64_t i, char **name);

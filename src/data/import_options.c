@@ -84,6 +84,8 @@ const thaw_field thaw_import_fields[] = {
      NULL, "Share of files that may be unreadable and are left out."},
     {0},
 };
+_Static_assert(sizeof thaw_import_fields / sizeof *thaw_import_fields <= 64,
+               "thaw_import.given has a bit for each");
 
 void thaw_import_init(thaw_import *import)
 {
@@ -195,6 +197,7 @@ thaw_status thaw_import_set(thaw_import *import, const char *name, const char *t
     if (!field->name)
         return unknown_field(name);
     void *member = (char *)import + field->offset;
+    import->given |= UINT64_C(1) << (field - thaw_import_fields);
     switch (field->type) {
     case THAW_FIELD_INT:
         return set_int(field, member, text);
@@ -207,6 +210,15 @@ thaw_status thaw_import_set(thaw_import *import, const char *name, const char *t
     default:
         return append_list(field, member, text);
     }
+}
+
+bool thaw_import_given(const thaw_import *import, const char *name)
+{
+    const thaw_field *field = thaw_import_fields;
+    while (field->name && strcmp(field->name, name) != 0)
+        field++;
+    THAW_ASSERT(field->name);
+    return import->given >> (field - thaw_import_fields) & 1;
 }
 
 static void clear_strings(thaw_strings *list)

@@ -376,6 +376,17 @@ static void clear_writer(writer *w)
     thaw_dataset_free(&w->ds);
 }
 
+thaw_status thaw_job_rehearse(thaw_job *job)
+{
+    writer w = {.job = job};
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&w.ds, 1, sizeof *w.ds));
+    THAW_TRY_TO(build(&w));
+done:
+    clear_writer(&w);
+    return status;
+}
+
 thaw_status thaw_job_write(thaw_job *job)
 {
     writer w = {.job = job};

@@ -153,12 +153,28 @@ static thaw_status check_slice(const thaw_job *job, int64_t i, thaw_str *name)
         THAW_TRY(parse_classes(job, text, value, NULL));
     if (kind == SLICE_SOURCE)
         THAW_TRY(parse_source(job, text, value, &source));
-    for (int64_t j = 0; j < i; j++) {
-        const char *other = job->options->slices.items[j];
-        THAW_CHECK(strncmp(other, text, name->length + 1) != 0, THAW_ERR_USAGE,
-                   "--slices names \"%s\" twice", thaw_str_c(name));
-    }
     return THAW_OK;
+}
+
+thaw_status thaw_slices_check(const thaw_strings *slices)
+{
+    thaw_words names = {0};
+    thaw_str name = {0};
+    thaw_status status = THAW_OK;
+    for (int64_t i = 0; i < slices->count; i++) {
+        const char *value = NULL;
+        slice_kind kind = SLICE_CLASSES;
+        int64_t number = 0;
+        thaw_str_reset(&name);
+        THAW_TRY_TO(split_expression(slices->items[i], &name, &value, &kind));
+        THAW_TRY_TO(thaw_words_add(&names, thaw_str_c(&name), &number));
+        THAW_CHECK_TO(number == i, THAW_ERR_USAGE, "--slices names \"%s\" twice",
+                      thaw_str_c(&name));
+    }
+done:
+    thaw_str_clear(&name);
+    thaw_words_clear(&names);
+    return status;
 }
 
 thaw_status thaw_job_check_slices(const thaw_job *job)

@@ -9,6 +9,7 @@
 
 /* Of the shuffle that serves "Ntotal", apart from those of the classes. */
 #define TOTAL_STREAM UINT32_MAX
+#define SPLITS_MOST  1000
 
 static thaw_status parse_amount(const char *split, const char *text, thaw_draw *out)
 {
@@ -76,8 +77,8 @@ static thaw_status parse_source(const thaw_job *job, const char *text, const cha
     return status;
 }
 
-/* "NAME=AMOUNT[@SOURCE]"; the caller frees out->name. */
-static thaw_status parse_draw(const thaw_job *job, const char *text, thaw_draw *out)
+/* "NAME=AMOUNT[@SOURCE]", the source where *at points, or NULL; the caller frees out->name. */
+static thaw_status parse_draw(const char *text, thaw_draw *out, const char **at)
 {
     *out = (thaw_draw){0};
     thaw_str amount = {0};
@@ -88,10 +89,9 @@ static thaw_status parse_draw(const thaw_job *job, const char *text, thaw_draw *
                   "--splits \"%s\": write NAME=AMOUNT, for instance train=50", text);
     thaw_str_add_bytes(&name, text, (size_t)(equals - text));
     THAW_TRY_TO(thaw_import_check_name("--splits: split", thaw_str_c(&name)));
-    const char *at = strchr(equals, '@');
-    thaw_str_add_bytes(&amount, equals + 1, at ? (size_t)(at - equals - 1) : strlen(equals + 1));
+    *at = strchr(equals, '@');
+    thaw_str_add_bytes(&amount, equals + 1, *at ? (size_t)(*at - equals - 1) : strlen(equals + 1));
     THAW_TRY_TO(parse_amount(text, thaw_str_c(&amount), out));
-    THAW_TRY_TO(parse_source(job, text, at, out));
     THAW_TRY_TO(thaw_strdup(&out->name, thaw_str_c(&name)));
 done:
     thaw_str_clear(&name);
@@ -145,12 +145,18 @@ static bool in_source(const thaw_job *job, const thaw_draw *split, int64_t row)
     return row >= source->first && row < source->first + source->count;
 }
 
+/* Rows that cannot be read stay in their queue, so that all others keep their places there. */
+static bool is_there(const thaw_job *job, const thaw_draw *split, int64_t row)
+{
+    return in_source(job, split, row) && (job->dropped == NULL || !job->dropped[row]);
+}
+
 /* Takes up to `want` free rows of the queue; returns how many. */
 static int64_t take(thaw_job *job, int64_t s, const int64_t *rows, int64_t count, int64_t want)
 {
     int64_t taken = 0;
     for (int64_t i = 0; i < count && taken < want; i++) {
-        if (job->split_of[rows[i]] >= 0 || !in_source(job, &job->splits[s], rows[i]))
+        if (job->split_of[rows[i]] >= 0 || !is_there(job, &job->splits[s], rows[i]))
             continue;
         job->split_of[rows[i]] = (int16_t)s;
         taken++;
@@ -169,7 +175,7 @@ static thaw_status take_classes(thaw_job *job, int64_t s, const queues *q)
         if (split->amount == THAW_AMOUNT_PERCENT) {
             int64_t all = 0;
             for (int64_t i = 0; i < count; i++)
-                all += in_source(job, split, rows[i]);
+                all += is_there(job, split, rows[i]);
             want = (int64_t)llround((double)all * split->percent / 100);
         }
         int64_t taken = take(job, s, rows, count, want);
@@ -237,19 +243,44 @@ static thaw_status take_named(thaw_job *job)
 static thaw_status parse_all(thaw_job *job)
 {
     const thaw_strings *texts = &job->options->splits;
+    const char *at = NULL;
     if (texts->count == 0 && job->named.splits.list.count > 0)
         return take_named(job);
-    THAW_CHECK(texts->count >= 1 && texts->count <= 1000, THAW_ERR_USAGE,
-               "--splits: name 1 to 1000 splits, for instance train=50,val=40,gate=200,test=rest");
+    THAW_CHECK(texts->count >= 1, THAW_ERR_USAGE,
+               "--splits: name 1 to %d splits, for instance train=50,val=40,gate=200,test=rest",
+               SPLITS_MOST);
     THAW_TRY(thaw_alloc(&job->splits, texts->count, sizeof *job->splits));
     for (int64_t s = 0; s < texts->count; s++) {
-        THAW_TRY(parse_draw(job, texts->items[s], &job->splits[s]));
+        THAW_TRY(parse_draw(texts->items[s], &job->splits[s], &at));
         job->split_count = s + 1;
-        for (int64_t i = 0; i < s; i++)
-            THAW_CHECK(strcmp(job->splits[i].name, job->splits[s].name) != 0, THAW_ERR_USAGE,
-                       "--splits names \"%s\" twice", job->splits[s].name);
+        THAW_TRY(parse_source(job, texts->items[s], at, &job->splits[s]));
     }
     return THAW_OK;
+}
+
+thaw_status thaw_splits_check(const thaw_strings *splits)
+{
+    thaw_status status = THAW_OK;
+    thaw_words names = {0};
+    int64_t number = 0;
+    THAW_CHECK_TO(splits->count <= SPLITS_MOST, THAW_ERR_USAGE,
+                  "--splits: %lld splits; at most %d are supported", (long long)splits->count,
+                  SPLITS_MOST);
+    for (int64_t s = 0; s < splits->count; s++) {
+        thaw_draw draw = {0};
+        const char *at = NULL;
+        status = parse_draw(splits->items[s], &draw, &at);
+        if (status == THAW_OK)
+            status = thaw_words_add(&names, draw.name, &number);
+        if (status == THAW_OK && number < s)
+            status = THAW_FAIL(THAW_ERR_USAGE, "--splits names \"%s\" twice", draw.name);
+        thaw_free(&draw.name);
+        if (status != THAW_OK)
+            goto done;
+    }
+done:
+    thaw_words_clear(&names);
+    return status;
 }
 
 static thaw_status check_train(const thaw_job *job)
@@ -289,7 +320,7 @@ static int compare_memberships(const void *a, const void *b)
 }
 
 /* Samples of one patient in train and in test are a leak that ids do not show. */
-static thaw_status warn_of_shared_clusters(const thaw_job *job)
+thaw_status thaw_job_warn_of_clusters(const thaw_job *job)
 {
     if (!job->clusters)
         return THAW_OK;
@@ -318,20 +349,26 @@ static thaw_status warn_of_shared_clusters(const thaw_job *job)
     return THAW_OK;
 }
 
-thaw_status thaw_job_splits(thaw_job *job)
+thaw_status thaw_job_draw(thaw_job *job)
 {
     queues q = {0};
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(parse_all(job));
-    THAW_TRY_TO(thaw_alloc(&job->split_of, job->N, sizeof *job->split_of));
     for (int64_t i = 0; i < job->N; i++)
         job->split_of[i] = -1;
+    for (int64_t s = 0; s < job->split_count; s++)
+        job->splits[s].drawn = 0;
     THAW_TRY_TO(fill_queues(job, &q));
     THAW_TRY_TO(draw_all(job, &q));
     THAW_TRY_TO(check_train(job));
-    THAW_TRY_TO(warn_of_shared_clusters(job));
 done:
     thaw_free(&q.rows);
     thaw_free(&q.first);
     return status;
+}
+
+thaw_status thaw_job_splits(thaw_job *job)
+{
+    THAW_TRY(parse_all(job));
+    THAW_TRY(thaw_alloc(&job->split_of, job->N, sizeof *job->split_of));
+    return thaw_job_draw(job);
 }

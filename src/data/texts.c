@@ -5,7 +5,8 @@
 #include "data/csv_impl.h"
 #include "data/wordpiece_impl.h"
 
-/* Tokens of all rows, one after another: row i has those from begin[i] on, the last `second[i]` of them of type 1. */
+/* Tokens of all rows, one after another: row i has those from begin[i] on, the last `second[i]` of them of type 1. A row that no split takes
+ * has none. */
 typedef struct texts_state {
     int32_t *ids;
     int64_t count, room;
@@ -23,17 +24,16 @@ typedef struct columns {
 typedef struct reader {
     thaw_job *job;
     char separator;
+    int64_t source; /* that is being read */
     thaw_wordpiece *words;
     thaw_tokens tokens; /* of one row */
-    int64_t cut, empty, longest;
+    int64_t texts, cut, empty, longest;
 } reader;
 
-static thaw_status check_options(const thaw_import *o)
+thaw_status thaw_texts_check(const thaw_import *o)
 {
     THAW_CHECK(o->vocab && *o->vocab, THAW_ERR_USAGE,
                "--vocab: name the vocabulary that the network reads texts with, its vocab.txt");
-    THAW_CHECK(o->mean.count == 0 && o->std.count == 0 && o->layout == THAW_CHW, THAW_ERR_USAGE,
-               "--mean, --std and --layout are not for texts; leave them out");
     const int64_t least = o->text_pair && *o->text_pair ? 5 : 3;
     THAW_CHECK(o->tokens >= least, THAW_ERR_USAGE,
                "--tokens %lld: [CLS], [SEP] and one token of a text need at least %lld",
@@ -96,28 +96,55 @@ static const char *field(const thaw_csv *csv, int64_t column)
     return column < 0 ? NULL : thaw_csv_get(csv, column);
 }
 
-static thaw_status add_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
-                           const columns *c)
+/* What a walk over a table does with each row. */
+typedef thaw_status (*visit)(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
+                             const columns *c);
+
+static thaw_status list_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
+                            const columns *c)
 {
     const thaw_named_row row = {.label = thaw_csv_get(csv, c->label),
                                 .split = field(csv, c->split),
                                 .slices = field(csv, c->slices),
                                 .cluster = field(csv, c->cluster)};
+    (void)state;
+    return thaw_named_add(&r->job->named, where, &row);
+}
+
+static thaw_status encode_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
+                              const columns *c)
+{
     const char *text = thaw_csv_get(csv, c->text);
     thaw_status status =
         thaw_wordpiece_encode(r->words, text, field(csv, c->pair), state->T, &r->tokens);
     if (status != THAW_OK)
         return thaw_fail_context(status, "%s", where);
-    THAW_TRY(thaw_named_add(&r->job->named, where, &row));
     const int64_t whole = r->tokens.count + r->tokens.cut;
+    r->texts++;
     r->cut += r->tokens.cut > 0;
     r->empty += r->tokens.count == (c->pair < 0 ? 2 : 3);
     r->longest = whole > r->longest ? whole : r->longest;
+    return THAW_OK;
+}
+
+static thaw_status read_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
+                            const columns *c)
+{
+    const thaw_source *source = &r->job->sources[r->source];
+    THAW_CHECK(
+        state->rows < source->count, THAW_ERR_INPUT,
+        "%s: a row more than there were when the table was read for its labels; it must stay "
+        "as it is",
+        where);
+    r->tokens.count = 0;
+    if (r->job->split_of[source->first + state->rows] >= 0)
+        THAW_TRY(encode_row(r, state, where, csv, c));
     return keep(state, &r->tokens);
 }
 
-static thaw_status read_table(reader *r, const char *table, texts_state *state)
+static thaw_status walk(reader *r, texts_state *state, visit with)
 {
+    const char *table = r->job->options->images.items[r->source];
     thaw_csv *csv = NULL;
     columns c;
     thaw_str where = {0};
@@ -130,31 +157,32 @@ static thaw_status read_table(reader *r, const char *table, texts_state *state)
         thaw_str_reset(&where);
         thaw_str_printf(&where, "%s:%lld", table, (long long)thaw_csv_line(csv));
         if (more)
-            THAW_TRY_TO(add_row(r, state, thaw_str_c(&where), csv, &c));
+            THAW_TRY_TO(with(r, state, thaw_str_c(&where), csv, &c));
     }
-    THAW_CHECK_TO(state->rows > 0, THAW_ERR_INPUT, "%s: no row after the names of columns", table);
 done:
     thaw_str_clear(&where);
     thaw_csv_close(&csv);
     return status;
 }
 
-static thaw_status open_source(reader *r, int64_t i)
+static thaw_status list_source(reader *r)
 {
     thaw_job *job = r->job;
-    thaw_source *source = &job->sources[i];
+    thaw_source *source = &job->sources[r->source];
     texts_state *state = NULL;
     source->x = (thaw_array){.kind = job->kind, .dtype = THAW_I32};
-    THAW_TRY(thaw_strdup(&source->x.name, job->options->images.items[i]));
+    THAW_TRY(thaw_strdup(&source->x.name, job->options->images.items[r->source]));
     THAW_TRY(thaw_alloc(&state, 1, sizeof *state));
     source->x.state = state;
-    state->T = job->sample.dim[1];
     state->planes = job->sample.dim[0];
-    THAW_TRY(read_table(r, source->x.name, state));
-    source->x.shape = thaw_shape_make(4, (int64_t[]){state->rows, state->planes, state->T, 1});
+    state->T = job->sample.dim[1];
+    THAW_TRY(walk(r, state, list_row));
     source->first = job->N;
-    source->count = state->rows;
-    job->N += state->rows;
+    source->count = job->named.count - job->N;
+    source->x.shape = thaw_shape_make(4, (int64_t[]){source->count, state->planes, state->T, 1});
+    job->N = job->named.count;
+    THAW_CHECK(source->count > 0, THAW_ERR_INPUT, "%s: no row after the names of columns",
+               source->x.name);
     return THAW_OK;
 }
 
@@ -162,14 +190,27 @@ static thaw_status prepare(reader *r)
 {
     thaw_job *job = r->job;
     const thaw_import *o = job->options;
-    const int64_t planes = o->text_pair && *o->text_pair ? 2 : 1;
-    char hex[THAW_DIGEST_HEX];
     THAW_TRY(thaw_wordpiece_open(o->vocab, o->cased != 0, &r->words));
     THAW_TRY(thaw_alloc(&r->tokens.ids, o->tokens, sizeof *r->tokens.ids));
-    if (planes == 2)
+    if (o->text_pair && *o->text_pair)
         THAW_TRY(thaw_alloc(&r->tokens.types, o->tokens, sizeof *r->tokens.types));
+    return THAW_OK;
+}
+
+static void clear_reader(reader *r)
+{
+    thaw_free(&r->tokens.types);
+    thaw_free(&r->tokens.ids);
+    thaw_wordpiece_free(&r->words);
+}
+
+static thaw_status describe(const reader *r)
+{
+    thaw_job *job = r->job;
+    const thaw_import *o = job->options;
+    char hex[THAW_DIGEST_HEX];
     job->dtype = THAW_I32;
-    job->sample = thaw_shape_make(3, (int64_t[]){planes, o->tokens, 1});
+    job->sample = thaw_shape_make(3, (int64_t[]){r->tokens.types ? 2 : 1, o->tokens, 1});
     thaw_digest_hex(thaw_wordpiece_digest(r->words), hex);
     job->text.pieces = thaw_wordpiece_count(r->words);
     THAW_TRY(thaw_strdup(&job->text.vocabulary, hex));
@@ -178,29 +219,45 @@ static thaw_status prepare(reader *r)
 
 static void say(const reader *r)
 {
-    const int64_t N = r->job->N;
     THAW_LOG(THAW_INFO,
              "%lld texts read; the longest has %lld tokens, %lld are cut to %lld (%.1f%%)",
-             (long long)N, (long long)r->longest, (long long)r->cut,
-             (long long)r->job->options->tokens, 100 * (double)r->cut / (double)N);
+             (long long)r->texts, (long long)r->longest, (long long)r->cut,
+             (long long)r->job->options->tokens, 100 * (double)r->cut / (double)r->texts);
     if (r->empty > 0)
         THAW_LOG(THAW_WARN, "%lld texts have no token; is --text the right column?",
                  (long long)r->empty);
 }
 
-thaw_status thaw_texts_open(thaw_job *job, char separator)
+thaw_status thaw_texts_list(thaw_job *job, char separator)
 {
     reader r = {.job = job, .separator = separator};
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(check_options(job->options));
     THAW_TRY_TO(prepare(&r));
-    for (int64_t i = 0; i < job->source_count; i++)
-        THAW_TRY_TO(open_source(&r, i));
+    THAW_TRY_TO(describe(&r));
+    for (r.source = 0; r.source < job->source_count; r.source++)
+        THAW_TRY_TO(list_source(&r));
+done:
+    clear_reader(&r);
+    return status;
+}
+
+thaw_status thaw_texts_read(thaw_job *job, char separator)
+{
+    reader r = {.job = job, .separator = separator};
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(prepare(&r));
+    for (r.source = 0; r.source < job->source_count; r.source++) {
+        const thaw_source *source = &job->sources[r.source];
+        texts_state *state = source->x.state;
+        THAW_TRY_TO(walk(&r, state, read_row));
+        THAW_CHECK_TO(state->rows == source->count, THAW_ERR_INPUT,
+                      "%s: %lld rows when it was read for its labels, now %lld; a file is wanted "
+                      "that can be read twice and stays as it is, not a pipe",
+                      source->x.name, (long long)source->count, (long long)state->rows);
+    }
     say(&r);
 done:
-    thaw_free(&r.tokens.types);
-    thaw_free(&r.tokens.ids);
-    thaw_wordpiece_free(&r.words);
+    clear_reader(&r);
     return status;
 }
 

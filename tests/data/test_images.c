@@ -45,7 +45,12 @@ static void write_png(const char *name, int side, uint8_t value)
 
 static void write_text(const char *name, const char *text)
 {
-    write_bytes(in_folder(name), text, strlen(text));
+    const char *path = in_folder(name);
+    thaw_str above = {0};
+    thaw_str_add_bytes(&above, path, (size_t)(strrchr(path, '/') - path));
+    assert_ok(thaw_mkdirs(thaw_str_c(&above)));
+    write_bytes(path, text, strlen(text));
+    thaw_str_clear(&above);
 }
 
 static thaw_dataset *open_output(void)
@@ -221,6 +226,84 @@ static void broken_files_are_counted(void **state)
     assert_int_equal(thaw_alloc_live(), live);
 }
 
+/* What no split takes is not read; a broken picture gives its place to the next of the draw. */
+static void only_what_is_taken_is_read(void **state)
+{
+    (void)state;
+    char name[64];
+    for (int i = 0; i < 8; i++) {
+        thaw_format(name, sizeof name, "k/%s/%d.png", i % 2 ? "odd" : "even", i);
+        write_png(name, 4, (uint8_t)(10 * i));
+    }
+    write_text("k/junk/0.png", "junk");
+    write_text("k/junk/1.png", "junk");
+    assert_ok(IMPORT("images", in_folder("k"), "output", in_folder("out.h5"), "splits",
+                     "train=2,val=1", "select", "odd,even"));
+    thaw_dataset *ds = open_output();
+    assert_int_equal(thaw_dataset_count(ds, thaw_dataset_split_find(ds, "train")), 4);
+    const int64_t s = thaw_dataset_split_find(ds, "train");
+    const int64_t first = thaw_dataset_ids(ds, s)[0], second = thaw_dataset_ids(ds, s)[1];
+    thaw_dataset_free(&ds);
+    /* Rows 0 to 3 are even/0, 2, 4 and 6. */
+    thaw_format(name, sizeof name, "k/even/%lld.png", (long long)(2 * first));
+    write_text(name, "junk");
+    assert_fails(IMPORT("images", in_folder("k"), "output", in_folder("out.h5"), "splits",
+                        "train=2,val=1", "select", "odd,even"),
+                 THAW_ERR_INPUT, "1 of 6 pictures cannot be read");
+    assert_ok(IMPORT("images", in_folder("k"), "output", in_folder("out.h5"), "splits",
+                     "train=2,val=1", "select", "odd,even", "broken", "0.2"));
+    ds = open_output();
+    assert_int_equal(thaw_dataset_count(ds, s), 4);
+    assert_int_not_equal(thaw_dataset_ids(ds, s)[0], first);
+    assert_true(thaw_dataset_ids(ds, s)[0] == second || thaw_dataset_ids(ds, s)[1] == second);
+    thaw_dataset_free(&ds);
+    assert_fails(IMPORT("images", in_folder("k"), "output", in_folder("out.h5"), "splits",
+                        "train=3,val=1", "select", "odd,even", "broken", "0.2"),
+                 THAW_ERR_USAGE, "wants 1 samples of class \"even\", but 0 are left");
+}
+
+/* Mistakes in what is asked for are found before any picture is: none of these can be read. */
+static void mistakes_show_before_the_work(void **state)
+{
+    (void)state;
+    const struct {
+        const char *field, *text, *piece;
+    } options[] = {
+        {"select", "bat", "the sources have no class \"bat\""},
+        {"slices", "s", "write NAME=CLASS"},
+        {"slices", "s=ant+bat", "there is no class \"bat\""},
+        {"slices", "s=ant,s=bee", "--slices names \"s\" twice"},
+        {"splits", "val", "write NAME=AMOUNT"},
+        {"splits", "train=1", "--splits names \"train\" twice"},
+        {"splits", "val=9", "wants 9 samples of class \"ant\", but 1 are left"},
+        {"mean", "1,2", "--mean and --std belong together"},
+        {"layout", "chw", "--layout is for arrays of numbers"},
+        {"tokens", "128", "--tokens is for texts"},
+        {"fit", "crop", "--fit: is for --size"},
+    };
+    write_text("p/ant/0.png", "junk");
+    write_text("p/ant/1.png", "junk");
+    write_text("p/bee/0.png", "junk");
+    write_text("p/bee/1.png", "junk");
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        assert_fails(IMPORT("images", in_folder("p"), "output", in_folder("out.h5"), "splits",
+                            "train=1", options[i].field, options[i].text),
+                     THAW_ERR_USAGE, options[i].piece);
+    assert_fails(IMPORT("images", in_folder("p"), "output", in_folder("out.h5"), "splits",
+                        "train=1", "slices", "s=mask:/none.npy"),
+                 THAW_ERR_INPUT, "/none.npy");
+    assert_fails(IMPORT("images", in_folder("p"), "output", in_folder("out.h5"), "splits", "x=1",
+                        "select", "ant", "slices", "s=source:2"),
+                 THAW_ERR_USAGE, "the source must be in 1..1");
+    write_text("p.csv", "path,label,slices\nx.png,ant,\ny.png,bee,s\n");
+    assert_fails(IMPORT("images", in_folder("p.csv"), "format", "images", "output",
+                        in_folder("out.h5"), "splits", "x=rest", "slices", "s=ant"),
+                 THAW_ERR_USAGE, "--slices names \"s\", which is a slice of the sources");
+    assert_fails(IMPORT("images", in_folder("x.npy"), "labels", in_folder("y.npy"), "format", "npy",
+                        "output", in_folder("out.h5"), "splits", "x=rest", "colours", "rgb"),
+                 THAW_ERR_USAGE, "--colours is for pictures");
+}
+
 /* The share that a message proposes is one that --broken takes. */
 static void nearly_all_may_be_broken(void **state)
 {
@@ -334,6 +417,8 @@ int main(void)
         cmocka_unit_test(tables_say_more),
         cmocka_unit_test(sources_are_joined_and_resized),
         cmocka_unit_test(broken_files_are_counted),
+        cmocka_unit_test(only_what_is_taken_is_read),
+        cmocka_unit_test(mistakes_show_before_the_work),
         cmocka_unit_test(nearly_all_may_be_broken),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(threads_change_nothing),

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What lora, dora, lora on a table, ia3 and norm train in a BERT, against Hugging Face PEFT: the same names, shapes and so counts.
-# thaw-test: timeout=120
+# thaw-test: timeout=120 cores=1
 # Needs a Python with PyTorch, transformers and peft: THAW_PEER_PYTHON, else python3.
 set -u
 build=${1:?usage: test_peft_live.sh BUILD_DIR}

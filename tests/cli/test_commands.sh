@@ -1,6 +1,6 @@
 #!/bin/sh
 # Each command on real files: what it prints, what it writes, and that --json is JSON.
-# thaw-test: timeout=120
+# thaw-test: timeout=120 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 make_all

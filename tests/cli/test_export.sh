@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs in the hands of others: PyTorch's strict loading, Hugging Face PEFT and h5py give the predictions that Thaw gives.
-# thaw-test: timeout=120
+# thaw-test: timeout=120 cores=1
 # The comparison needs a Python with torch, safetensors, peft and h5py: THAW_PEER_PYTHON, else python3.
 set -u
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# thaw-test: timeout=240
+# thaw-test: timeout=240 cores=1
 # Folders of pictures: the example of the README on real ones, the same bytes as from the IDX file, and training on them.
 set -u
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Weights that PyTorch and safetensors wrote become the same backbone in every form, and train. Needs them (THAW_PEER_PYTHON).
-# thaw-test: timeout=240
+# thaw-test: timeout=240 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 "${THAW_PEER_PYTHON:-python3}" "$root/tests/cli/import_weights.py" . "$root/tools" >out 2>&1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A sentence encoder as its package carries it becomes a backbone, whose features are those of transformers. Needs that (THAW_PEER_PYTHON).
-# thaw-test: timeout=240
+# thaw-test: timeout=240 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 python=${THAW_PEER_PYTHON:-python3}

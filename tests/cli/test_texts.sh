@@ -1,6 +1,6 @@
 #!/bin/sh
 # Texts from a table to predictions: import, a small BERT from scratch as backbone, every rung on it, and what does not fit together.
-# thaw-test: timeout=240
+# thaw-test: timeout=240 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 

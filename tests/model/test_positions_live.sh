@@ -1,4 +1,5 @@
 #!/bin/sh
+# thaw-test: cores=1
 # Places of a vision transformer in another size, against PyTorch's bicubic interpolation without aliasing (timm's choice).
 # Needs a Python with PyTorch: THAW_PEER_PYTHON, else python3.
 set -u

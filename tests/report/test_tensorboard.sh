@@ -1,5 +1,5 @@
 #!/bin/sh
-# TensorBoard itself reads our event files, and drops what a resumed run wrote anew. thaw-test: timeout=120
+# TensorBoard itself reads our event files, and drops what a resumed run wrote anew. thaw-test: timeout=120 cores=1
 # Skipped where the Python package tensorboard is not there; THAW_PEER_PYTHON names another interpreter.
 set -eu
 python=${THAW_PEER_PYTHON:-python3}

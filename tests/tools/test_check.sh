@@ -1,5 +1,5 @@
 #!/bin/sh
-# thaw-test: timeout=60
+# thaw-test: timeout=60 cores=1
 # tools/check must find each kind of broken rule in a tree made for it, and nothing in the same tree without them.
 root=$(cd "$(dirname "$0")/../.." && pwd)
 tree=$(mktemp -d) || exit 1

@@ -1,5 +1,5 @@
 #!/bin/sh
-# thaw-test: timeout=30
+# thaw-test: timeout=30 cores=1
 # tools/setup on machines that are not this one: other systems, missing packages, with and without root. Programs are played by scripts.
 root=$(cd "$(dirname "$0")/../.." && pwd)
 dir=$(mktemp -d) || exit 1

@@ -3,12 +3,14 @@
 # tests/<folder>/<name>.sh       a script on the built command, given the build directory
 # tests/<folder>/tool_<name>.c   a program that scripts use, built as <folder>_tool_<name>; links what its modules= names
 # tests/fuzz/fuzz_<name>.c       a fuzz target, run on its seeds and mutations of them; with THAW_FUZZ a program of libFuzzer
-# A line "thaw-test: timeout=SECONDS ranks=1,2,8 modules=ckpt" in the file's first ten lines changes the defaults.
+# A line "thaw-test: timeout=SECONDS ranks=1,2,8 cores=1 modules=ckpt" in the file's first ten lines changes the defaults.
+# cores is what a test keeps busy; ctest -j runs others beside it on the rest: 1, but 2 for several ranks and for scripts.
 
 function(thaw_test_settings file)
   file(STRINGS ${file} head LIMIT_COUNT 10)
   set(timeout 60)
   set(ranks 1 2 3 4)
+  set(cores 2)
   set(modules "")
   foreach(line IN LISTS head)
     if(line MATCHES "thaw-test:.*timeout=([0-9]+)")
@@ -16,6 +18,9 @@ function(thaw_test_settings file)
     endif()
     if(line MATCHES "thaw-test:.*ranks=([0-9,]+)")
       string(REPLACE "," ";" ranks "${CMAKE_MATCH_1}")
+    endif()
+    if(line MATCHES "thaw-test:.*cores=([0-9]+)")
+      set(cores ${CMAKE_MATCH_1})
     endif()
     if(line MATCHES "thaw-test:.*modules=([a-z0-9,]+)")
       string(REPLACE "," ";" modules "${CMAKE_MATCH_1}")
@@ -26,6 +31,7 @@ function(thaw_test_settings file)
   endif()
   set(test_timeout ${timeout} PARENT_SCOPE)
   set(test_ranks "${ranks}" PARENT_SCOPE)
+  set(test_cores ${cores} PARENT_SCOPE)
   set(test_modules "${modules}" PARENT_SCOPE)
 endfunction()
 
@@ -84,8 +90,12 @@ function(thaw_add_tests)
           add_test(NAME ${module}.${name}.np${np}
                    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tools/mpirun ${test_timeout} ${np} $<TARGET_FILE:${target}>)
           math(EXPR limit "${test_timeout} + 20")
+          set(cores ${test_cores})
+          if(np EQUAL 1)
+            set(cores 1)
+          endif()
           set_tests_properties(${module}.${name}.np${np} PROPERTIES TIMEOUT ${limit} LABELS "mpi;${module}"
-                               PROCESSORS 2 SKIP_RETURN_CODE 77 ENVIRONMENT "${THAW_TEST_ENVIRONMENT}")
+                               PROCESSORS ${cores} SKIP_RETURN_CODE 77 ENVIRONMENT "${THAW_TEST_ENVIRONMENT}")
         endforeach()
       else()
         add_test(NAME ${module}.${name} COMMAND ${target})
@@ -115,6 +125,6 @@ function(thaw_add_tests)
     thaw_test_settings(${script})
     add_test(NAME ${folder}.${name} COMMAND ${script} ${CMAKE_BINARY_DIR})
     set_tests_properties(${folder}.${name} PROPERTIES TIMEOUT ${test_timeout} LABELS "script;${folder}"
-                         PROCESSORS 2 SKIP_RETURN_CODE 77 ENVIRONMENT "${THAW_TEST_ENVIRONMENT}")
+                         PROCESSORS ${test_cores} SKIP_RETURN_CODE 77 ENVIRONMENT "${THAW_TEST_ENVIRONMENT}")
   endforeach()
 endfunction()

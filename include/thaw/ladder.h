@@ -25,6 +25,7 @@ typedef struct thaw_ladder_options {
         resume; /* finished trials are kept, a running one continues from its checkpoint; what is complete stays */
     bool overwrite; /* an existing ladder is replaced */
     bool quiet;
+    double deadline; /* as in thaw_run_options */
 } thaw_ladder_options;
 
 /* Runs the ladder and writes its files. Collective; config must be equal on all ranks. THAW_ERR_CONFIG when ranks_per_trial does not

@@ -145,11 +145,14 @@ typedef struct thaw_run_options {
         choices_from; /* a directory whose record of kernel choices a fresh run takes over; NULL: none */
     bool (*stop)(void *context); /* asked once a step on every rank; true on any asks for a stop */
     void *stop_context;
+    double
+        deadline; /* by thaw_seconds() of this rank; before it the run stops and saves, see thaw_train_run; 0: none */
     thaw_pool *pool; /* may be NULL; outlives the run */
 } thaw_run_options;
 
 /* Trains one rung as `config` says and writes the run directory. Collective; config must be equal on all ranks.
- * THAW_ERR_STOPPED: a stop was requested (SIGTERM, SIGUSR1), state saved. */
+ * THAW_ERR_STOPPED: a stop was requested (SIGTERM, SIGUSR1), or some rank's deadline has no room for
+ * two more of the longest step so far, evaluation and checkpoint included, and 15 seconds; state saved. At least one step is taken. */
 THAW_NODISCARD thaw_status thaw_train_run(thaw_comm *comm, const thaw_config *config,
                                           const thaw_run_options *options);
 

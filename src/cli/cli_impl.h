@@ -52,6 +52,15 @@ bool cli_flag(const cli_args *args, const char *name);
 THAW_NODISCARD thaw_status cli_load_config(thaw_comm *comm, const cli_args *args, thaw_config *out);
 /* THAW_ERR_USAGE when one process was started where a Slurm job has several tasks: training would leave the others idle. */
 THAW_NODISCARD thaw_status cli_check_launch(const thaw_comm *comm);
+/* By thaw_seconds(): when --time-limit is over, else when the Slurm job is (SLURM_JOB_END_TIME); 0: never. Ranks may differ. Local. */
+THAW_NODISCARD thaw_status cli_deadline(const cli_args *args, double *out);
+/* The option that it reads. */
+#define CLI_TIME_LIMIT                                                                             \
+    {                                                                                              \
+        "time-limit", 0, "SECONDS",                                                                \
+            "saves the state and ends with exit code 75 before so much time has passed; "          \
+            "default: what is left of a Slurm job; 0: no limit"                                    \
+    }
 /* A line of the answer, to stdout. */
 void cli_print(const char *format, ...) THAW_PRINTF(1, 2);
 /* The whole answer as JSON, to stdout. */

@@ -1,6 +1,8 @@
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/cli_impl.h"
 
@@ -59,6 +61,29 @@ thaw_status cli_check_launch(const thaw_comm *comm)
                "--mpi=pmix thaw ...\" or "
                "\"mpirun thaw ...\", or one on purpose with \"srun -n 1 thaw ...\"",
                (long long)tasks);
+    return THAW_OK;
+}
+
+thaw_status cli_deadline(const cli_args *args, double *out)
+{
+    const char *given = cli_value(args, "time-limit");
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    double seconds = 0;
+    *out = 0;
+    if (given == NULL && end == NULL)
+        return THAW_OK;
+    if (given != NULL) {
+        THAW_CHECK(thaw_parse_double(given, &seconds) && seconds >= 0, THAW_ERR_USAGE,
+                   "--time-limit takes seconds from now, 0 for no limit, not '%s'", given);
+        *out = seconds > 0 ? thaw_seconds() + seconds : 0;
+        return THAW_OK;
+    }
+    THAW_CHECK(
+        thaw_parse_double(end, &seconds) && seconds > 0, THAW_ERR_USAGE,
+        "SLURM_JOB_END_TIME is '%s', not seconds since 1970; say --time-limit SECONDS, 0 for "
+        "no limit",
+        end);
+    *out = thaw_seconds() + (seconds - (double)time(NULL));
     return THAW_OK;
 }
 

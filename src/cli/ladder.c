@@ -5,6 +5,7 @@
 static const cli_option options[] = {
     {"resume", 'r', NULL, "continues; trials that are complete are kept"},
     {"overwrite", 0, NULL, "replaces a ladder that the output directory already holds"},
+    CLI_TIME_LIMIT,
     {0}};
 
 static thaw_status print_note(const thaw_config *config, bool json)
@@ -23,10 +24,11 @@ static thaw_status print_note(const thaw_config *config, bool json)
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_config config;
-    const thaw_ladder_options how = {.resume = cli_flag(args, "resume"),
-                                     .overwrite = cli_flag(args, "overwrite"),
-                                     .quiet = args->quiet || args->json};
+    thaw_ladder_options how = {.resume = cli_flag(args, "resume"),
+                               .overwrite = cli_flag(args, "overwrite"),
+                               .quiet = args->quiet || args->json};
     THAW_TRY(thaw_agree(comm, cli_check_launch(comm)));
+    THAW_TRY(thaw_agree(comm, cli_deadline(args, &how.deadline)));
     THAW_TRY(cli_load_config(comm, args, &config));
     thaw_stop_on_signals();
     thaw_status status = thaw_ladder_run(comm, &config, &how);

@@ -6,6 +6,7 @@ static const cli_option options[] = {
     {"resume", 'r', NULL,
      "continues from the newest valid checkpoint; a complete run is left as it is"},
     {"overwrite", 0, NULL, "replaces a run that the output directory already holds"},
+    CLI_TIME_LIMIT,
     {0}};
 
 static double val_metric(const thaw_json *summary)
@@ -18,10 +19,11 @@ static double val_metric(const thaw_json *summary)
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_config config;
-    const thaw_run_options how = {.resume = cli_flag(args, "resume"),
-                                  .overwrite = cli_flag(args, "overwrite"),
-                                  .quiet = args->quiet || args->json};
+    thaw_run_options how = {.resume = cli_flag(args, "resume"),
+                            .overwrite = cli_flag(args, "overwrite"),
+                            .quiet = args->quiet || args->json};
     THAW_TRY(thaw_agree(comm, cli_check_launch(comm)));
+    THAW_TRY(thaw_agree(comm, cli_deadline(args, &how.deadline)));
     THAW_TRY(cli_load_config(comm, args, &config));
     thaw_stop_on_signals();
     thaw_status status = thaw_train_run(comm, &config, &how);
@@ -55,7 +57,9 @@ const cli_command cli_train = {
     .help = "Under srun or mpirun every rank takes part; the result does not depend on how many "
             "there are.\n"
             "SIGTERM, SIGINT and SIGUSR1 save the state and end with exit code 75; --resume goes "
-            "on from there.",
+            "on from there.\n"
+            "So does a time that is nearly over: when two of the longest step so far, with its "
+            "evaluation and checkpoint, and 15 seconds no longer fit.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

@@ -201,6 +201,7 @@ static thaw_status run_some(const ladder *l, thaw_comm *comm, thaw_bell *bell, l
                                       .choices_from = l->config->output,
                                       .stop = bell == NULL ? NULL : heard,
                                       .stop_context = bell,
+                                      .deadline = l->options->deadline,
                                       .pool = l->pool};
     thaw_config *configs = NULL;
     thaw_error *outcomes = NULL;
@@ -255,8 +256,9 @@ static thaw_status settle(const ladder *l, thaw_comm *world, thaw_status status)
     THAW_TRY(thaw_agree(world, stopped ? THAW_OK : status));
     thaw_allreduce_max_int64(world, &stop, 1);
     THAW_CHECK(stop == 0, THAW_ERR_STOPPED, /* uniform */
-               "stopped on request; what was trained so far is saved in %s: continue with --resume",
-               l->config->output);
+               "stopped on request%s; what was trained so far is saved in %s: continue with "
+               "--resume",
+               l->options->deadline > 0 ? ", or for want of time" : "", l->config->output);
     return THAW_OK;
 }
 

@@ -130,27 +130,41 @@ static thaw_status heed_stop(const course *c)
 {
     thaw_str directories = {0};
     int64_t step = -1;
+    bool short_of_time = false;
     for (int32_t i = 0; i < c->count; i++) {
         const thaw_trainer *t = c->all[i];
         if (is_over(t))
             continue;
         thaw_str_printf(&directories, "%s%s", directories.length > 0 ? ", " : "", t->directory);
         step = t->stop ? t->position.step : step;
+        short_of_time = short_of_time || thaw_trainer_is_short_of_time(t);
     }
     thaw_status status = THAW_OK;
     if (step >= 0)
         status = THAW_FAIL(THAW_ERR_STOPPED,
-                           "stopped on request after step %lld; the state is saved in %s: "
+                           "stopped %s after step %lld; the state is saved in %s: "
                            "continue with --resume",
-                           (long long)step, thaw_str_c(&directories));
+                           short_of_time ? "for want of time" : "on request", (long long)step,
+                           thaw_str_c(&directories));
     thaw_str_clear(&directories);
     return status;
+}
+
+/* What the next step may take, at most. */
+static void remember_longest(const course *c, double began)
+{
+    const double took = thaw_seconds() - began;
+    for (int32_t m = 0; m < c->front.count; m++) {
+        if (took > c->front.members[m]->longest)
+            c->front.members[m]->longest = took;
+    }
 }
 
 /* One step of the front. Where a failure was found in the sums nobody moved, and the others take the step again without it. */
 static thaw_status advance(course *c, thaw_comm *comm)
 {
     bool taken = false;
+    const double began = thaw_seconds();
     THAW_TRY(thaw_team_step(&c->front, comm, &taken));
     drop_failed(c);
     if (!taken || c->front.count == 0) /* uniform */
@@ -160,6 +174,7 @@ static thaw_status advance(course *c, thaw_comm *comm)
     add_seconds(c, c->counted, false);
     c->counted = thaw_seconds();
     THAW_TRY(save(c, comm));
+    remember_longest(c, began);
     c->stepped = thaw_seconds();
     return THAW_OK;
 }

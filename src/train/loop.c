@@ -198,6 +198,14 @@ bool thaw_trainer_is_finished(const thaw_trainer *t)
            (patience > 0 && t->state.stale_epochs >= patience);
 }
 
+/* Slurm looks at limits every half minute and then still waits; the reserve is for a first checkpoint, which nobody has timed yet. */
+bool thaw_trainer_is_short_of_time(const thaw_trainer *t)
+{
+    const double reserve = 15;
+    const double deadline = t->options->deadline;
+    return deadline > 0 && thaw_seconds() + 2 * t->longest + reserve > deadline;
+}
+
 /* An epoch that has just ended has no steps of the next one yet. */
 bool thaw_trainer_is_due(const thaw_trainer *t)
 {

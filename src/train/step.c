@@ -196,7 +196,8 @@ static thaw_status run_shard(step_context *c, int64_t shard)
 static bool stop_wanted(const thaw_trainer *t)
 {
     const thaw_run_options *o = t->options;
-    return thaw_stop_requested() || (o->stop != NULL && o->stop(o->stop_context));
+    return thaw_stop_requested() || thaw_trainer_is_short_of_time(t) ||
+           (o->stop != NULL && o->stop(o->stop_context));
 }
 
 /* The first failure of this rank that the others have yet to hear of. */

@@ -368,6 +368,7 @@ typedef struct thaw_trainer {
     double opened;          /* thaw_seconds() when the run began to set up */
     double counted;         /* up to here core_seconds knows of this start */
     double startup_seconds; /* from there to the first step */
+    double longest;         /* seconds of a step with what followed it, in this start */
     thaw_progress progress;
     thaw_events *events;
 } thaw_trainer;
@@ -382,6 +383,8 @@ THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *c
 thaw_feed *thaw_trainer_feed(thaw_trainer *trainer, thaw_block_kind kind);
 bool thaw_trainer_is_finished(const thaw_trainer *trainer);
 bool thaw_trainer_is_due(const thaw_trainer *trainer); /* for a checkpoint */
+/* This rank's word, by its own clock; once true it stays true. */
+bool thaw_trainer_is_short_of_time(const thaw_trainer *trainer);
 
 /* Trainers at the same position of the same samples, which differ in what they learn from them: the frozen prefix runs once for all, and one
  * reduction sums the gradients of all. Each gets the bits that it would get alone. */

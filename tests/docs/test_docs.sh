@@ -19,7 +19,7 @@ commands=$(sed -n 's/^THAW_KIND([a-z_]*, "\([a-z ]*\)").*/\1/p' "$root/src/cli/k
 echo "$commands" | while read -r command; do
     grep -q "^  thaw $command " "$dir/help" || echo "thaw --help: no $command"
     # Every option that the command's own help names stands in its part of the manual.
-    "$thaw" $command --help </dev/null | sed -n '/^Options:/,/^$/s/^.*  *--\([a-z]*\).*/\1/p' | while read -r option; do
+    "$thaw" $command --help </dev/null | sed -n '/^Options:/,/^$/s/^.*  *--\([a-z-]*\).*/\1/p' | while read -r option; do
         grep -q "Fl -$option\( \|\$\)" "$root/docs/thaw.1" || echo "docs/thaw.1: no --$option of thaw $command"
     done
 done >"$dir/missing"

@@ -228,6 +228,9 @@ bool thaw_path_is_dir(const char *path);
 /* With parents; existing is fine. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_mkdirs(const char *path);
 THAW_NODISCARD thaw_status thaw_file_read(const char *path, thaw_str *out); /* THAW_ERR_INPUT */
+/* The same of a file that others gave: a pipe, a device or a directory is refused before it could block or never end, and so is
+ * a file of more than `most` bytes. */
+THAW_NODISCARD thaw_status thaw_file_read_within(const char *path, int64_t most, thaw_str *out);
 /* Writes path.tmp, fsyncs, renames, fsyncs the directory: the old file or the new one, never half. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_file_write(const char *path, const void *data, size_t bytes);
 /* One write(2), O_APPEND. */

@@ -60,9 +60,10 @@ thaw_dtype thaw_dataset_dtype(
 
 /* How texts became tokens, as far as the file says. */
 typedef struct thaw_text_info {
-    char *tokenizer;  /* "wordpiece" or "wordpiece cased"; "": unknown */
+    char *tokenizer;  /* "wordpiece", "bpe", ... (thaw_vocabulary); "": unknown */
     char *vocabulary; /* its digest, 32 hex digits; "": unknown */
     int64_t pieces;   /* of the vocabulary: ids are below it; 0: unknown */
+    int64_t pad_id;   /* what texts are padded with */
 } thaw_text_info;
 const thaw_text_info *thaw_dataset_text(const thaw_dataset *ds); /* NULL: no texts */
 thaw_task thaw_dataset_task(const thaw_dataset *ds);
@@ -155,11 +156,20 @@ void thaw_dataset_info_clear(thaw_dataset_info *info);
 
 /* ---- Vocabulary ------------------------------------------------------------------------------------------- */
 
-/* Reads a vocab.txt of BERT's WordPiece: how many pieces it has, and their digest (of the pieces, one a line), by which data and backbones
- * know each other's. THAW_ERR_INPUT with the line: not UTF-8, an empty line, a piece twice, [UNK], [CLS], [SEP] or [PAD] missing, [PAD] not
- * the first. */
-THAW_NODISCARD thaw_status thaw_vocabulary_read(const char *path, int64_t *pieces,
-                                                thaw_digest *digest);
+/* By which data and backbones know each other's vocabulary. */
+typedef struct thaw_vocabulary {
+    const char
+        *tokenizer; /* "wordpiece", "wordpiece cased", "bpe", or "bpe, first space": static */
+    int64_t pieces;
+    int64_t pad_id;     /* what texts are padded with */
+    thaw_digest digest; /* of the pieces, one a line; of BPE an empty line and the merges follow */
+} thaw_vocabulary;
+
+/* Reads a vocab.txt of BERT's WordPiece (any name that does not end in .json); a vocab.json of RoBERTa's byte-level BPE with the merges.txt
+ * beside it and, if there is one, add_prefix_space of the tokenizer_config.json; or a tokenizer.json of either. `cased`: of WordPiece, letters
+ * keep case and accents; a tokenizer.json says so itself. THAW_ERR_INPUT with the line or key: what is damaged or missing; [PAD] of WordPiece
+ * not the first; what a tokenizer.json asks for and is not built; cased against what it says. */
+THAW_NODISCARD thaw_status thaw_vocabulary_read(const char *path, bool cased, thaw_vocabulary *out);
 
 /* ---- Sampler ---------------------------------------------------------------------------------------------- */
 

@@ -118,6 +118,8 @@ const thaw_json *thaw_json_at(const thaw_json *array, int64_t index);
  * spaces, arrays of plain values on one line; it is what thaw_json_write writes, atomically. */
 THAW_NODISCARD thaw_status thaw_json_parse(const char *text, size_t bytes, const char *name,
                                            thaw_json **out);
+/* A regular file of at most so many bytes; its values may take tens of times as much memory. */
+#define THAW_JSON_MOST_BYTES (1 << 28)
 THAW_NODISCARD thaw_status thaw_json_read(const char *path, thaw_json **out);
 void thaw_json_compact(const thaw_json *json, thaw_str *out); /* appends one line without its end */
 void thaw_json_pretty(const thaw_json *json, thaw_str *out);

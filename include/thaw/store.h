@@ -29,7 +29,7 @@ typedef struct thaw_backbone {
     int64_t C, H, W;      /* input the weights were trained on; all > 0, or all 0 of text */
     double *mean, *std;   /* (C), std > 0; NULL of text */
     int64_t tokens;       /* text: a sample's most; else 0 */
-    char *tokenizer;      /* text: "wordpiece" or "wordpiece cased"; NULL: unknown */
+    char *tokenizer;      /* text: "wordpiece", "bpe", ... (thaw_vocabulary); NULL: unknown */
     char *vocabulary;     /* text: digest of the vocabulary, 32 hex digits; NULL: unknown */
     thaw_strings blocks;  /* names in forward order; may be empty */
     thaw_strings classes; /* what the source head tells apart; may be empty */

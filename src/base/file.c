@@ -43,6 +43,27 @@ thaw_status thaw_file_read(const char *path, thaw_str *out)
     return status;
 }
 
+/* O_NONBLOCK: a pipe that nobody writes to must not hold up its refusal. */
+thaw_status thaw_file_read_within(const char *path, int64_t most, thaw_str *out)
+{
+    struct stat about;
+    thaw_status status = THAW_OK;
+    thaw_str_reset(out);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    THAW_CHECK(fd >= 0, THAW_ERR_INPUT, "cannot open %s: %s", path, strerror(errno));
+    THAW_CHECK_TO(fstat(fd, &about) == 0, THAW_ERR_INPUT, "cannot read %s: %s", path,
+                  strerror(errno));
+    THAW_CHECK_TO(S_ISREG(about.st_mode), THAW_ERR_INPUT,
+                  "%s is no regular file; a pipe, a device or a directory is not read", path);
+    THAW_CHECK_TO((int64_t)about.st_size <= most, THAW_ERR_INPUT,
+                  "%s has %lld bytes; at most %lld are read", path, (long long)about.st_size,
+                  (long long)most);
+    status = read_all(fd, path, out);
+done:
+    close(fd);
+    return status;
+}
+
 thaw_status thaw_file_digest(const char *path, thaw_digest *out, int64_t *bytes)
 {
     thaw_status status = THAW_OK;

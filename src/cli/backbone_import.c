@@ -15,7 +15,8 @@ static const cli_option options[] = {
      "then printed"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},
     {"vocab", 0, "FILE",
-     "text: vocab.txt of the weights; default: the one beside them, if there is one"},
+     "text: vocabulary of the weights: vocab.txt, vocab.json beside its merges.txt, or "
+     "tokenizer.json; default: the one beside them, if there is one"},
     {"cased", 0, NULL,
      "text: letters keep case and accents; default: what tokenizer_config.json beside the weights "
      "says, else they do not"},

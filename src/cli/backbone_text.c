@@ -45,22 +45,37 @@ static thaw_status read_beside(const char *weights, const char *name, thaw_json 
     return status;
 }
 
+/* The files that a vocabulary may be in, the plain ones first; false when there is none. */
+static bool find_vocabulary(const cli_args *args, const char *weights, thaw_str *path)
+{
+    static const char *const names[] = {"vocab.txt", "vocab.json", "tokenizer.json"};
+    const char *given = cli_value(args, "vocab");
+    thaw_str_reset(path);
+    if (given != NULL) {
+        thaw_str_add(path, given);
+        return true;
+    }
+    for (int i = 0; i < 3; i++)
+        if (beside(weights, names[i], path))
+            return true;
+    return false;
+}
+
 static thaw_status read_vocabulary(const cli_args *args, const char *weights, cli_text *text)
 {
-    const char *given = cli_value(args, "vocab");
     thaw_str path = {0};
-    thaw_digest digest;
+    thaw_vocabulary about;
     thaw_status status = THAW_OK;
-    if (given != NULL)
-        thaw_str_add(&path, given);
-    else if (!beside(weights, "vocab.txt", &path))
+    if (!find_vocabulary(args, weights, &path))
         goto done;
-    THAW_TRY_TO(thaw_vocabulary_read(thaw_str_c(&path), &text->pieces, &digest));
-    THAW_CHECK_TO(text->pieces <= text->rows, THAW_ERR_INPUT,
+    THAW_TRY_TO(thaw_vocabulary_read(thaw_str_c(&path), text->cased, &about));
+    THAW_CHECK_TO(about.pieces <= text->rows, THAW_ERR_INPUT,
                   "%s has %lld pieces, but the table of tokens in %s has %lld rows; they do not "
                   "belong together",
-                  thaw_str_c(&path), (long long)text->pieces, weights, (long long)text->rows);
-    thaw_digest_hex(digest, text->vocabulary);
+                  thaw_str_c(&path), (long long)about.pieces, weights, (long long)text->rows);
+    text->pieces = about.pieces;
+    text->tokenizer = about.tokenizer;
+    thaw_digest_hex(about.digest, text->vocabulary);
 done:
     thaw_str_clear(&path);
     return status;
@@ -239,8 +254,8 @@ done:
 thaw_status cli_text_open(const cli_args *args, const char *weights, cli_text *text)
 {
     THAW_TRY(read_config(weights, text));
-    THAW_TRY(read_vocabulary(args, weights, text));
     THAW_TRY(read_case(args, weights, text));
+    THAW_TRY(read_vocabulary(args, weights, text));
     return read_pooling(args, weights, text);
 }
 
@@ -263,6 +278,8 @@ thaw_status cli_text_check(const cli_text *text, const char *weights, const thaw
 
 const char *cli_text_tokenizer(const cli_text *text)
 {
+    if (text->tokenizer != NULL)
+        return text->tokenizer;
     return text->cased ? "wordpiece cased" : "wordpiece";
 }
 

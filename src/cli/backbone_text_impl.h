@@ -10,7 +10,8 @@ typedef struct cli_text {
     const char *said_pool; /* by the weights' metadata, if thaw export wrote it; NULL */
     int pool;              /* thaw_pool_rule */
     bool cased;
-    int64_t pieces; /* of the vocabulary; 0: it is not known */
+    int64_t pieces;        /* of the vocabulary; 0: it is not known */
+    const char *tokenizer; /* as it calls itself; NULL: it is not known */
     char vocabulary[THAW_DIGEST_HEX];
     int64_t heads; /* as config.json says; 0: it does not */
 } cli_text;

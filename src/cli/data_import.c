@@ -33,7 +33,9 @@ static const cli_option options[] = {
     {"fit", 0, "NAME", "pictures: crop (default), or squash, which distorts to S x S"},
     {"filter", 0, "NAME", "pictures: bilinear (default) or bicubic, both antialiased"},
     {"colours", 0, "NAME", "pictures: rgb (default), or grey for networks with one channel"},
-    {"vocab", 0, "FILE", "texts: vocab.txt of the network that is to read them"},
+    {"vocab", 0, "FILE",
+     "texts: vocabulary of the network that is to read them: vocab.txt, vocab.json beside its "
+     "merges.txt, or tokenizer.json"},
     {"cased", 0, NULL, "texts: letters keep case and accents, for a network that tells them apart"},
     {"tokens", 0, "T", "texts: tokens of each; longer ones are cut (default 128)"},
     {"quotes", 0, "NAME",

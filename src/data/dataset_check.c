@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/wordpiece_impl.h"
+#include "data/pieces_impl.h"
 
 /* Ids are read as float32, which is exact below this. */
 
@@ -168,6 +168,8 @@ thaw_digest thaw_dataset_content_digest(const thaw_dataset *ds)
     if (ds->text.vocabulary && ds->text.vocabulary[0])
         thaw_str_printf(&text, "vocabulary %s %lld\n", ds->text.vocabulary,
                         (long long)ds->text.pieces);
+    if (ds->text.pad_id > 0)
+        thaw_str_printf(&text, "padding %lld\n", (long long)ds->text.pad_id);
     for (int64_t k = 0; k < ds->classes.count; k++)
         thaw_str_printf(&text, "class %s\n", ds->classes.items[k]);
     if (ds->file_mean) {

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "data/wordpiece_impl.h"
+#include "data/pieces_impl.h"
 
 /* A list that is an attribute, or a root dataset when it is long. */
 static thaw_status read_classes(thaw_dataset *ds)
@@ -104,6 +104,11 @@ thaw_status thaw_dataset_read_root(thaw_dataset *ds)
         "%s: root attribute \"pieces\" is %lld; a vocabulary has 1 to %d, and 0 says that it "
         "is not known",
         ds->path, (long long)ds->text.pieces, THAW_PIECES_MOST);
+    if (thaw_h5_has_attribute(ds->file, "/", "padding"))
+        THAW_TRY(thaw_h5_get_int(ds->file, "/", "padding", &ds->text.pad_id));
+    THAW_CHECK(ds->text.pad_id >= 0 && ds->text.pad_id < THAW_PIECES_MOST, THAW_ERR_INPUT,
+               "%s: root attribute \"padding\" is %lld; it is the id of a token, from 0 to %d",
+               ds->path, (long long)ds->text.pad_id, THAW_PIECES_MOST - 1);
     return read_classes(ds);
 }
 

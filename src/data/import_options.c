@@ -67,7 +67,7 @@ const thaw_field thaw_import_fields[] = {
     {"colours", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, colours, int), "rgb", 0, 0, colours, NULL,
      "Channels of a picture: three, or one of grey."},
     {"vocab", THAW_FIELD_STRING, THAW_FIELD(thaw_import, vocab, char *), "", 0, 0, NULL, NULL,
-     "Vocabulary of the texts' tokens, a vocab.txt."},
+     "Vocabulary of the texts' tokens: vocab.txt, vocab.json or tokenizer.json."},
     {"cased", THAW_FIELD_ENUM, THAW_FIELD(thaw_import, cased, int), "no", 0, 0, no_yes, NULL,
      "Letters keep case and accents."},
     {"tokens", THAW_FIELD_INT, THAW_FIELD(thaw_import, tokens, int64_t), "128", 3, 16384, NULL,

@@ -138,6 +138,7 @@ static thaw_status build(writer *w)
     THAW_TRY(thaw_strdup(&ds->path, job->options->output));
     ds->task = job->task;
     ds->text.pieces = job->text.pieces;
+    ds->text.pad_id = job->text.pad_id;
     THAW_TRY(thaw_strdup(&ds->text.tokenizer, job->text.tokenizer));
     THAW_TRY(thaw_strdup(&ds->text.vocabulary, job->text.vocabulary));
     ds->dtype = job->dtype;
@@ -355,6 +356,8 @@ static thaw_status write_root(writer *w)
         THAW_TRY(thaw_h5_set_text(ds->file, "/", "tokenizer", ds->text.tokenizer));
         THAW_TRY(thaw_h5_set_text(ds->file, "/", "vocabulary", ds->text.vocabulary));
         THAW_TRY(thaw_h5_set_int(ds->file, "/", "pieces", ds->text.pieces));
+        if (ds->text.pad_id > 0)
+            THAW_TRY(thaw_h5_set_int(ds->file, "/", "padding", ds->text.pad_id));
     } else {
         THAW_TRY(write_numbers(ds->file, "mean", ds->file_mean, ds->shape.dim[0]));
         THAW_TRY(write_numbers(ds->file, "std", ds->file_std, ds->shape.dim[0]));

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "data/csv_impl.h"
-#include "data/wordpiece_impl.h"
+#include "data/tokenizer_impl.h"
 
 /* Tokens of all rows, one after another: row i has those from begin[i] on, the last `second[i]` of them of type 1. A row that no split takes
  * has none. */
@@ -14,6 +14,7 @@ typedef struct texts_state {
     int32_t *second; /* (rows) */
     int64_t rows, row_room;
     int64_t T, planes;
+    int32_t pad;
 } texts_state;
 
 typedef struct columns {
@@ -25,18 +26,20 @@ typedef struct reader {
     thaw_job *job;
     char separator;
     int64_t source; /* that is being read */
-    thaw_wordpiece *words;
+    thaw_tokenizer *tokenizer;
     thaw_tokens tokens; /* of one row */
+    int64_t least;      /* tokens of texts that have one each */
     int64_t texts, cut, empty, longest;
 } reader;
 
 thaw_status thaw_texts_check(const thaw_import *o)
 {
     THAW_CHECK(o->vocab && *o->vocab, THAW_ERR_USAGE,
-               "--vocab: name the vocabulary that the network reads texts with, its vocab.txt");
+               "--vocab: name the vocabulary that the network reads texts with, its vocab.txt, "
+               "vocab.json or tokenizer.json");
     const int64_t least = o->text_pair && *o->text_pair ? 5 : 3;
     THAW_CHECK(o->tokens >= least, THAW_ERR_USAGE,
-               "--tokens %lld: [CLS], [SEP] and one token of a text need at least %lld",
+               "--tokens %lld: what stands around texts and one token of each need at least %lld",
                (long long)o->tokens, (long long)least);
     return THAW_OK;
 }
@@ -116,13 +119,13 @@ static thaw_status encode_row(reader *r, texts_state *state, const char *where, 
 {
     const char *text = thaw_csv_get(csv, c->text);
     thaw_status status =
-        thaw_wordpiece_encode(r->words, text, field(csv, c->pair), state->T, &r->tokens);
+        thaw_tokenizer_encode(r->tokenizer, text, field(csv, c->pair), state->T, &r->tokens);
     if (status != THAW_OK)
         return thaw_fail_context(status, "%s", where);
     const int64_t whole = r->tokens.count + r->tokens.cut;
     r->texts++;
     r->cut += r->tokens.cut > 0;
-    r->empty += r->tokens.count == (c->pair < 0 ? 2 : 3);
+    r->empty += whole < r->least;
     r->longest = whole > r->longest ? whole : r->longest;
     return THAW_OK;
 }
@@ -176,6 +179,7 @@ static thaw_status list_source(reader *r)
     source->x.state = state;
     state->planes = job->sample.dim[0];
     state->T = job->sample.dim[1];
+    state->pad = (int32_t)job->text.pad_id;
     THAW_TRY(walk(r, state, list_row));
     source->first = job->N;
     source->count = job->named.count - job->N;
@@ -190,9 +194,15 @@ static thaw_status prepare(reader *r)
 {
     thaw_job *job = r->job;
     const thaw_import *o = job->options;
-    THAW_TRY(thaw_wordpiece_open(o->vocab, o->cased != 0, &r->words));
+    const bool pair = o->text_pair && *o->text_pair;
+    THAW_TRY(thaw_tokenizer_open(o->vocab, o->cased != 0, &r->tokenizer));
+    const thaw_frame *frame = thaw_tokenizer_frame(r->tokenizer);
+    r->least = thaw_frame_least(frame, pair);
+    THAW_CHECK(o->tokens >= r->least, THAW_ERR_USAGE,
+               "--tokens %lld: what stands around texts and one token of each need at least %lld",
+               (long long)o->tokens, (long long)r->least);
     THAW_TRY(thaw_alloc(&r->tokens.ids, o->tokens, sizeof *r->tokens.ids));
-    if (o->text_pair && *o->text_pair)
+    if (pair && frame->typed)
         THAW_TRY(thaw_alloc(&r->tokens.types, o->tokens, sizeof *r->tokens.types));
     return THAW_OK;
 }
@@ -201,20 +211,23 @@ static void clear_reader(reader *r)
 {
     thaw_free(&r->tokens.types);
     thaw_free(&r->tokens.ids);
-    thaw_wordpiece_free(&r->words);
+    thaw_tokenizer_free(&r->tokenizer);
 }
 
 static thaw_status describe(const reader *r)
 {
     thaw_job *job = r->job;
     const thaw_import *o = job->options;
+    thaw_vocabulary about;
     char hex[THAW_DIGEST_HEX];
     job->dtype = THAW_I32;
     job->sample = thaw_shape_make(3, (int64_t[]){r->tokens.types ? 2 : 1, o->tokens, 1});
-    thaw_digest_hex(thaw_wordpiece_digest(r->words), hex);
-    job->text.pieces = thaw_wordpiece_count(r->words);
+    thaw_tokenizer_about(r->tokenizer, &about);
+    thaw_digest_hex(about.digest, hex);
+    job->text.pieces = about.pieces;
+    job->text.pad_id = about.pad_id;
     THAW_TRY(thaw_strdup(&job->text.vocabulary, hex));
-    return thaw_strdup(&job->text.tokenizer, o->cased ? "wordpiece cased" : "wordpiece");
+    return thaw_strdup(&job->text.tokenizer, about.tokenizer);
 }
 
 static void say(const reader *r)
@@ -271,6 +284,8 @@ thaw_status thaw_texts_rows(thaw_array *array, int64_t first, int64_t count, voi
         const int64_t n = state->begin[first + i + 1] - begin;
         memset(row, 0, (size_t)(state->planes * T) * sizeof *row);
         memcpy(row, state->ids + begin, (size_t)n * sizeof *row);
+        for (int64_t t = n; t < T; t++)
+            row[t] = state->pad;
         for (int64_t t = n - state->second[first + i]; state->planes == 2 && t < n; t++)
             row[T + t] = 1;
     }

@@ -6,35 +6,26 @@
 #ifndef THAW_DATA_WORDPIECE_IMPL_H
 #define THAW_DATA_WORDPIECE_IMPL_H
 
-#include "thaw/base.h"
-
-#define THAW_PIECES_MOST (1 << 24) /* of a vocabulary */
+#include "data/pieces_impl.h"
 
 /* A vocabulary in memory. Immutable, so that threads may share it. */
 typedef struct thaw_wordpiece thaw_wordpiece;
 
 /* Reads vocab.txt: one piece a line, its id the number of the line from 0; pieces that go on within a word begin with "##".
  * `cased`: letters stay as they are; otherwise they are lowered and lose their accents.
- * THAW_ERR_INPUT with the line: not UTF-8, an empty line, a piece twice, [UNK], [CLS], [SEP] or [PAD] missing, [PAD] not first
- * (networks here know padding by the id 0). */
+ * THAW_ERR_INPUT with the line: as thaw_pieces_read; [UNK], [CLS], [SEP] or [PAD] missing, [PAD] not first (networks of WordPiece know
+ * padding by the id 0). */
 THAW_NODISCARD thaw_status thaw_wordpiece_open(const char *path, bool cased, thaw_wordpiece **out);
+/* The same of pieces from elsewhere, which become its own in any case; path is for messages. */
+THAW_NODISCARD thaw_status thaw_wordpiece_take(const char *path, bool cased, thaw_pieces *pieces,
+                                               thaw_wordpiece **out);
 void thaw_wordpiece_free(thaw_wordpiece **w);
 
-int64_t thaw_wordpiece_count(const thaw_wordpiece *w);      /* pieces */
-thaw_digest thaw_wordpiece_digest(const thaw_wordpiece *w); /* of the pieces, one a line */
-
-/* What one text, or a pair, becomes: (T) each, padded with 0. */
-typedef struct thaw_tokens {
-    int32_t *ids;
-    int32_t *
-        types; /* 0 up to the first [SEP], 1 for what follows it, 0 for padding; NULL: not wanted */
-    int64_t count; /* out: how many are no padding */
-    int64_t cut;   /* out: how many pieces did not fit */
-} thaw_tokens;
-
-/* [CLS] a [SEP], or with b (NULL: none) [CLS] a [SEP] b [SEP], cut to T: of a pair the longer text loses first
- * ("longest_first"). An empty b is a text too, as it is in a batch of BertTokenizer. T is at least 3, with b 5. THAW_ERR_INPUT: a text that is not UTF-8, with the byte. */
-THAW_NODISCARD thaw_status thaw_wordpiece_encode(const thaw_wordpiece *w, const char *a,
-                                                 const char *b, int64_t T, thaw_tokens *out);
+const thaw_pieces *thaw_wordpiece_pieces(const thaw_wordpiece *w);
+/* [CLS] a [SEP], [CLS] a [SEP] b [SEP]; an empty b is a text too, as it is in a batch of BertTokenizer. */
+thaw_frame thaw_wordpiece_frame(const thaw_wordpiece *w);
+/* Appends the ids of a text, which is UTF-8. */
+THAW_NODISCARD thaw_status thaw_wordpiece_add(const thaw_wordpiece *w, const char *text,
+                                              thaw_ids *out);
 
 #endif

@@ -66,7 +66,7 @@ thaw_status thaw_json_read(const char *path, thaw_json **out)
 {
     *out = NULL;
     thaw_str text = {0};
-    thaw_status status = thaw_file_read(path, &text);
+    thaw_status status = thaw_file_read_within(path, THAW_JSON_MOST_BYTES, &text);
     if (status == THAW_OK)
         status = thaw_json_parse(thaw_str_c(&text), text.length, path, out);
     thaw_str_clear(&text);

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/wordpiece_impl.h"
+#include "data/tokenizer_impl.h"
 #include "thaw/model.h"
 #include "thaw/store.h"
 
 enum { MOST_BYTES = 1 << 16 };
 
 typedef struct embedder {
-    thaw_wordpiece *words;
+    thaw_tokenizer *words;
     thaw_backbone backbone;
     thaw_model *model;
     thaw_kern *kern;
@@ -49,7 +49,7 @@ static thaw_status embed(embedder *e, char *line, int64_t T, bool pairs)
     char *second = pairs ? strchr(line, '\t') : NULL;
     if (second != NULL)
         *second++ = 0;
-    THAW_TRY(thaw_wordpiece_encode(e->words, line, second, T, &tokens));
+    THAW_TRY(thaw_tokenizer_encode(e->words, line, second, T, &tokens));
     for (int64_t i = 0; i < (pairs ? 2 : 1) * T; i++)
         input[i] = (float)ids[i];
     const int64_t id = 0;
@@ -72,7 +72,7 @@ int main(int count, char **words)
     const bool pairs = strcmp(words[4], "pairs") == 0;
     thaw_status status = T >= 5 && T <= 512 ? THAW_OK : THAW_ERR_USAGE;
     if (status == THAW_OK)
-        status = thaw_wordpiece_open(words[2], false, &e.words);
+        status = thaw_tokenizer_open(words[2], false, &e.words);
     if (status == THAW_OK)
         status = open_model(&e, words[1], T, pairs);
     while (status == THAW_OK && fgets(line, sizeof line, stdin) != NULL) {
@@ -85,6 +85,6 @@ int main(int count, char **words)
     thaw_kern_close(&e.kern);
     thaw_model_free(&e.model);
     thaw_backbone_clear(&e.backbone);
-    thaw_wordpiece_free(&e.words);
+    thaw_tokenizer_free(&e.words);
     return thaw_status_exit_code(status);
 }

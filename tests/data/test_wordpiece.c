@@ -1,65 +1,5 @@
 /* WordPiece against what transformers' BertTokenizer gave: the golden file without arguments, another one with; and bad vocabularies. */
-#include "data_test.h"
-
-#include "data/wordpiece_impl.h"
-
-/* Cuts *at at the next space or line end; NULL at the end of the line. */
-static char *next(char **at)
-{
-    char *word = *at;
-    const size_t length = strcspn(word, " \n");
-    if (length == 0)
-        return NULL;
-    *at = word + length + (word[length] == ' ');
-    word[length] = 0;
-    return word;
-}
-
-/* Hex to bytes, in place; "=": an empty text. "-" gives NULL. */
-static char *text_of(char *hex)
-{
-    char *out = hex;
-    if (strcmp(hex, "-") == 0)
-        return NULL;
-    for (; hex[0] != '=' && hex[0] && hex[1]; hex += 2, out++) {
-        const char digits[3] = {hex[0], hex[1], 0};
-        *out = (char)strtol(digits, NULL, 16);
-    }
-    char *begin = hex[0] == '=' ? hex : out - (hex - out);
-    *out = 0;
-    return begin;
-}
-
-static void check_numbers(const char *what, int64_t number, const char *wanted,
-                          const int32_t *values, int64_t T)
-{
-    char *end = (char *)wanted;
-    for (int64_t t = 0; t < T; t++) {
-        const long want = strtol(end, &end, 10);
-        if (want != values[t])
-            fail_msg("case %lld: %s %lld is %d, not %ld", (long long)number, what, (long long)t,
-                     values[t], want);
-        end += *end == ',';
-    }
-    assert_int_equal(*end, 0);
-}
-
-static void check_case(thaw_wordpiece *const both[2], char *line, int64_t number)
-{
-    char *at = line + strlen("case ");
-    const thaw_wordpiece *w = both[strcmp(next(&at), "1") == 0];
-    const int64_t T = strtol(next(&at), NULL, 10);
-    const char *a = text_of(next(&at));
-    const char *b = text_of(next(&at));
-    int32_t ids[512], types[512];
-    thaw_tokens out = {.ids = ids, .types = types};
-    assert_true(T <= 512);
-    assert_int_equal(thaw_wordpiece_encode(w, a, b, T, &out), THAW_OK);
-    check_numbers("id", number, next(&at), ids, T);
-    check_numbers("type", number, next(&at), types, T);
-    assert_int_equal(out.cut, strtol(next(&at), NULL, 10));
-    assert_true(out.count == T || out.cut == 0);
-}
+#include "tokens_test.h"
 
 static const char *file = THAW_TESTS_DIR "/golden/wordpiece.txt";
 
@@ -82,24 +22,23 @@ static void test_as_transformers(void **state)
 {
     (void)state;
     thaw_str golden = {0};
-    thaw_wordpiece *both[2] = {0};
+    thaw_tokenizer *both[2] = {0};
     int64_t count = 0;
     assert_int_equal(thaw_file_read(file, &golden), THAW_OK);
     const char *path = write_vocabulary(&golden);
     for (int cased = 0; cased < 2; cased++)
-        assert_int_equal(thaw_wordpiece_open(path, cased, &both[cased]), THAW_OK);
-    assert_true(thaw_digest_equal(thaw_wordpiece_digest(both[0]), thaw_wordpiece_digest(both[1])));
+        assert_int_equal(thaw_tokenizer_open(path, cased, &both[cased]), THAW_OK);
+    assert_true(thaw_digest_equal(about(both[0]).digest, about(both[1]).digest));
     for (char *line = golden.data; line != NULL && *line;) {
         char *end = strchr(line, '\n');
         if (thaw_starts_with(line, "case "))
             check_case(both, line, ++count);
         line = end + (end != NULL);
     }
-    print_message("%lld texts, %lld pieces\n", (long long)count,
-                  (long long)thaw_wordpiece_count(both[0]));
+    print_message("%lld texts, %lld pieces\n", (long long)count, (long long)about(both[0]).pieces);
     assert_true(count > 50);
     for (int cased = 0; cased < 2; cased++)
-        thaw_wordpiece_free(&both[cased]);
+        thaw_tokenizer_free(&both[cased]);
     thaw_str_clear(&golden);
 }
 
@@ -118,15 +57,15 @@ static void test_bad_vocabularies(void **state)
         {"{\"version\": \"1.0\"}\n", "no line is [PAD]"},
     };
     const char *path = in_folder("bad.txt");
-    thaw_wordpiece *w = NULL;
+    thaw_tokenizer *w = NULL;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(thaw_file_write(path, cases[i].text, strlen(cases[i].text)), THAW_OK);
-        assert_int_equal(thaw_wordpiece_open(path, false, &w), THAW_ERR_INPUT);
+        assert_int_equal(thaw_tokenizer_open(path, false, &w), THAW_ERR_INPUT);
         assert_non_null(strstr(thaw_error_last()->message, cases[i].says));
         assert_non_null(strstr(thaw_error_last()->message, "bad.txt"));
         assert_null(w);
     }
-    assert_int_equal(thaw_wordpiece_open(in_folder("none"), false, &w), THAW_ERR_INPUT);
+    assert_int_equal(thaw_tokenizer_open(in_folder("none"), false, &w), THAW_ERR_INPUT);
 }
 
 /* Line ends of Windows, no line end at the end, no [MASK]; a text that is not UTF-8. */
@@ -135,19 +74,19 @@ static void test_edges(void **state)
     (void)state;
     static const char vocabulary[] = "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\na\r\n##b";
     const char *path = in_folder("edges.txt");
-    thaw_wordpiece *w = NULL;
+    thaw_tokenizer *w = NULL;
     int32_t ids[6];
     thaw_tokens out = {.ids = ids};
     assert_int_equal(thaw_file_write(path, vocabulary, strlen(vocabulary)), THAW_OK);
-    assert_int_equal(thaw_wordpiece_open(path, false, &w), THAW_OK);
-    assert_int_equal(thaw_wordpiece_count(w), 6);
-    assert_int_equal(thaw_wordpiece_encode(w, "ab [MASK]", NULL, 6, &out), THAW_OK);
+    assert_int_equal(thaw_tokenizer_open(path, false, &w), THAW_OK);
+    assert_int_equal(about(w).pieces, 6);
+    assert_int_equal(thaw_tokenizer_encode(w, "ab [MASK]", NULL, 6, &out), THAW_OK);
     assert_memory_equal(ids, ((int32_t[]){2, 4, 5, 1, 1, 3}), sizeof ids);
     assert_int_equal(out.count, 6);
     assert_int_equal(out.cut, 1);
-    assert_int_equal(thaw_wordpiece_encode(w, "ab\xc3", NULL, 6, &out), THAW_ERR_INPUT);
+    assert_int_equal(thaw_tokenizer_encode(w, "ab\xc3", NULL, 6, &out), THAW_ERR_INPUT);
     assert_non_null(strstr(thaw_error_last()->message, "not UTF-8 at its byte 2 (c3)"));
-    thaw_wordpiece_free(&w);
+    thaw_tokenizer_free(&w);
 }
 
 int main(int count, char **words)

@@ -43,16 +43,20 @@ static double forward_pixel(const thaw_conv2d *s, const float *x, const float *w
                             int64_t ow)
 {
     double sum = 0;
+    const int64_t left = ow * s->stride_w - s->pad_w;
+    /* Apart from the loop: sanitizers check every look at the shape. */
+    const int64_t W = s->W, KW = s->KW, dilation_w = s->dilation_w;
     for (int64_t c = 0; c < s->C / s->groups; c++)
         for (int64_t kh = 0; kh < s->KH; kh++) {
             int64_t ih = oh * s->stride_h - s->pad_h + kh * s->dilation_h;
             if (ih < 0 || ih >= s->H)
                 continue;
-            for (int64_t kw = 0; kw < s->KW; kw++) {
-                int64_t iw = ow * s->stride_w - s->pad_w + kw * s->dilation_w;
-                if (iw >= 0 && iw < s->W)
-                    sum +=
-                        (double)x[(c * s->H + ih) * s->W + iw] * w[(c * s->KH + kh) * s->KW + kw];
+            const float *row = x + (c * s->H + ih) * W;
+            const float *taps = w + (c * s->KH + kh) * KW;
+            for (int64_t kw = 0; kw < KW; kw++) {
+                int64_t iw = left + kw * dilation_w;
+                if (iw >= 0 && iw < W)
+                    sum += (double)row[iw] * taps[kw];
             }
         }
     return sum;
@@ -82,7 +86,8 @@ static double backward_pixel(const thaw_conv2d *s, const float *w, const float *
                              int64_t iw)
 {
     double sum = 0;
-    int64_t filter = s->C / s->groups * s->KH * s->KW;
+    const int64_t filter = s->C / s->groups * s->KH * s->KW;
+    const int64_t group_out = s->O / s->groups, pixels = s->OH * s->OW;
     for (int64_t kh = 0; kh < s->KH; kh++) {
         int64_t row = ih + s->pad_h - kh * s->dilation_h;
         if (row < 0 || row % s->stride_h != 0 || row / s->stride_h >= s->OH)
@@ -92,8 +97,9 @@ static double backward_pixel(const thaw_conv2d *s, const float *w, const float *
             if (column < 0 || column % s->stride_w != 0 || column / s->stride_w >= s->OW)
                 continue;
             const float *place = dy + row / s->stride_h * s->OW + column / s->stride_w;
-            for (int64_t o = 0; o < s->O / s->groups; o++)
-                sum += (double)place[o * s->OH * s->OW] * w[o * filter + kh * s->KW + kw];
+            const float *tap = w + kh * s->KW + kw;
+            for (int64_t o = 0; o < group_out; o++)
+                sum += (double)place[o * pixels] * tap[o * filter];
         }
     }
     return sum;
@@ -135,8 +141,9 @@ static double weight_gradient(const thaw_conv2d *s, const float *x, const float 
             const float *image = x + b * s->C * s->H * s->W;
             int64_t offset = ih * s->W - s->pad_w + kw * s->dilation_w;
             const float *gradient = dy + b * s->O * s->OH * s->OW + oh * s->OW;
+            const int64_t step = s->stride_w;
             for (int64_t ow = first_column; ow < last_column; ow++)
-                sum += (double)image[offset + ow * s->stride_w] * gradient[ow];
+                sum += (double)image[offset + ow * step] * gradient[ow];
         }
     return sum;
 }

@@ -347,6 +347,38 @@ class TransformersVit(nn.Module):
         return self.net(pixel_values=x).logits
 
 
+class TransformersText(nn.Module):
+    """transformers' own networks with their heads of two layers; parameters have our names."""
+    NAMES = (("roberta.", ""), ("distilbert.", ""), ("pre_classifier.", "PRE."), ("classifier.dense.", "pooler.dense."),
+             ("classifier.out_proj.", "fc."), ("classifier.", "fc."), ("PRE.", "pre_classifier."))
+
+    def __init__(self, family, layers, D, heads, classes):
+        super().__init__()
+        import transformers as t
+        if family == "roberta":
+            self.net = t.RobertaForSequenceClassification(t.RobertaConfig(
+                vocab_size=50265, hidden_size=D, num_hidden_layers=layers, num_attention_heads=heads, intermediate_size=4 * D,
+                max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1, num_labels=classes,
+                hidden_dropout_prob=0, attention_probs_dropout_prob=0))
+        else:
+            self.net = t.DistilBertForSequenceClassification(t.DistilBertConfig(
+                dim=D, n_layers=layers, n_heads=heads, hidden_dim=4 * D, num_labels=classes, dropout=0, attention_dropout=0,
+                seq_classif_dropout=0))
+        self.pad = self.net.config.pad_token_id
+
+    def named_parameters(self, *arguments, **options):
+        for name, tensor in self.net.named_parameters(*arguments, **options):
+            for theirs, ours in self.NAMES:
+                name = name.replace(theirs, ours)
+            yield name, tensor
+
+    def named_buffers(self, *arguments, **options):
+        return iter(())  # numbers of places
+
+    def forward(self, x):
+        return self.net(input_ids=x, attention_mask=(x != self.pad).long()).logits
+
+
 class LoraLinear(nn.Linear):
     """The same on a linear layer."""
     def attach(self, rank):

@@ -134,7 +134,8 @@ void thaw_graph_initialize(thaw_graph *g, uint64_t seed, thaw_param_filter *only
 typedef enum thaw_embed_rule {
     THAW_EMBED_IDS,       /* token t takes row ids[t]; an id beyond the table gives NaN */
     THAW_EMBED_POSITIONS, /* token t takes row t */
-    THAW_EMBED_FIRST      /* every token takes row 0: BERT's segments, when there is one */
+    THAW_EMBED_COUNTED, /* the k-th token, from 1, that is not pad_id takes row pad_id + k, the others row pad_id: RoBERTa's places */
+    THAW_EMBED_FIRST    /* every token takes row 0: BERT's segments, when there is one */
 } thaw_embed_rule;
 typedef struct thaw_embedding_attr {
     int64_t rows, features;

@@ -2,7 +2,7 @@
  *
  * A family is one file and one line in src/model/kinds.def. It builds backbone and head; the head is always the linear layer
  * "fc" (block -1, after optional dropout), its input is the features. Parameters carry the names of their origin: torchvision's
- * for resnets from 18 layers on and mobilenet_v2; timm's for efficientnet_lite* and vit_*; Hugging Face's (files of ViTModel, BertModel) for hf_vit_* and the berts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
+ * for resnets from 18 layers on and mobilenet_v2; timm's for efficientnet_lite* and vit_*; Hugging Face's (files of ViTModel, BertModel, RobertaModel, DistilBertModel) for hf_vit_* and the networks for texts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
  * files call "linear"); for mlp "layers.0.weight", "layers.1.weight", ... and fc.
  *
  * Blocks: 0 is the stem ("stem"), then every residual block (mlp: every hidden layer) in forward order: block 1 is "layer1.0",
@@ -138,6 +138,7 @@ typedef struct thaw_model_arch {
     int64_t C, H, W, K;          /* what parameter counts are quoted for */
     int64_t T;                   /* the same, tokens; 0: it reads images */
     int64_t heads, most_tokens;  /* text: heads of attention; tokens of a text at most */
+    int64_t pad_id;              /* text: the token that fills up short texts */
     const thaw_input_norm *norm; /* what weights of its origin take; NULL: there is no usual one */
 } thaw_model_arch;
 int32_t thaw_model_arch_count(void);

@@ -5,7 +5,8 @@
 static bool wanted(const thaw_node *node)
 {
     return thaw_match("*.output.dense", node->name) || thaw_match("*.attn.proj", node->name) ||
-           thaw_match("*.mlp.fc2", node->name);
+           thaw_match("*.mlp.fc2", node->name) || thaw_match("*.attention.out_lin", node->name) ||
+           thaw_match("*.ffn.lin2", node->name);
 }
 
 static thaw_value act(thaw_graph *g, thaw_value x)

@@ -9,10 +9,10 @@
  * three do; factors of queries and of keys come to the same. */
 #define SUFFIX ".ia3_l"
 
-static const char *const defaults[] = {"*.key", "*.value", "*.attn.qkv", "*.output.dense",
-                                       "*.mlp.fc2"};
+static const char *const defaults[] = {"*.key",     "*.value", "*.attn.qkv", "*.output.dense",
+                                       "*.mlp.fc2", "*.k_lin", "*.v_lin",    "*.ffn.lin2"};
 #define DEFAULTS (sizeof defaults / sizeof *defaults)
-static const char *const feedforward[] = {"*.output.dense", "*.mlp.fc2"};
+static const char *const feedforward[] = {"*.output.dense", "*.mlp.fc2", "*.ffn.lin2"};
 
 static bool takes(const thaw_node *node)
 {
@@ -32,8 +32,10 @@ static bool has_defaults(const thaw_graph *g)
 
 static bool is_feedforward(const thaw_peft *peft, const thaw_node *node)
 {
-    return peft->feedforward.count > 0 ? adapt_named(&peft->feedforward, node)
-                                       : adapt_any_matches(feedforward, 2, node->name);
+    return peft->feedforward.count > 0
+               ? adapt_named(&peft->feedforward, node)
+               : adapt_any_matches(feedforward, sizeof feedforward / sizeof *feedforward,
+                                   node->name);
 }
 
 static void attach_one(thaw_graph *g, thaw_node *node, const thaw_peft *peft)

@@ -23,10 +23,11 @@ static bool takes(const thaw_node *node)
     return adapt_is(node, "conv2d") || is_linear(node) || is_table(node);
 }
 
-/* Of vision transformers, where there is no target: queries and values, as Hu et al. 2021 (arXiv:2106.09685, section 4.2) and PEFT
+/* Of vision transformers and DistilBERT, where there is no target: queries and values, as Hu et al. 2021 (arXiv:2106.09685, section 4.2) and PEFT
  * choose; in timm's networks they are one layer with the keys. */
 static const char *const attention[] = {"*.attn.qkv", "*.attention.attention.query",
-                                        "*.attention.attention.value"};
+                                        "*.attention.attention.value", "*.attention.q_lin",
+                                        "*.attention.v_lin"};
 
 static bool is_attention(const thaw_node *node)
 {

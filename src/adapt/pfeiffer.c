@@ -6,7 +6,7 @@ static bool wanted(const thaw_node *node)
 {
     return (thaw_match("*.output.dense", node->name) &&
             !thaw_match("*.attention.output.dense", node->name)) ||
-           thaw_match("*.mlp.fc2", node->name);
+           thaw_match("*.mlp.fc2", node->name) || thaw_match("*.ffn.lin2", node->name);
 }
 
 static thaw_status attach(thaw_model *model, const thaw_peft *peft)

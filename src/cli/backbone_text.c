@@ -3,13 +3,69 @@
 #include <math.h>
 #include <string.h>
 
-bool cli_text_name(const char *theirs, char *out, size_t bytes)
+static const cli_text_kind bert = {.family = "bert",
+                                   .prefix = "bert.",
+                                   .heads = "num_attention_heads",
+                                   .activation = "hidden_act",
+                                   .epsilon = 1e-12};
+static const cli_text_kind roberta = {
+    .family = "roberta",
+    .prefix = "roberta.",
+    .heads = "num_attention_heads",
+    .activation = "hidden_act",
+    .epsilon = 1e-5,
+    .pad_id = 1,
+    .parts = {{"classifier.dense.", "pooler.dense."}, {"classifier.out_proj.", "classifier."}},
+    .own_pooler = true,
+    .is_bpe = true};
+static const cli_text_kind distilbert = {.family = "distilbert",
+                                         .prefix = "distilbert.",
+                                         .heads = "n_heads",
+                                         .activation = "activation",
+                                         .epsilon = 1e-12,
+                                         .own_pooler = true};
+
+/* A RoBERTa differs from a BERT in its one type of tokens, a DistilBERT in the names of its attention. */
+bool cli_text_recognise(cli_text *text, const char *name, const thaw_shape *shape)
+{
+    static const char *const poolers[] = {"pooler.dense.weight", "classifier.dense.weight",
+                                          "pre_classifier.weight"};
+    for (int i = 0; i < 3; i++)
+        text->has_pooler = text->has_pooler || thaw_ends_with(name, poolers[i]);
+    if (text->kind == NULL)
+        text->kind = &bert;
+    if (thaw_ends_with(name, "attention.q_lin.weight"))
+        text->kind = &distilbert;
+    if (thaw_ends_with(name, "token_type_embeddings.weight") && shape->ndim == 2 &&
+        shape->dim[0] == 1)
+        text->kind = &roberta;
+    if (!thaw_ends_with(name, "embeddings.word_embeddings.weight") || shape->ndim != 2)
+        return false;
+    text->rows = shape->dim[0];
+    return true;
+}
+
+bool cli_text_takes_head(const cli_text *text)
+{
+    return !text->kind->own_pooler || text->pool == THAW_POOL_POOLER;
+}
+
+bool cli_text_name(const cli_text *text, const char *theirs, char *out, size_t bytes)
 {
     /* Weights from TensorFlow's days call a norm's parts so. */
     static const char *const old[][2] = {{"LayerNorm.gamma", "LayerNorm.weight"},
                                          {"LayerNorm.beta", "LayerNorm.bias"}};
     thaw_str name = {0};
-    thaw_str_add(&name, theirs + (thaw_starts_with(theirs, "bert.") ? strlen("bert.") : 0));
+    const cli_text_kind *kind = text->kind;
+    const char *rest = theirs + (thaw_starts_with(theirs, kind->prefix) ? strlen(kind->prefix) : 0);
+    for (int i = 0; i < 2; i++) {
+        if (kind->parts[i][0] == NULL || !thaw_starts_with(rest, kind->parts[i][0]))
+            continue;
+        thaw_str_add(&name, kind->parts[i][1]);
+        rest += strlen(kind->parts[i][0]);
+        break;
+    }
+    thaw_str_add(&name, rest);
     for (int i = 0; i < 2; i++) {
         if (!thaw_ends_with(thaw_str_c(&name), old[i][0]))
             continue;
@@ -41,42 +97,6 @@ static thaw_status read_beside(const char *weights, const char *name, thaw_json 
     thaw_str path = {0};
     const thaw_status status =
         beside(weights, name, &path) ? thaw_json_read(thaw_str_c(&path), out) : THAW_OK;
-    thaw_str_clear(&path);
-    return status;
-}
-
-/* The files that a vocabulary may be in, the plain ones first; false when there is none. */
-static bool find_vocabulary(const cli_args *args, const char *weights, thaw_str *path)
-{
-    static const char *const names[] = {"vocab.txt", "vocab.json", "tokenizer.json"};
-    const char *given = cli_value(args, "vocab");
-    thaw_str_reset(path);
-    if (given != NULL) {
-        thaw_str_add(path, given);
-        return true;
-    }
-    for (int i = 0; i < 3; i++)
-        if (beside(weights, names[i], path))
-            return true;
-    return false;
-}
-
-static thaw_status read_vocabulary(const cli_args *args, const char *weights, cli_text *text)
-{
-    thaw_str path = {0};
-    thaw_vocabulary about;
-    thaw_status status = THAW_OK;
-    if (!find_vocabulary(args, weights, &path))
-        goto done;
-    THAW_TRY_TO(thaw_vocabulary_read(thaw_str_c(&path), text->cased, &about));
-    THAW_CHECK_TO(about.pieces <= text->rows, THAW_ERR_INPUT,
-                  "%s has %lld pieces, but the table of tokens in %s has %lld rows; they do not "
-                  "belong together",
-                  thaw_str_c(&path), (long long)about.pieces, weights, (long long)text->rows);
-    text->pieces = about.pieces;
-    text->tokenizer = about.tokenizer;
-    thaw_digest_hex(about.digest, text->vocabulary);
-done:
     thaw_str_clear(&path);
     return status;
 }
@@ -121,6 +141,52 @@ static thaw_status read_case(const cli_args *args, const char *weights, cli_text
     const thaw_status status =
         json == NULL ? THAW_OK : check_tokenizer(json, weights, text->cased, &text->cased);
     thaw_json_free(&json);
+    return status;
+}
+
+/* The files that a vocabulary may be in, the plain ones first; false when there is none. */
+static bool find_vocabulary(const cli_args *args, const char *weights, thaw_str *path)
+{
+    static const char *const names[] = {"vocab.txt", "vocab.json", "tokenizer.json"};
+    const char *given = cli_value(args, "vocab");
+    thaw_str_reset(path);
+    if (given != NULL) {
+        thaw_str_add(path, given);
+        return true;
+    }
+    for (int i = 0; i < 3; i++)
+        if (beside(weights, names[i], path))
+            return true;
+    return false;
+}
+
+static thaw_status read_vocabulary(const cli_args *args, const char *weights, cli_text *text)
+{
+    thaw_str path = {0};
+    thaw_vocabulary about;
+    thaw_status status = THAW_OK;
+    text->cased = cli_flag(args, "cased");
+    if (!find_vocabulary(args, weights, &path)) {
+        status = text->kind->is_bpe ? THAW_OK : read_case(args, weights, text);
+        goto done;
+    }
+    if (!thaw_ends_with(thaw_str_c(&path), ".json"))
+        THAW_TRY_TO(read_case(args, weights, text));
+    THAW_TRY_TO(thaw_vocabulary_read(thaw_str_c(&path), text->cased, &about));
+    THAW_CHECK_TO(about.pad_id == text->kind->pad_id, THAW_ERR_INPUT,
+                  "%s pads texts with the token %lld, but a %s knows padding by %lld; they do not "
+                  "belong together",
+                  thaw_str_c(&path), (long long)about.pad_id, text->kind->family,
+                  (long long)text->kind->pad_id);
+    THAW_CHECK_TO(about.pieces <= text->rows, THAW_ERR_INPUT,
+                  "%s has %lld pieces, but the table of tokens in %s has %lld rows; they do not "
+                  "belong together",
+                  thaw_str_c(&path), (long long)about.pieces, weights, (long long)text->rows);
+    text->pieces = about.pieces;
+    text->tokenizer = about.tokenizer;
+    thaw_digest_hex(about.digest, text->vocabulary);
+done:
+    thaw_str_clear(&path);
     return status;
 }
 
@@ -224,28 +290,42 @@ static thaw_status check_word(const thaw_json *json, const char *weights, const 
     return THAW_OK;
 }
 
+/* What weights do not show must be as it is built. */
+static thaw_status check_numbers(const thaw_json *json, const char *weights, cli_text *text)
+{
+    const cli_text_kind *kind = text->kind;
+    double epsilon = kind->epsilon;
+    int64_t pad_id = kind->pad_id;
+    thaw_status status = THAW_OK;
+    if (thaw_json_find(json, "layer_norm_eps") != NULL)
+        status = thaw_json_get_double(json, "layer_norm_eps", &epsilon);
+    if (status == THAW_OK &&
+        thaw_json_type_of(thaw_json_find(json, "pad_token_id")) != THAW_JSON_NULL)
+        status = thaw_json_get_int(json, "pad_token_id", &pad_id);
+    if (status == THAW_OK && thaw_json_find(json, kind->heads) != NULL)
+        status = thaw_json_get_int(json, kind->heads, &text->heads);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "config.json beside %s", weights);
+    THAW_CHECK(fabs(epsilon - kind->epsilon) < 1e-2 * kind->epsilon, THAW_ERR_INPUT,
+               "config.json beside %s has layer_norm_eps %g; only %g is built", weights, epsilon,
+               kind->epsilon);
+    THAW_CHECK(pad_id == kind->pad_id, THAW_ERR_INPUT,
+               "config.json beside %s has pad_token_id %lld; only %lld is built", weights,
+               (long long)pad_id, (long long)kind->pad_id);
+    return THAW_OK;
+}
+
 static thaw_status read_config(const char *weights, cli_text *text)
 {
     thaw_json *json = NULL;
-    double epsilon = 1e-12;
     thaw_status status = THAW_OK;
     THAW_TRY_TO(read_beside(weights, "config.json", &json));
     if (json == NULL)
         goto done;
-    THAW_TRY_TO(check_word(json, weights, "model_type", "bert"));
-    THAW_TRY_TO(check_word(json, weights, "hidden_act", "gelu"));
+    THAW_TRY_TO(check_word(json, weights, "model_type", text->kind->family));
+    THAW_TRY_TO(check_word(json, weights, text->kind->activation, "gelu"));
     THAW_TRY_TO(check_word(json, weights, "position_embedding_type", "absolute"));
-    if (thaw_json_find(json, "layer_norm_eps") != NULL)
-        status = thaw_json_get_double(json, "layer_norm_eps", &epsilon);
-    if (status == THAW_OK && thaw_json_find(json, "num_attention_heads") != NULL)
-        status = thaw_json_get_int(json, "num_attention_heads", &text->heads);
-    if (status != THAW_OK) {
-        status = thaw_fail_context(status, "config.json beside %s", weights);
-        goto done;
-    }
-    THAW_CHECK_TO(fabs(epsilon - 1e-12) < 1e-14, THAW_ERR_INPUT,
-                  "config.json beside %s has layer_norm_eps %g; only 1e-12 is built", weights,
-                  epsilon);
+    status = check_numbers(json, weights, text);
 done:
     thaw_json_free(&json);
     return status;
@@ -254,7 +334,6 @@ done:
 thaw_status cli_text_open(const cli_args *args, const char *weights, cli_text *text)
 {
     THAW_TRY(read_config(weights, text));
-    THAW_TRY(read_case(args, weights, text));
     THAW_TRY(read_vocabulary(args, weights, text));
     return read_pooling(args, weights, text);
 }
@@ -280,6 +359,8 @@ const char *cli_text_tokenizer(const cli_text *text)
 {
     if (text->tokenizer != NULL)
         return text->tokenizer;
+    if (text->kind->is_bpe)
+        return NULL;
     return text->cased ? "wordpiece cased" : "wordpiece";
 }
 
@@ -287,7 +368,8 @@ void cli_text_say(const cli_text *text, const thaw_model_spec *spec)
 {
     THAW_LOG(
         THAW_INFO, "reads texts of up to %lld tokens by %s, vocabulary of %lld%s; features: %s",
-        (long long)spec->T, cli_text_tokenizer(text),
+        (long long)spec->T,
+        cli_text_tokenizer(text) ? cli_text_tokenizer(text) : "a tokenizer that is not known",
         (long long)(text->pieces > 0 ? text->pieces : text->rows),
         text->pieces > 0 ? "" : " (not known; name it with --vocab)", thaw_pool_words[text->pool]);
 }

@@ -4,8 +4,21 @@
 
 #include "cli/cli_impl.h"
 
+/* What differs between the families of networks that read texts. */
+typedef struct cli_text_kind {
+    const char *family,
+        *prefix; /* prefix: in front of the backbone's names where there is a head */
+    const char *heads, *activation; /* keys of config.json */
+    double epsilon;                 /* of the norms; no weight shows it */
+    int64_t pad_id;
+    const char *parts[2][2]; /* of a head: how names begin there and here; NULL: as they are */
+    bool own_pooler;         /* the head reads what pool pooler gives, and nothing else */
+    bool is_bpe;             /* the usual vocabulary */
+} cli_text_kind;
+
 typedef struct cli_text {
-    int64_t rows; /* of the table of tokens */
+    const cli_text_kind *kind; /* by cli_text_recognise */
+    int64_t rows;              /* of the table of tokens */
     bool has_pooler;
     const char *said_pool; /* by the weights' metadata, if thaw export wrote it; NULL */
     int pool;              /* thaw_pool_rule */
@@ -16,8 +29,13 @@ typedef struct cli_text {
     int64_t heads; /* as config.json says; 0: it does not */
 } cli_text;
 
-/* A tensor's name without the "bert." that networks with a head put before it, and with weight and bias for gamma and beta. */
-bool cli_text_name(const char *theirs, char *out, size_t bytes);
+/* Takes in the name and shape of one tensor after another: rows, has_pooler and kind. True: it is the table of tokens. */
+bool cli_text_recognise(cli_text *text, const char *name, const thaw_shape *shape);
+/* A tensor's name without what networks with a head put before it, with weight and bias for gamma and beta, and with our names of
+ * a head's parts. */
+bool cli_text_name(const cli_text *text, const char *theirs, char *out, size_t bytes);
+/* Whether a head that is there reads the features that the backbone will give. */
+bool cli_text_takes_head(const cli_text *text);
 
 /* From the options and from the files beside the weights; rows and has_pooler are set. THAW_ERR_USAGE: options; THAW_ERR_INPUT: a file that is
  * damaged, a vocabulary larger than the table, a config.json of a network that is built in another way. */
@@ -26,6 +44,7 @@ void cli_text_spec(const cli_text *text, const thaw_model_arch *arch, thaw_model
 /* Heads are in no tensor's shape. THAW_ERR_INPUT: config.json has others. */
 THAW_NODISCARD thaw_status cli_text_check(const cli_text *text, const char *weights,
                                           const thaw_model_arch *arch);
+/* NULL: it is not known. */
 const char *cli_text_tokenizer(const cli_text *text);
 /* The contract of the backbone, as one line of the log. */
 void cli_text_say(const cli_text *text, const thaw_model_spec *spec);

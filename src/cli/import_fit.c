@@ -70,7 +70,7 @@ static thaw_status translate(import_weights *f)
         f->is_lite = thaw_model_name_from_lite(name_of(f, i), blocks, own[i], sizeof own[i]);
     bool all = f->is_text;
     for (int64_t i = 0; i < count && all; i++)
-        all = cli_text_name(name_of(f, i), own[i], sizeof own[i]);
+        all = cli_text_name(&f->text, name_of(f, i), own[i], sizeof own[i]);
     if (!f->is_lite && !all)
         all = without_prefix(f, own);
     if (f->is_lite || all)
@@ -80,17 +80,12 @@ static thaw_status translate(import_weights *f)
     return THAW_OK;
 }
 
-/* The table of tokens tells; where a network has a head, its names have "bert." before them, as the head's have not. */
+/* The table of tokens tells; where a network has a head, its names have "bert." or the like before them, as the head's have not. */
 static void find_text(import_weights *f)
 {
-    static const char table[] = "embeddings.word_embeddings.weight";
     for (int64_t i = 0; i < thaw_weights_count(f->weights); i++) {
         const thaw_weight *w = thaw_weights_at(f->weights, i);
-        f->text.has_pooler = f->text.has_pooler || thaw_ends_with(w->name, "pooler.dense.weight");
-        if (!thaw_ends_with(w->name, table) || w->shape.ndim != 2)
-            continue;
-        f->is_text = true;
-        f->text.rows = w->shape.dim[0];
+        f->is_text = cli_text_recognise(&f->text, w->name, &w->shape) || f->is_text;
     }
 }
 
@@ -182,7 +177,10 @@ static void match(const import_weights *f, import_fit *x)
     for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
         const thaw_param *p = thaw_graph_param(g, i);
         const bool is_head = p->block < 0;
-        const int64_t at = is_head ? find_head(f, p->name + strlen("fc.")) : find(f, p->name);
+        const bool fits = !is_head || !f->is_text || cli_text_takes_head(&f->text);
+        const int64_t at = !fits     ? -1
+                           : is_head ? find_head(f, p->name + strlen("fc."))
+                                     : find(f, p->name);
         const bool good = at >= 0 && thaw_weights_at(f->weights, at)->readable &&
                           thaw_shape_equal(&thaw_weights_at(f->weights, at)->shape, &p->shape);
         x->from[i] = good ? at : -1;
@@ -230,6 +228,8 @@ static const char *cannot_be(const import_weights *f, const thaw_model_arch *arc
     if ((arch->T > 0) != f->is_text)
         return f->is_text ? "it reads images, and the weights are of a network for texts"
                           : "it reads texts, and the weights are of a network for images";
+    if (f->is_text && strcmp(arch->family, f->text.kind->family) != 0)
+        return "the names and shapes are those of another kind of network for texts";
     if (f->is_lite && !thaw_starts_with(arch->name, "tf_"))
         return "the names are those of efficientnet_lite_pytorch, whose weights are from "
                "TensorFlow and need its padding; take a tf_efficientnet_lite";

@@ -14,6 +14,10 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
     THAW_CHECK(a->rule != THAW_EMBED_POSITIONS || in[0].dim[0] <= a->rows, THAW_ERR_FAIL,
                "%lld tokens are more than the table's %lld positions", (long long)in[0].dim[0],
                (long long)a->rows);
+    THAW_CHECK(a->rule != THAW_EMBED_COUNTED ||
+                   (a->pad_id >= 0 && a->pad_id + 1 + in[0].dim[0] <= a->rows),
+               THAW_ERR_FAIL, "%lld tokens are more than the table's %lld positions from %lld on",
+               (long long)in[0].dim[0], (long long)a->rows, (long long)a->pad_id + 1);
     *out = thaw_shape2(in[0].dim[0], a->features);
     return THAW_OK;
 }
@@ -39,7 +43,22 @@ static int64_t ids_below(const thaw_node *node, int32_t input)
 
 static thaw_keep keep(const thaw_need *need)
 {
-    return (thaw_keep){.input = need->active && need->node->attr.embedding.rule == THAW_EMBED_IDS};
+    const thaw_embed_rule rule = need->node->attr.embedding.rule;
+    return (thaw_keep){.input =
+                           need->active && (rule == THAW_EMBED_IDS || rule == THAW_EMBED_COUNTED)};
+}
+
+/* Which row token i of (B, T) takes. `taken`: that of the sample's last token that is no padding, before and after this one. */
+static int64_t row_of(const thaw_embedding_attr *a, int64_t T, int64_t i, const float *ids,
+                      int64_t *taken)
+{
+    if (a->rule == THAW_EMBED_POSITIONS)
+        return i % T;
+    if (a->rule == THAW_EMBED_FIRST)
+        return 0;
+    if (i % T == 0)
+        *taken = a->pad_id;
+    return (int64_t)ids[i] == a->pad_id ? a->pad_id : ++*taken;
 }
 
 /* y (B, T, D) = rows of table (rows, D) */
@@ -53,10 +72,22 @@ static void forward(const thaw_call *call)
         thaw_kern_embedding(B * T, D, a->rows, call->x[0], call->param[0], call->y);
         return;
     }
+    int64_t taken = a->pad_id;
     for (int64_t i = 0; i < B * T; i++)
-        thaw_pass_gradient(D, 1.0f,
-                           call->param[0] + (a->rule == THAW_EMBED_POSITIONS ? i % T * D : 0),
+        thaw_pass_gradient(D, 1.0f, call->param[0] + row_of(a, T, i, call->x[0], &taken) * D,
                            call->y + i * D, false);
+}
+
+/* Padding's row gets none. dy (tokens, D) */
+static void add_counted(const thaw_embedding_attr *a, int64_t tokens, int64_t T, const float *ids,
+                        const float *dy, float *dtable)
+{
+    int64_t taken = a->pad_id;
+    for (int64_t i = 0; i < tokens; i++) {
+        const int64_t row = row_of(a, T, i, ids, &taken);
+        if (row != a->pad_id)
+            thaw_kern_axpy(a->features, 1.0f, dy + i * a->features, dtable + row * a->features);
+    }
 }
 
 /* dtable (rows, D) += dy at the rows that were taken, in the order of samples and tokens */
@@ -74,6 +105,8 @@ static void backward(const thaw_call *call)
         thaw_kern_embedding_backward(B * T, D, a->rows, a->pad_id, call->x[0], call->dy, dtable);
     else if (a->rule == THAW_EMBED_FIRST)
         thaw_kern_sum_rows(B * T, D, call->dy, dtable);
+    else if (a->rule == THAW_EMBED_COUNTED)
+        add_counted(a, B * T, T, call->x[0], call->dy, dtable);
     else
         for (int64_t b = 0; b < B; b++)
             thaw_kern_axpy(T * D, 1.0f, call->dy + b * T * D, dtable);

@@ -29,7 +29,17 @@ static const struct origin {
     {"vit", "", "head", NULL, "timm's VisionTransformer", THAW_POOL_CLASS},
     {"bert", "bert.", "classifier", NULL, "transformers' BertForSequenceClassification",
      THAW_POOL_POOLER},
+    {"roberta", "roberta.", "classifier.out_proj", NULL,
+     "transformers' RobertaForSequenceClassification", THAW_POOL_POOLER},
+    {"distilbert", "distilbert.", "classifier", NULL,
+     "transformers' DistilBertForSequenceClassification", THAW_POOL_POOLER},
 };
+
+/* What is the pooler here, and there a part of the head. */
+static const struct {
+    const char *family, *ours, *theirs;
+} head_parts[] = {{"roberta", "pooler.dense.", "classifier.dense."},
+                  {"distilbert", "pre_classifier.", "pre_classifier."}};
 
 static const struct origin *origin_of(const thaw_model *model)
 {
@@ -65,6 +75,14 @@ void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *ou
 {
     const struct origin *o = origin_of(model);
     thaw_str_reset(out);
+    for (size_t i = 0; i < sizeof head_parts / sizeof *head_parts; i++) {
+        const size_t length = strlen(head_parts[i].ours);
+        if (strcmp(o->family, head_parts[i].family) == 0 &&
+            thaw_starts_with(p->name, head_parts[i].ours)) {
+            thaw_str_printf(out, "%s%s", head_parts[i].theirs, p->name + length);
+            return;
+        }
+    }
     if (p->block < 0 && thaw_starts_with(p->name, "fc."))
         thaw_str_printf(out, "%s.%s", o->head, p->name + strlen("fc."));
     else

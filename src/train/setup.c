@@ -134,6 +134,19 @@ static thaw_status check_vocabulary(const thaw_setup *s)
     return THAW_OK;
 }
 
+/* A network masks one token, and only that, as padding. */
+static thaw_status check_padding(const thaw_setup *s)
+{
+    const thaw_text_info *text = thaw_dataset_text(s->dataset);
+    const thaw_model_arch *arch = NULL;
+    THAW_TRY(thaw_model_arch_find(s->model->spec.arch, &arch));
+    THAW_CHECK(text == NULL || text->pad_id == arch->pad_id, THAW_ERR_INPUT,
+               "%s pads texts with the token %lld, but %s knows padding by %lld; import the data "
+               "with a vocabulary of its kind",
+               s->config->data.file, (long long)text->pad_id, arch->name, (long long)arch->pad_id);
+    return THAW_OK;
+}
+
 static thaw_status outline_model(thaw_setup *s)
 {
     thaw_model_spec spec = {0};
@@ -142,6 +155,8 @@ static thaw_status outline_model(thaw_setup *s)
         status = thaw_model_outline(&spec, &s->model);
     if (status == THAW_OK)
         status = check_vocabulary(s);
+    if (status == THAW_OK)
+        status = check_padding(s);
     thaw_model_spec_clear(&spec);
     return status;
 }

@@ -61,6 +61,10 @@ static void test_parameter_counts(void **state)
     assert_int_equal(params_of("efficientnet_lite1"), 5416680);
     assert_int_equal(params_of("efficientnet_lite2"), 6092072);
     assert_int_equal(params_of("bert-base"), 109482240 + 2 * 768 + 2); /* BertModel and a head */
+    assert_int_equal(params_of("roberta-base"),
+                     124645632 + 2 * 768 + 2);     /* RobertaModel and a head */
+    assert_int_equal(params_of("distilbert-base"), /* DistilBertModel, pre_classifier and a head */
+                     66362880 + 768 * 768 + 768 + 2 * 768 + 2);
     assert_int_equal(params_of("bert-tiny"), 4385920 + 2 * 128 + 2);
     assert_int_equal(params_of("minilm-l6"), 22713216 + 2 * 384 + 2);
     assert_int_equal(params_of("vit_tiny_patch16_224"), 5717416); /* timm */

@@ -164,6 +164,9 @@ static void make_batch(setup *s)
 {
     const thaw_model_spec *spec = &s->model->spec;
     int64_t T = spec->T;
+    const thaw_model_arch *arch = NULL;
+    ok(thaw_model_arch_find(spec->arch, &arch));
+    const double pad = (double)arch->pad_id;
     int64_t count = s->B * (T > 0 ? T : spec->C * spec->H * spec->W);
     ok(thaw_alloc(&s->input, count, sizeof(float)));
     ok(thaw_alloc(&s->probs, s->B * spec->K, sizeof(float)));
@@ -174,8 +177,8 @@ static void make_batch(setup *s)
         double u = golden_uniform("input", (uint32_t)i);
         bool padding = T > 0 && i / T % 2 == 1 && i % T >= T - T / 3;
         s->input[i] = (float)(T == 0    ? 2 * u - 1
-                              : padding ? 0
-                                        : floor(1 + u * (PARITY_TOKENS - 1)));
+                              : padding ? pad
+                                        : pad + floor(1 + u * (PARITY_TOKENS - 1)));
     }
     for (int64_t i = 0; i < s->B; i++) {
         s->labels[i] = (int32_t)(golden_uniform("labels", (uint32_t)i) * (double)spec->K);

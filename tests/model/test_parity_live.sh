@@ -1,5 +1,5 @@
 #!/bin/sh
-# Full-width resnet20, resnet18, minilm-l6 and a vision transformer (transformers' own network) with PyTorch's random weights: logits,
+# Full-width resnet20, resnet18, minilm-l6, and a RoBERTa, a DistilBERT and a vision transformer (transformers' own networks) with PyTorch's random weights: logits,
 # gradients and twenty steps of each optimizer.
 # thaw-test: timeout=240 cores=1
 # Needs a Python with PyTorch: THAW_PEER_PYTHON, else python3. Nothing is written to disk: the tensors travel through a pipe.
@@ -18,11 +18,15 @@ if [ ! -x "$test_program" ]; then
     exit 1
 fi
 status=0
-for case in ${THAW_LIVE_CASES:-resnet20 resnet18 bert vit}; do
-    if [ "$case" = vit ] && ! "$python" -c 'import transformers' 2>/dev/null; then
-        echo "SKIPPED vit: $python cannot import transformers"
-        continue
-    fi
+for case in ${THAW_LIVE_CASES:-resnet20 resnet18 bert roberta distilbert vit}; do
+    case $case in
+    roberta | distilbert | vit)
+        if ! "$python" -c 'import transformers' 2>/dev/null; then
+            echo "SKIPPED $case: $python cannot import transformers"
+            continue
+        fi
+        ;;
+    esac
     "$python" "$generator" --live /dev/stdout "$case" | "$test_program" /dev/stdin || status=1
 done
 exit $status

@@ -47,21 +47,52 @@ static void neighbours(int64_t i, int64_t size, int64_t part, int64_t *low, int6
     *share = (float)(at - (double)*low);
 }
 
+/* Columns that are made at once: what each takes is worked out once for all rows, and needs no memory but the stack. */
+#define STRIP 256
+
+typedef struct strip {
+    int64_t count;
+    int64_t left[STRIP], right[STRIP];
+    float share[STRIP];
+} strip;
+
+static void widen(const strip *s, const float *row, float *line)
+{
+    for (int64_t x = 0; x < s->count; x++)
+        line[x] = row[s->left[x]] + s->share[x] * (row[s->right[x]] - row[s->left[x]]);
+}
+
+/* An enlarged row mostly lies between the same two rows as the one above it, or one further: lines are kept, and widened once each. */
+static void enlarge_strip(const box *b, const strip *s, int64_t H, int64_t W, const float *from,
+                          float *to)
+{
+    float lines[2][STRIP];
+    int64_t held[2] = {-1, -1}; /* row r is kept in lines[r % 2] */
+    for (int64_t y = 0; y < H; y++) {
+        int64_t rows[2];
+        float v;
+        neighbours(y, H, b->height, &rows[0], &rows[1], &v);
+        for (int i = 0; i < 2; i++) {
+            const int64_t slot = rows[i] % 2;
+            if (held[slot] != rows[i])
+                widen(s, from + (b->top + rows[i]) * W + b->left, lines[slot]);
+            held[slot] = rows[i];
+        }
+        const float *above = lines[rows[0] % 2], *below = lines[rows[1] % 2];
+        for (int64_t x = 0; x < s->count; x++)
+            to[y * W + x] = above[x] + v * (below[x] - above[x]);
+    }
+}
+
 /* A crop is never larger than the picture, so bilinear needs no antialiasing. */
 static void enlarge(const box *b, int64_t H, int64_t W, const float *from, float *plane)
 {
-    for (int64_t y = 0; y < H; y++) {
-        int64_t up, down, left, right;
-        float v, u;
-        neighbours(y, H, b->height, &up, &down, &v);
-        const float *upper = from + (b->top + up) * W + b->left;
-        const float *lower = from + (b->top + down) * W + b->left;
-        for (int64_t x = 0; x < W; x++) {
-            neighbours(x, W, b->width, &left, &right, &u);
-            const float above = upper[left] + u * (upper[right] - upper[left]);
-            const float below = lower[left] + u * (lower[right] - lower[left]);
-            plane[y * W + x] = above + v * (below - above);
-        }
+    strip s;
+    for (int64_t at = 0; at < W; at += STRIP) {
+        s.count = W - at < STRIP ? W - at : STRIP;
+        for (int64_t x = 0; x < s.count; x++)
+            neighbours(at + x, W, b->width, &s.left[x], &s.right[x], &s.share[x]);
+        enlarge_strip(b, &s, H, W, from, plane + at);
     }
 }
 

@@ -223,6 +223,48 @@ static void resized_crops_keep_area_and_aspect(void **state)
     assert_true(aspect_most < 1.5 * 1.06 && aspect_most > 1.35);
 }
 
+/* Where output i comes from in a crop of `part` pixels that begins at `first`. */
+static double place(int64_t i, int64_t size, int64_t first, int64_t part)
+{
+    const double at = ((double)i + 0.5) * (double)part / (double)size - 0.5;
+    return (double)first + fmin(fmax(at, 0), (double)(part - 1));
+}
+
+/* The first two channels tell the box; the third must be what the formula makes of it, also where pictures are wider than a strip. */
+static void resized_crops_are_bilinear(void **state)
+{
+    (void)state;
+    enum { S = 300, AREA = S * S };
+    static float x[3 * AREA], from[AREA], room[AREA];
+    const thaw_augment a = {.crop_area_least = 0.1, .crop_aspect_most = 1.5};
+    const thaw_shape sample = thaw_shape_make(3, (int64_t[]){3, S, S});
+    thaw_rng rng = thaw_rng_make(1, THAW_RNG_TEST, 0, 0);
+    for (int64_t n = 0; n < 20; n++) {
+        for (int i = 0; i < AREA; i++) {
+            x[i] = (float)(i % S);
+            x[AREA + i] = (float)(i / S);
+            x[2 * AREA + i] = from[i] = (float)thaw_rng_uniform(&rng);
+        }
+        thaw_augment_batch(&a, 5, 2, 1, &n, &sample, (const float[3]){0}, x, room);
+        const int64_t left = (int64_t)x[0], top = (int64_t)x[AREA];
+        const int64_t width = (int64_t)x[S - 1] - left + 1;
+        const int64_t height = (int64_t)x[2 * AREA - 1] - top + 1;
+        assert_true(width > 60 && height > 60 && left + width <= S && top + height <= S);
+        for (int i = 0; i < AREA; i++) {
+            const double h = place(i % S, S, left, width), v = place(i / S, S, top, height);
+            const int64_t l = (int64_t)h, u = (int64_t)v;
+            const double p = h - (double)l;
+            const int64_t r = l + 1 < left + width ? l + 1 : l,
+                          d = u + 1 < top + height ? u + 1 : u;
+            const double above = (double)from[u * S + l] * (1 - p) + (double)from[u * S + r] * p;
+            const double below = (double)from[d * S + l] * (1 - p) + (double)from[d * S + r] * p;
+            const double expected = above + (v - (double)u) * (below - above);
+            /* Values below 1 in float, after three products. */
+            assert_true(fabs((double)x[2 * AREA + i] - expected) < 1e-5);
+        }
+    }
+}
+
 /* A picture that no allowed box fits is cut in its middle. */
 static void long_pictures_are_cut_in_the_middle(void **state)
 {
@@ -309,6 +351,7 @@ int main(void)
         cmocka_unit_test(brightness_scales_from_black_and_contrast_keeps_the_mean),
         cmocka_unit_test(switching_one_off_leaves_the_others),
         cmocka_unit_test(resized_crops_keep_area_and_aspect),
+        cmocka_unit_test(resized_crops_are_bilinear),
         cmocka_unit_test(long_pictures_are_cut_in_the_middle),
         cmocka_unit_test(blends_have_the_shares_they_say),
         cmocka_unit_test(bad_settings_are_named),

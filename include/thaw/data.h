@@ -284,6 +284,10 @@ void thaw_augment_apply_blend(const thaw_blend *blend, const thaw_shape *sample,
  * with the vocabulary of the network, at most `tokens` of them. quotes: fields may stand in double quotes, or (none) quotes are part of
  * the texts.
  *
+ * Tables of either: label, split, slice and cluster name columns that have other names than the usual ones. Of several labels, one column of
+ * label has the names of those that hold, with `separator` between them, and labels are in the order of their names' bytes; several columns
+ * have 0 or 1 each, and are the labels. Of numbers each column is a target. `names` renames them.
+ *
  * Of several such sources (images, csv, tsv) all or none name splits and clusters. An option that the format has no use for is
  * THAW_ERR_USAGE that names it, also when thaw_import_set gave it its usual value.
  *
@@ -311,17 +315,19 @@ typedef struct thaw_import {
     char *licence; /* free text for the file */
     int64_t seed;
     char *output;
-    int64_t size;      /* side of a picture; 0: all have the same already */
-    int64_t shorter;   /* 0: size */
-    int fit;           /* thaw_fit */
-    int filter;        /* thaw_filter */
-    int colours;       /* thaw_colours */
-    double max_broken; /* share of the files */
-    char *vocab;       /* formats csv and tsv: vocab.txt */
-    int cased;         /* 1: letters keep case and accents */
-    int64_t tokens;    /* T */
-    int quotes;        /* thaw_quotes, of csv and tsv */
-    char *text, *text_pair, *label, *split, *slice, *cluster; /* columns */
+    int64_t size;       /* side of a picture; 0: all have the same already */
+    int64_t shorter;    /* 0: size */
+    int fit;            /* thaw_fit */
+    int filter;         /* thaw_filter */
+    int colours;        /* thaw_colours */
+    double max_broken;  /* share of the files */
+    char *vocab;        /* formats csv and tsv: vocab.txt */
+    int cased;          /* 1: letters keep case and accents */
+    int64_t tokens;     /* T */
+    int quotes;         /* thaw_quotes, of csv and tsv */
+    thaw_strings label; /* columns of labels */
+    char *separator;    /* between labels of one column; NULL: ";" */
+    char *text, *text_pair, *split, *slice, *cluster; /* columns */
     uint64_t given; /* bit i: thaw_import_set has set thaw_import_fields[i]; of thaw_import_set */
 } thaw_import;
 

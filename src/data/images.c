@@ -285,7 +285,7 @@ static thaw_status list_source(thaw_job *job, int64_t i)
     THAW_TRY(thaw_alloc(&state, 1, sizeof *state));
     state->file = -1;
     source->x.state = state;
-    THAW_TRY(thaw_images_list(source->x.name, &job->named, &state->paths, &ignored));
+    THAW_TRY(thaw_images_list(job, source->x.name, &state->paths, &ignored));
     source->first = job->N;
     source->count = state->paths.count;
     job->N += source->count;

@@ -17,7 +17,7 @@ void thaw_paths_clear(thaw_paths *paths);
 /* Adds the pictures of a folder or of a CSV file to both, in step. In a folder they come in the order of splits, classes and paths, by
  * bytes; *ignored counts the files there that have no ending of a picture. A table gives them in its own order. THAW_ERR_INPUT: no
  * pictures, no class, a class without pictures, a malformed table, with its line. Whether a picture is there and whole is not looked at. */
-THAW_NODISCARD thaw_status thaw_images_list(const char *source, thaw_named *named,
-                                            thaw_paths *paths, int64_t *ignored);
+THAW_NODISCARD thaw_status thaw_images_list(thaw_job *job, const char *source, thaw_paths *paths,
+                                            int64_t *ignored);
 
 #endif

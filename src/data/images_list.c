@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "data/csv_impl.h"
+#include "data/named_table_impl.h"
 
 /* Of folders inside a class; a link to a folder above would never end. */
 #define DEPTH_MOST 16
@@ -98,7 +98,7 @@ static thaw_status list_class(listing *l, const char *path, int depth)
     thaw_words names = {0};
     thaw_str whole = {0};
     thaw_status status = THAW_OK;
-    const thaw_named_row row = {.label = l->label, .split = l->split};
+    const thaw_named_row row = {.labels = &l->label, .label_count = 1, .split = l->split};
     THAW_TRY_TO(read_folder(path, false, &names));
     for (int64_t i = 0; i < names.list.count; i++) {
         if (!is_picture(names.list.items[i])) {
@@ -202,39 +202,16 @@ done:
 
 /* ---- Tables ---- */
 
-typedef struct columns {
-    int64_t path, label, split, slices, cluster;
-} columns;
-
-static thaw_status find_columns(const thaw_csv *csv, columns *out)
-{
-    THAW_TRY(thaw_csv_need(csv, "path", &out->path));
-    THAW_TRY(thaw_csv_need(csv, "label", &out->label));
-    out->split = thaw_csv_find(csv, "split");
-    out->slices = thaw_csv_find(csv, "slices");
-    out->cluster = thaw_csv_find(csv, "cluster");
-    return THAW_OK;
-}
-
-static const char *field(const thaw_csv *csv, int64_t column)
-{
-    return column < 0 ? NULL : thaw_csv_get(csv, column);
-}
-
 /* Paths are relative to the folder of the table. */
-static thaw_status add_line(const char *table, const thaw_csv *csv, const columns *c,
-                            thaw_named *named, thaw_paths *paths)
+static thaw_status add_line(const char *table, const thaw_csv *csv, int64_t path_column,
+                            const thaw_table *columns, thaw_named *named, thaw_paths *paths)
 {
-    const char *path = thaw_csv_get(csv, c->path), *slash = strrchr(table, '/');
+    const char *path = thaw_csv_get(csv, path_column), *slash = strrchr(table, '/');
     thaw_str where = {0}, whole = {0};
     thaw_status status = THAW_OK;
     thaw_str_printf(&where, "%s:%lld", table, (long long)thaw_csv_line(csv));
-    const thaw_named_row row = {.label = thaw_csv_get(csv, c->label),
-                                .split = field(csv, c->split),
-                                .slices = field(csv, c->slices),
-                                .cluster = field(csv, c->cluster)};
     THAW_CHECK_TO(*path, THAW_ERR_INPUT, "%s: the path is empty", thaw_str_c(&where));
-    THAW_TRY_TO(thaw_named_add(named, thaw_str_c(&where), &row));
+    THAW_TRY_TO(thaw_table_add(columns, csv, thaw_str_c(&where), named));
     if (*path != '/' && slash != NULL)
         thaw_str_add_bytes(&whole, table, (size_t)(slash - table) + 1);
     thaw_str_add(&whole, path);
@@ -245,32 +222,50 @@ done:
     return status;
 }
 
-static thaw_status list_table(const char *table, thaw_named *named, thaw_paths *paths)
+static thaw_status list_table(thaw_job *job, const char *table, thaw_paths *paths)
 {
     thaw_csv *csv = NULL;
-    columns c;
+    thaw_table columns = {0};
+    int64_t path = 0;
     thaw_status status = THAW_OK;
-    const int64_t before = paths->count;
     THAW_TRY_TO(thaw_csv_open(table, ',', true, &csv));
-    THAW_TRY_TO(find_columns(csv, &c));
+    THAW_TRY_TO(thaw_csv_need(csv, "path", &path));
+    THAW_TRY_TO(thaw_table_open(&columns, job, csv));
     for (bool more = true; more;) {
         THAW_TRY_TO(thaw_csv_next(csv, &more));
         if (more)
-            THAW_TRY_TO(add_line(table, csv, &c, named, paths));
+            THAW_TRY_TO(add_line(table, csv, path, &columns, &job->named, paths));
     }
-    THAW_CHECK_TO(paths->count > before, THAW_ERR_INPUT, "%s: no row after the names of columns",
-                  table);
+    THAW_CHECK_TO(paths->count > 0, THAW_ERR_INPUT, "%s: no row after the names of columns", table);
 done:
+    thaw_table_close(&columns);
     thaw_csv_close(&csv);
     return status;
 }
 
-thaw_status thaw_images_list(const char *source, thaw_named *named, thaw_paths *paths,
-                             int64_t *ignored)
+/* What only tables can say. */
+static thaw_status check_folder(const thaw_job *job, const char *path)
 {
-    listing l = {.named = named, .paths = paths};
-    const thaw_status status =
-        thaw_path_is_dir(source) ? list_folder(&l, source) : list_table(source, named, paths);
+    static const char *const columns[] = {"label", "split", "slice", "cluster"};
+    THAW_CHECK(job->task == THAW_TASK_CLASSIFICATION, THAW_ERR_USAGE,
+               "--task %s: images name one class a row in folders, such as %s; a CSV file can have "
+               "several labels or numbers",
+               thaw_task_name(job->task), path);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        THAW_CHECK(!thaw_import_given(job->options, columns[i]), THAW_ERR_USAGE,
+                   "--%s names a column of a table, but %s is a folder; leave it out", columns[i],
+                   path);
+    return THAW_OK;
+}
+
+thaw_status thaw_images_list(thaw_job *job, const char *source, thaw_paths *paths, int64_t *ignored)
+{
+    listing l = {.named = &job->named, .paths = paths};
+    *ignored = 0;
+    if (!thaw_path_is_dir(source))
+        return list_table(job, source, paths);
+    THAW_TRY(check_folder(job, source));
+    THAW_TRY(list_folder(&l, source));
     *ignored = l.ignored;
-    return status;
+    return THAW_OK;
 }

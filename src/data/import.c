@@ -18,6 +18,17 @@ static thaw_status check_options(const thaw_import *o)
         (long long)o->clusters.count, (long long)o->images.count);
     THAW_CHECK((o->mean.count == 0) == (o->std.count == 0), THAW_ERR_USAGE,
                "--mean and --std belong together");
+    THAW_CHECK(
+        o->task != THAW_TASK_CLASSIFICATION || o->label.count <= 1, THAW_ERR_USAGE,
+        "--label names %lld columns; a classification has one: is this --task multi_label or "
+        "regression?",
+        (long long)o->label.count);
+    THAW_CHECK(
+        o->separator == NULL ||
+            (o->task == THAW_TASK_MULTI_LABEL && o->label.count <= 1 && *o->separator),
+        THAW_ERR_USAGE,
+        "--separator: is what stands between labels in one column, of --task multi_label; it "
+        "must not be empty");
     THAW_CHECK(o->task == THAW_TASK_CLASSIFICATION || o->select.count == 0, THAW_ERR_USAGE,
                "--select chooses classes; a task of %s has none",
                thaw_task_name((thaw_task)o->task));
@@ -147,16 +158,22 @@ done:
 /* Labels and all else come with the rows. */
 static thaw_status open_named(thaw_job *job)
 {
-    THAW_CHECK(job->task == THAW_TASK_CLASSIFICATION, THAW_ERR_USAGE,
-               "--task %s: %s name one class a row; the task is classification",
-               thaw_task_name(job->task), job->kind->name);
+    THAW_TRY(thaw_named_start(job));
     THAW_TRY(job->kind->list(job));
     THAW_TRY(thaw_named_finish(&job->named));
     return thaw_job_take_named(job);
 }
 
 /* What an option is for. */
-typedef enum use { USE_NUMBERED, USE_ARRAYS, USE_VALUES, USE_PICTURES, USE_TEXTS, USE_COUNT } use;
+typedef enum use {
+    USE_NUMBERED,
+    USE_ARRAYS,
+    USE_VALUES,
+    USE_PICTURES,
+    USE_TEXTS,
+    USE_TABLES,
+    USE_COUNT
+} use;
 
 static thaw_status check_use(const thaw_importer *kind, const char *option, use what)
 {
@@ -173,6 +190,7 @@ static thaw_status check_use(const thaw_importer *kind, const char *option, use 
         [USE_PICTURES] = {named && !kind->is_text, " is for pictures in JPEG and PNG files",
                           "images"},
         [USE_TEXTS] = {kind->is_text, " is for texts", "csv or tsv"},
+        [USE_TABLES] = {named, " is for tables of texts or pictures", "csv, tsv or images"},
     };
     THAW_CHECK(uses[what].fits || uses[what].why, THAW_ERR_USAGE,
                "--%s: %s name these themselves; leave it out", option, kind->name);
@@ -209,10 +227,11 @@ static thaw_status check_applies(const thaw_import *o, const thaw_importer *kind
         {"quotes", o->quotes != usual.quotes, USE_TEXTS},
         {"text", o->text != NULL, USE_TEXTS},
         {"text-pair", o->text_pair != NULL, USE_TEXTS},
-        {"label", o->label != NULL, USE_TEXTS},
-        {"split", o->split != NULL, USE_TEXTS},
-        {"slice", o->slice != NULL, USE_TEXTS},
-        {"cluster", o->cluster != NULL, USE_TEXTS},
+        {"label", o->label.count > 0, USE_TABLES},
+        {"separator", o->separator != NULL, USE_TABLES},
+        {"split", o->split != NULL, USE_TABLES},
+        {"slice", o->slice != NULL, USE_TABLES},
+        {"cluster", o->cluster != NULL, USE_TABLES},
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (options[i].changed || thaw_import_given(o, options[i].name))

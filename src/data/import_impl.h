@@ -26,11 +26,22 @@ typedef struct thaw_member {
     int64_t row, slice;
 } thaw_member;
 typedef struct thaw_named {
-    thaw_words classes, splits, slices, clusters;
+    thaw_task task;
+    thaw_words classes, splits, slices,
+        clusters;   /* classes: of a task of several labels, the labels */
     thaw_row *rows; /* (count) */
     int64_t count, row_room;
     thaw_member *members; /* (member_count) rows of slices */
     int64_t member_count, member_room;
+    /* Of tasks other than a classification: */
+    const char *separator;
+    bool
+        listed; /* a column has the names of the labels that hold; else columns have one value each */
+    thaw_strings columns; /* names of the label columns */
+    thaw_member *holds;   /* (hold_count) listed: labels of rows, as slices */
+    int64_t hold_count, hold_room;
+    float *values; /* (count, columns.count) else */
+    int64_t value_room;
 } thaw_named;
 
 /* What all steps share. Global rows are N; a row that no class keeps has label -1. */
@@ -89,9 +100,11 @@ THAW_NODISCARD thaw_status thaw_job_rehearse(thaw_job *job);
 THAW_NODISCARD thaw_status thaw_job_write(thaw_job *job);
 void thaw_job_clear(thaw_job *job);
 
-/* What an importer hands over in a task that is no classification, in place of source_labels: K columns, named as options say, then every
- * value of every row. THAW_ERR_USAGE: names; THAW_ERR_INPUT: a value that is no label, not finite, naming file and row. */
-THAW_NODISCARD thaw_status thaw_job_new_targets(thaw_job *job, int64_t K);
+/* What an importer hands over in a task that is no classification, in place of source_labels: K columns, named as options say, else as
+ * `usual` does (K, or NULL: "label 0"), then every value of every row. THAW_ERR_USAGE: names; THAW_ERR_INPUT: a value that is no label, not
+ * finite, naming file and row. */
+THAW_NODISCARD thaw_status thaw_job_new_targets(thaw_job *job, int64_t K,
+                                                const thaw_strings *usual);
 THAW_NODISCARD thaw_status thaw_job_set_target(thaw_job *job, const char *file, int64_t row,
                                                int64_t k, double value);
 /* Both, from an array of a source's rows. */

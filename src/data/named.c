@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "data/dataset_impl.h"
+
 #define SPLITS_MOST 1000
 #define SLICES_MOST 1000
 
@@ -16,6 +18,18 @@ static thaw_status grow_rows(thaw_named *named)
     return THAW_OK;
 }
 
+thaw_status thaw_members_add(thaw_member **list, int64_t *count, int64_t *room, int64_t row,
+                             int64_t of)
+{
+    if (*count == *room) {
+        const int64_t more = *room == 0 ? 1024 : 2 * *room;
+        THAW_TRY(thaw_realloc(list, *count, more, sizeof **list));
+        *room = more;
+    }
+    (*list)[(*count)++] = (thaw_member){row, of};
+    return THAW_OK;
+}
+
 static thaw_status add_member(thaw_named *named, const char *where, const char *name)
 {
     int64_t slice = 0;
@@ -25,13 +39,8 @@ static thaw_status add_member(thaw_named *named, const char *where, const char *
     THAW_TRY(thaw_words_add(&named->slices, name, &slice));
     THAW_CHECK(slice < SLICES_MOST, THAW_ERR_INPUT,
                "%s: more than %d slices; is this the right column?", where, SLICES_MOST);
-    if (named->member_count == named->member_room) {
-        const int64_t room = named->member_room == 0 ? 1024 : 2 * named->member_room;
-        THAW_TRY(thaw_realloc(&named->members, named->member_count, room, sizeof *named->members));
-        named->member_room = room;
-    }
-    named->members[named->member_count++] = (thaw_member){named->count, slice};
-    return THAW_OK;
+    return thaw_members_add(&named->members, &named->member_count, &named->member_room,
+                            named->count, slice);
 }
 
 /* "night;blurred": empty pieces mean nothing. */
@@ -60,16 +69,24 @@ static thaw_status check_plain(const char *where, const char *what, const char *
     return THAW_OK;
 }
 
+/* A class, or one of several labels. */
+thaw_status thaw_named_word(thaw_named *named, const char *where, const char *label, int64_t *out)
+{
+    THAW_CHECK(*label && strlen(label) <= 200, THAW_ERR_INPUT,
+               "%s: the label \"%.200s\" must have 1 to 200 bytes", where, label);
+    THAW_TRY(check_plain(where, "label", label));
+    return thaw_words_add(&named->classes, label, out);
+}
+
 thaw_status thaw_named_add(thaw_named *named, const char *where, const thaw_named_row *row)
 {
     THAW_TRY(grow_rows(named));
     thaw_row *out = &named->rows[named->count];
     *out = (thaw_row){-1, -1, -1};
-    THAW_CHECK(row->label && *row->label && strlen(row->label) <= 200, THAW_ERR_INPUT,
-               "%s: the label \"%.200s\" must have 1 to 200 bytes", where,
-               row->label ? row->label : "");
-    THAW_TRY(check_plain(where, "label", row->label));
-    THAW_TRY(thaw_words_add(&named->classes, row->label, &out->label));
+    if (named->task == THAW_TASK_CLASSIFICATION)
+        THAW_TRY(thaw_named_word(named, where, row->labels[0], &out->label));
+    else
+        THAW_TRY(thaw_named_add_targets(named, where, row));
     if (row->split && *row->split) {
         THAW_CHECK(thaw_name_is_good(row->split), THAW_ERR_INPUT,
                    "%s: the split \"%.200s\": use letters, digits, - _ . and at most 100 of them",
@@ -89,14 +106,28 @@ thaw_status thaw_named_add(thaw_named *named, const char *where, const thaw_name
     return THAW_OK;
 }
 
+thaw_status thaw_named_start(thaw_job *job)
+{
+    const thaw_import *o = job->options;
+    thaw_named *named = &job->named;
+    named->task = job->task;
+    named->separator = o->separator && *o->separator ? o->separator : ";";
+    named->listed = job->task == THAW_TASK_MULTI_LABEL && o->label.count <= 1;
+    for (int64_t i = 0; i < o->label.count || i == 0; i++)
+        THAW_TRY(thaw_strings_add(&named->columns, o->label.count ? o->label.items[i] : "label"));
+    return THAW_OK;
+}
+
 thaw_status thaw_named_finish(thaw_named *named)
 {
     int64_t *order = NULL;
     thaw_status status = THAW_OK;
     THAW_TRY_TO(thaw_alloc(&order, named->classes.list.count, sizeof *order));
     THAW_TRY_TO(thaw_words_sort(&named->classes, order));
-    for (int64_t i = 0; i < named->count; i++)
+    for (int64_t i = 0; i < named->count && named->task == THAW_TASK_CLASSIFICATION; i++)
         named->rows[i].label = order[named->rows[i].label];
+    for (int64_t i = 0; i < named->hold_count; i++)
+        named->holds[i].slice = order[named->holds[i].slice];
 done:
     thaw_free(&order);
     return status;
@@ -110,6 +141,11 @@ void thaw_named_clear(thaw_named *named)
     thaw_words_clear(&named->clusters);
     thaw_free(&named->rows);
     thaw_free(&named->members);
+    for (int64_t i = 0; i < named->columns.count; i++)
+        thaw_free(&named->columns.items[i]);
+    thaw_free(&named->columns.items);
+    thaw_free(&named->holds);
+    thaw_free(&named->values);
     *named = (thaw_named){0};
 }
 
@@ -144,14 +180,15 @@ thaw_status thaw_job_take_named(thaw_job *job)
     const bool clustered = named->clusters.list.count > 0;
     THAW_ASSERT(job->N == named->count);
     THAW_TRY(check_sources(job));
-    THAW_TRY(thaw_alloc(&job->source_labels, job->N, sizeof *job->source_labels));
     if (clustered)
         THAW_TRY(thaw_alloc(&job->clusters, job->N, sizeof *job->clusters));
-    for (int64_t i = 0; i < job->N; i++) {
+    for (int64_t i = 0; i < job->N && clustered; i++)
+        job->clusters[i] = (int32_t)named->rows[i].cluster;
+    if (job->task != THAW_TASK_CLASSIFICATION)
+        return thaw_job_take_named_targets(job);
+    THAW_TRY(thaw_alloc(&job->source_labels, job->N, sizeof *job->source_labels));
+    for (int64_t i = 0; i < job->N; i++)
         job->source_labels[i] = named->rows[i].label;
-        if (clustered)
-            job->clusters[i] = (int32_t)named->rows[i].cluster;
-    }
     return THAW_OK;
 }
 

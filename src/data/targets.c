@@ -6,7 +6,7 @@
 
 #define TARGETS_MOST 100000
 
-thaw_status thaw_job_new_targets(thaw_job *job, int64_t K)
+thaw_status thaw_job_new_targets(thaw_job *job, int64_t K, const thaw_strings *usual)
 {
     const thaw_strings *names = &job->options->names;
     const char *what = job->task == THAW_TASK_REGRESSION ? "target" : "label";
@@ -23,7 +23,7 @@ thaw_status thaw_job_new_targets(thaw_job *job, int64_t K)
     for (int64_t k = 0; k < K; k++) {
         char number[40];
         thaw_format(number, sizeof number, "%s %lld", what, (long long)k);
-        const char *name = names->count > 0 ? names->items[k] : number;
+        const char *name = names->count > 0 ? names->items[k] : usual ? usual->items[k] : number;
         THAW_CHECK(*name && strlen(name) <= 200, THAW_ERR_USAGE,
                    "--names: %s %lld has the name \"%s\"; use 1 to 200 bytes", what, (long long)k,
                    name);
@@ -100,7 +100,7 @@ thaw_status thaw_job_read_targets(thaw_job *job, int64_t source, const char *fil
     THAW_TRY_TO(thaw_array_open(job->kind, file, THAW_ROLE_Y, &array));
     THAW_TRY_TO(check_array(job, &job->sources[source], &array));
     if (job->targets == NULL)
-        THAW_TRY_TO(thaw_job_new_targets(job, thaw_array_row_values(&array)));
+        THAW_TRY_TO(thaw_job_new_targets(job, thaw_array_row_values(&array), NULL));
     THAW_TRY_TO(take_rows(job, &job->sources[source], &array));
 done:
     thaw_array_close(&array);

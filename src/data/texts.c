@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "data/csv_impl.h"
+#include "data/named_table_impl.h"
 #include "data/tokenizer_impl.h"
 
 /* Tokens of all rows, one after another: row i has those from begin[i] on, the last `second[i]` of them of type 1. A row that no split takes
@@ -18,7 +18,8 @@ typedef struct texts_state {
 } texts_state;
 
 typedef struct columns {
-    int64_t text, pair, label, split, slices, cluster; /* -1: there is none */
+    int64_t text, pair; /* -1: there is none */
+    thaw_table named;
 } columns;
 
 /* One import. */
@@ -44,25 +45,14 @@ thaw_status thaw_texts_check(const thaw_import *o)
     return THAW_OK;
 }
 
-/* A column that was named must be there; else the usual one, if it is. */
-static thaw_status find_column(const thaw_csv *csv, const char *given, const char *usual,
-                               bool needed, int64_t *out)
+static thaw_status find_columns(const thaw_job *job, const thaw_csv *csv, columns *c)
 {
-    const bool named = given && *given;
-    if (named || needed)
-        return thaw_csv_need(csv, named ? given : usual, out);
-    *out = usual ? thaw_csv_find(csv, usual) : -1;
-    return THAW_OK;
-}
-
-static thaw_status find_columns(const thaw_import *o, const thaw_csv *csv, columns *c)
-{
-    THAW_TRY(find_column(csv, o->text, "text", true, &c->text));
-    THAW_TRY(find_column(csv, o->text_pair, NULL, false, &c->pair));
-    THAW_TRY(find_column(csv, o->label, "label", true, &c->label));
-    THAW_TRY(find_column(csv, o->split, "split", false, &c->split));
-    THAW_TRY(find_column(csv, o->slice, "slices", false, &c->slices));
-    return find_column(csv, o->cluster, "cluster", false, &c->cluster);
+    const thaw_import *o = job->options;
+    c->pair = -1;
+    THAW_TRY(thaw_csv_need(csv, o->text && *o->text ? o->text : "text", &c->text));
+    if (o->text_pair && *o->text_pair)
+        THAW_TRY(thaw_csv_need(csv, o->text_pair, &c->pair));
+    return thaw_table_open(&c->named, job, csv);
 }
 
 static thaw_status grow(texts_state *state, int64_t tokens)
@@ -94,11 +84,6 @@ static thaw_status keep(texts_state *state, const thaw_tokens *tokens)
     return THAW_OK;
 }
 
-static const char *field(const thaw_csv *csv, int64_t column)
-{
-    return column < 0 ? NULL : thaw_csv_get(csv, column);
-}
-
 /* What a walk over a table does with each row. */
 typedef thaw_status (*visit)(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
                              const columns *c);
@@ -106,20 +91,16 @@ typedef thaw_status (*visit)(reader *r, texts_state *state, const char *where, c
 static thaw_status list_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
                             const columns *c)
 {
-    const thaw_named_row row = {.label = thaw_csv_get(csv, c->label),
-                                .split = field(csv, c->split),
-                                .slices = field(csv, c->slices),
-                                .cluster = field(csv, c->cluster)};
     (void)state;
-    return thaw_named_add(&r->job->named, where, &row);
+    return thaw_table_add(&c->named, csv, where, &r->job->named);
 }
 
 static thaw_status encode_row(reader *r, texts_state *state, const char *where, const thaw_csv *csv,
                               const columns *c)
 {
     const char *text = thaw_csv_get(csv, c->text);
-    thaw_status status =
-        thaw_tokenizer_encode(r->tokenizer, text, field(csv, c->pair), state->T, &r->tokens);
+    const char *pair = c->pair < 0 ? NULL : thaw_csv_get(csv, c->pair);
+    thaw_status status = thaw_tokenizer_encode(r->tokenizer, text, pair, state->T, &r->tokens);
     if (status != THAW_OK)
         return thaw_fail_context(status, "%s", where);
     const int64_t whole = r->tokens.count + r->tokens.cut;
@@ -149,12 +130,12 @@ static thaw_status walk(reader *r, texts_state *state, visit with)
 {
     const char *table = r->job->options->images.items[r->source];
     thaw_csv *csv = NULL;
-    columns c;
+    columns c = {0};
     thaw_str where = {0};
     thaw_status status = THAW_OK;
     THAW_TRY_TO(
         thaw_csv_open(table, r->separator, r->job->options->quotes == THAW_QUOTES_CSV, &csv));
-    THAW_TRY_TO(find_columns(r->job->options, csv, &c));
+    THAW_TRY_TO(find_columns(r->job, csv, &c));
     for (bool more = true; more;) {
         THAW_TRY_TO(thaw_csv_next(csv, &more));
         thaw_str_reset(&where);
@@ -163,6 +144,7 @@ static thaw_status walk(reader *r, texts_state *state, visit with)
             THAW_TRY_TO(with(r, state, thaw_str_c(&where), csv, &c));
     }
 done:
+    thaw_table_close(&c.named);
     thaw_str_clear(&where);
     thaw_csv_close(&csv);
     return status;

@@ -145,7 +145,6 @@ static void test_what_is_refused(void **state)
         {"text,label,cluster\nthe,a,\x7f\n", {0}, THAW_ERR_INPUT, "a.csv:2: the cluster is not"},
         {"text,label\nthe,a\n", {"select", "a=b\tc"}, THAW_ERR_USAGE, "name of class 0 is not"},
         {"text,label\nthe,a\n", {"labels", "x"}, THAW_ERR_USAGE, "leave it out"},
-        {"text,label\nthe,a\n", {"task", "regression"}, THAW_ERR_USAGE, "one class a row"},
     };
     write_text("vocab.txt", vocabulary);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -215,6 +214,124 @@ static void test_tables_must_say_the_same(void **state)
     thaw_str_clear(&both);
 }
 
+/* Targets of all rows of the only split, in the file's order, and the names of the columns: "odd,even: 1 0 | 0 1 | ". */
+static void check_targets(const char *table, const option *more, const char *wanted)
+{
+    option all[8] = {{"vocab", in_folder("vocab.txt")}, {"tokens", "4"}, {"splits", "all=rest"}};
+    thaw_str got = {0};
+    for (int i = 0; i < 4 && more[i].name; i++)
+        all[3 + i] = more[i];
+    write_text("t.csv", table);
+    assert_ok(import_texts("csv", in_folder("t.csv"), all));
+    thaw_dataset *ds = open_output();
+    const int64_t K = thaw_dataset_classes(ds);
+    for (int64_t k = 0; k < K; k++)
+        thaw_str_printf(&got, "%s%s", k > 0 ? "," : "", thaw_dataset_class_names(ds)[k]);
+    thaw_str_add(&got, ": ");
+    for (int64_t n = 0; n < thaw_dataset_count(ds, 0); n++) {
+        for (int64_t k = 0; k < K; k++)
+            thaw_str_printf(&got, "%g ", (double)thaw_dataset_targets(ds, 0)[n * K + k]);
+        thaw_str_add(&got, "| ");
+    }
+    assert_string_equal(thaw_str_c(&got), wanted);
+    thaw_str_clear(&got);
+    thaw_dataset_free(&ds);
+}
+
+static void test_several_labels_and_numbers(void **state)
+{
+    (void)state;
+    write_text("vocab.txt", vocabulary);
+    check_targets("text,label\nthe,rude;angry\ncat,\ndog,kind\nsat,angry\n",
+                  (option[]){{"task", "multi_label"}, {0}},
+                  "angry,kind,rude: 1 0 1 | 0 0 0 | 0 1 0 | 1 0 0 | ");
+    check_targets("text,tags\nthe,b && a\ncat,a\ndog,b\n",
+                  (option[]){{"task", "multi_label"},
+                             {"label", "tags"},
+                             {"separator", " && "},
+                             {"names", "one,two"}},
+                  "one,two: 1 1 | 1 0 | 0 1 | ");
+    check_targets("text,rude,angry,x\nthe,1,0,7\ncat,0,1.0,8\n",
+                  (option[]){{"task", "multi_label"}, {"label", "rude,angry"}, {0}},
+                  "rude,angry: 1 0 | 0 1 | ");
+    check_targets("text,label\nthe,-1.5\ncat,2e3\n", (option[]){{"task", "regression"}, {0}},
+                  "label: -1.5 | 2000 | ");
+    check_targets("text,a,b\nthe,1,4\ncat,2,3\n",
+                  (option[]){{"task", "regression"}, {"label", "b,a"}, {"names", "B,A"}, {0}},
+                  "B,A: 4 1 | 3 2 | ");
+    /* A slice has the samples with one of its labels. */
+    write_text("t.csv", "text,label\nthe,a;b\ncat,b\ndog,c\nsat,\n");
+    const option sliced[] = {{"vocab", in_folder("vocab.txt")},
+                             {"splits", "all=rest"},
+                             {"task", "multi_label"},
+                             {"slices", "s=a+c"},
+                             {0}};
+    assert_ok(import_texts("csv", in_folder("t.csv"), sliced));
+    thaw_dataset *ds = open_output();
+    assert_int_equal(thaw_dataset_slice_members(ds, 0, thaw_dataset_slice_find(ds, "s")), 2);
+    thaw_dataset_free(&ds);
+}
+
+static void test_targets_that_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *table;
+        option more[3];
+        thaw_status status;
+        const char *says;
+    } cases[] = {
+        {"text,a,b\nthe,1,2\n",
+         {{"task", "multi_label"}, {"label", "a,b"}},
+         THAW_ERR_INPUT,
+         "t.csv:2: \"2\" in the column \"b\"; it must be 0 or 1"},
+        {"text,label\nthe,a;;b\n",
+         {{"task", "multi_label"}},
+         THAW_ERR_INPUT,
+         "t.csv:2: the label \"\" must have"},
+        {"text,label\nthe,\n", {{"task", "multi_label"}}, THAW_ERR_INPUT, "names no label"},
+        {"text,label\nthe,1\ncat,0\n",
+         {{"task", "multi_label"}},
+         THAW_ERR_INPUT,
+         "has only 0 and 1"},
+        {"text,label\nthe,a\ncat,a\n", {{"task", "multi_label"}}, THAW_ERR_INPUT, "\"a\""},
+        {"text,a\nthe,1\ncat,\n",
+         {{"task", "regression"}, {"label", "a"}},
+         THAW_ERR_INPUT,
+         "t.csv:3: \"\" in the column \"a\"; it must be a number"},
+        {"text,label\nthe,a\n",
+         {{"task", "regression"}},
+         THAW_ERR_INPUT,
+         "t.csv:2: \"a\" in the column \"label\"; it must be a number"},
+        {"text,a\nthe,1e99\n",
+         {{"task", "regression"}, {"label", "a"}},
+         THAW_ERR_INPUT,
+         "t.csv:2: \"1e99\""},
+        {"text,a\nthe,1\n", {{"task", "regression"}, {"label", "a,b"}}, THAW_ERR_INPUT, "\"b\""},
+        {"text,a,b\nthe,1,1\n", {{"label", "a,b"}}, THAW_ERR_USAGE, "a classification has one"},
+        {"text,a\nthe,1\n",
+         {{"task", "regression"}, {"separator", ";"}},
+         THAW_ERR_USAGE,
+         "--separator: is what stands between"},
+        {"text,label\nthe,a;b\n",
+         {{"task", "multi_label"}, {"names", "x"}},
+         THAW_ERR_USAGE,
+         "1 names for 2 labels"},
+    };
+    write_text("vocab.txt", vocabulary);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_text("t.csv", cases[i].table);
+        const option more[] = {{"vocab", in_folder("vocab.txt")},
+                               {"splits", "train=rest"},
+                               cases[i].more[0],
+                               cases[i].more[1],
+                               {0}};
+        const int64_t live = thaw_alloc_live();
+        assert_fails(import_texts("csv", in_folder("t.csv"), more), cases[i].status, cases[i].says);
+        assert_int_equal(thaw_alloc_live(), live);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +340,8 @@ int main(void)
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_quotes_may_be_text),
         cmocka_unit_test(test_tables_must_say_the_same),
+        cmocka_unit_test(test_several_labels_and_numbers),
+        cmocka_unit_test(test_targets_that_are_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -6,6 +6,7 @@ dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/bin"
 failures=0
+words=
 
 play() { # play PROGRAM: its script comes from standard input
     { echo '#!/bin/sh'; cat; } >"$dir/bin/$1"
@@ -15,7 +16,7 @@ run() { # run EXPECTED_EXIT ID ID_LIKE PATTERN...
     expected=$1
     printf 'ID=%s\nID_LIKE="%s"\n' "$2" "$3" >"$dir/os-release"
     shift 3
-    PATH="$dir/bin:$PATH" THAW_OS_RELEASE="$dir/os-release" "$root/tools/setup" >"$dir/out" 2>&1
+    PATH="$dir/bin:$PATH" THAW_OS_RELEASE="$dir/os-release" "$root/tools/setup" $words >"$dir/out" 2>&1
     got=$?
     if [ "$got" != "$expected" ]; then
         echo "ended with $got, not $expected:"
@@ -50,6 +51,15 @@ run 0 debian '' 'all [0-9]* packages are installed'
 run 0 ubuntu debian 'installed'
 run 1 fedora '' 'dnf install' 'spack install' 'module load'
 run 1 rocky 'rhel centos fedora' 'dnf install'
+
+# Slurm is asked for by name.
+echo slurm-wlm >"$dir/bin/without"
+run 0 debian '' 'installed'
+words=slurm
+run 1 debian '' 'apt-get install -y --no-install-recommends slurm-wlm$'
+words=slrum
+run 2 debian '' "unknown word 'slrum'; known is slurm"
+words=
 
 echo libyaml-dev >"$dir/bin/without"
 run 1 debian '' 'apt-get install -y --no-install-recommends libyaml-dev$'

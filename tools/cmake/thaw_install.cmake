@@ -53,7 +53,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/thaw.pc DESTINATION ${CMAKE_INSTALL_LI
 install(FILES docs/thaw.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs PATTERN "thaw.1" EXCLUDE)
-install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY configs slurm DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # docs/config.md says what the field tables say; tests/docs/test_docs.sh fails when it does not.
 if(TARGET thaw_command)

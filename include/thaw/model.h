@@ -1,8 +1,10 @@
 /* thaw/model.h - backbone families: from a description of a network to its graph, with named blocks and weights.
  *
- * A family is one file and one line in src/model/kinds.def. It builds backbone and head; the head is always the linear layer
- * "fc" (block -1, after optional dropout), its input is the features. Parameters carry the names of their origin: torchvision's
- * for resnets from 18 layers on and mobilenet_v2; timm's for efficientnet_lite* and vit_*; Hugging Face's (files of ViTModel, BertModel, RobertaModel, DistilBertModel) for hf_vit_* and the networks for texts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
+ * A family is one file and one line in src/model/kinds.def. It builds backbone and head; the head (block -1, after optional dropout) is
+ * the linear layer "fc", or of two, "fc.0" and "fc.2" with an activation between them, as in torch.nn.Sequential; its input is the
+ * features. Parameters carry the names of their origin: torchvision's for resnets from 18 layers on and mobilenet_v2; timm's for
+ * efficientnet_lite* and vit_*; Hugging Face's (files of ViTModel, BertModel, RobertaModel, DistilBertModel) for hf_vit_* and the networks
+ * for texts; for resnet20/32/44/56 the usual CIFAR ones (conv1, bn1, layer1.0.conv1, ..., and fc for the head, which some
  * files call "linear"); for mlp "layers.0.weight", "layers.1.weight", ... and fc.
  *
  * Blocks: 0 is the stem ("stem"), then every residual block (mlp: every hidden layer) in forward order: block 1 is "layer1.0",
@@ -32,6 +34,14 @@ typedef enum thaw_pool_rule {
 extern const char *const thaw_pool_words[]; /* "auto", "class", "mean", "pooler"; NULL-ended */
 bool thaw_pool_parse(const char *word, int *out);
 
+/* gelu is the exact one, by erf (Hendrycks and Gimpel 2016). */
+typedef enum thaw_activation {
+    THAW_ACTIVATION_RELU,
+    THAW_ACTIVATION_GELU,
+    THAW_ACTIVATION_TANH
+} thaw_activation;
+extern const char *const thaw_activation_words[]; /* "relu", "gelu", "tanh"; NULL-ended */
+
 /* `thaw_model_spec spec = {0};` then fill: arch, C, H, W, K are needed. Owned by whoever fills it (thaw_model_spec_clear). */
 typedef struct thaw_model_spec {
     char *arch;      /* "resnet20", "mlp", ... */
@@ -47,15 +57,17 @@ typedef struct thaw_model_spec {
     int pool;            /* the same, and text: thaw_pool_rule */
     thaw_ints hidden;    /* mlp only: sizes of the hidden layers; none: 256, 128 */
     double head_dropout; /* probability in [0, 1) */
+    int64_t head_hidden; /* outputs of the head's first linear layer; 0: the head is one layer */
+    int head_activation; /* thaw_activation, between the two */
 } thaw_model_spec;
 
-/* Rows for what a config says about a network: arch, width, patch, pool, hidden, head_dropout. C, H, W and K come from the data. */
+/* Rows for what a config says about a network: arch, width, patch, pool, hidden, head_dropout, head_hidden, head_activation. C, H, W and K come from the data. */
 extern const thaw_field thaw_model_fields[];
 
 THAW_NODISCARD thaw_status thaw_model_spec_copy(const thaw_model_spec *from, thaw_model_spec *out);
 void thaw_model_spec_clear(thaw_model_spec *spec);
 /* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.segments", "model.vocabulary", "model.classes", "model.width", "model.hidden",
- * "model.patch", "model.pool" and "model.head_dropout", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
+ * "model.patch", "model.pool", "model.head_dropout", "model.head_hidden" and "model.head_activation", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
 THAW_NODISCARD thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state);
 THAW_NODISCARD thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out);
 /* "resnet20, width 16, input 1 x 28 x 28"; "bert-tiny, width 128, 64 tokens" */

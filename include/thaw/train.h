@@ -46,7 +46,9 @@ typedef struct thaw_model_config {
     int pool;           /* the same: thaw_pool_rule */
     thaw_ints hidden;   /* mlp */
     double head_dropout;
-    char *backbone; /* backbone file; "" only for rung scratch */
+    int64_t head_hidden; /* 0: the head is one linear layer */
+    int head_activation; /* thaw_activation */
+    char *backbone;      /* backbone file; "" only for rung scratch */
 } thaw_model_config;
 
 typedef struct thaw_train_config {

@@ -71,6 +71,7 @@ static thaw_status spec_check(const thaw_model_spec *spec, const model_family *f
     THAW_TRY(check_range("width", spec->width, 0, 4096));
     for (int64_t i = 0; i < spec->hidden.count; i++)
         THAW_TRY(check_range("hidden layer", spec->hidden.items[i], 1, 1000000));
+    THAW_TRY(check_range("head_hidden", spec->head_hidden, 0, 1000000));
     THAW_CHECK(spec->head_dropout >= 0 && spec->head_dropout < 1, THAW_ERR_CONFIG,
                "head_dropout %g must be from 0 up to, but not, 1", spec->head_dropout);
     return THAW_OK;
@@ -107,6 +108,29 @@ static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *ar
     return THAW_OK;
 }
 
+static thaw_value activate(thaw_graph *g, int activation, thaw_value x)
+{
+    switch (activation) {
+    case THAW_ACTIVATION_GELU:
+        return thaw_graph_gelu(g, x, false);
+    case THAW_ACTIVATION_TANH:
+        return thaw_graph_tanh(g, x);
+    default:
+        return thaw_graph_relu(g, x);
+    }
+}
+
+static thaw_value build_head(thaw_graph *g, const thaw_model_spec *spec, thaw_value x)
+{
+    thaw_graph_set_block(g, -1, "head");
+    if (spec->head_dropout > 0)
+        x = thaw_graph_dropout(g, x, (float)spec->head_dropout);
+    if (spec->head_hidden == 0)
+        return thaw_graph_linear(g, "fc", x, spec->K, true);
+    x = thaw_graph_linear(g, "fc.0", x, spec->head_hidden, true);
+    return thaw_graph_linear(g, "fc.2", activate(g, spec->head_activation, x), spec->K, true);
+}
+
 static void build(thaw_model *model, const model_family *family)
 {
     const thaw_model_spec *spec = &model->spec;
@@ -120,10 +144,7 @@ static void build(thaw_model *model, const model_family *family)
     thaw_graph_set_features(g, x);
     if (x >= 0)
         model->D = thaw_graph_value_shape(g, x).dim[0];
-    thaw_graph_set_block(g, -1, "head");
-    if (spec->head_dropout > 0)
-        x = thaw_graph_dropout(g, x, (float)spec->head_dropout);
-    thaw_graph_set_logits(g, thaw_graph_linear(g, "fc", x, spec->K, true));
+    thaw_graph_set_logits(g, build_head(g, spec, x));
 }
 
 static thaw_status building(thaw_status status, const thaw_model_spec *spec)

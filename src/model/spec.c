@@ -6,15 +6,22 @@
 
 const char *const thaw_pool_words[] = {"auto", "class", "mean", "pooler", NULL};
 
-bool thaw_pool_parse(const char *word, int *out)
+const char *const thaw_activation_words[] = {"relu", "gelu", "tanh", NULL};
+
+static bool find_word(const char *const *words, const char *word, int *out)
 {
-    for (int i = 0; thaw_pool_words[i]; i++) {
-        if (strcmp(thaw_pool_words[i], word) != 0)
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(words[i], word) != 0)
             continue;
         *out = i;
         return true;
     }
     return false;
+}
+
+bool thaw_pool_parse(const char *word, int *out)
+{
+    return find_word(thaw_pool_words, word, out);
 }
 
 #define FIELD(member, ctype) THAW_FIELD(thaw_model_spec, member, ctype)
@@ -60,6 +67,19 @@ const thaw_field thaw_model_fields[] = {
      .least = 0,
      .most = 0.99,
      .doc = "Probability of dropout before the head."},
+    {.name = "head_hidden",
+     .type = THAW_FIELD_INT,
+     .offset = FIELD(head_hidden, int64_t),
+     .preset = "0",
+     .least = 0,
+     .most = 1000000,
+     .doc = "Outputs of the first of the head's two linear layers; 0: it has one."},
+    {.name = "head_activation",
+     .type = THAW_FIELD_ENUM,
+     .offset = FIELD(head_activation, int),
+     .preset = "relu",
+     .choices = thaw_activation_words,
+     .doc = "What is between the head's two layers."},
     {.name = NULL}};
 #undef FIELD
 
@@ -117,6 +137,11 @@ thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state)
                                     thaw_shape1(spec->hidden.count), &data));
         memcpy(data, spec->hidden.items, (size_t)spec->hidden.count * sizeof(int64_t));
     }
+    if (spec->head_hidden > 0) {
+        THAW_TRY(thaw_state_add_int(state, "model.head_hidden", spec->head_hidden));
+        THAW_TRY(thaw_state_add_text(state, "model.head_activation",
+                                     thaw_activation_words[spec->head_activation]));
+    }
     return thaw_state_add_double(state, "model.head_dropout", spec->head_dropout);
 }
 
@@ -158,6 +183,23 @@ done:
     return status;
 }
 
+static thaw_status load_head(const thaw_state *state, thaw_model_spec *out)
+{
+    thaw_str word = {0};
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_state_get_double(state, "model.head_dropout", &out->head_dropout));
+    if (!thaw_state_find(state, "model.head_hidden"))
+        goto done;
+    THAW_TRY_TO(thaw_state_get_int(state, "model.head_hidden", &out->head_hidden));
+    THAW_TRY_TO(thaw_state_get_text(state, "model.head_activation", &word));
+    THAW_CHECK_TO(find_word(thaw_activation_words, thaw_str_c(&word), &out->head_activation),
+                  THAW_ERR_INPUT, "model.head_activation is \"%s\"; relu, gelu and tanh are known",
+                  thaw_str_c(&word));
+done:
+    thaw_str_clear(&word);
+    return status;
+}
+
 thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out)
 {
     thaw_status status = THAW_OK;
@@ -177,7 +219,7 @@ thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out)
         THAW_TRY_TO(thaw_state_get_int(state, "model.tokens", &spec.T));
     THAW_TRY_TO(thaw_state_get_int(state, "model.classes", &spec.K));
     THAW_TRY_TO(thaw_state_get_int(state, "model.width", &spec.width));
-    THAW_TRY_TO(thaw_state_get_double(state, "model.head_dropout", &spec.head_dropout));
+    THAW_TRY_TO(load_head(state, &spec));
     THAW_TRY_TO(load_text(state, &spec));
     THAW_TRY_TO(load_patches(state, &spec));
     if (thaw_state_find(state, "model.hidden"))

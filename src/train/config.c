@@ -70,6 +70,10 @@ static const thaw_field model_fields[] = {
         "hidden layers of an mlp"),
     REAL(thaw_model_config, "head_dropout", head_dropout, "0", 0, 0.99,
          "dropout before the head, as a probability"),
+    INT(thaw_model_config, "head_hidden", head_hidden, "0", 0, 1e6,
+        "outputs of the first of the head's two linear layers; 0: the head is one layer"),
+    WORD(thaw_model_config, "head_activation", head_activation, "relu", thaw_activation_words,
+         "between the head's two layers"),
     TEXT(thaw_model_config, "backbone", backbone, "",
          "backbone file; needed by every rung but scratch"),
     END};

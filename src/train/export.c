@@ -97,13 +97,15 @@ static thaw_status restore_units(thaw_setup *s)
     thaw_graph *g = s->model->graph;
     if (s->target_mean == NULL)
         return THAW_OK;
-    const int32_t weight = thaw_graph_find_param(g, "fc.weight");
-    const int32_t bias = thaw_graph_find_param(g, "fc.bias");
+    const bool two = s->model->spec.head_hidden > 0;
+    const int32_t weight = thaw_graph_find_param(g, two ? "fc.2.weight" : "fc.weight");
+    const int32_t bias = thaw_graph_find_param(g, two ? "fc.2.bias" : "fc.bias");
     THAW_ASSERT(weight >= 0 && bias >= 0);
+    const int64_t width = thaw_graph_param(g, weight)->shape.dim[1];
     float *w = thaw_graph_param(g, weight)->data;
     float *b = thaw_graph_param(g, bias)->data;
     for (int64_t k = 0; k < s->model->spec.K; k++) {
-        thaw_kern_scale(s->model->D, (float)s->target_std[k], w + k * s->model->D);
+        thaw_kern_scale(width, (float)s->target_std[k], w + k * width);
         b[k] = (float)(s->target_mean[k] + s->target_std[k] * (double)b[k]);
     }
     return THAW_OK;

@@ -48,6 +48,8 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
     }
     wanted.K = thaw_dataset_classes(s->dataset);
     wanted.head_dropout = m->head_dropout;
+    wanted.head_hidden = m->head_hidden;
+    wanted.head_activation = m->head_activation;
     if (s->has_backbone) {
         thaw_str why = {0};
         if (!thaw_model_spec_same_backbone(&source, &wanted, &why))

@@ -43,6 +43,10 @@ def compare(what, model, name):
     assert worst < 1e-4, what
 
 
+def two_layers():
+    return torch.nn.Sequential(torch.nn.Linear(16, 6), torch.nn.GELU(), torch.nn.Linear(6, 3))
+
+
 def with_backbone():
     with h5py.File(f"{folder}/backbone.h5") as f:
         base = {name: torch.tensor(item[...]) for name, item in f["backbone"].items()}
@@ -57,6 +61,13 @@ def load():
         model = network()
         model.load_state_dict(load_file(f"{folder}/{name}.safetensors"), strict=True)
         compare(f"{name}, loaded strictly", model, predictions)
+    model = network()
+    model.fc = two_layers()
+    model.load_state_dict(load_file(f"{folder}/two.safetensors"), strict=True)
+    compare("a head of two layers, loaded strictly", model, "two")
+    model = with_backbone()
+    model.fc = two_layers()
+    compare("PEFT's with a head of two layers", PeftModel.from_pretrained(model, f"{folder}/two-adapter"), "two")
     for name, predictions in (("adapter", "lora"), ("dora-adapter", "dora"), ("rslora-adapter", "rslora"), ("ia3-adapter", "ia3")):
         moved = [(t - 1 if "ia3" in key else t).abs().max().item()
                  for key, t in load_file(f"{folder}/{name}/adapter_model.safetensors").items() if "lora_B" in key or "ia3_l" in key]

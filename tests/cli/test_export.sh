@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs in the hands of others: PyTorch's strict loading, Hugging Face PEFT and h5py give the predictions that Thaw gives.
-# thaw-test: timeout=120 cores=1
+# thaw-test: timeout=240 cores=1
 # The comparison needs a Python with torch, safetensors, peft and h5py: THAW_PEER_PYTHON, else python3.
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +20,13 @@ for method in dora rslora ia3; do
     must "export $method" alone export $method --format peft -o $method-adapter
     must "predict $method" alone predict $method --split val -o $method.csv
 done
+two='--set model.head_hidden=6 --set model.head_activation=gelu'
+must "training with a head of two layers" ranks 2 train run.yaml --quiet --set rung=peft --set output=two $two
+must "the same on one rank" alone train run.yaml --quiet --set rung=peft --set output=two-alone $two
+same "digest with a head of two layers" "$(get two/summary.json state_digest)" "$(get two-alone/summary.json state_digest)"
+must "export two" alone export two --format peft -o two-adapter
+must "export two merged" alone export two --format safetensors --merge -o two.safetensors
+must "predict two" alone predict two --split val -o two.csv
 must "training norm" alone train run.yaml --quiet --set rung=peft --set output=norm --set 'peft={method: norm}'
 
 bad 2 'fold it in with --merge' alone export peft --format safetensors -o x

@@ -290,6 +290,10 @@ static void test_spec_survives_a_state(void **state)
         thaw_model *rebuilt = NULL;
         thaw_model *model = make(archs[i], 1, 6, 5, 3, 0);
         model->spec.head_dropout = 0.25;
+        if (i == 1) {
+            model->spec.head_hidden = 7;
+            model->spec.head_activation = THAW_ACTIVATION_TANH;
+        }
         ok(thaw_model_spec_save(&model->spec, &stored));
         ok(thaw_model_spec_load(&stored, &loaded));
         assert_true(thaw_model_spec_same_backbone(&model->spec, &loaded, &why));
@@ -297,8 +301,15 @@ static void test_spec_survives_a_state(void **state)
         assert_true(loaded.head_dropout == 0.25 && loaded.T == (i == 2 ? 5 : 0));
         assert_true(loaded.H == (i == 2 ? 0 : 6) && loaded.W == (i == 2 ? 0 : 5));
         ok(thaw_model_new(&loaded, &rebuilt));
+        /* Two layers have two parameters more than one. */
         assert_int_equal(thaw_graph_param_count(rebuilt->graph),
-                         thaw_graph_param_count(model->graph));
+                         thaw_graph_param_count(model->graph) + (i == 1 ? 2 : 0));
+        assert_int_equal(loaded.head_activation,
+                         i == 1 ? THAW_ACTIVATION_TANH : THAW_ACTIVATION_RELU);
+        const int32_t first = thaw_graph_find_param(rebuilt->graph, "fc.0.weight");
+        assert_int_equal(first >= 0, i == 1);
+        if (i == 1)
+            assert_int_equal(thaw_graph_param(rebuilt->graph, first)->shape.dim[0], 7);
         thaw_model_spec_clear(&loaded);
         thaw_state_clear(&stored);
         thaw_model_free(&model);

@@ -173,6 +173,10 @@ thaw_value thaw_graph_mean_patch(thaw_graph *g,
                                  thaw_value x); /* without the first: (T, D) -> (D) */
 /* Mean over the tokens that are not pad_id: (T, D), (T) -> (D). */
 thaw_value thaw_graph_mean_token(thaw_graph *g, thaw_value x, thaw_value ids, int64_t pad_id);
+/* Learned rows in front: (T, D) -> (rows + T, D); adds `name`.embedding.weight (rows, D). */
+thaw_value thaw_graph_prompt(thaw_graph *g, const char *name, thaw_value x, int64_t rows);
+/* The list of tokens that goes with it: (T) -> (rows + T), `id` for each row. */
+thaw_value thaw_graph_prompt_ids(thaw_graph *g, thaw_value ids, int64_t rows, int64_t id);
 
 /* base + scale (x A') B', in base's memory where nobody else needs it; base (.., O), x (.., D). Adds `name`.lora_A.weight
  * (rank, D) and `name`.lora_B.weight (O, rank). */
@@ -248,6 +252,9 @@ typedef struct thaw_node {
             int64_t pad_id;
         } mean_token;
         struct {
+            int64_t rows, id;
+        } prompt;
+        struct {
             float epsilon, momentum;
         } batch_norm;
         struct {
@@ -285,7 +292,13 @@ const char *thaw_node_kind(const thaw_node *node); /* "conv2d", "linear", ... */
  * values. Another shape is an error that thaw_graph_finish reports. */
 void thaw_graph_replace_uses(thaw_graph *g, thaw_value old, thaw_value new_value,
                              int32_t except_node);
+/* The same for a value of another shape; thaw_graph_reshape must follow before anything else looks at shapes. */
+void thaw_graph_redirect_uses(thaw_graph *g, thaw_value old, thaw_value new_value,
+                              int32_t except_node);
 THAW_NODISCARD thaw_status thaw_graph_sort(thaw_graph *g);
+/* Sorts, and works out the shape of every value again. THAW_ERR_FAIL where a node cannot take its inputs, or would need a parameter of
+ * another shape. */
+THAW_NODISCARD thaw_status thaw_graph_reshape(thaw_graph *g);
 
 /* ---- Analysis --------------------------------------------------------------------------------------------- */
 

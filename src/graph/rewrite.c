@@ -41,6 +41,15 @@ void thaw_graph_replace_uses(thaw_graph *g, thaw_value old, thaw_value new_value
                          label, a, b));
         return;
     }
+    thaw_graph_redirect_uses(g, old, new_value, except_node);
+}
+
+void thaw_graph_redirect_uses(thaw_graph *g, thaw_value old, thaw_value new_value,
+                              int32_t except_node)
+{
+    if (g->status != THAW_OK)
+        return;
+    THAW_ASSERT(thaw_graph_has_value(g, old) && thaw_graph_has_value(g, new_value));
     for (int32_t i = 0; i < g->node_count; i++)
         for (int32_t j = 0; i != except_node && j < g->nodes[i]->input_count; j++)
             if (g->nodes[i]->inputs[j] == old)
@@ -108,6 +117,40 @@ done:
     thaw_free(&computed);
     thaw_free(&sorted);
     return status;
+}
+
+static thaw_status reshape_node(thaw_graph *g, const thaw_node *n)
+{
+    thaw_shape in[THAW_MAX_INPUTS] = {0};
+    thaw_param_spec specs[THAW_MAX_PARAMS];
+    for (int32_t i = 0; i < n->input_count; i++)
+        in[i] = g->values[n->inputs[i]].shape;
+    THAW_TRY(n->op->shape(n, in, &g->values[n->output].shape));
+    const int32_t count = n->op->params != NULL ? n->op->params(n, in, specs) : 0;
+    THAW_ASSERT(count == n->param_count);
+    for (int32_t i = 0; i < count; i++) {
+        const thaw_param *p = g->params[n->params[i]];
+        char has[80], needs[80];
+        thaw_shape_format(&p->shape, has, sizeof has);
+        thaw_shape_format(&specs[i].shape, needs, sizeof needs);
+        THAW_CHECK(thaw_shape_equal(&p->shape, &specs[i].shape), THAW_ERR_FAIL,
+                   "\"%s\" is %s, but its inputs need %s now", p->name, has, needs);
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_graph_reshape(thaw_graph *g)
+{
+    THAW_TRY(thaw_graph_sort(g));
+    for (int32_t i = 0; i < g->node_count; i++) {
+        const thaw_status status = reshape_node(g, g->nodes[i]);
+        char label[160];
+        if (status == THAW_OK)
+            continue;
+        thaw_node_label(g, i, label, sizeof label);
+        return thaw_fail_context(status, "%s", label);
+    }
+    return THAW_OK;
 }
 
 bool thaw_graph_valid(const thaw_graph *g)

@@ -305,6 +305,24 @@ static thaw_value mean_token(thaw_graph *g)
     return thaw_graph_mean_token(g, embed(g, "word", ids, -1, THAW_EMBED_IDS), ids, 3);
 }
 
+static thaw_value prompt(thaw_graph *g)
+{
+    thaw_value x = thaw_graph_input(g, thaw_shape2(4, 6));
+    thaw_value y = thaw_graph_prompt(g, "fc", thaw_graph_linear(g, "one", x, 6, true), 3);
+    thaw_attention_attr a = {.heads = 2, .pad_id = 0};
+    return thaw_graph_attention(g, x, y, y, THAW_NO_VALUE, &a);
+}
+
+/* x has two users, and the longer list masks: the prompt's rows are seen, padding is not. */
+static thaw_value prompt_of_tokens(thaw_graph *g)
+{
+    thaw_value ids = tokens(g, 5);
+    thaw_value x = embed(g, "word", ids, -1, THAW_EMBED_IDS);
+    thaw_value y = thaw_graph_prompt(g, "fc", x, 2);
+    thaw_attention_attr a = {.heads = 3, .pad_id = 0};
+    return thaw_graph_attention(g, x, y, y, thaw_graph_prompt_ids(g, ids, 2, 1), &a);
+}
+
 /* Everything in place that can be: views, relu and add over their inputs, gradients that take over buffers, a value that
  * three nodes use. */
 static thaw_value mixture(thaw_graph *g)
@@ -367,6 +385,8 @@ static const struct {
     {"scale_shift", scale_rows},
     {"select_token", select_token},
     {"mean_token", mean_token},
+    {"prompt", prompt},
+    {"prompt", prompt_of_tokens},
 };
 #define CASES (sizeof cases / sizeof cases[0])
 

@@ -82,6 +82,13 @@ const thaw_field thaw_peft_fields[] = {
      .least = 0,
      .most = 65536,
      .doc = "Features inside houlsby's and pfeiffer's bottlenecks; 0: a sixteenth, at least 4."},
+    {.name = "virtual_tokens",
+     .type = THAW_FIELD_INT,
+     .offset = FIELD(virtual_tokens, int64_t),
+     .preset = "20",
+     .least = 1,
+     .most = 16384,
+     .doc = "How many learned vectors prompt puts in front of a text's words."},
     {.name = "feedforward",
      .type = THAW_FIELD_STRINGS,
      .offset = FIELD(feedforward, thaw_strings),
@@ -93,7 +100,7 @@ const thaw_field thaw_peft_fields[] = {
 
 void thaw_peft_defaults(thaw_peft *out)
 {
-    *out = (thaw_peft){.rank = 8, .alpha = 16, .lora_plus = 1};
+    *out = (thaw_peft){.rank = 8, .alpha = 16, .lora_plus = 1, .virtual_tokens = 20};
 }
 
 const char *const *thaw_peft_names(void)

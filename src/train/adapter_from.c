@@ -24,13 +24,11 @@ static int64_t find(const source *from, const char *key)
 /* The head may be missing: PEFT saves it only when it was told to. */
 static thaw_status read_param(source *from, const thaw_model *model, thaw_param *p)
 {
-    thaw_str name = {0};
     thaw_str key = {0};
     char here[96];
     char there[96];
     thaw_status status = THAW_OK;
-    thaw_export_name(model, p, &name);
-    thaw_str_printf(&key, "base_model.model.%s", thaw_str_c(&name));
+    thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, &key);
     const int64_t i = find(from, thaw_str_c(&key));
     THAW_CHECK_TO(i >= 0 || !p->adapter, THAW_ERR_INPUT,
                   "%s: '%s' is missing; peft.targets must name the modules it was made for",
@@ -49,7 +47,6 @@ static thaw_status read_param(source *from, const thaw_model *model, thaw_param 
     from->found++;
 done:
     thaw_str_clear(&key);
-    thaw_str_clear(&name);
     return status;
 }
 

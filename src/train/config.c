@@ -136,7 +136,8 @@ static const thaw_field train_fields[] = {
     TEXT(thaw_train_config, "head_from", head_from, "",
          "adaptation.h5 whose head is the starting head (linear probing, then fine-tuning)"),
     TEXT(thaw_train_config, "adapter_from", adapter_from, "",
-         "directory of a Hugging Face PEFT adapter (lora, rslora, dora, ia3) to go on from, with "
+         "directory of a Hugging Face PEFT adapter (lora, rslora, dora, ia3, prompt) to go on "
+         "from, with "
          "rung "
          "peft; its settings must be those of peft"),
     END};
@@ -309,6 +310,7 @@ static thaw_status check_peft(const thaw_conf *conf, const thaw_peft *p)
         {"peft.dropout", "lora", p->dropout != 0},
         {"peft.targets", "lora, ia3, ssf, houlsby, pfeiffer", p->targets.count > 0},
         {"peft.bottleneck", "houlsby, pfeiffer", p->bottleneck != 0},
+        {"peft.virtual_tokens", "prompt", p->virtual_tokens != preset.virtual_tokens},
         {"peft.feedforward", "ia3", p->feedforward.count > 0},
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {

@@ -17,6 +17,9 @@ THAW_NODISCARD thaw_status thaw_export_write(const thaw_setup *s, const thaw_sta
 /* How PEFT says what a method of ours does. */
 typedef struct thaw_peft_form thaw_peft_form;
 const thaw_peft_form *thaw_peft_form_of(const char *method); /* NULL: PEFT has none */
+/* What PEFT calls a parameter of an adapter or a head in the file. Replaces what `out` holds. */
+void thaw_peft_key(const thaw_peft_form *form, const thaw_model *model, const thaw_param *p,
+                   thaw_str *out);
 /* THAW_ERR_INPUT when an adapter_config.json says another method or other settings than the run's; `path` is the file's. */
 THAW_NODISCARD thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
                                                   const thaw_json *config, const char *path);

@@ -3,24 +3,35 @@
 #include <string.h>
 
 /* The adapter of a run as Hugging Face PEFT keeps it: adapter_model.safetensors and adapter_config.json in a directory. Keys are
- * "base_model.model." and the parameter's name in the origin's model; the head is a module that PEFT saves whole.
+ * "base_model.model." and the parameter's name in the origin's model; the head is a module that PEFT saves whole. A prompt is in no
+ * module: it has a key of its own, and nothing wraps the model, whose names follow "base_model.".
  * Source: "PEFT checkpoint format" in PEFT's developer guides. */
 
 static void set_lora(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
+static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 
 /* How PEFT says what a method of ours does: its type, the ends of the names that are its parameters (the first is there once a
- * module), and its settings. */
+ * module), its settings, what keys begin with, and the one key of what belongs to no module. */
 static const struct thaw_peft_form {
     const char *method, *type;
     const char *ends[4];
     void (*set)(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
+    const char *base, *key;
 } forms[] = {
     {"lora",
      "LORA",
      {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector", NULL},
-     set_lora},
-    {"ia3", "IA3", {".ia3_l", NULL}, set_ia3},
+     set_lora,
+     "base_model.model.",
+     NULL},
+    {"ia3", "IA3", {".ia3_l", NULL}, set_ia3, "base_model.model.", NULL},
+    {"prompt",
+     "PROMPT_TUNING",
+     {"prompt_encoder.embedding.weight", NULL},
+     set_prompt,
+     "base_model.",
+     "prompt_embeddings"},
 };
 
 const thaw_peft_form *thaw_peft_form_of(const char *method)
@@ -30,6 +41,19 @@ const thaw_peft_form *thaw_peft_form_of(const char *method)
             return &forms[i];
     }
     return NULL;
+}
+
+void thaw_peft_key(const thaw_peft_form *form, const thaw_model *model, const thaw_param *p,
+                   thaw_str *out)
+{
+    thaw_str name = {0};
+    thaw_export_name(model, p, &name);
+    thaw_str_reset(out);
+    if (form->key != NULL && p->adapter)
+        thaw_str_add(out, form->key);
+    else
+        thaw_str_printf(out, "%s%s", form->base, thaw_str_c(&name));
+    thaw_str_clear(&name);
 }
 
 /* The end of a parameter's name that belongs to the form; NULL: none does. */
@@ -65,21 +89,18 @@ static thaw_status check(const thaw_setup *s)
 
 static thaw_status collect(const thaw_model *model, thaw_state *out)
 {
-    thaw_str name = {0};
+    const thaw_peft_form *form = thaw_peft_form_of(model->adapter);
     thaw_str key = {0};
     thaw_status status = THAW_OK;
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         thaw_param *p = thaw_graph_param(model->graph, i);
         if (!p->adapter && p->block >= 0)
             continue;
-        thaw_export_name(model, p, &name);
-        thaw_str_reset(&key);
-        thaw_str_printf(&key, "base_model.model.%s", thaw_str_c(&name));
+        thaw_peft_key(form, model, p, &key);
         THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&key), THAW_F32, p->shape, p->data));
     }
 done:
     thaw_str_clear(&key);
-    thaw_str_clear(&name);
     return status;
 }
 
@@ -141,19 +162,33 @@ static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *
     thaw_json_set_bool(config, "init_ia3_weights", true);
 }
 
+static int64_t heads_of(const thaw_model *model)
+{
+    for (int32_t n = 0; n < thaw_graph_node_count(model->graph); n++) {
+        const thaw_node *node = thaw_graph_node(model->graph, n);
+        if (strcmp(thaw_node_kind(node), "attention") == 0)
+            return node->attr.attention.heads;
+    }
+    return 0;
+}
+
+static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+{
+    (void)form;
+    thaw_json_set_int(config, "num_virtual_tokens", s->config->peft.virtual_tokens);
+    thaw_json_set_int(config, "token_dim", s->model->spec.width);
+    thaw_json_set_int(config, "num_layers", s->model->blocks);
+    thaw_json_set_int(config, "num_attention_heads", heads_of(s->model));
+    thaw_json_set_int(config, "num_transformer_submodules", 1);
+    thaw_json_set_string(config, "prompt_tuning_init", "RANDOM");
+}
+
 /* ---- Comparing ----------------------------------------------------------------------------------------------- */
 
 /* PEFT's own presets stand for what an older file does not say: r and lora_alpha are 8. */
-thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
-                                   const thaw_json *config, const char *path)
+static thaw_status compare_lora(const thaw_setup *s, const thaw_json *config, const char *path)
 {
     const thaw_peft *peft = &s->config->peft;
-    const char *type = thaw_json_string_or(config, "peft_type", "");
-    THAW_CHECK(strcmp(type, form->type) == 0, THAW_ERR_INPUT,
-               "%s: an adapter of type '%s', but peft.method %s is PEFT's %s", path, type,
-               form->method, form->type);
-    if (form->set != set_lora)
-        return THAW_OK;
     const int64_t rank = thaw_json_int_or(config, "r", 8);
     const double alpha = thaw_json_double_or(config, "lora_alpha", 8);
     const bool rslora = thaw_json_bool_or(config, "use_rslora", false);
@@ -174,6 +209,24 @@ thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup 
     THAW_CHECK(strcmp(bias, "none") == 0, THAW_ERR_INPUT,
                "%s: bias '%s' trains biases beside lora, which thaw's lora does not", path, bias);
     return THAW_OK;
+}
+
+thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
+                                   const thaw_json *config, const char *path)
+{
+    const thaw_peft *peft = &s->config->peft;
+    const char *type = thaw_json_string_or(config, "peft_type", "");
+    THAW_CHECK(strcmp(type, form->type) == 0, THAW_ERR_INPUT,
+               "%s: an adapter of type '%s', but peft.method %s is PEFT's %s", path, type,
+               form->method, form->type);
+    if (form->set == set_prompt) {
+        const int64_t tokens = thaw_json_int_or(config, "num_virtual_tokens", 0);
+        THAW_CHECK(tokens == peft->virtual_tokens, THAW_ERR_INPUT,
+                   "%s: made with peft: {method: prompt, virtual_tokens: %lld}, which the config "
+                   "must say too",
+                   path, (long long)tokens);
+    }
+    return form->set == set_lora ? compare_lora(s, config, path) : THAW_OK;
 }
 
 static thaw_status write_config(const thaw_setup *s, const char *path)

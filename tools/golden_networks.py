@@ -477,6 +477,33 @@ class BottleneckedBlock(Basic):
         return y + self.adapter_up(F.relu(self.adapter_down(y)))
 
 
+class PromptedVit(Vit):
+    """Jia et al. 2022: vectors behind the class token, without a place."""
+    def attach(self, count):
+        D = self.cls_token.shape[2]
+        self.count, self.prompt_encoder = count, nn.ModuleDict({"embedding": nn.Embedding(count, D)})
+
+    def forward(self, x):
+        x = self.patch_embed["proj"](x).flatten(2).transpose(1, 2)
+        x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), 1) + self.pos_embed
+        prompt = self.prompt_encoder["embedding"].weight.expand(len(x), -1, -1)
+        x = torch.cat((x[:, :1], prompt, x[:, 1:]), 1)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)
+        return self.fc(x[:, 1 + self.count:].mean(1) if self.mean else x[:, 0])
+
+
+class PromptedVitLayer(VitLayer):
+    """Vectors of its own in the place of those before."""
+    def attach(self, count, D):
+        self.count, self.prompt_encoder = count, nn.ModuleDict({"embedding": nn.Embedding(count, D)})
+
+    def forward(self, x):
+        prompt = self.prompt_encoder["embedding"].weight.expand(len(x), -1, -1)
+        return super().forward(torch.cat((x[:, :1], prompt, x[:, 1 + self.count:]), 1))
+
+
 def become(module, kind, *arguments):
     module.__class__ = kind
     module.attach(*arguments)
@@ -484,6 +511,11 @@ def become(module, kind, *arguments):
 
 def attach(model, method, rank):
     dora = method == "dora"
+    if method in ("vpt", "vpt-deep"):
+        become(model, PromptedVit, 20)
+        for layer in model.blocks[1:] if method == "vpt-deep" else ():
+            become(layer, PromptedVitLayer, 20, model.cls_token.shape[2])
+        return
     is_vit = isinstance(model, (Vit, HfVit))
     for name, module in list(model.named_modules()):
         linear = isinstance(module, nn.Linear) and module is not model.fc
@@ -507,4 +539,4 @@ def attach(model, method, rank):
             become(module, BottleneckedBlock)
 
 
-ADAPTER = ("lora_", "ia3_l", "ssf_", "adapter_")
+ADAPTER = ("lora_", "ia3_l", "ssf_", "adapter_", "prompt_encoder")

@@ -175,6 +175,9 @@ thaw_value thaw_graph_mean_patch(thaw_graph *g,
 thaw_value thaw_graph_mean_token(thaw_graph *g, thaw_value x, thaw_value ids, int64_t pad_id);
 /* Learned rows in front: (T, D) -> (rows + T, D); adds `name`.embedding.weight (rows, D). */
 thaw_value thaw_graph_prompt(thaw_graph *g, const char *name, thaw_value x, int64_t rows);
+/* The same behind the first `at` rows; `replaces`: instead of the `rows` that stand there, (T, D) -> (T, D). */
+thaw_value thaw_graph_prompt_at(thaw_graph *g, const char *name, thaw_value x, int64_t rows,
+                                int64_t at, bool replaces);
 /* The list of tokens that goes with it: (T) -> (rows + T), `id` for each row. */
 thaw_value thaw_graph_prompt_ids(thaw_graph *g, thaw_value ids, int64_t rows, int64_t id);
 
@@ -252,8 +255,12 @@ typedef struct thaw_node {
             int64_t pad_id;
         } mean_token;
         struct {
-            int64_t rows, id;
+            int64_t rows, id, at;
+            bool replaces;
         } prompt;
+        struct {
+            int64_t front; /* tokens besides the first that are no patches */
+        } mean_patch;
         struct {
             float epsilon, momentum;
         } batch_norm;

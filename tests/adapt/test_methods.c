@@ -24,7 +24,8 @@ static void ok(thaw_status status)
 
 typedef struct kind_case {
     const char *method, *arch;
-    bool dora, merges;
+    bool more; /* lora: dora; vpt: deep */
+    bool merges;
     const char *targets; /* NULL: the method's choice */
     int64_t adapter;     /* parameters that it adds; -1: it trains the backbone's */
 } kind_case;
@@ -70,6 +71,10 @@ static const kind_case cases[] = {
     {"prompt", "bert-tiny", false, false, NULL, 20 * D},
     {"prompt", "roberta-tiny", false, false, NULL, 20 * D},
     {"prompt", "distilbert-tiny", false, false, NULL, 20 * D},
+    {"vpt", VIT, false, false, NULL, 20 * VD},
+    {"vpt", VIT, true, false, NULL, VL * 20 * VD},
+    {"vpt", HF, false, false, NULL, 20 * VD},
+    {"vpt", HF, true, false, NULL, VL * 20 * VD},
     {"pfeiffer", "bert-tiny", false, false, NULL, LAYERS *(2 * D * 8 + 8 + D)},
     {"pfeiffer", "resnet20", false, false, NULL, 3 * (9 * (4 + 8 + 16) + 3 * 4)},
 };
@@ -96,7 +101,7 @@ static bool is_text(const kind_case *c)
 /* A method whose start is not the network as it was. */
 static bool starts_elsewhere(const kind_case *c)
 {
-    return strcmp(c->method, "prompt") == 0;
+    return strcmp(c->method, "prompt") == 0 || strcmp(c->method, "vpt") == 0;
 }
 
 static thaw_model *base(const kind_case *c)
@@ -132,7 +137,8 @@ static void attach(thaw_model *model, const kind_case *c)
     thaw_peft_defaults(&peft);
     peft.method = method_of(c->method);
     peft.rank = 3;
-    peft.dora = c->dora;
+    peft.dora = c->more && strcmp(c->method, "lora") == 0;
+    peft.deep = c->more && strcmp(c->method, "vpt") == 0;
     if (c->targets) {
         assert_true(thaw_copy(target, sizeof target, c->targets));
         peft.targets = (thaw_strings){.items = items, .count = 1};
@@ -340,18 +346,23 @@ static void test_prompt_that_does_not_fit(void **state)
     (void)state;
     const thaw_rung rung = {.kind = THAW_RUNG_PEFT};
     static const struct {
-        const char *arch, *why;
+        const char *method, *arch, *why;
         int64_t tokens;
     } rows[] = {
-        {"resnet20", "which resnet20 does not read", 3},
-        {"bert-tiny", "504 virtual tokens and 9 of a text are more than the 512 places", 504},
-        {"roberta-tiny", "504 virtual tokens and 9 of a text are more than the 512 places", 504},
+        {"vpt", "resnet20", "a vision transformer, which resnet20 is not", 3},
+        {"vpt", "bert-tiny", "a vision transformer, which bert-tiny is not", 3},
+        {"prompt", VIT, "which " VIT " does not read", 3},
+        {"prompt", "resnet20", "which resnet20 does not read", 3},
+        {"prompt", "bert-tiny", "504 virtual tokens and 9 of a text are more than the 512 places",
+         504},
+        {"prompt", "roberta-tiny",
+         "504 virtual tokens and 9 of a text are more than the 512 places", 504},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const kind_case network = {.arch = rows[i].arch};
         thaw_peft peft;
         thaw_peft_defaults(&peft);
-        peft.method = method_of("prompt");
+        peft.method = method_of(rows[i].method);
         peft.virtual_tokens = rows[i].tokens;
         thaw_model *model = base(&network);
         assert_int_equal(thaw_adapt_apply(model, &rung, &peft, 1), THAW_ERR_CONFIG);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A vision transformer from scratch, then every depth of adaptation on pictures of another size.
-# thaw-test: timeout=120 cores=1
+# thaw-test: timeout=180 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 must "source files" "$tool" idx . 3 60 8
@@ -31,6 +31,18 @@ same "bits with kept features" "$(get off/summary.json state_digest)" "$(get par
 for rung in peft full; do
     must "$rung" alone train run.yaml --quiet --set rung=$rung --set output=$rung
 done
+for deep in false true; do
+    vpt="--set rung=peft --set peft.method=vpt --set peft.virtual_tokens=3 --set peft.deep=$deep"
+    must "vpt, deep $deep" alone train run.yaml --quiet $vpt --set output=vpt-$deep
+    must "vpt, deep $deep, on 2 ranks" ranks 2 train run.yaml --quiet $vpt --set output=vpt2-$deep
+    same "bits of vpt, deep $deep" "$(get vpt-$deep/summary.json state_digest)" "$(get vpt2-$deep/summary.json state_digest)"
+    must "eval of vpt, deep $deep" alone eval vpt-$deep --json
+    same "loss by eval of vpt, deep $deep" "$(get vpt-$deep/summary.json val.loss)" "$(get out loss)"
+done
+same "vpt: what is kept" memory "$(get vpt-true/summary.json cache.place)"
+bad 2 'PEFT has no form of vpt' alone export vpt-true --format peft -o x
+bad 2 'cannot be merged' alone export vpt-true --format hdf5 --merge -o x
+must "export of vpt" alone export vpt-true --format hdf5 -o vpt.h5
 bad 3 'patches of 4 pixels' alone train run.yaml --quiet --set model.patch=3 --set output=no
 # Its linear layers in 8 bits: the same bits on any number of ranks, evaluation agrees, and the loss is another one than that of floats.
 eight="--set rung=partial:2 --set train.frozen_precision=int8"

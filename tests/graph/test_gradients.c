@@ -323,6 +323,15 @@ static thaw_value prompt_of_tokens(thaw_graph *g)
     return thaw_graph_attention(g, x, y, y, thaw_graph_prompt_ids(g, ids, 2, 1), &a);
 }
 
+static thaw_value prompt_in_between(thaw_graph *g)
+{
+    thaw_value x = thaw_graph_input(g, thaw_shape2(4, 6));
+    x = thaw_graph_prompt_at(g, "fc", thaw_graph_linear(g, "one", x, 6, true), 2, 1, false);
+    x = thaw_graph_linear(g, "two", x, 6, true);
+    thaw_value y = thaw_graph_prompt_at(g, "q", x, 2, 1, true);
+    return thaw_graph_add(g, thaw_graph_linear(g, "three", y, 6, true), x, 0.5f);
+}
+
 /* Everything in place that can be: views, relu and add over their inputs, gradients that take over buffers, a value that
  * three nodes use. */
 static thaw_value mixture(thaw_graph *g)
@@ -387,6 +396,7 @@ static const struct {
     {"mean_token", mean_token},
     {"prompt", prompt},
     {"prompt", prompt_of_tokens},
+    {"prompt", prompt_in_between},
 };
 #define CASES (sizeof cases / sizeof cases[0])
 

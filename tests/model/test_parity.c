@@ -52,7 +52,7 @@ static void ok(thaw_status status)
         fail_msg("%s", thaw_error_last()->message);
 }
 
-/* "peft:ia3" is rung peft with that method; dora is lora's. */
+/* "peft:ia3" is rung peft with that method; dora is lora's, vpt-deep vpt's. */
 static void choose_method(char *depth, thaw_peft *peft)
 {
     char *method = strchr(depth, ':');
@@ -60,11 +60,13 @@ static void choose_method(char *depth, thaw_peft *peft)
         return;
     *method++ = '\0';
     peft->dora = strcmp(method, "dora") == 0;
+    peft->deep = strcmp(method, "vpt-deep") == 0;
+    const char *name = peft->dora ? "lora" : peft->deep ? "vpt" : method;
     for (int i = 0; thaw_peft_names()[i]; i++) {
-        if (strcmp(thaw_peft_names()[i], peft->dora ? "lora" : method) == 0)
+        if (strcmp(thaw_peft_names()[i], name) == 0)
             peft->method = i;
     }
-    assert_true(peft->dora || strcmp(thaw_peft_names()[peft->method], method) == 0);
+    assert_string_equal(thaw_peft_names()[peft->method], name);
 }
 
 static void make_spec(setup *s, const char *header, thaw_model_spec *spec, thaw_rung *rung,
@@ -475,6 +477,8 @@ int main(int count, char **arguments)
         GOLDEN("vit_tiny_lora"),
         GOLDEN("hf_vit_tiny"),
         GOLDEN("hf_vit_tiny_lora"),
+        GOLDEN("vit_tiny_vpt"),
+        GOLDEN("vit_tiny_vpt_deep"),
         GOLDEN("bert_tiny_dora"),
         GOLDEN("bert_tiny_ia3"),
         GOLDEN("bert_tiny_houlsby"),

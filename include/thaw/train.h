@@ -56,7 +56,8 @@ typedef struct thaw_train_config {
     int reduce;          /* thaw_reduce_mode */
     char *loss, *metric; /* names, or "auto" */
     double label_smoothing;
-    int class_weights;      /* 0 none, 1 balanced (N / (K * count)) */
+    double batch_norm_momentum; /* PyTorch's meaning; 0: the architecture's own */
+    int class_weights;          /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */
     int select; /* which epoch's weights are kept: 0 best metric on val (ties: val loss), 1 best val loss, 2 last */
     int cache;              /* frozen features: 0 auto, 1 off */

@@ -66,6 +66,20 @@ static void write_harm(const thaw_json *s, thaw_str *out)
     thaw_str_add(out, "\n\n");
 }
 
+/* A baseline that was evaluated with statistics of its random start proves nothing. */
+static void write_unsettled(const thaw_json *s, thaw_str *out)
+{
+    for (LADDER_EACH(rung, s, "rungs")) {
+        const double share = thaw_json_double_or(rung, "statistics_unsettled", 0);
+        if (share > 0.05)
+            thaw_str_printf(out,
+                            "Evaluated too early: the running statistics of `%s` are still %.0f%% "
+                            "what they were before its first step; set train.batch_norm_momentum "
+                            "(PyTorch's is 0.1) or more epochs.\n",
+                            ladder_text(rung, "name"), 100 * share);
+    }
+}
+
 /* What a reader of the first lines must know besides, and where the model is. */
 static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_str *out)
 {
@@ -73,6 +87,7 @@ static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_st
     if (thaw_json_bool_or(chosen, "at_edge", false))
         thaw_str_add(out, "Its best rate lies at the edge of the searched range; a better one may "
                           "lie outside.\n");
+    write_unsettled(s, out);
     const thaw_json *not_run = thaw_json_find(s, "not_run");
     if (thaw_json_count(not_run) > 0)
         thaw_str_add(out, "The climb stopped early; not run:");

@@ -316,6 +316,8 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
                          thaw_json_string_or(first, "frozen_precision", "f32"));
     if (r->floats_why[0] != '\0')
         thaw_json_set_string(out, "floats_reason", r->floats_why);
+    thaw_json_set_double(out, "statistics_unsettled",
+                         thaw_json_double_or(first, "statistics_unsettled", 0));
     thaw_json *parameters = thaw_json_set_object(out, "parameters");
     thaw_json_set_int(parameters, "total", thaw_json_int_or(first, "parameters.total", 0));
     thaw_json_set_int(parameters, "trainable", thaw_json_int_or(first, "parameters.trainable", 0));

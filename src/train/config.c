@@ -95,6 +95,10 @@ static const thaw_field train_fields[] = {
          "selects epochs and rates on val and judges rungs: accuracy, top5, macro_f1, auroc, "
          "sample_f1, rmse or "
          "spearman; auto: accuracy, for multi_label auroc, for regression rmse"),
+    REAL(
+        thaw_train_config, "batch_norm_momentum", batch_norm_momentum, "0", 0, 1,
+        "share of the newest batch in running statistics; 0: the architecture's own (0.1, but 0.01 "
+        "of tf_ networks, too little for runs of some hundred steps)"),
     REAL(thaw_train_config, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the target spread over all classes"),
     WORD(thaw_train_config, "class_weights", class_weights, "none", weight_words,

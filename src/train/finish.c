@@ -67,6 +67,18 @@ static void add_rates(const thaw_trainer *t, thaw_json *out)
     thaw_json_set_string(rates, "reason", r->reason);
 }
 
+static void add_statistics(const thaw_trainer *t, thaw_json *out)
+{
+    const double unsettled = thaw_trainer_unsettled(t);
+    thaw_json_set_double(out, "statistics_unsettled", unsettled);
+    if (unsettled > 0.05)
+        THAW_LOG(THAW_WARN,
+                 "%s: running statistics are still %.0f%% what they were before the first step, so "
+                 "evaluation runs another network than training did; raise "
+                 "train.batch_norm_momentum (PyTorch's is 0.1) or train.epochs",
+                 t->directory, 100 * unsettled);
+}
+
 static int64_t state_bytes(const thaw_state *state)
 {
     int64_t bytes = 0;
@@ -231,6 +243,7 @@ static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_js
     THAW_TRY(add_identity(t, comm, summary));
     add_parameters(t, summary);
     add_rates(t, summary);
+    add_statistics(t, summary);
     thaw_json_set_int(summary, "selected_epoch",
                       t->best.count > 0 ? t->state.best_epoch : t->position.epoch);
     return THAW_OK;

@@ -281,7 +281,7 @@ static void update_statistics(thaw_trainer *t, int64_t samples)
         if (!r->statistic)
             continue;
         const thaw_param *p = thaw_graph_param(graph, r->param);
-        const float m = thaw_graph_node(graph, p->node)->attr.batch_norm.momentum;
+        const float m = thaw_trainer_momentum(t, p);
         thaw_kern_scale(r->count, 1.0f - m, p->data);
         thaw_kern_axpy(r->count, m / (float)samples, t->sums[i], p->data);
     }

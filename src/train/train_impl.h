@@ -428,6 +428,11 @@ THAW_NODISCARD thaw_status thaw_trainers_run(thaw_comm *comm, thaw_trainer **tra
 /* What finished runs leave. Collective. */
 THAW_NODISCARD thaw_status thaw_team_finish(const thaw_team *team, thaw_comm *comm);
 int64_t thaw_trainer_total_steps(const thaw_trainer *trainer);
+/* Of a running statistic: the share that the newest batch gets. */
+float thaw_trainer_momentum(const thaw_trainer *trainer, const thaw_param *statistic);
+/* How much of the running statistics is still what they were before the first step, in [0, 1]; 0 where none is updated. Above some
+ * hundredths, evaluation runs another network than training did. */
+double thaw_trainer_unsettled(const thaw_trainer *trainer);
 
 /* What 8 bits change, into summary "int8": error of the features, and accuracy on val against floats. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_judge_precision(thaw_trainer *trainer, thaw_comm *comm,

@@ -17,6 +17,28 @@ int64_t thaw_trainer_total_steps(const thaw_trainer *trainer)
     return thaw_sampler_steps(&trainer->sampler) * trainer->config->train.epochs;
 }
 
+float thaw_trainer_momentum(const thaw_trainer *t, const thaw_param *statistic)
+{
+    const double asked = t->config->train.batch_norm_momentum;
+    return asked > 0
+               ? (float)asked
+               : thaw_graph_node(t->setup->model->graph, statistic->node)->attr.batch_norm.momentum;
+}
+
+double thaw_trainer_unsettled(const thaw_trainer *t)
+{
+    double most = 0;
+    for (int32_t i = 0; i < t->reduced_count; i++) {
+        const thaw_reduced *r = thaw_plan_reduced(t->train_plan, i);
+        if (!r->statistic)
+            continue;
+        const float m =
+            thaw_trainer_momentum(t, thaw_graph_param(t->setup->model->graph, r->param));
+        most = fmax(most, pow(1 - (double)m, (double)t->position.step));
+    }
+    return most;
+}
+
 static thaw_status open_feeds(thaw_trainer *t)
 {
     const thaw_setup *s = t->setup;

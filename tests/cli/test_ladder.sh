@@ -37,6 +37,14 @@ done
 grep -q '^chosen' plain.answers || fail "no rung was chosen"
 get plain/summary.json chosen | sed 's/^/chosen: /'
 
+# Ten steps leave 0.9^10 of the statistics that a batch norm began with.
+grep -q 'the running statistics of `full` are still 35% ' plain/note.md || fail "the note does not say that statistics are not settled"
+grep -q 'of `frozen` are still' plain/note.md && fail "the note warns of statistics that do not move"
+must "settled statistics" alone train run.yaml --quiet --set output=settled --set rung=full --set train.batch_norm_momentum=0.5
+grep -q 'running statistics' err && fail "statistics that have settled are warned of: $(cat err)"
+awk -v x="$(get settled/summary.json statistics_unsettled)" 'BEGIN { exit !(x > 0.0009 && x < 0.001) }' ||
+    fail "statistics_unsettled is $(get settled/summary.json statistics_unsettled), not 0.5^10"
+
 like_plain() {
     answers "$1" | diff plain.answers - >difference || fail "$1 differs: $(head -6 difference)"
     find "$1" -name '*.tmp*' | grep . && fail "$1: temporary files are left"

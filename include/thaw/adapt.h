@@ -101,6 +101,8 @@ void thaw_adapt_describe(const thaw_model *model, thaw_str *out);
  * own first; plans made before are stale. THAW_OK and no change without adapters;
  * THAW_ERR_CONFIG for a method that adds what no weight can hold (houlsby, pfeiffer, prompt, vpt). */
 THAW_NODISCARD thaw_status thaw_adapt_merge(thaw_model *model);
+/* Whether thaw_adapt_merge can; true without adapters. */
+bool thaw_adapt_merges(const thaw_model *model);
 
 /* The same with a proof: logits of B probe samples (as a plan takes them) before and after. Merging reorders sums in float, so
  * they may differ by the bound; if they differ by more, THAW_ERR_NUMERIC names both, and the model is only good for free. */

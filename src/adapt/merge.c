@@ -10,6 +10,12 @@ thaw_status thaw_adapt_merge(thaw_model *model)
     return method && method->merge ? method->merge(model) : THAW_OK;
 }
 
+bool thaw_adapt_merges(const thaw_model *model)
+{
+    const adapt_method *method = adapt_method_of(model);
+    return method == NULL || method->merge != adapt_refuse_merge;
+}
+
 static thaw_status run(const thaw_model *model, const thaw_kern *kern, const float *input,
                        int64_t B, float *logits)
 {

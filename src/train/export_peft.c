@@ -76,8 +76,8 @@ static thaw_status check(const thaw_setup *s)
                rung);
     const char *method = thaw_peft_names()[s->config->peft.method];
     const thaw_peft_form *form = thaw_peft_form_of(s->model->adapter);
-    THAW_CHECK(form != NULL, THAW_ERR_USAGE,
-               "PEFT has no form of %s; take --format safetensors --merge, or hdf5", method);
+    THAW_CHECK(form != NULL, THAW_ERR_USAGE, "PEFT has no form of %s; take --format %s", method,
+               thaw_adapt_merges(s->model) ? "safetensors --merge, or hdf5" : "hdf5");
     for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
         const thaw_param *p = thaw_graph_param(g, i);
         THAW_CHECK(!p->adapter || end_of(form, p) != NULL, THAW_ERR_USAGE,

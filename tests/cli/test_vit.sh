@@ -40,7 +40,7 @@ for deep in false true; do
     same "loss by eval of vpt, deep $deep" "$(get vpt-$deep/summary.json val.loss)" "$(get out loss)"
 done
 same "vpt: what is kept" memory "$(get vpt-true/summary.json cache.place)"
-bad 2 'PEFT has no form of vpt' alone export vpt-true --format peft -o x
+bad 2 'PEFT has no form of vpt; take --format hdf5' alone export vpt-true --format peft -o x
 bad 2 'cannot be merged' alone export vpt-true --format hdf5 --merge -o x
 must "export of vpt" alone export vpt-true --format hdf5 -o vpt.h5
 bad 3 'patches of 4 pixels' alone train run.yaml --quiet --set model.patch=3 --set output=no

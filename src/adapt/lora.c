@@ -23,33 +23,42 @@ static bool takes(const thaw_node *node)
     return adapt_is(node, "conv2d") || is_linear(node) || is_table(node);
 }
 
-/* Of vision transformers and DistilBERT, where there is no target: queries and values, as Hu et al. 2021 (arXiv:2106.09685, section 4.2) and PEFT
- * choose; in timm's networks they are one layer with the keys. */
+/* Of vision transformers, DistilBERT and RoBERTa, where there is no target: queries and values, as Hu et al. 2021 (arXiv:2106.09685,
+ * section 4.2) and PEFT choose; in timm's networks they are one layer with the keys. RoBERTa has BERT's names, but its pooler belongs to
+ * transformers' head, which PEFT saves whole. */
 static const char *const attention[] = {"*.attn.qkv", "*.attention.attention.query",
                                         "*.attention.attention.value", "*.attention.q_lin",
                                         "*.attention.v_lin"};
 
-static bool is_attention(const thaw_node *node)
+static const char *const roberta[] = {"*.attention.self.query", "*.attention.self.value"};
+
+static bool is_attention(const thaw_model *model, const thaw_node *node)
 {
-    return adapt_any_matches(attention, sizeof attention / sizeof *attention, node->name);
+    const thaw_model_arch *arch = NULL;
+    return adapt_any_matches(attention, sizeof attention / sizeof *attention, node->name) ||
+           (adapt_any_matches(roberta, sizeof roberta / sizeof *roberta, node->name) &&
+            thaw_model_arch_find(model->spec.arch, &arch) == THAW_OK &&
+            strcmp(arch->family, "roberta") == 0);
 }
 
-static bool has_attention(const thaw_graph *g)
+static bool has_attention(const thaw_model *model)
 {
+    const thaw_graph *g = model->graph;
     for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
         const thaw_node *node = thaw_graph_node(g, n);
-        if (adapt_is_module(g, node) && is_linear(node) && is_attention(node))
+        if (adapt_is_module(g, node) && is_linear(node) && is_attention(model, node))
             return true;
     }
     return false;
 }
 
 /* Without targets, tables are left alone, and grouped and dilated convolutions: check_module says why. */
-static bool wanted(const thaw_peft *peft, bool known, const thaw_node *node)
+static bool wanted(const thaw_model *model, const thaw_peft *peft, bool known,
+                   const thaw_node *node)
 {
     if (peft->targets.count > 0)
         return adapt_named(&peft->targets, node);
-    return known ? is_attention(node) : is_linear(node) || adapt_is_plain_conv(node);
+    return known ? is_attention(model, node) : is_linear(node) || adapt_is_plain_conv(node);
 }
 
 /* Grouped and dilated convolutions have no form that Hugging Face PEFT reads back the same way. */
@@ -137,12 +146,12 @@ static void attach_one(thaw_graph *g, int32_t index, const thaw_peft *peft)
 static thaw_status attach(thaw_model *model, const thaw_peft *peft)
 {
     thaw_graph *g = model->graph;
-    const bool known = has_attention(g);
+    const bool known = has_attention(model);
     int32_t count = thaw_graph_node_count(g);
     int32_t params = thaw_graph_param_count(g);
     for (int32_t n = 0; n < count; n++) {
         const thaw_node *node = thaw_graph_node(g, n);
-        if (!adapt_is_module(g, node) || !takes(node) || !wanted(peft, known, node))
+        if (!adapt_is_module(g, node) || !takes(node) || !wanted(model, peft, known, node))
             continue;
         THAW_TRY(check_module(model, node, peft));
         attach_one(g, n, peft);

@@ -50,12 +50,43 @@ done:
     return status;
 }
 
+/* What the origin's head has beside ours is frozen here: the file may repeat it, but not have another. */
+static thaw_status compare_param(source *from, const thaw_model *model, const thaw_param *p)
+{
+    thaw_str key = {0};
+    float *data = NULL;
+    thaw_status status = THAW_OK;
+    thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, &key);
+    const int64_t i = find(from, thaw_str_c(&key));
+    if (i < 0)
+        goto done;
+    const thaw_weight *w = thaw_weights_at(from->weights, i);
+    const int64_t count = thaw_shape_count(&p->shape);
+    bool same = thaw_shape_equal(&w->shape, &p->shape);
+    if (same) {
+        THAW_TRY_TO(thaw_alloc(&data, count, sizeof *data));
+        THAW_TRY_TO(thaw_weights_read(from->weights, i, data));
+        same = memcmp(data, p->data, (size_t)count * sizeof *data) == 0;
+    }
+    THAW_CHECK_TO(same, THAW_ERR_INPUT,
+                  "%s: '%s' is not what the backbone has; it was trained with the head, but is "
+                  "frozen here",
+                  from->path, w->name);
+    from->used[i] = true;
+done:
+    thaw_free(&data);
+    thaw_str_clear(&key);
+    return status;
+}
+
 static thaw_status read_params(source *from, const thaw_model *model)
 {
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         thaw_param *p = thaw_graph_param(model->graph, i);
         if (p->adapter || p->block < 0)
             THAW_TRY(read_param(from, model, p));
+        else if (thaw_export_beside_head(model, p))
+            THAW_TRY(compare_param(from, model, p));
     }
     for (int64_t i = 0; i < thaw_weights_count(from->weights); i++)
         THAW_CHECK(from->used[i], THAW_ERR_INPUT,

@@ -66,22 +66,39 @@ static void warn_of_pool(const thaw_model *model)
                  thaw_pool_words[model->spec.pool], o->reader, thaw_pool_words[o->pool]);
 }
 
+/* RoBERTa's is a module of two layers, of which ours is the last. */
 const char *thaw_export_head(const thaw_model *model)
 {
-    return origin_of(model)->head;
+    const struct origin *o = origin_of(model);
+    return strcmp(o->family, "roberta") == 0 ? "classifier" : o->head;
+}
+
+/* Index in head_parts; -1: it is none. */
+static int head_part_of(const thaw_model *model, const thaw_param *p)
+{
+    const struct origin *o = origin_of(model);
+    for (size_t i = 0; i < sizeof head_parts / sizeof *head_parts; i++) {
+        if (strcmp(o->family, head_parts[i].family) == 0 &&
+            thaw_starts_with(p->name, head_parts[i].ours))
+            return (int)i;
+    }
+    return -1;
+}
+
+bool thaw_export_beside_head(const thaw_model *model, const thaw_param *p)
+{
+    return head_part_of(model, p) >= 0 && !p->adapter;
 }
 
 void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *out)
 {
     const struct origin *o = origin_of(model);
+    const int part = head_part_of(model, p);
     thaw_str_reset(out);
-    for (size_t i = 0; i < sizeof head_parts / sizeof *head_parts; i++) {
-        const size_t length = strlen(head_parts[i].ours);
-        if (strcmp(o->family, head_parts[i].family) == 0 &&
-            thaw_starts_with(p->name, head_parts[i].ours)) {
-            thaw_str_printf(out, "%s%s", head_parts[i].theirs, p->name + length);
-            return;
-        }
+    if (part >= 0) {
+        thaw_str_printf(out, "%s%s", head_parts[part].theirs,
+                        p->name + strlen(head_parts[part].ours));
+        return;
     }
     if (p->block < 0 && thaw_starts_with(p->name, "fc."))
         thaw_str_printf(out, "%s.%s", o->head, p->name + strlen("fc."));

@@ -4,8 +4,10 @@
 
 #include "train/train_impl.h"
 
-/* What the origin calls the head. */
+/* What the origin calls the module that the head is, or is the last layer of. */
 const char *thaw_export_head(const thaw_model *model);
+/* Whether a parameter of the backbone belongs to that module there: PEFT saves the module whole. */
+bool thaw_export_beside_head(const thaw_model *model, const thaw_param *p);
 /* Replaces *out by the origin's name of a parameter. */
 void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *out);
 /* thaw_safetensors_write or thaw_hdf5_write. */

@@ -94,7 +94,7 @@ static thaw_status collect(const thaw_model *model, thaw_state *out)
     thaw_status status = THAW_OK;
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         thaw_param *p = thaw_graph_param(model->graph, i);
-        if (!p->adapter && p->block >= 0)
+        if (!p->adapter && p->block >= 0 && !thaw_export_beside_head(model, p))
             continue;
         thaw_peft_key(form, model, p, &key);
         THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&key), THAW_F32, p->shape, p->data));

@@ -1,6 +1,6 @@
 """RoBERTa and DistilBERT with random weights. `prepare` writes a folder of each, texts and pairs of them; `features KIND TEXTS FLOATS T POOL` compares
 features, all numbers of a text in the 2-norm; `strict KIND WEIGHTS DATA PREDICTIONS` loads exported weights with strict=True and compares
-probabilities of the test split."""
+probabilities of the test split; `adapter` does so with an exported directory, which PEFT puts on the first network."""
 
 import csv
 import os
@@ -70,11 +70,25 @@ def features(kind, path, floats, T, pool):
     return bool(worst > 1e-5)
 
 
-def strict(kind, weights, data, predictions):
+def loaded(kind, weights):
     state = load_file(weights)
     table = [v for k, v in state.items() if k.endswith("word_embeddings.weight")][0]
     model = small(kind, table.shape[0])
     model.load_state_dict(state, strict=True)
+    return model
+
+
+def strict(kind, weights, data, predictions):
+    return compare(kind, loaded(kind, weights), data, predictions)
+
+
+def adapter(kind, directory, data, predictions):
+    from peft import PeftModel
+    model = loaded(kind, f"{kind}/model.safetensors")
+    return compare(f"{kind} with {directory}", PeftModel.from_pretrained(model, directory).eval(), data, predictions)
+
+
+def compare(kind, model, data, predictions):
     with h5py.File(data) as file:
         x = torch.from_numpy(file["test/x"][:].reshape(len(file["test/x"]), -1).astype(np.int64))
     pad = model.config.pad_token_id
@@ -89,4 +103,4 @@ def strict(kind, weights, data, predictions):
     return bool(worst > 1e-5)
 
 
-sys.exit({"prepare": prepare, "features": features, "strict": strict}[sys.argv[1]](*sys.argv[2:]))
+sys.exit({"prepare": prepare, "features": features, "strict": strict, "adapter": adapter}[sys.argv[1]](*sys.argv[2:]))

@@ -2,13 +2,13 @@
 # RoBERTa and DistilBERT with random weights, as transformers saves their networks with heads: recognised, features as its own, trained and
 # exported so that its classes load them strictly and give the same logits.
 # thaw-test: timeout=400 cores=1
-# Needs a Python with transformers and tokenizers: THAW_PEER_PYTHON, else python3.
+# Needs a Python with transformers, tokenizers and peft: THAW_PEER_PYTHON, else python3.
 set -u
 . "$(dirname "$0")/lib.sh"
 peer=$(dirname "$0")/roberta_peer.py
 python=${THAW_PEER_PYTHON:-python3}
-if ! "$python" -c 'import safetensors, tokenizers, transformers' 2>/dev/null; then
-    echo "SKIPPED: $python cannot import safetensors, tokenizers and transformers; set THAW_PEER_PYTHON to a Python that can"
+if ! "$python" -c 'import peft, safetensors, tokenizers, transformers' 2>/dev/null; then
+    echo "SKIPPED: $python cannot import peft, safetensors, tokenizers and transformers; set THAW_PEER_PYTHON to a Python that can"
     exit 77
 fi
 must "networks of others" "$python" "$peer" prepare
@@ -50,8 +50,13 @@ YAML
     must "$kind: predictions" alone predict run-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
     must "$kind: strictly, the same probabilities" "$python" "$peer" strict $kind $kind-out.safetensors $kind-data.h5 $kind.csv
     must "$kind: again" alone backbone import $kind-out.safetensors --vocab $vocab -o again.h5
-    for method in lora ia3 houlsby; do
+    for method in lora ia3 prompt houlsby; do
         must "$kind: $method" alone train $kind.yaml --quiet --set rung=peft --set peft.method=$method --set output=$method-$kind
+        [ $method = houlsby ] && continue
+        must "$kind: $method for PEFT" alone export $method-$kind --format peft --quiet -o $method-$kind-adapter
+        must "$kind: predictions by $method" alone predict $method-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
+        must "$kind: PEFT's probabilities by $method" "$python" "$peer" adapter $kind $method-$kind-adapter $kind-data.h5 $kind.csv
+        must "$kind: $method goes on" alone train $kind.yaml --quiet --set rung=peft --set peft.method=$method --set train.adapter_from=$method-$kind-adapter --set output=on-$method-$kind
     done
     rm -rf run-$kind
 done

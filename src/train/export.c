@@ -21,18 +21,19 @@ static const struct origin {
     const char *arches; /* what their names begin with; NULL: all of the family */
     const char *reader; /* a class whose head reads features of one kind; NULL: there is one kind */
     thaw_pool_rule pool; /* which */
+    const char *module;  /* where it is more than the head: what PEFT saves whole */
 } origins[] = {
-    {"mobilenet", "", "classifier.1", NULL, NULL, THAW_POOL_AUTO},  /* torchvision */
-    {"efficientnet", "", "classifier", NULL, NULL, THAW_POOL_AUTO}, /* timm */
-    {"vit", "vit.", "classifier", "hf_", "transformers' ViTForImageClassification",
-     THAW_POOL_CLASS},
-    {"vit", "", "head", NULL, "timm's VisionTransformer", THAW_POOL_CLASS},
+    {"mobilenet", "", "classifier.1", NULL, NULL, THAW_POOL_AUTO, NULL},  /* torchvision */
+    {"efficientnet", "", "classifier", NULL, NULL, THAW_POOL_AUTO, NULL}, /* timm */
+    {"vit", "vit.", "classifier", "hf_", "transformers' ViTForImageClassification", THAW_POOL_CLASS,
+     NULL},
+    {"vit", "", "head", NULL, "timm's VisionTransformer", THAW_POOL_CLASS, NULL},
     {"bert", "bert.", "classifier", NULL, "transformers' BertForSequenceClassification",
-     THAW_POOL_POOLER},
+     THAW_POOL_POOLER, NULL},
     {"roberta", "roberta.", "classifier.out_proj", NULL,
-     "transformers' RobertaForSequenceClassification", THAW_POOL_POOLER},
+     "transformers' RobertaForSequenceClassification", THAW_POOL_POOLER, "classifier"},
     {"distilbert", "distilbert.", "classifier", NULL,
-     "transformers' DistilBertForSequenceClassification", THAW_POOL_POOLER},
+     "transformers' DistilBertForSequenceClassification", THAW_POOL_POOLER, NULL},
 };
 
 /* What is the pooler here, and there a part of the head. */
@@ -43,7 +44,7 @@ static const struct {
 
 static const struct origin *origin_of(const thaw_model *model)
 {
-    static const struct origin same = {"", "", "fc", NULL, NULL, THAW_POOL_AUTO};
+    static const struct origin same = {"", "", "fc", NULL, NULL, THAW_POOL_AUTO, NULL};
     const thaw_model_arch *arch = NULL;
     if (thaw_model_arch_find(model->spec.arch, &arch) != THAW_OK)
         return &same;
@@ -66,11 +67,10 @@ static void warn_of_pool(const thaw_model *model)
                  thaw_pool_words[model->spec.pool], o->reader, thaw_pool_words[o->pool]);
 }
 
-/* RoBERTa's is a module of two layers, of which ours is the last. */
 const char *thaw_export_head(const thaw_model *model)
 {
     const struct origin *o = origin_of(model);
-    return strcmp(o->family, "roberta") == 0 ? "classifier" : o->head;
+    return o->module != NULL ? o->module : o->head;
 }
 
 /* Index in head_parts; -1: it is none. */

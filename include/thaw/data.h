@@ -111,8 +111,12 @@ const double *thaw_dataset_std(const thaw_dataset *ds);
 /* Replaces it, for a backbone that was trained with another one. C values each, std > 0 (THAW_ERR_INPUT). */
 THAW_NODISCARD thaw_status thaw_dataset_set_normalisation(thaw_dataset *ds, int64_t C,
                                                           const double *mean, const double *std);
-/* What a stored 0 becomes, C values: the "black" that augmentation pads with. */
-const float *thaw_dataset_black(const thaw_dataset *ds);
+/* How stored values and normalised ones hang together: normalised = stored * step + zero. C values each. */
+typedef struct thaw_levels {
+    const double *zero; /* what a stored 0 becomes: the "black" that augmentation pads with */
+    const double *step;
+} thaw_levels;
+thaw_levels thaw_dataset_levels(const thaw_dataset *ds);
 
 /* Writes samples indices[0..n) of a split to out (n, C, H, W), normalised, without augmentation. Any order, repeats
  * allowed; an index outside the split is our mistake (assert). Allocates nothing when the split is in memory.
@@ -200,7 +204,7 @@ void thaw_sampler_fill(const thaw_sampler *s, uint32_t epoch, int64_t step, int6
 
 /* ---- Augmentation ----------------------------------------------------------------------------------------- */
 
-/* Applied to normalised floats in this order: resized crop, crop, flip, brightness, contrast, erase; then a mix of two samples. */
+/* Applied to normalised floats in this order: resized crop, crop, flip, RandAugment, brightness, contrast, erase; then a mix of two samples. */
 typedef struct thaw_augment {
     double
         crop_area_least; /* share of the picture that a crop keeps at least, before it is made as large as the picture; 0: none */
@@ -209,8 +213,10 @@ typedef struct thaw_augment {
     int64_t crop_padding; /* pixels on each side before a crop of the original size; 0: no crop */
     int crop_fill;        /* thaw_crop_fill */
     bool flip;            /* left to right, with probability 1/2 */
-    double brightness;    /* factor on raw values, uniform in [1 - b, 1 + b]; 0: none */
-    double contrast;      /* factor on the distance from the sample's channel mean; 0: none */
+    int64_t rand_ops;     /* operations of RandAugment; 0: none */
+    int64_t rand_magnitude;   /* its bin, 0 to 30 */
+    double brightness;        /* factor on raw values, uniform in [1 - b, 1 + b]; 0: none */
+    double contrast;          /* factor on the distance from the sample's channel mean; 0: none */
     double erase_probability; /* of one rectangle filled with 0, the mean colour */
     double erase_area_least;  /* share of the picture */
     double erase_area_most;
@@ -225,14 +231,15 @@ extern const thaw_field thaw_augment_fields[];
 
 /* True when it would change nothing: such an input pipeline is deterministic and its features can be cached. */
 bool thaw_augment_none(const thaw_augment *augment);
-/* THAW_ERR_CONFIG: padding that does not fit the picture (reflect), a flat sample, an area range upside down. */
+/* THAW_ERR_CONFIG: padding that does not fit the picture (reflect), a flat sample, an area range upside down; RandAugment of pictures that
+ * are neither grey nor of three colours, or too large. Whether they are of bytes, which it works on, the caller sees at thaw_dataset_dtype. */
 THAW_NODISCARD thaw_status thaw_augment_check(const thaw_augment *augment,
                                               const thaw_shape *sample);
 /* Changes n samples x (n, C, H, W) in place. Sample i draws from thaw_rng_make(seed, THAW_RNG_AUGMENT, epoch,
  * indices[i]), always the same number of draws, so switching one operation off leaves the others as they were.
- *   black    C values (thaw_dataset_black)      scratch  H*W floats */
+ *   levels   of the dataset; step matters to RandAugment alone      scratch  H*W floats */
 void thaw_augment_batch(const thaw_augment *augment, uint64_t seed, uint32_t epoch, int64_t n,
-                        const int64_t *indices, const thaw_shape *sample, const float *black,
+                        const int64_t *indices, const thaw_shape *sample, const thaw_levels *levels,
                         float *x, float *scratch);
 
 /* A sample that is mixed with another one: x = share * x + (1 - share) * other, or a rectangle of x is the other's. Targets follow:

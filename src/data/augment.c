@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/randaugment_impl.h"
+
 static const char *const crop_fills[] = {"black", "reflect", NULL};
 
 const thaw_field thaw_augment_fields[] = {
@@ -20,6 +22,12 @@ const thaw_field thaw_augment_fields[] = {
      crop_fills, NULL, "What the added pixels are: black (a stored 0) or the picture reflected."},
     {"flip", THAW_FIELD_BOOL, THAW_FIELD(thaw_augment, flip, bool), "false", 0, 0, NULL, NULL,
      "Mirror left to right with probability 1/2."},
+    {"rand_ops", THAW_FIELD_INT, THAW_FIELD(thaw_augment, rand_ops, int64_t), "0", 0, 16, NULL,
+     NULL,
+     "Operations of RandAugment on each picture, as torchvision draws them from its 14 (2 is "
+     "usual); needs pictures stored as bytes; 0 switches it off."},
+    {"rand_magnitude", THAW_FIELD_INT, THAW_FIELD(thaw_augment, rand_magnitude, int64_t), "9", 0,
+     30, NULL, NULL, "How strong they are, one of 31 bins."},
     {"brightness", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, brightness, double), "0", 0, 1, NULL,
      NULL, "Multiply values by a factor drawn from [1 - b, 1 + b]."},
     {"contrast", THAW_FIELD_DOUBLE, THAW_FIELD(thaw_augment, contrast, double), "0", 0, 1, NULL,
@@ -49,8 +57,25 @@ const thaw_field thaw_augment_fields[] = {
 
 bool thaw_augment_none(const thaw_augment *a)
 {
-    return a->crop_area_least == 0 && a->crop_padding == 0 && !a->flip && a->brightness == 0 &&
-           a->contrast == 0 && a->erase_probability == 0 && !thaw_augment_mixes(a);
+    return a->crop_area_least == 0 && a->crop_padding == 0 && !a->flip && a->rand_ops == 0 &&
+           a->brightness == 0 && a->contrast == 0 && a->erase_probability == 0 &&
+           !thaw_augment_mixes(a);
+}
+
+static thaw_status check_rand(const thaw_shape *sample)
+{
+    const int64_t C = sample->dim[0], H = sample->dim[1], W = sample->dim[2];
+    THAW_CHECK(
+        C == 1 || C == 3, THAW_ERR_CONFIG,
+        "rand_ops needs grey pictures or those of red, green and blue, but a sample has %lld "
+        "channels; set rand_ops: 0",
+        (long long)C);
+    THAW_CHECK(
+        H <= THAW_RAND_SIDE_MOST && W <= THAW_RAND_SIDE_MOST, THAW_ERR_CONFIG,
+        "rand_ops takes pictures of at most %d pixels a side, but these are %lld x %lld; set "
+        "rand_ops: 0",
+        THAW_RAND_SIDE_MOST, (long long)H, (long long)W);
+    return THAW_OK;
 }
 
 thaw_status thaw_augment_check(const thaw_augment *a, const thaw_shape *sample)
@@ -59,13 +84,14 @@ thaw_status thaw_augment_check(const thaw_augment *a, const thaw_shape *sample)
     if (thaw_augment_none(a))
         return THAW_OK;
     int64_t H = sample->dim[1], W = sample->dim[2];
-    bool spatial = a->crop_area_least > 0 || a->crop_padding > 0 || a->flip ||
+    bool spatial = a->crop_area_least > 0 || a->crop_padding > 0 || a->flip || a->rand_ops > 0 ||
                    a->erase_probability > 0 || a->cutmix > 0;
-    THAW_CHECK(!spatial || H * W > 1, THAW_ERR_CONFIG,
-               "crop, flip, erase and cutmix need pictures, but a sample has %lld values without "
-               "height and width; set crop_area_least: 0, crop_padding: 0, flip: false, "
-               "erase_probability: 0, cutmix: 0",
-               (long long)sample->dim[0]);
+    THAW_CHECK(
+        !spatial || H * W > 1, THAW_ERR_CONFIG,
+        "crop, flip, RandAugment, erase and cutmix need pictures, but a sample has %lld values "
+        "without height and width; set crop_area_least: 0, crop_padding: 0, flip: false, "
+        "rand_ops: 0, erase_probability: 0, cutmix: 0",
+        (long long)sample->dim[0]);
     int64_t side = H < W ? H : W;
     THAW_CHECK(a->crop_padding < side, THAW_ERR_CONFIG,
                "crop_padding %lld does not fit pictures of %lld x %lld; use at most %lld",
@@ -73,6 +99,8 @@ thaw_status thaw_augment_check(const thaw_augment *a, const thaw_shape *sample)
     THAW_CHECK(a->erase_area_least <= a->erase_area_most, THAW_ERR_CONFIG,
                "erase_area_least %g is above erase_area_most %g", a->erase_area_least,
                a->erase_area_most);
+    if (a->rand_ops > 0)
+        return check_rand(sample);
     return THAW_OK;
 }
 
@@ -166,28 +194,36 @@ static void erase(const draws *d, int64_t C, int64_t H, int64_t W, float *x)
             memset(x + (c * H + y) * W + left, 0, (size_t)width * sizeof *x);
 }
 
+/* Planes one by one: each as it was goes to scratch. */
+static void move_picture(const thaw_augment *a, const draws *d, const thaw_shape *sample,
+                         const thaw_levels *levels, float *picture, float *scratch)
+{
+    const int64_t H = sample->dim[1], W = sample->dim[2];
+    for (int64_t c = 0; c < sample->dim[0]; c++) {
+        float *plane = picture + c * H * W;
+        memcpy(scratch, plane, (size_t)(H * W) * sizeof *plane);
+        move_plane(a, d, H, W, (float)levels->zero[c], scratch, plane);
+    }
+}
+
 void thaw_augment_batch(const thaw_augment *a, uint64_t seed, uint32_t epoch, int64_t n,
-                        const int64_t *indices, const thaw_shape *sample, const float *black,
+                        const int64_t *indices, const thaw_shape *sample, const thaw_levels *levels,
                         float *x, float *scratch)
 {
     if (thaw_augment_none(a))
         return;
     int64_t C = sample->dim[0], H = sample->dim[1], W = sample->dim[2];
-    bool move = a->crop_padding > 0 || a->flip;
     bool tone = a->brightness > 0 || a->contrast > 0;
     for (int64_t i = 0; i < n; i++) {
         float *picture = x + i * C * H * W;
         draws d = draw(a, seed, epoch, indices[i]);
         thaw_augment_resized_crop(a, seed, epoch, indices[i], sample, picture, scratch);
-        for (int64_t c = 0; c < C; c++) {
-            float *plane = picture + c * H * W;
-            if (move) {
-                memcpy(scratch, plane, (size_t)(H * W) * sizeof *plane);
-                move_plane(a, &d, H, W, black[c], scratch, plane);
-            }
-            if (tone)
-                tone_plane(&d, H * W, black[c], plane);
-        }
+        if (a->crop_padding > 0 || a->flip)
+            move_picture(a, &d, sample, levels, picture, scratch);
+        if (a->rand_ops > 0)
+            thaw_augment_rand(a, seed, epoch, indices[i], sample, levels, picture, scratch);
+        for (int64_t c = 0; tone && c < C; c++)
+            tone_plane(&d, H * W, (float)levels->zero[c], picture + c * H * W);
         if (d.erase)
             erase(&d, C, H, W, picture);
     }

@@ -8,5 +8,10 @@
 void thaw_augment_resized_crop(const thaw_augment *augment, uint64_t seed, uint32_t epoch,
                                int64_t index, const thaw_shape *sample, float *picture,
                                float *scratch);
+/* a->rand_ops operations of RandAugment on one picture (C, H, W) of C 1 or 3 in place, rounded to levels first; scratch H*W. A stream of
+ * its own too; each operation takes two draws, whichever it is. */
+void thaw_augment_rand(const thaw_augment *augment, uint64_t seed, uint32_t epoch, int64_t index,
+                       const thaw_shape *sample, const thaw_levels *levels, float *picture,
+                       float *scratch);
 
 #endif

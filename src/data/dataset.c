@@ -170,7 +170,6 @@ void thaw_dataset_free(thaw_dataset **address)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         thaw_free(numbers[i]);
     thaw_free(&ds->shown);
-    thaw_free(&ds->black);
     thaw_free(&ds->rows);
     thaw_free(address);
 }

@@ -47,11 +47,9 @@ struct thaw_dataset {
     thaw_text_info text;          /* of dtype THAW_I32 */
     double *mean, *std;           /* (C) */
     double *file_mean, *file_std; /* (C) as in the file: part of the digest; NULL when not there */
-    float *black;                 /* (C) */
-    double *scale,
-        *offset; /* (C) normalised = stored * scale + offset (bytes), (stored - mean) * scale (floats) */
-    void *rows;        /* staging for reading by rows */
-    int64_t rows_most; /* samples that fit there */
+    double *scale, *offset;       /* (C) normalised = stored * scale + offset */
+    void *rows;                   /* staging for reading by rows */
+    int64_t rows_most;            /* samples that fit there */
     bool digest_recorded;
     thaw_digest digest;
 };

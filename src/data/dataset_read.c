@@ -16,15 +16,12 @@ thaw_status thaw_dataset_set_normalisation(thaw_dataset *ds, int64_t C, const do
     for (int i = 0; i < 4; i++)
         if (!*arrays[i])
             THAW_TRY(thaw_alloc(arrays[i], C, sizeof(double)));
-    if (!ds->black)
-        THAW_TRY(thaw_alloc(&ds->black, C, sizeof *ds->black));
     double unit = ds->dtype == THAW_U8 ? 255 : 1;
     for (int64_t c = 0; c < C; c++) {
         ds->mean[c] = mean ? mean[c] : 0;
         ds->std[c] = std ? std[c] : 1;
         ds->scale[c] = 1 / (unit * ds->std[c]);
         ds->offset[c] = -ds->mean[c] / ds->std[c];
-        ds->black[c] = (float)ds->offset[c];
     }
     return THAW_OK;
 }
@@ -39,9 +36,9 @@ const double *thaw_dataset_std(const thaw_dataset *ds)
     return ds->std;
 }
 
-const float *thaw_dataset_black(const thaw_dataset *ds)
+thaw_levels thaw_dataset_levels(const thaw_dataset *ds)
 {
-    return ds->black;
+    return (thaw_levels){.zero = ds->offset, .step = ds->scale};
 }
 
 /* One stored sample to out (C, H, W). Products and sums are in double, so that a float with a large mean keeps its digits

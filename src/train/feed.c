@@ -45,8 +45,9 @@ static void augment(const thaw_feed *feed, uint32_t epoch, int64_t n, const int6
                     float *x)
 {
     const thaw_shape shape = thaw_dataset_shape(feed->dataset);
+    const thaw_levels levels = thaw_dataset_levels(feed->dataset);
     thaw_augment_batch(feed->augment, seed_of(feed), view_of(feed, epoch), n, indices, &shape,
-                       thaw_dataset_black(feed->dataset), x, feed->scratch);
+                       &levels, x, feed->scratch);
 }
 
 /* Partners are read one by one, from anywhere in the split. */

@@ -44,6 +44,11 @@ static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
     THAW_CHECK(thaw_dataset_text(s->dataset) == NULL || thaw_augment_none(&data->augment),
                THAW_ERR_CONFIG, "data.augment changes pictures, but %s has texts; leave it out",
                data->file);
+    THAW_CHECK(data->augment.rand_ops == 0 || thaw_dataset_dtype(s->dataset) == THAW_U8,
+               THAW_ERR_CONFIG,
+               "data.augment.rand_ops works on pictures stored as bytes, 256 levels, but %s has "
+               "%s; set data.augment.rand_ops: 0",
+               data->file, thaw_dtype_name(thaw_dataset_dtype(s->dataset)));
     return thaw_augment_check(&data->augment, &shape);
 }
 

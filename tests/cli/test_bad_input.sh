@@ -65,6 +65,7 @@ refused 3 'backbone.h5' --set data.file=backbone.h5
 must "a good file" "$tool" dataset none good.h5
 must "training on it" alone train run.yaml --quiet --set data.file=good.h5 --set data.test=test
 rm -rf run
+refused 2 'data.augment.rand_ops works on pictures stored as bytes.*good.h5 has float32' --set data.file=good.h5 --set data.augment.rand_ops=2
 data() { # DEFECT PATTERN
     must "defect $1" "$tool" dataset "$1" bad.h5
     refused 3 "bad.h5.*$2" --set data.file=bad.h5

@@ -49,7 +49,7 @@ compare frozen-cached 1 2 3 -- --set rung=frozen --set data.augment.flip=false -
 compare full-adamw 1 3 -- --set rung=full --set optimizer.kind=adamw --set rates.head=0.01 --set rates.backbone=0.001
 compare lora-balanced 1 4 -- --set rung=peft --set train.class_weights=balanced --set train.label_smoothing=0.1 \
     --set train.select=loss
-compare blended 1 3 8 -- --set rung=partial:1 --set data.augment.crop_area_least=0.5 --set data.augment.mixup=0.2 --set data.augment.cutmix=1
+compare blended 1 3 8 -- --set rung=partial:1 --set data.augment.crop_area_least=0.5 --set data.augment.mixup=0.2 --set data.augment.cutmix=1 --set data.augment.rand_ops=2
 compare dora 1 3 -- --set rung=peft --set peft.dora=true --set peft.lora_plus=4
 compare ssf 1 3 -- --set rung=peft --set 'peft={method: ssf}'
 compare pfeiffer 1 3 -- --set rung=peft --set 'peft={method: pfeiffer}'

@@ -9,7 +9,8 @@
 #define VALUES (C * PLANE)
 #define N      400
 
-static const float black[C] = {-1.5F, -2.5F};
+static const double black[C] = {-1.5, -2.5};
+static const thaw_levels levels = {.zero = black};
 static float scratch[PLANE];
 
 static thaw_shape shape(void)
@@ -28,7 +29,7 @@ static void run(const thaw_augment *a, uint32_t epoch, int64_t n, const int64_t 
 {
     thaw_shape sample = shape();
     fill(n, x);
-    thaw_augment_batch(a, 11, epoch, n, indices, &sample, black, x, scratch);
+    thaw_augment_batch(a, 11, epoch, n, indices, &sample, &levels, x, scratch);
 }
 
 static const thaw_augment everything = {.crop_area_least = 0.3,
@@ -84,7 +85,7 @@ static bool explain(const float *x, int fill_kind, bool flip, int dy, int dx)
                     from_x = from_x < 0 ? -from_x : from_x >= W ? 2 * W - 2 - from_x : from_x;
                     outside = false;
                 }
-                float expected = outside ? black[c] : plain[c * PLANE + from_y * W + from_x];
+                float expected = outside ? (float)black[c] : plain[c * PLANE + from_y * W + from_x];
                 if (x[c * PLANE + y * W + i] != expected)
                     return false;
             }
@@ -157,11 +158,12 @@ static void brightness_scales_from_black_and_contrast_keeps_the_mean(void **stat
     for (int64_t n = 0; n < 20; n++) {
         float x[VALUES];
         run(&bright, 0, 1, &n, x);
-        float factor = (x[0] - black[0]) / (plain[0] - black[0]);
+        const float dark[C] = {(float)black[0], (float)black[1]};
+        float factor = (x[0] - dark[0]) / (plain[0] - dark[0]);
         assert_true(factor >= 0.5F && factor <= 1.5F);
         /* Two roundings of numbers below 10: 2 * 10 * 6e-8. */
         for (int i = 0; i < VALUES; i++)
-            assert_true(fabsf(x[i] - (black[i / PLANE] + factor * (plain[i] - black[i / PLANE]))) <
+            assert_true(fabsf(x[i] - (dark[i / PLANE] + factor * (plain[i] - dark[i / PLANE]))) <
                         2e-6F);
         run(&contrast, 0, 1, &n, x);
         for (int c = 0; c < C; c++) {
@@ -206,7 +208,7 @@ static void resized_crops_keep_area_and_aspect(void **state)
             x[i] = (float)(i % S);
             x[S * S + i] = (float)(i / S);
         }
-        thaw_augment_batch(&a, 5, 2, 1, &n, &sample, black, x, room);
+        thaw_augment_batch(&a, 5, 2, 1, &n, &sample, &levels, x, room);
         /* Two pixels in the middle, away from repeated edges. */
         const double width = S * (double)(x[S * S / 2 + 30] - x[S * S / 2 + 10]) / 20;
         const double height = S * (double)(x[S * S + 30 * S] - x[S * S + 10 * S]) / 20;
@@ -245,7 +247,8 @@ static void resized_crops_are_bilinear(void **state)
             x[AREA + i] = (float)(i / S);
             x[2 * AREA + i] = from[i] = (float)thaw_rng_uniform(&rng);
         }
-        thaw_augment_batch(&a, 5, 2, 1, &n, &sample, (const float[3]){0}, x, room);
+        thaw_augment_batch(&a, 5, 2, 1, &n, &sample, &(thaw_levels){.zero = (const double[3]){0}},
+                           x, room);
         const int64_t left = (int64_t)x[0], top = (int64_t)x[AREA];
         const int64_t width = (int64_t)x[S - 1] - left + 1;
         const int64_t height = (int64_t)x[2 * AREA - 1] - top + 1;
@@ -275,7 +278,7 @@ static void long_pictures_are_cut_in_the_middle(void **state)
     float x[4 * LONG], room[4 * LONG];
     for (int i = 0; i < 4 * LONG; i++)
         x[i] = (float)(i % LONG);
-    thaw_augment_batch(&a, 5, 2, 1, (int64_t[]){7}, &sample, black, x, room);
+    thaw_augment_batch(&a, 5, 2, 1, (int64_t[]){7}, &sample, &levels, x, room);
     assert_true(x[0] == 30 && x[LONG - 1] == 33);
 }
 

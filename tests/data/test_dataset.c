@@ -138,7 +138,8 @@ static void a_file_written_by_hand_is_read(void **state)
             ((double)value_of(&sound.parts[1], at) / 255 - (c ? 0.5 : 0.25)) / (c ? 2 : 0.5);
         assert_true(fabs((double)x[i] - want) < 1e-6);
     }
-    assert_true(thaw_dataset_black(ds)[0] == -0.5F && thaw_dataset_black(ds)[1] == -0.25F);
+    const thaw_levels levels = thaw_dataset_levels(ds);
+    assert_true(levels.zero[0] == -0.5 && levels.zero[1] == -0.25);
     assert_fails(thaw_dataset_split_need(ds, "gate", &none), THAW_ERR_INPUT,
                  "no split \"gate\"; there are test, train");
     assert_fails(thaw_dataset_slice_need(ds, "quater", &none), THAW_ERR_INPUT,

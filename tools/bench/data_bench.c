@@ -158,6 +158,7 @@ done:
 static thaw_status time_reading(const thaw_dataset *ds, const char *what, const thaw_augment *a)
 {
     const thaw_shape shape = thaw_dataset_shape(ds);
+    const thaw_levels levels = thaw_dataset_levels(ds);
     const int64_t N = thaw_dataset_count(ds, 0), most = 4000000000 / thaw_dataset_values(ds) / 8;
     float *x = NULL, *room = NULL;
     int64_t count = 0;
@@ -169,7 +170,7 @@ static thaw_status time_reading(const thaw_dataset *ds, const char *what, const 
     for (; seconds < 2 && count < most; count++) {
         const int64_t index = thaw_permute(1, (uint32_t)(count / N), N, count % N);
         THAW_TRY_TO(thaw_dataset_read(ds, 0, 1, &index, x));
-        thaw_augment_batch(a, 1, 0, 1, &index, &shape, thaw_dataset_black(ds), x, room);
+        thaw_augment_batch(a, 1, 0, 1, &index, &shape, &levels, x, room);
         seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
     }
     printf("%-40s %8.0f samples a core-second\n", what, (double)count / seconds);
@@ -183,6 +184,8 @@ static thaw_status time_all(const char *path)
 {
     static const thaw_augment none = {0};
     static const thaw_augment usual = {.crop_area_least = 0.08, .flip = true};
+    static const thaw_augment more = {
+        .crop_area_least = 0.08, .flip = true, .rand_ops = 2, .rand_magnitude = 9};
     const thaw_dataset_options by_rows = {.memory_limit_bytes = -1};
     thaw_dataset *memory = NULL, *file = NULL;
     thaw_status status;
@@ -191,6 +194,7 @@ static thaw_status time_all(const char *path)
     THAW_TRY_TO(time_reading(memory, "from memory", &none));
     THAW_TRY_TO(time_reading(file, "by rows from the file", &none));
     THAW_TRY_TO(time_reading(memory, "from memory, resized crop and flip", &usual));
+    THAW_TRY_TO(time_reading(memory, "from memory, and RandAugment", &more));
 done:
     thaw_dataset_free(&file);
     thaw_dataset_free(&memory);

@@ -209,7 +209,8 @@ class BertLayer(nn.Module):
 
     def forward(self, x, mask):
         B, T, D = x.shape
-        q, k, v = (self.attention["self"][n](x).view(B, T, self.heads, -1).transpose(1, 2) for n in ("query", "key", "value"))
+        q, k, v = (heads_of(self.attention["self"][n](x), self.heads) for n in ("query", "key", "value"))
+        mask = F.pad(mask, (k.shape[2] - T, 0))  # a prefix is no padding
         scores = q @ k.transpose(2, 3) / math.sqrt(D // self.heads)
         y = scores.masked_fill(mask[:, None, None, :], -math.inf).softmax(-1) @ v
         out = self.attention["output"]
@@ -227,10 +228,11 @@ class Bert(nn.Module):
         self.encoder = nn.ModuleDict({"layer": nn.ModuleList(BertLayer(D, heads) for _ in range(layers))})
         self.pooler = nn.ModuleDict({"dense": nn.Linear(D, D)})
         self.fc = nn.Linear(D, classes)
+        self.first = 0  # place of the first token
 
     def forward(self, ids):
         e = self.embeddings
-        x = e["word_embeddings"](ids) + e["position_embeddings"](torch.arange(ids.shape[1]))
+        x = e["word_embeddings"](ids) + e["position_embeddings"](self.first + torch.arange(ids.shape[1]))
         x = e["LayerNorm"](x + e["token_type_embeddings"](torch.zeros_like(ids)))
         for layer in self.encoder["layer"]:
             x = layer(x, ids == 0)
@@ -504,6 +506,15 @@ class PromptedVitLayer(VitLayer):
         return super().forward(torch.cat((x[:, :1], prompt, x[:, 1 + self.count:]), 1))
 
 
+class Prefixed(nn.Linear):
+    """Li and Liang 2021: a layer of keys or of values, and learned ones in front."""
+    def attach(self, count):
+        self.prefix = nn.ModuleDict({"embedding": nn.Embedding(count, self.out_features)})
+
+    def forward(self, x):
+        return torch.cat((self.prefix["embedding"].weight.expand(len(x), -1, -1), super().forward(x)), 1)
+
+
 def become(module, kind, *arguments):
     module.__class__ = kind
     module.attach(*arguments)
@@ -517,6 +528,8 @@ def attach(model, method, rank):
             become(layer, PromptedVitLayer, 20, model.cls_token.shape[2])
         return
     is_vit = isinstance(model, (Vit, HfVit))
+    if method == "prefix" and not is_vit:
+        model.first = 20
     for name, module in list(model.named_modules()):
         linear = isinstance(module, nn.Linear) and module is not model.fc
         if is_vit and method in ("lora", "dora") and not name.endswith((".attn.qkv", ".query", ".value")):
@@ -529,6 +542,8 @@ def attach(model, method, rank):
             become(module, Ia3Output)
         elif method == "ia3" and name.endswith(".output.dense"):
             become(module, Ia3Input)
+        elif method == "prefix" and name.endswith((".key", ".value")):
+            become(module, Prefixed, 20)
         elif method == "ssf" and isinstance(module, nn.BatchNorm2d):
             become(module, SsfNorm)
         elif method == "houlsby" and name.endswith(".output.dense"):
@@ -539,4 +554,4 @@ def attach(model, method, rank):
             become(module, BottleneckedBlock)
 
 
-ADAPTER = ("lora_", "ia3_l", "ssf_", "adapter_", "prompt_encoder")
+ADAPTER = ("lora_", "ia3_l", "ssf_", "adapter_", "prompt_encoder", ".prefix.")

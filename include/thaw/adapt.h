@@ -59,8 +59,9 @@ typedef struct thaw_peft {
                            * module names; none: the method's own choice */
     thaw_strings feedforward; /* ia3: which targets get factors on their input */
     int64_t bottleneck;       /* houlsby, pfeiffer: features inside; 0: a sixteenth, at least 4 */
-    int64_t virtual_tokens;   /* prompt, vpt: how many vectors join the words, the patches */
-    bool deep;                /* vpt: new ones in each layer */
+    int64_t
+        virtual_tokens; /* prompt, prefix, vpt: how many vectors join the words, the keys and values, the patches */
+    bool deep; /* vpt: new ones in each layer */
 } thaw_peft;
 
 extern const thaw_field thaw_peft_fields[];
@@ -76,7 +77,7 @@ double thaw_adapt_rate_factor(const thaw_peft *peft, const thaw_param *p);
 
 /* Makes the model that of the rung: for peft attaches the method's parameters ("<module>.lora_A.weight", "<module>.lora_B.weight",
  * "<module>.ia3_l", ..., as Hugging Face PEFT names them, block of their base module) and sets them (A as PyTorch's linear, B
- * zero, factors one: the function is unchanged, but for prompts, which are drawn as BERT's tables are); marks trainable; runs thaw_graph_analyze. peft is read for that rung only (else NULL is
+ * zero, factors one: the function is unchanged, but for prompts and prefixes, which are drawn as BERT's tables are); marks trainable; runs thaw_graph_analyze. peft is read for that rung only (else NULL is
  * fine). Attach at most once a model; other rungs may be applied again and again, and never train an adapter that is there.
  * THAW_ERR_CONFIG: K beyond the number of blocks, a pattern or target that names nothing (with a suggestion), rank too
  * large for a layer, a second attach. On an error the model is only good for free. */
@@ -99,7 +100,7 @@ void thaw_adapt_describe(const thaw_model *model, thaw_str *out);
 /* Folds adapters into the base weights and makes them do nothing (lora_B becomes zero, factors one), so that the same graph still
  * computes the adapted function and the base weights can be exported alone. Weights in memory of others get memory of the graph's
  * own first; plans made before are stale. THAW_OK and no change without adapters;
- * THAW_ERR_CONFIG for a method that adds what no weight can hold (houlsby, pfeiffer, prompt, vpt). */
+ * THAW_ERR_CONFIG for a method that adds what no weight can hold (houlsby, pfeiffer, prompt, prefix, vpt). */
 THAW_NODISCARD thaw_status thaw_adapt_merge(thaw_model *model);
 /* Whether thaw_adapt_merge can; true without adapters. */
 bool thaw_adapt_merges(const thaw_model *model);

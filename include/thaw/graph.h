@@ -141,6 +141,8 @@ typedef struct thaw_embedding_attr {
     int64_t rows, features;
     int64_t pad_id; /* this row gets no gradient (PyTorch's padding_idx); -1: none */
     thaw_embed_rule rule;
+    int64_t
+        skip; /* of places: how many rows (of tokens before the list) the first token's stands behind */
 } thaw_embedding_attr;
 /* (T) -> (T, D); adds `name`.weight (rows, D). */
 thaw_value thaw_graph_embedding(thaw_graph *g, const char *name, thaw_value ids,

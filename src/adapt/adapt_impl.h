@@ -55,6 +55,10 @@ thaw_param *adapt_param_of(const thaw_graph *g, const thaw_node *node, const cha
 void adapt_mark_new(thaw_graph *g, int32_t first_param);
 const thaw_node *adapt_producer(const thaw_graph *g, thaw_value v); /* NULL: the input */
 int adapt_count_suffix(const thaw_model *model, const char *suffix);
+/* A table of places, one for each token of a text. */
+bool adapt_has_places(const thaw_node *node);
+/* How many places there are for tokens, of a prompt or a prefix among them; INT64_MAX: the network has no such table. */
+int64_t adapt_most_tokens(const thaw_graph *g);
 bool adapt_trains_adapter(const thaw_param *p);
 /* The parameter's memory becomes the graph's own, with the same values: others may look at what it was. */
 THAW_NODISCARD thaw_status adapt_own(thaw_graph *g, thaw_param *p);

@@ -88,8 +88,9 @@ const thaw_field thaw_peft_fields[] = {
      .preset = "20",
      .least = 1,
      .most = 16384,
-     .doc = "How many learned vectors prompt puts in front of a text's words, and vpt behind the "
-            "class token."},
+     .doc =
+         "How many learned vectors prompt puts in front of a text's words, prefix in front of each "
+         "layer's keys and values, and vpt behind the class token."},
     {.name = "deep",
      .type = THAW_FIELD_BOOL,
      .offset = FIELD(deep, bool),

@@ -21,24 +21,6 @@ static int32_t find_words(const thaw_graph *g)
     return -1;
 }
 
-static bool has_places(const thaw_node *node)
-{
-    return adapt_is(node, "embedding") && (node->attr.embedding.rule == THAW_EMBED_POSITIONS ||
-                                           node->attr.embedding.rule == THAW_EMBED_COUNTED);
-}
-
-/* How long prompt and text may be: a vector of a place for each. */
-static int64_t most_tokens(const thaw_graph *g)
-{
-    for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
-        const thaw_node *node = thaw_graph_node(g, n);
-        const thaw_embedding_attr *a = &node->attr.embedding;
-        if (has_places(node))
-            return a->rule == THAW_EMBED_COUNTED ? a->rows - a->pad_id - 1 : a->rows;
-    }
-    return INT64_MAX;
-}
-
 /* What reads the list of tokens (or of their types) reads the longer one. */
 static void lengthen(thaw_graph *g, thaw_value ids, int64_t rows, int64_t id, int32_t except)
 {
@@ -71,10 +53,11 @@ static thaw_status attach(thaw_model *model, const thaw_peft *peft)
                "peft.method prompt puts vectors in front of a text's words, which %s does not "
                "read; choose another method",
                model->spec.arch);
-    THAW_CHECK(model->spec.T <= most_tokens(g) - P, THAW_ERR_CONFIG,
+    THAW_CHECK(model->spec.T <= adapt_most_tokens(g) - P, THAW_ERR_CONFIG,
                "%lld virtual tokens and %lld of a text are more than the %lld places of %s; lower "
                "peft.virtual_tokens, or import the texts with fewer tokens",
-               (long long)P, (long long)model->spec.T, (long long)most_tokens(g), model->spec.arch);
+               (long long)P, (long long)model->spec.T, (long long)adapt_most_tokens(g),
+               model->spec.arch);
     const thaw_node *node = thaw_graph_node(g, words);
     const thaw_value ids = node->inputs[0];
     const thaw_value types = types_of(g, ids);

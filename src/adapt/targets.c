@@ -162,6 +162,23 @@ int adapt_count_suffix(const thaw_model *model, const char *suffix)
     return modules;
 }
 
+bool adapt_has_places(const thaw_node *node)
+{
+    return adapt_is(node, "embedding") && (node->attr.embedding.rule == THAW_EMBED_POSITIONS ||
+                                           node->attr.embedding.rule == THAW_EMBED_COUNTED);
+}
+
+int64_t adapt_most_tokens(const thaw_graph *g)
+{
+    for (int32_t n = 0; n < thaw_graph_node_count(g); n++) {
+        const thaw_node *node = thaw_graph_node(g, n);
+        const thaw_embedding_attr *a = &node->attr.embedding;
+        if (adapt_has_places(node))
+            return a->rule == THAW_EMBED_COUNTED ? a->rows - a->pad_id - 1 : a->rows;
+    }
+    return INT64_MAX;
+}
+
 bool adapt_trains_adapter(const thaw_param *p)
 {
     return p->adapter;

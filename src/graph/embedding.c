@@ -11,13 +11,15 @@ static thaw_status shape(const thaw_node *node, const thaw_shape *in, thaw_shape
     THAW_CHECK(a->rows > 0 && a->rows < 1 << 24 && a->features > 0, THAW_ERR_FAIL,
                "a table of %lld x %lld; it must have from 1 up to 2^24 rows, and features",
                (long long)a->rows, (long long)a->features);
-    THAW_CHECK(a->rule != THAW_EMBED_POSITIONS || in[0].dim[0] <= a->rows, THAW_ERR_FAIL,
-               "%lld tokens are more than the table's %lld positions", (long long)in[0].dim[0],
+    const int64_t end = a->skip + in[0].dim[0];
+    THAW_CHECK(a->skip >= 0, THAW_ERR_FAIL, "%lld rows to skip; it must be 0 or more",
+               (long long)a->skip);
+    THAW_CHECK(a->rule != THAW_EMBED_POSITIONS || end <= a->rows, THAW_ERR_FAIL,
+               "%lld tokens are more than the table's %lld positions", (long long)end,
                (long long)a->rows);
-    THAW_CHECK(a->rule != THAW_EMBED_COUNTED ||
-                   (a->pad_id >= 0 && a->pad_id + 1 + in[0].dim[0] <= a->rows),
+    THAW_CHECK(a->rule != THAW_EMBED_COUNTED || (a->pad_id >= 0 && a->pad_id + 1 + end <= a->rows),
                THAW_ERR_FAIL, "%lld tokens are more than the table's %lld positions from %lld on",
-               (long long)in[0].dim[0], (long long)a->rows, (long long)a->pad_id + 1);
+               (long long)end, (long long)a->rows, (long long)a->pad_id + 1);
     *out = thaw_shape2(in[0].dim[0], a->features);
     return THAW_OK;
 }
@@ -53,11 +55,11 @@ static int64_t row_of(const thaw_embedding_attr *a, int64_t T, int64_t i, const 
                       int64_t *taken)
 {
     if (a->rule == THAW_EMBED_POSITIONS)
-        return i % T;
+        return a->skip + i % T;
     if (a->rule == THAW_EMBED_FIRST)
         return 0;
     if (i % T == 0)
-        *taken = a->pad_id;
+        *taken = a->pad_id + a->skip;
     return (int64_t)ids[i] == a->pad_id ? a->pad_id : ++*taken;
 }
 
@@ -109,7 +111,7 @@ static void backward(const thaw_call *call)
         add_counted(a, B * T, T, call->x[0], call->dy, dtable);
     else
         for (int64_t b = 0; b < B; b++)
-            thaw_kern_axpy(T * D, 1.0f, call->dy + b * T * D, dtable);
+            thaw_kern_axpy(T * D, 1.0f, call->dy + b * T * D, dtable + a->skip * D);
 }
 
 const thaw_op thaw_op_embedding = {

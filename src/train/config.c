@@ -314,7 +314,7 @@ static thaw_status check_peft(const thaw_conf *conf, const thaw_peft *p)
         {"peft.dropout", "lora", p->dropout != 0},
         {"peft.targets", "lora, ia3, ssf, houlsby, pfeiffer", p->targets.count > 0},
         {"peft.bottleneck", "houlsby, pfeiffer", p->bottleneck != 0},
-        {"peft.virtual_tokens", "prompt, vpt", p->virtual_tokens != preset.virtual_tokens},
+        {"peft.virtual_tokens", "prompt, prefix, vpt", p->virtual_tokens != preset.virtual_tokens},
         {"peft.deep", "vpt", p->deep},
         {"peft.feedforward", "ia3", p->feedforward.count > 0},
     };

@@ -19,7 +19,8 @@ static void add_digest(thaw_digest digest, thaw_str *out)
     thaw_str_printf(out, " %s\n", hex);
 }
 
-/* The attributes of a node (strides, epsilons) follow from the architecture and this program's version. */
+/* The attributes of a node (strides, epsilons) follow from the architecture and this program's version; but for the
+ * place of a text's first token, which a prefix moves. */
 static void add_node(const thaw_graph *g, const thaw_node *node, thaw_str *out)
 {
     const thaw_shape shape = thaw_graph_value_shape(g, node->output);
@@ -28,6 +29,8 @@ static void add_node(const thaw_graph *g, const thaw_node *node, thaw_str *out)
         thaw_str_printf(out, " %d", node->inputs[j]);
     thaw_str_printf(out, " -> %d ", node->output);
     add_shape(&shape, out);
+    if (strcmp(thaw_node_kind(node), "embedding") == 0 && node->attr.embedding.skip > 0)
+        thaw_str_printf(out, " skips %lld", (long long)node->attr.embedding.skip);
     thaw_str_add(out, "\n");
     for (int32_t j = 0; j < node->param_count; j++) {
         const thaw_param *p = thaw_graph_param(g, node->params[j]);

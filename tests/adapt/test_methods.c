@@ -71,6 +71,10 @@ static const kind_case cases[] = {
     {"prompt", "bert-tiny", false, false, NULL, 20 * D},
     {"prompt", "roberta-tiny", false, false, NULL, 20 * D},
     {"prompt", "distilbert-tiny", false, false, NULL, 20 * D},
+    {"prefix", "bert-tiny", false, false, NULL, 20 * LAYERS * 2 * D},
+    {"prefix", "roberta-tiny", false, false, NULL, 20 * LAYERS * 2 * D},
+    {"prefix", "distilbert-tiny", false, false, NULL, 20 * LAYERS * 2 * D},
+    {"prefix", HF, false, false, NULL, VL * 20 * 2 * VD},
     {"vpt", VIT, false, false, NULL, 20 * VD},
     {"vpt", VIT, true, false, NULL, VL * 20 * VD},
     {"vpt", HF, false, false, NULL, 20 * VD},
@@ -101,7 +105,8 @@ static bool is_text(const kind_case *c)
 /* A method whose start is not the network as it was. */
 static bool starts_elsewhere(const kind_case *c)
 {
-    return strcmp(c->method, "prompt") == 0 || strcmp(c->method, "vpt") == 0;
+    return strcmp(c->method, "prompt") == 0 || strcmp(c->method, "prefix") == 0 ||
+           strcmp(c->method, "vpt") == 0;
 }
 
 static thaw_model *base(const kind_case *c)
@@ -357,6 +362,12 @@ static void test_prompt_that_does_not_fit(void **state)
          504},
         {"prompt", "roberta-tiny",
          "504 virtual tokens and 9 of a text are more than the 512 places", 504},
+        {"prefix", "resnet20", "attention, which resnet20 has not", 3},
+        {"prefix", VIT, "(hf_" VIT ")", 3},
+        {"prefix", "bert-tiny", "504 virtual tokens and 9 of a text are more than the 512 places",
+         504},
+        {"prefix", "roberta-tiny",
+         "504 virtual tokens and 9 of a text are more than the 512 places", 504},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const kind_case network = {.arch = rows[i].arch};
@@ -370,14 +381,18 @@ static void test_prompt_that_does_not_fit(void **state)
             fail_msg("row %zu: %s", i, thaw_error_last()->message);
         thaw_model_free(&model);
     }
-    const kind_case text = {.arch = "bert-tiny"};
-    thaw_peft peft;
-    thaw_peft_defaults(&peft);
-    peft.method = method_of("prompt");
-    peft.virtual_tokens = 503;
-    thaw_model *model = base(&text);
-    ok(thaw_adapt_apply(model, &rung, &peft, 1));
-    thaw_model_free(&model);
+    static const char *const fits[][2] = {
+        {"prompt", "bert-tiny"}, {"prefix", "bert-tiny"}, {"prefix", "roberta-tiny"}};
+    for (size_t i = 0; i < sizeof fits / sizeof *fits; i++) {
+        const kind_case text = {.arch = fits[i][1]};
+        thaw_peft peft;
+        thaw_peft_defaults(&peft);
+        peft.method = method_of(fits[i][0]);
+        peft.virtual_tokens = 503;
+        thaw_model *model = base(&text);
+        ok(thaw_adapt_apply(model, &rung, &peft, 1));
+        thaw_model_free(&model);
+    }
 }
 
 /* What is wrong with a method's targets names them, and what there is. */

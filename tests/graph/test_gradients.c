@@ -175,6 +175,19 @@ static thaw_value embedding(thaw_graph *g)
     return thaw_graph_add(g, x, embed(g, "kind", ids, -1, THAW_EMBED_FIRST), 1.0f);
 }
 
+/* Behind tokens that are not in the list. No token drawn is padding, whose row would get no gradient. */
+static thaw_value embedding_behind(thaw_graph *g)
+{
+    thaw_value ids = tokens(g, 4);
+    thaw_embedding_attr places = {
+        .rows = 7, .features = 6, .pad_id = -1, .rule = THAW_EMBED_POSITIONS, .skip = 3};
+    thaw_embedding_attr counted = {
+        .rows = 14, .features = 6, .pad_id = 7, .rule = THAW_EMBED_COUNTED, .skip = 2};
+    thaw_value x = thaw_graph_add(g, embed(g, "word", ids, -1, THAW_EMBED_IDS),
+                                  thaw_graph_embedding(g, "place", ids, &places), 1.0f);
+    return thaw_graph_add(g, x, thaw_graph_embedding(g, "count", ids, &counted), 1.0f);
+}
+
 static thaw_value attend(thaw_graph *g, thaw_value x, thaw_value ids, float dropout)
 {
     thaw_attention_attr a = {.heads = 3, .pad_id = 0, .dropout = dropout};
@@ -376,6 +389,7 @@ static const struct {
     {"linear", linear_gelu},
     {"layer_norm", layer_norm},
     {"embedding", embedding},
+    {"embedding", embedding_behind},
     {"attention", attention},
     {"attention", attention_dropped},
     {"attention", attention_masked},

@@ -483,6 +483,8 @@ int main(int count, char **arguments)
         GOLDEN("bert_tiny_ia3"),
         GOLDEN("bert_tiny_houlsby"),
         GOLDEN("bert_tiny_pfeiffer"),
+        GOLDEN("bert_tiny_prefix"),
+        GOLDEN("hf_vit_tiny_prefix"),
         GOLDEN("resnet20_dora"),
         GOLDEN("resnet20_ssf"),
         GOLDEN("resnet20_pfeiffer"),

@@ -59,6 +59,29 @@ must() {
     "$@" || { echo "FAIL: $what ($*) ended with $?"; cat err; exit 1; }
 }
 
+# needs WORD...: ends the script as skipped where $python lacks one of these modules. Finding is enough: to import them takes seconds.
+needs() {
+    "$python" -c 'import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, sys.argv[1:])))' "$@" 2>/dev/null && return
+    echo "SKIPPED: $python lacks one of: $*; set THAW_PEER_PYTHON to a Python that has them"
+    exit 77
+}
+
+# peer WORD...: the command of the Python script $peer, in the one process that the first call starts (see peer_server.py).
+peer() {
+    if [ ! -p peer.in ]; then
+        mkfifo peer.in peer.out
+        "$python" -B "$peer" serve <peer.in >peer.out 2>peer.err &
+        exec 8>peer.in 9<peer.out
+    fi
+    echo "$*" >&8
+    while IFS= read -r peer_line <&9; do
+        case $peer_line in 'ended '*) return "${peer_line#ended }" ;; esac
+        printf '%s\n' "$peer_line"
+    done
+    echo "the peer is gone:" && tail -n 5 peer.err
+    return 1
+}
+
 # A tiny transfer task: 8 x 8 pictures; the source has the classes 0 to 2, the target 3 to 5 with 101 training samples.
 make_data() {
     must "source files" "$tool" idx . 6 120 8

@@ -4,11 +4,11 @@ adapter; `make KIND ADAPTER TOKENS` saves an adapter that PEFT made."""
 
 import csv
 import os
-import sys
 import warnings
 
 import h5py
 import numpy as np
+import peer_server
 import torch
 from peft import PeftModel, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file
@@ -80,4 +80,4 @@ def make(kind, adapter, tokens):
     return not os.path.exists(f"{adapter}/adapter_model.safetensors")
 
 
-sys.exit({"prepare": prepare, "load": load, "make": make}[sys.argv[1]](*sys.argv[2:]))
+peer_server.main({"prepare": prepare, "load": load, "make": make})

@@ -4,10 +4,10 @@ probabilities of the test split; `adapter` does so with an exported directory, w
 
 import csv
 import os
-import sys
 
 import h5py
 import numpy as np
+import peer_server
 import torch
 from safetensors.torch import load_file
 from tokenizers import ByteLevelBPETokenizer
@@ -103,4 +103,4 @@ def compare(kind, model, data, predictions):
     return bool(worst > 1e-5)
 
 
-sys.exit({"prepare": prepare, "features": features, "strict": strict, "adapter": adapter}[sys.argv[1]](*sys.argv[2:]))
+peer_server.main({"prepare": prepare, "features": features, "strict": strict, "adapter": adapter})

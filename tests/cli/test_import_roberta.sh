@@ -7,11 +7,8 @@ set -u
 . "$(dirname "$0")/lib.sh"
 peer=$(dirname "$0")/roberta_peer.py
 python=${THAW_PEER_PYTHON:-python3}
-if ! "$python" -c 'import peft, safetensors, tokenizers, transformers' 2>/dev/null; then
-    echo "SKIPPED: $python cannot import peft, safetensors, tokenizers and transformers; set THAW_PEER_PYTHON to a Python that can"
-    exit 77
-fi
-must "networks of others" "$python" "$peer" prepare
+needs peft safetensors tokenizers transformers h5py
+must "networks of others" peer prepare
 
 for kind in roberta distilbert; do
     vocab=$kind/vocab.json
@@ -33,7 +30,7 @@ for kind in roberta distilbert; do
         texts=lines
         [ $form = single ] || texts=pairs
         "$build/cli_tool_embed" $kind-$pool.h5 $vocab "$T" $form <$texts >floats || fail "features of $kind $what"
-        must "$kind $what as transformers" "$python" "$peer" features $kind $texts floats "$T" $pool
+        must "$kind $what as transformers" peer features $kind $texts floats "$T" $pool
     done
     must "$kind: data" alone data import --format csv --texts texts.csv --vocab $vocab --tokens 16 --splits train=24,val=4,gate=4,test=rest -o $kind-data.h5
     cat >$kind.yaml <<YAML
@@ -48,14 +45,14 @@ YAML
     must "$kind: train" alone train $kind.yaml --quiet
     must "$kind: export" alone export run-$kind --format safetensors --quiet -o $kind-out.safetensors
     must "$kind: predictions" alone predict run-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
-    must "$kind: strictly, the same probabilities" "$python" "$peer" strict $kind $kind-out.safetensors $kind-data.h5 $kind.csv
+    must "$kind: strictly, the same probabilities" peer strict $kind $kind-out.safetensors $kind-data.h5 $kind.csv
     must "$kind: again" alone backbone import $kind-out.safetensors --vocab $vocab -o again.h5
     for method in lora ia3 prompt houlsby; do
         must "$kind: $method" alone train $kind.yaml --quiet --set rung=peft --set peft.method=$method --set output=$method-$kind
         [ $method = houlsby ] && continue
         must "$kind: $method for PEFT" alone export $method-$kind --format peft --quiet -o $method-$kind-adapter
         must "$kind: predictions by $method" alone predict $method-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
-        must "$kind: PEFT's probabilities by $method" "$python" "$peer" adapter $kind $method-$kind-adapter $kind-data.h5 $kind.csv
+        must "$kind: PEFT's probabilities by $method" peer adapter $kind $method-$kind-adapter $kind-data.h5 $kind.csv
         must "$kind: $method goes on" alone train $kind.yaml --quiet --set rung=peft --set peft.method=$method --set train.adapter_from=$method-$kind-adapter --set output=on-$method-$kind
     done
     rm -rf run-$kind

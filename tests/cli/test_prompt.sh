@@ -7,11 +7,8 @@ set -u
 . "$(dirname "$0")/lib.sh"
 peer=$(dirname "$0")/prompt_peer.py
 python=${THAW_PEER_PYTHON:-python3}
-if ! "$python" -c 'import torch, transformers, peft, h5py' 2>/dev/null; then
-    echo "SKIPPED: $python cannot import torch, transformers, peft and h5py; set THAW_PEER_PYTHON to a Python that can"
-    exit 77
-fi
-must "networks of others" "$python" "$peer" prepare
+needs torch transformers peft h5py
+must "networks of others" peer prepare
 still="--set rates.head=1e-12 --set rates.adapter=1e-12 --set optimizer.weight_decay=0 --set train.epochs=1"
 
 for kind in bert distilbert; do
@@ -36,13 +33,13 @@ YAML
     same "$kind on 1 and 2 ranks: accuracy and loss" "$(echo "$one" | cut -d, -f 1,2)" "$(tail -n 1 out | cut -d, -f 1,2)"
     must "$kind: predictions" alone predict run-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
     must "$kind: export" alone export run-$kind --format peft --quiet -o $kind-adapter
-    must "$kind: PEFT's predictions" "$python" "$peer" load $kind $kind-adapter $kind-data.h5 $kind.csv
+    must "$kind: PEFT's predictions" peer load $kind $kind-adapter $kind-data.h5 $kind.csv
     cat out
     [ $kind = bert ] || continue
-    must "$kind: PEFT's prompt" "$python" "$peer" make $kind $kind-made 7
+    must "$kind: PEFT's prompt" peer make $kind $kind-made 7
     must "$kind: going on" alone train $kind.yaml --quiet $still --set peft.virtual_tokens=7 --set train.adapter_from=$kind-made --set output=on-$kind
     must "$kind: its predictions" alone predict on-$kind --data $kind-data.h5 --split test --quiet -o on-$kind.csv
-    must "$kind: going on, PEFT's" "$python" "$peer" load $kind $kind-made $kind-data.h5 on-$kind.csv
+    must "$kind: going on, PEFT's" peer load $kind $kind-made $kind-data.h5 on-$kind.csv
     cat out
 done
 

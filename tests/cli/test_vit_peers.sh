@@ -5,10 +5,7 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 python=${THAW_PEER_PYTHON:-python3}
-if ! "$python" -c 'import torch, transformers, peft, safetensors, h5py' 2>/dev/null; then
-    echo "SKIPPED: $python cannot import torch, transformers, peft, safetensors and h5py; set THAW_PEER_PYTHON to a Python that can"
-    exit 77
-fi
+needs torch transformers peft safetensors h5py
 "$python" "$root/tests/cli/vit_peers.py" "$root/tools" make >peer 2>&1 || { cat peer; fail "files are not made"; finish; }
 must "source files" "$tool" idx . 3 60 12
 must "import of the data" alone data import --quiet --images images.idx --labels labels.idx --select 0=ash,1=birch,2=cedar \

@@ -11,8 +11,10 @@ static const cli_option options[] = {
      "height and width of the pictures that the weights were trained on; default: the "
      "architecture's"},
     {"mean", 0, "X[,X]",
-     "how inputs, in 0..1, were normalised; default: as the origin of the weights does, which is "
-     "then printed"},
+     "how inputs, in 0..1, were normalised; default: what preprocessor_config.json (transformers) "
+     "or "
+     "config.json (timm) beside the weights says, else as the origin of the architecture does; "
+     "which of them is printed"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},
     {"vocab", 0, "FILE",
      "text: vocabulary of the weights: vocab.txt, vocab.json beside its merges.txt, or "
@@ -29,37 +31,6 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "backbone file to write"},
     {0}};
 
-/* What --mean or --std gave; count 0: nothing. */
-enum { MOST_CHANNELS = 64 };
-typedef struct numbers {
-    double value[MOST_CHANNELS];
-    int64_t count;
-} numbers;
-
-static const double most_number = 1e9;
-
-/* Comma-separated numbers, one a channel, of at least `least`. */
-static thaw_status read_numbers(const cli_args *args, const char *what, double least, numbers *out)
-{
-    const char *text = cli_value(args, what);
-    *out = (numbers){0};
-    for (const char *at = text; at != NULL;) {
-        char word[64];
-        const size_t length = strcspn(at, ",");
-        double *to = &out->value[out->count < MOST_CHANNELS ? out->count : 0];
-        const bool good = out->count < MOST_CHANNELS &&
-                          thaw_format(word, sizeof word, "%.*s", (int)length, at) &&
-                          thaw_parse_double(word, to) && *to >= least && *to <= most_number;
-        THAW_CHECK(good, THAW_ERR_USAGE,
-                   "--%s %s: numbers are wanted, one a channel and at most %d, with commas between "
-                   "them, from %g to %g%s",
-                   what, text, MOST_CHANNELS, least, most_number, least > 0 ? ": above 0" : "");
-        out->count++;
-        at = at[length] == ',' ? at + length + 1 : NULL;
-    }
-    return THAW_OK;
-}
-
 static thaw_status read_size(const cli_args *args, int64_t *out)
 {
     const char *given = cli_value(args, "size");
@@ -73,7 +44,7 @@ static thaw_status read_size(const cli_args *args, int64_t *out)
 /* What the options say, read before the weights are. */
 typedef struct wishes {
     int64_t size; /* 0: the architecture's */
-    numbers mean, std;
+    import_norm norm;
 } wishes;
 
 static thaw_status read_wishes(const cli_args *args, wishes *out)
@@ -81,52 +52,7 @@ static thaw_status read_wishes(const cli_args *args, wishes *out)
     THAW_CHECK(cli_value(args, "output") != NULL, THAW_ERR_USAGE,
                "-o is missing: the backbone file to write");
     THAW_TRY(read_size(args, &out->size));
-    THAW_TRY(read_numbers(args, "mean", -most_number, &out->mean));
-    return read_numbers(args, "std", 1 / most_number, &out->std);
-}
-
-/* Fills in what the origin of the weights does where nothing was given, for three channels. */
-static thaw_status complete(const char *what, const import_fit *x, const double *usual,
-                            numbers *out)
-{
-    const int64_t C = x->model->spec.C;
-    if (out->count == 0) {
-        THAW_CHECK(C == 3 && usual != NULL, THAW_ERR_USAGE,
-                   "--%s is needed, %lld numbers: %s has no usual normalisation of %lld channels",
-                   what, (long long)C, x->arch->name, (long long)C);
-        memcpy(out->value, usual, 3 * sizeof *usual);
-        out->count = 3;
-    }
-    THAW_CHECK(out->count == C, THAW_ERR_USAGE,
-               "--%s: %lld numbers are wanted, one a channel, not %lld", what, (long long)C,
-               (long long)out->count);
-    return THAW_OK;
-}
-
-/* What is assumed is said: nothing in the weights shows when it is wrong. */
-static void say_assumed(const thaw_input_norm *norm, const import_fit *x, const wishes *given)
-{
-    const bool mean = given->mean.count == 0;
-    const bool std = given->std.count == 0;
-    const char *words[] = {"mean/std", "--mean/--std change"};
-    if (!mean && !std)
-        return;
-    if (!std)
-        words[0] = "mean", words[1] = "--mean changes";
-    if (!mean)
-        words[0] = "std", words[1] = "--std changes";
-    THAW_LOG(THAW_INFO, "normalisation: %s %s, assumed for %s; %s it", norm->name, words[0],
-             x->arch->name, words[1]);
-}
-
-static thaw_status normalisation(const import_weights *f, const import_fit *x, wishes *w)
-{
-    const thaw_input_norm *norm = f->is_lite ? &thaw_model_lite_norm : x->arch->norm;
-    const wishes given = *w;
-    THAW_TRY(complete("mean", x, norm != NULL ? norm->mean : NULL, &w->mean));
-    THAW_TRY(complete("std", x, norm != NULL ? norm->std : NULL, &w->std));
-    say_assumed(norm, x, &given);
-    return THAW_OK;
+    return import_read_norm(args, &out->norm);
 }
 
 /* Into a parameter, by way of the file's own size where that is another. */
@@ -189,8 +115,8 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
                        .C = spec->C,
                        .H = spec->H,
                        .W = spec->W,
-                       .mean = (double *)w->mean.value,
-                       .std = (double *)w->std.value,
+                       .mean = (double *)w->norm.mean.value,
+                       .std = (double *)w->norm.std.value,
                        .origin = (char *)cli_value(args, "origin"),
                        .license = (char *)cli_value(args, "licence")};
     thaw_status status;
@@ -227,7 +153,7 @@ static thaw_status open_text(const cli_args *args, const wishes *w, import_weigh
     static const char *const own[] = {"vocab", "cased"};
     if (thaw_weights_word(f->weights, "arch") != NULL) /* thaw export wrote it */
         f->text.said_pool = thaw_weights_word(f->weights, "pool");
-    THAW_CHECK(!f->is_text || (w->size == 0 && w->mean.count == 0 && w->std.count == 0),
+    THAW_CHECK(!f->is_text || (w->size == 0 && w->norm.mean.count == 0 && w->norm.std.count == 0),
                THAW_ERR_USAGE, "--size, --mean and --std are for pictures, but %s reads texts",
                f->path);
     if (f->is_text)
@@ -265,7 +191,7 @@ static thaw_status run(const cli_args *args)
     if (f.is_text)
         cli_text_say(&f.text, &x.model->spec);
     else
-        THAW_TRY_TO(normalisation(&f, &x, &w));
+        THAW_TRY_TO(import_settle_norm(&f, &x, &w.norm));
     status = write_file(args, &f, &x, &w);
 done:
     import_clear_fit(&x);

@@ -91,8 +91,7 @@ static bool beside(const char *weights, const char *name, thaw_str *path)
     return thaw_path_exists(thaw_str_c(path));
 }
 
-/* NULL when there is no such file. */
-static thaw_status read_beside(const char *weights, const char *name, thaw_json **out)
+thaw_status cli_read_beside(const char *weights, const char *name, thaw_json **out)
 {
     thaw_str path = {0};
     const thaw_status status =
@@ -101,9 +100,8 @@ static thaw_status read_beside(const char *weights, const char *name, thaw_json 
     return status;
 }
 
-/* Leaves `out` where the file does not name the key, or names it as null. */
-static thaw_status bool_beside(const thaw_json *json, const char *file, const char *weights,
-                               const char *key, bool *out)
+thaw_status cli_bool_beside(const thaw_json *json, const char *file, const char *weights,
+                            const char *key, bool *out)
 {
     if (thaw_json_type_of(thaw_json_find(json, key)) == THAW_JSON_NULL)
         return THAW_OK;
@@ -118,12 +116,12 @@ static thaw_status check_tokenizer(const thaw_json *json, const char *weights, b
     static const char file[] = "tokenizer_config.json";
     bool lower = !*cased;
     bool chinese = true;
-    THAW_TRY(bool_beside(json, file, weights, "do_lower_case", &lower));
+    THAW_TRY(cli_bool_beside(json, file, weights, "do_lower_case", &lower));
     if (!given)
         *cased = !lower;
     bool strip = !*cased;
-    THAW_TRY(bool_beside(json, file, weights, "strip_accents", &strip));
-    THAW_TRY(bool_beside(json, file, weights, "tokenize_chinese_chars", &chinese));
+    THAW_TRY(cli_bool_beside(json, file, weights, "strip_accents", &strip));
+    THAW_TRY(cli_bool_beside(json, file, weights, "tokenize_chinese_chars", &chinese));
     THAW_CHECK(strip == !*cased, THAW_ERR_INPUT,
                "%s beside %s has strip_accents %s for a tokenizer that %s case; accents and case "
                "are kept or dropped together here",
@@ -137,7 +135,7 @@ static thaw_status read_case(const cli_args *args, const char *weights, cli_text
 {
     thaw_json *json = NULL;
     text->cased = cli_flag(args, "cased");
-    THAW_TRY(read_beside(weights, "tokenizer_config.json", &json));
+    THAW_TRY(cli_read_beside(weights, "tokenizer_config.json", &json));
     const thaw_status status =
         json == NULL ? THAW_OK : check_tokenizer(json, weights, text->cased, &text->cased);
     thaw_json_free(&json);
@@ -197,14 +195,14 @@ static thaw_status pooling_of(const thaw_json *json, const char *weights, int *o
     static const char *const built[] = {"pooling_mode_cls_token", "pooling_mode_mean_tokens"};
     bool on[2] = {false, false};
     for (int i = 0; i < 2; i++)
-        THAW_TRY(bool_beside(json, file, weights, built[i], &on[i]));
+        THAW_TRY(cli_bool_beside(json, file, weights, built[i], &on[i]));
     for (const thaw_json *item = thaw_json_first(json); item; item = thaw_json_next(item)) {
         const char *key = thaw_json_key(item);
         const bool other = key != NULL && thaw_starts_with(key, "pooling_mode_") &&
                            strcmp(key, built[0]) != 0 && strcmp(key, built[1]) != 0;
         bool more = false;
         if (other)
-            THAW_TRY(bool_beside(json, file, weights, key, &more));
+            THAW_TRY(cli_bool_beside(json, file, weights, key, &more));
         THAW_CHECK(!more, THAW_ERR_INPUT,
                    "%s beside %s has %s true, which is not built; say --pool class, mean or pooler",
                    file, weights, key);
@@ -223,7 +221,7 @@ static thaw_status check_modules(const char *weights)
     thaw_json *json = NULL;
     const char *type = NULL;
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(read_beside(weights, "modules.json", &json));
+    THAW_TRY_TO(cli_read_beside(weights, "modules.json", &json));
     for (const thaw_json *item = thaw_json_first(json); item; item = thaw_json_next(item)) {
         status = thaw_json_get_string(item, "type", &type);
         if (status != THAW_OK) {
@@ -268,7 +266,7 @@ static thaw_status read_pooling(const cli_args *args, const char *weights, cli_t
     if (given != NULL)
         return THAW_OK;
     THAW_TRY(check_modules(weights));
-    THAW_TRY(read_beside(weights, "1_Pooling/config.json", &json));
+    THAW_TRY(cli_read_beside(weights, "1_Pooling/config.json", &json));
     if (json != NULL)
         status = pooling_of(json, weights, &text->pool);
     thaw_json_free(&json);
@@ -319,7 +317,7 @@ static thaw_status read_config(const char *weights, cli_text *text)
 {
     thaw_json *json = NULL;
     thaw_status status = THAW_OK;
-    THAW_TRY_TO(read_beside(weights, "config.json", &json));
+    THAW_TRY_TO(cli_read_beside(weights, "config.json", &json));
     if (json == NULL)
         goto done;
     THAW_TRY_TO(check_word(json, weights, "model_type", text->kind->family));

@@ -29,6 +29,12 @@ typedef struct cli_text {
     int64_t heads; /* as config.json says; 0: it does not */
 } cli_text;
 
+/* A file in JSON beside the weights; *out stays as it is where there is none. */
+THAW_NODISCARD thaw_status cli_read_beside(const char *weights, const char *name, thaw_json **out);
+/* Leaves `out` where the file does not name the key, or names it as null. */
+THAW_NODISCARD thaw_status cli_bool_beside(const thaw_json *json, const char *file,
+                                           const char *weights, const char *key, bool *out);
+
 /* Takes in the name and shape of one tensor after another: rows, has_pooler and kind. True: it is the table of tokens. */
 bool cli_text_recognise(cli_text *text, const char *name, const thaw_shape *shape);
 /* A tensor's name without what networks with a head put before it, with weight and bias for gamma and beta, and with our names of

@@ -330,10 +330,26 @@ thaw_status import_choose(const import_weights *f, const char *name, int64_t siz
     return take_size(size, x);
 }
 
+/* Better said than that all its tensors are missing. Sources: transformers' DeiTModel, timm's VisionTransformerDistilled. */
+static thaw_status check_built(const import_weights *f)
+{
+    for (int64_t i = 0; i < thaw_weights_count(f->weights); i++) {
+        const char *name = thaw_weights_at(f->weights, i)->name;
+        THAW_CHECK(!thaw_ends_with(name, "distillation_token") &&
+                       !thaw_ends_with(name, "dist_token"),
+                   THAW_ERR_INPUT,
+                   "%s has %s, the second token of a DeiT with distillation, which is not built; a "
+                   "DeiT without it is a vision transformer",
+                   f->path, name);
+    }
+    return THAW_OK;
+}
+
 thaw_status import_open(const char *path, import_weights *f)
 {
     *f = (import_weights){.path = path};
     THAW_TRY(thaw_weights_open(path, &f->weights));
+    THAW_TRY(check_built(f));
     find_wrappers(f);
     find_text(f);
     return translate(f);

@@ -41,4 +41,34 @@ THAW_NODISCARD thaw_status import_check_fit(const import_weights *f, const impor
 /* What it is, and a warning of what is left over. */
 void import_say_fit(const import_weights *f, const import_fit *x);
 
+/* One number a channel; count 0: not given. */
+enum { IMPORT_CHANNELS = 64 };
+typedef struct import_numbers {
+    double value[IMPORT_CHANNELS];
+    int64_t count;
+} import_numbers;
+typedef struct import_norm {
+    import_numbers mean, std; /* of inputs in 0..1 */
+} import_norm;
+
+/* What --mean and --std give. */
+THAW_NODISCARD thaw_status import_read_norm(const cli_args *args, import_norm *out);
+/* Fills in what was not given, from a file beside the weights or else as the origin of the architecture does, and says from where: nothing in
+ * the weights shows when it is wrong. THAW_ERR_INPUT: a file that is damaged, or asks for what is not built; THAW_ERR_USAGE: nothing tells,
+ * or another number of channels. */
+THAW_NODISCARD thaw_status import_settle_norm(const import_weights *f, const import_fit *x,
+                                              import_norm *norm);
+
+/* What a file beside the weights says of the pictures that they were trained on. pictures: the options by which thaw data import makes them so;
+ * "" where it cannot, or nothing is said. square: of square ones only; it keeps the shape of others, which are squashed there. */
+typedef struct import_said {
+    const char *file; /* the one that tells the normalisation; NULL: none does */
+    import_norm norm;
+    char pictures[80];
+    bool square;
+} import_said;
+/* preprocessor_config.json of transformers, else pretrained_cfg in config.json of timm; C channels where the file says that nothing is
+ * normalised. THAW_ERR_INPUT as above. */
+THAW_NODISCARD thaw_status import_read_said(const char *weights, int64_t C, import_said *out);
+
 #endif

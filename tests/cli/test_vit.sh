@@ -70,4 +70,51 @@ must "import of another pool" alone backbone import mean.safetensors --mean 0.5 
 alone backbone info class.h5 --json
 same "pool that was given" class "$(get out pool)"
 bad 2 'class or mean is wanted' alone backbone import mean.safetensors --mean 0.5 --std 0.5 --pool pooler -o no.h5
+
+# How the pictures were normalised that weights of others were trained on: transformers and timm write it beside them.
+mkdir beside && cp mean.safetensors beside/ || fail "copy"
+said() { # WHAT MEAN STD WORDS PICTURES [OPTION...]: what the backbone then has, where that is said to be from, and how pictures are made
+    what=$1 mean=$2 std=$3 words=$4 pictures=$5
+    shift 5
+    must "$what" alone backbone import beside/mean.safetensors "$@" -o beside.h5
+    grep -q -e "$words" err || fail "$what: $(cat err)"
+    same "$what: pictures" "$pictures" "$(sed -n 's/^pictures: as `thaw data import \(.*\)` makes them.*/\1/p' err)"
+    alone backbone info beside.h5 --json
+    same "$what: mean" "$mean" "$(get out mean)"
+    same "$what: std" "$std" "$(get out std)"
+}
+beside=beside/preprocessor_config.json
+bad 2 'no usual normalisation of 1 channels' alone backbone import beside/mean.safetensors -o no.h5
+cat >beside/config.json <<'JSON'
+{"architecture": "deit", "pretrained_cfg": {"input_size": [3, 224, 224], "crop_pct": 0.9, "interpolation": "bicubic", "mean": [0.25], "std": [0.125]}}
+JSON
+said "timm's config.json" '[0.25]' '[0.125]' 'normalisation: mean 0.25 and std 0.125, as config.json beside the weights says; --mean/--std change it' \
+    '--size 224 --shorter 248 --filter bicubic'
+cat >$beside <<'JSON'
+{"do_center_crop": true, "crop_size": 224, "size": {"shortest_edge": 256}, "resample": 2, "image_mean": [0.5], "image_std": [0.75]}
+JSON
+said "transformers' file comes first" '[0.5]' '[0.75]' 'mean 0.5 and std 0.75, as preprocessor_config.json beside the weights says' \
+    '--size 224 --shorter 256 --filter bilinear'
+said "one is given" '[0.125]' '[0.75]' 'normalisation: std 0.75, as preprocessor_config.json beside the weights says; --std changes it' \
+    '--size 224 --shorter 256 --filter bilinear' --mean 0.125
+said "both are given" '[0.125]' '[0.25]' 'wrote beside.h5' '' --mean 0.125 --std 0.25
+echo '{"do_normalize": false, "size": 8, "resample": 3}' >$beside
+said "nothing is normalised" '[0]' '[1]' 'mean 0 and std 1, as preprocessor_config.json' '--size 8 --fit squash --filter bicubic'
+echo '{"size": {"height": 8, "width": 8}}' >$beside
+said "it says nothing of it" '[0.25]' '[0.125]' 'as config.json beside the weights says' '--size 224 --shorter 248 --filter bicubic'
+refuse() { # TEXT PATTERN
+    echo "$1" >$beside
+    bad 3 "$2" alone backbone import beside/mean.safetensors -o no.h5
+}
+refuse '{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}' 'preprocessor_config.json beside beside/mean.safetensors normalises 3 channels, but the weights take 1'
+refuse '{"image_mean": [0.5], "image_std": [1, 1]}' 'image_mean has 1 numbers and image_std 2'
+refuse '{"image_mean": [0.5], "image_std": [0]}' 'preprocessor_config.json beside .*image_std has 0; a finite number above 0'
+refuse '{"image_mean": [null], "image_std": [1]}' 'image_mean has nan'
+refuse '{"image_mean": [], "image_std": []}' 'image_mean has 0 numbers'
+refuse '{"image_mean": 0.5, "image_std": 1}' 'preprocessor_config.json beside .*image_mean'
+refuse '{"image_mean": [0.5]}' 'image_std'
+refuse '{"do_normalize": 1}' 'do_normalize'
+refuse '{"do_rescale": false, "image_mean": [0.5], "image_std": [1]}' 'does not rescale bytes'
+refuse '{"rescale_factor": 0.5, "image_mean": [0.5], "image_std": [1]}' 'multiplies bytes by 0.5'
+refuse '{' 'preprocessor_config.json:'
 finish

@@ -105,6 +105,10 @@ void thaw_model_initialize_head(thaw_model *model, uint64_t seed);
  * which lite_block gives (-1: it names no block). False, and nothing written, for names that are none of its. */
 int thaw_model_lite_block(const char *theirs);
 bool thaw_model_name_from_lite(const char *theirs, int blocks, char *out, size_t bytes);
+/* transformers, since 5, calls in memory "layers.3.mlp.fc1.weight" what is "encoder.layer.3.intermediate.dense.weight" in its files and here
+ * (ViTModel; conversion_mapping.py of transformers 5). torch.save writes the names in memory. False, and nothing written, for names that are
+ * no part of a layer there. */
+bool thaw_model_name_from_vit(const char *theirs, char *out, size_t bytes);
 
 /* Views of the head's parameters. Appends to *out. */
 THAW_NODISCARD thaw_status thaw_model_head_state(const thaw_model *model, thaw_state *out);

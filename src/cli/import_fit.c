@@ -43,16 +43,19 @@ static int lite_blocks(const import_weights *f)
     return blocks;
 }
 
-/* In a file of ViTForImageClassification all names but the head's begin with "vit."; false: none does. */
-static bool without_prefix(const import_weights *f, char (*own)[128])
+/* Of ViTForImageClassification all names but the head's begin with "vit."; what torch.save wrote may have layers under other names than
+ * the files of transformers. False: neither is so. */
+static bool as_in_files(const import_weights *f, char (*own)[128])
 {
     static const char prefix[] = "vit.";
     bool any = false;
     for (int64_t i = 0; i < thaw_weights_count(f->weights); i++) {
         const char *name = name_of(f, i);
         const bool has = thaw_starts_with(name, prefix);
-        any = any || has;
-        if (!thaw_copy(own[i], sizeof own[i], name + (has ? sizeof prefix - 1 : 0)))
+        const char *rest = name + (has ? sizeof prefix - 1 : 0);
+        const bool renamed = thaw_model_name_from_vit(rest, own[i], sizeof own[i]);
+        any = any || has || renamed;
+        if (!renamed && !thaw_copy(own[i], sizeof own[i], rest))
             return false;
     }
     return any;
@@ -72,7 +75,7 @@ static thaw_status translate(import_weights *f)
     for (int64_t i = 0; i < count && all; i++)
         all = cli_text_name(&f->text, name_of(f, i), own[i], sizeof own[i]);
     if (!f->is_lite && !all)
-        all = without_prefix(f, own);
+        all = as_in_files(f, own);
     if (f->is_lite || all)
         f->own = own;
     else

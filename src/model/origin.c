@@ -69,3 +69,31 @@ bool thaw_model_name_from_lite(const char *theirs, int blocks, char *out, size_t
                                theirs + strlen(outside[i].theirs));
     return false;
 }
+
+/* transformers since 5, in memory. */
+static const struct {
+    const char *theirs, *ours;
+} vit_parts[] = {{"attention.q_proj.", "attention.attention.query."},
+                 {"attention.k_proj.", "attention.attention.key."},
+                 {"attention.v_proj.", "attention.attention.value."},
+                 {"attention.o_proj.", "attention.output.dense."},
+                 {"mlp.fc1.", "intermediate.dense."},
+                 {"mlp.fc2.", "output.dense."},
+                 {"layernorm_", "layernorm_"}};
+
+bool thaw_model_name_from_vit(const char *theirs, char *out, size_t bytes)
+{
+    static const char layers[] = "layers.";
+    if (!thaw_starts_with(theirs, layers))
+        return false;
+    const char *number = theirs + strlen(layers);
+    const size_t digits = strspn(number, "0123456789");
+    if (digits == 0 || number[digits] != '.')
+        return false;
+    const char *rest = number + digits + 1;
+    for (size_t i = 0; i < sizeof vit_parts / sizeof *vit_parts; i++)
+        if (thaw_starts_with(rest, vit_parts[i].theirs))
+            return thaw_format(out, bytes, "encoder.layer.%.*s.%s%s", (int)digits, number,
+                               vit_parts[i].ours, rest + strlen(vit_parts[i].theirs));
+    return false;
+}

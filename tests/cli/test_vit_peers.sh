@@ -14,6 +14,14 @@ grey="--mean 0.5 --std 0.25"
 must "transformers' names" alone backbone import hf/model.safetensors $grey -o hf.h5
 grep -q 'hf_vit_tiny_patch16_224, all [0-9]* tensors of it, and its head' err || fail "transformers' names: $(cat err)"
 grep -q 'left over' err && fail "something is left over: $(cat err)"
+# The same weights under the names that transformers has in memory, with a head and without.
+digest=$(alone backbone info hf.h5 --json; get out digest)
+for file in state body; do
+    must "names in memory, $file" alone backbone import hf/$file.pt $grey -o memory.h5
+    grep -q 'hf_vit_tiny_patch16_224, all [0-9]* tensors of it' err || fail "names in memory, $file: $(cat err)"
+    grep -q 'left over' err && fail "something of $file is left over: $(cat err)"
+    same "weights by names in memory, $file" "$digest" "$(alone backbone info memory.h5 --json; get out digest)"
+done
 must "timm's names" alone backbone import timm.safetensors $grey -o timm.h5
 grep -q ': vit_tiny_patch16_224, all 150 tensors of it, and its head' err || fail "timm's names: $(cat err)"
 alone backbone info timm.h5 --json

@@ -61,7 +61,11 @@ def compare(what, logits, name):
 
 def make():
     torch.manual_seed(3)
-    ViTForImageClassification(CONFIG).save_pretrained("hf")
+    model = ViTForImageClassification(CONFIG)
+    model.save_pretrained("hf")
+    # By names in memory, which are the files' own before transformers 5.
+    torch.save(model.state_dict(), "hf/state.pt")
+    torch.save(model.vit.state_dict(), "hf/body.pt")
     model = timm_network()
     with torch.no_grad():
         for p in (model.cls_token, model.pos_embed):

@@ -27,7 +27,10 @@ static const cli_option options[] = {
      "default: what thaw export noted, of texts else what 1_Pooling/config.json beside the weights "
      "says, else the pooler if there is one, else class"},
     {"origin", 0, "TEXT", "where the weights are from, kept in the file; default: the file's name"},
-    {"licence", 0, "TEXT", "their licence, kept in the file"},
+    {"licence", 0, "TEXT",
+     "their licence, kept in the file; default: what README.md (a model card) or config.json "
+     "(timm) "
+     "beside the weights says"},
     {"output", 'o', "FILE", "backbone file to write"},
     {0}};
 
@@ -119,6 +122,7 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
                        .std = (double *)w->norm.std.value,
                        .origin = (char *)cli_value(args, "origin"),
                        .license = (char *)cli_value(args, "licence")};
+    thaw_str licence = {0};
     thaw_status status;
     if (f->is_text) {
         b.mean = b.std = NULL;
@@ -128,6 +132,10 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
     }
     if (b.origin == NULL)
         b.origin = (char *)(slash == NULL ? f->path : slash + 1);
+    if (b.license == NULL) {
+        THAW_TRY_TO(import_read_licence(f->path, &licence));
+        b.license = thaw_str_c(&licence)[0] != '\0' ? (char *)thaw_str_c(&licence) : NULL;
+    }
     THAW_TRY_TO(read_all(f, x));
     THAW_TRY_TO(thaw_model_spec_save(spec, &b.spec));
     THAW_TRY_TO(thaw_graph_state(x->model->graph, THAW_BACKBONE, &b.tensors));
@@ -140,6 +148,7 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
     if (status == THAW_OK && args->json)
         print_json(cli_value(args, "output"), &b);
 done:
+    thaw_str_clear(&licence);
     thaw_free(&b.blocks.items);
     thaw_state_clear(&b.head);
     thaw_state_clear(&b.tensors);

@@ -80,8 +80,7 @@ bool cli_text_name(const cli_text *text, const char *theirs, char *out, size_t b
     return fits;
 }
 
-/* The path of a file beside the weights; false when there is none. */
-static bool beside(const char *weights, const char *name, thaw_str *path)
+bool cli_beside(const char *weights, const char *name, thaw_str *path)
 {
     const char *slash = strrchr(weights, '/');
     thaw_str_reset(path);
@@ -95,7 +94,7 @@ thaw_status cli_read_beside(const char *weights, const char *name, thaw_json **o
 {
     thaw_str path = {0};
     const thaw_status status =
-        beside(weights, name, &path) ? thaw_json_read(thaw_str_c(&path), out) : THAW_OK;
+        cli_beside(weights, name, &path) ? thaw_json_read(thaw_str_c(&path), out) : THAW_OK;
     thaw_str_clear(&path);
     return status;
 }
@@ -153,7 +152,7 @@ static bool find_vocabulary(const cli_args *args, const char *weights, thaw_str 
         return true;
     }
     for (int i = 0; i < 3; i++)
-        if (beside(weights, names[i], path))
+        if (cli_beside(weights, names[i], path))
             return true;
     return false;
 }

@@ -29,6 +29,8 @@ typedef struct cli_text {
     int64_t heads; /* as config.json says; 0: it does not */
 } cli_text;
 
+/* The path of a file of this name in the weights' directory; false: there is none. */
+bool cli_beside(const char *weights, const char *name, thaw_str *path);
 /* A file in JSON beside the weights; *out stays as it is where there is none. */
 THAW_NODISCARD thaw_status cli_read_beside(const char *weights, const char *name, thaw_json **out);
 /* Leaves `out` where the file does not name the key, or names it as null. */

@@ -70,5 +70,8 @@ typedef struct import_said {
 /* preprocessor_config.json of transformers, else pretrained_cfg in config.json of timm; C channels where the file says that nothing is
  * normalised. THAW_ERR_INPUT as above. */
 THAW_NODISCARD thaw_status import_read_said(const char *weights, int64_t C, import_said *out);
+/* The licence that a model card beside the weights names, and a line of the log that says so; "" where none does. THAW_ERR_INPUT: a card that
+ * cannot be read. */
+THAW_NODISCARD thaw_status import_read_licence(const char *weights, thaw_str *out);
 
 #endif

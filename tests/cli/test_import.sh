@@ -27,6 +27,16 @@ must "--arch" alone backbone import plain.pth --arch resnet20 $grey --size 8 --o
 alone backbone info sized.h5 --json
 same "size" '[1,8,8]' "$(get out input)"
 same "licence" MIT "$(get out licence)"
+printf -- '---\ntags: [a]\nlicense: "bsd-3-clause"  \n---\nlicense: mit\n' >README.md
+must "a model card" alone backbone import plain.pth $grey -o card.h5
+alone backbone info card.h5 --json
+same "licence of the card" bsd-3-clause "$(get out licence)"
+printf -- '---\nlicense:\n- mit\n- other\n---\n' >README.md
+printf '{"pretrained_cfg": {"license": "cc-by-nc-4.0"}}' >config.json
+must "a card of two licences, and timm's" alone backbone import plain.pth $grey -o card.h5
+alone backbone info card.h5 --json
+same "licence of timm's file" cc-by-nc-4.0 "$(get out licence)"
+rm README.md config.json
 bad 3 'layer2.1.bn1.weight (16)' alone backbone import gap.safetensors $grey -o no.h5
 bad 3 "infinite.pth: 'layer1.1.conv2.weight' has infinity at (2, 1, 0, 2)" alone backbone import infinite.pth $grey -o no.h5
 bad 3 'no part of plain weights' alone backbone import whole.pth $grey -o no.h5

@@ -16,6 +16,7 @@ grep -q 'minilm-l6, all 101 tensors of it; its head is not there' err || fail "w
 grep -q 'left over: embeddings.position_ids, pooler.dense.bias, pooler.dense.weight' err || fail "what was left over: $(cat err)"
 grep -q 'up to 512 tokens by wordpiece, vocabulary of 30522; features: mean' err || fail "the contract: $(cat err)"
 alone backbone info minilm.h5 --json
+same "licence of its card" apache-2.0 "$(get out licence)"
 same "tokens" 512 "$(get out tokens)"
 same "tokenizer" wordpiece "$(get out tokenizer)"
 same "pool" mean "$(get out pool)"

@@ -99,6 +99,9 @@ void thaw_model_free(thaw_model **model);
 void thaw_model_initialize(thaw_model *model, uint64_t seed);
 /* The same for the head alone. */
 void thaw_model_initialize_head(thaw_model *model, uint64_t seed);
+/* From then on, random values of a residual network have 0 as the weight of each block's last norm, so that a block begins as the identity
+ * (Goyal et al. 2017, arXiv:1706.02677, section 5.1; torchvision's zero_init_residual). THAW_ERR_CONFIG: another kind of network. */
+THAW_NODISCARD thaw_status thaw_model_zero_init_residual(thaw_model *model);
 
 /* What the package efficientnet_lite_pytorch calls "_blocks.3._bn0.weight" is "blocks.2.0.bn1.weight" of Lite0 here; such weights need a
  * tf_efficientnet_lite. Which block of which stage it is depends on how many the network has: one more than the largest number of a name,

@@ -48,7 +48,8 @@ typedef struct thaw_model_config {
     double head_dropout;
     int64_t head_hidden; /* 0: the head is one linear layer */
     int head_activation; /* thaw_activation */
-    char *backbone;      /* backbone file; "" only for rung scratch */
+    bool zero_init_residual;
+    char *backbone; /* backbone file; "" only for rung scratch */
 } thaw_model_config;
 
 typedef struct thaw_train_config {

@@ -74,6 +74,8 @@ static const thaw_field model_fields[] = {
         "outputs of the first of the head's two linear layers; 0: the head is one layer"),
     WORD(thaw_model_config, "head_activation", head_activation, "relu", thaw_activation_words,
          "between the head's two layers"),
+    FLAG(thaw_model_config, "zero_init_residual", zero_init_residual, "false",
+         "where a residual network's weights are random, its blocks begin as the identity"),
     TEXT(thaw_model_config, "backbone", backbone, "",
          "backbone file; needed by every rung but scratch"),
     END};

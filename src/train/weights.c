@@ -217,6 +217,8 @@ thaw_status thaw_setup_place_backbone(thaw_setup *s)
 static thaw_status fill_backbone(thaw_setup *s)
 {
     if (!s->has_backbone || s->rung.kind == THAW_RUNG_SCRATCH) {
+        if (s->config->model.zero_init_residual)
+            THAW_TRY(thaw_model_zero_init_residual(s->model));
         thaw_model_initialize(s->model, (uint64_t)s->config->seed);
         return THAW_OK;
     }

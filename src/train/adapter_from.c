@@ -21,32 +21,52 @@ static int64_t find(const source *from, const char *key)
     return -1;
 }
 
+/* `needed` false: it may be missing, and then nothing is read. */
+static thaw_status read_tensor(source *from, const char *key, const thaw_tensor *out, bool needed)
+{
+    char here[96];
+    char there[96];
+    const int64_t i = find(from, key);
+    THAW_CHECK(i >= 0 || !needed, THAW_ERR_INPUT,
+               "%s: '%s' is missing; peft.targets must name the modules it was made for",
+               from->path, key);
+    if (i < 0)
+        return THAW_OK;
+    const thaw_weight *w = thaw_weights_at(from->weights, i);
+    thaw_shape_format(&w->shape, there, sizeof there);
+    thaw_shape_format(&out->shape, here, sizeof here);
+    THAW_CHECK(thaw_shape_equal(&w->shape, &out->shape), THAW_ERR_INPUT,
+               "%s: '%s' is %s, but the network has %s", from->path, w->name, there, here);
+    THAW_TRY(thaw_weights_read(from->weights, i, out->data));
+    THAW_TRY(thaw_check_finite(from->path, w->name, out, THAW_ERR_INPUT));
+    from->used[i] = true;
+    from->found++;
+    return THAW_OK;
+}
+
 /* The head may be missing: PEFT saves it only when it was told to. */
 static thaw_status read_param(source *from, const thaw_model *model, thaw_param *p)
 {
     thaw_str key = {0};
-    char here[96];
-    char there[96];
-    thaw_status status = THAW_OK;
+    const thaw_tensor out = {THAW_F32, p->shape, p->data};
     thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, &key);
-    const int64_t i = find(from, thaw_str_c(&key));
-    THAW_CHECK_TO(i >= 0 || !p->adapter, THAW_ERR_INPUT,
-                  "%s: '%s' is missing; peft.targets must name the modules it was made for",
-                  from->path, thaw_str_c(&key));
-    if (i < 0)
-        goto done;
-    const thaw_weight *w = thaw_weights_at(from->weights, i);
-    thaw_shape_format(&w->shape, there, sizeof there);
-    thaw_shape_format(&p->shape, here, sizeof here);
-    THAW_CHECK_TO(thaw_shape_equal(&w->shape, &p->shape), THAW_ERR_INPUT,
-                  "%s: '%s' is %s, but the network has %s", from->path, w->name, there, here);
-    THAW_TRY_TO(thaw_weights_read(from->weights, i, p->data));
-    const thaw_tensor read = {THAW_F32, p->shape, p->data};
-    THAW_TRY_TO(thaw_check_finite(from->path, w->name, &read, THAW_ERR_INPUT));
-    from->used[i] = true;
-    from->found++;
-done:
+    const thaw_status status = read_tensor(from, thaw_str_c(&key), &out, p->adapter);
     thaw_str_clear(&key);
+    return status;
+}
+
+/* All of the adapter's parameters, from the one tensor that has them. */
+static thaw_status read_table(source *from, const thaw_model *model, const char *key)
+{
+    thaw_tensor table = {THAW_F32, thaw_columns_shape(model), NULL};
+    float *data = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&data, thaw_shape_count(&table.shape), sizeof *data));
+    table.data = data;
+    THAW_TRY_TO(read_tensor(from, key, &table, true));
+    thaw_columns_scatter(data, model);
+done:
+    thaw_free(&data);
     return status;
 }
 
@@ -81,9 +101,12 @@ done:
 
 static thaw_status read_params(source *from, const thaw_model *model)
 {
+    const char *table = thaw_peft_form_table(thaw_peft_form_of(model->adapter));
+    if (table != NULL)
+        THAW_TRY(read_table(from, model, table));
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         thaw_param *p = thaw_graph_param(model->graph, i);
-        if (p->adapter || p->block < 0)
+        if (p->adapter ? table == NULL : p->block < 0)
             THAW_TRY(read_param(from, model, p));
         else if (thaw_export_beside_head(model, p))
             THAW_TRY(compare_param(from, model, p));
@@ -106,6 +129,7 @@ static thaw_status read_directory(thaw_setup *s)
     thaw_status status;
     THAW_CHECK_TO(form != NULL, THAW_ERR_CONFIG, "train.adapter_from: PEFT has no form of %s",
                   s->model->adapter);
+    THAW_TRY_TO(thaw_peft_form_fits(form, s->model));
     thaw_path_join(&path, directory, "adapter_config.json");
     THAW_TRY_TO(thaw_json_read(thaw_str_c(&path), &config));
     THAW_TRY_TO(thaw_peft_form_compare(form, s, config, thaw_str_c(&path)));

@@ -142,10 +142,8 @@ static const thaw_field train_fields[] = {
     TEXT(thaw_train_config, "head_from", head_from, "",
          "adaptation.h5 whose head is the starting head (linear probing, then fine-tuning)"),
     TEXT(thaw_train_config, "adapter_from", adapter_from, "",
-         "directory of a Hugging Face PEFT adapter (lora, rslora, dora, ia3, prompt) to go on "
-         "from, with "
-         "rung "
-         "peft; its settings must be those of peft"),
+         "directory of a Hugging Face PEFT adapter (lora, rslora, dora, ia3, prompt, prefix) to go "
+         "on from, with rung peft; its settings must be those of peft"),
     END};
 
 static const thaw_field ladder_fields[] = {

@@ -22,6 +22,14 @@ const thaw_peft_form *thaw_peft_form_of(const char *method); /* NULL: PEFT has n
 /* What PEFT calls a parameter of an adapter or a head in the file. Replaces what `out` holds. */
 void thaw_peft_key(const thaw_peft_form *form, const thaw_model *model, const thaw_param *p,
                    thaw_str *out);
+/* THAW_ERR_USAGE when PEFT has the method, but not for networks as this one is at its origin. */
+THAW_NODISCARD thaw_status thaw_peft_form_fits(const thaw_peft_form *form, const thaw_model *model);
+/* Key of the one tensor that the adapter's parameters are columns of; NULL: each has a key of its own. */
+const char *thaw_peft_form_table(const thaw_peft_form *form);
+/* That tensor: the adapter's parameters, (P, C) each, side by side in the order in which they were added: (P, sum of C). */
+thaw_shape thaw_columns_shape(const thaw_model *model);
+void thaw_columns_gather(const thaw_model *model, float *table);
+void thaw_columns_scatter(float *table, const thaw_model *model); /* leaves the table as it is */
 /* THAW_ERR_INPUT when an adapter_config.json says another method or other settings than the run's; `path` is the file's. */
 THAW_NODISCARD thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
                                                   const thaw_json *config, const char *path);

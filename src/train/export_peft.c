@@ -4,34 +4,50 @@
 
 /* The adapter of a run as Hugging Face PEFT keeps it: adapter_model.safetensors and adapter_config.json in a directory. Keys are
  * "base_model.model." and the parameter's name in the origin's model; the head is a module that PEFT saves whole. A prompt is in no
- * module: it has a key of its own, and nothing wraps the model, whose names follow "base_model.".
- * Source: "PEFT checkpoint format" in PEFT's developer guides. */
+ * module: it has a key of its own, and nothing wraps the model, whose names follow "base_model.". So has a prefix, one table with the
+ * keys and values of all layers side by side.
+ * Source: "PEFT checkpoint format" in PEFT's developer guides; for the table, get_prompt of PeftModel. */
 
 static void set_lora(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
+static void set_prefix(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
 
 /* How PEFT says what a method of ours does: its type, the ends of the names that are its parameters (the first is there once a
- * module), its settings, what keys begin with, and the one key of what belongs to no module. */
+ * module), its settings, what keys begin with, the one key of what belongs to no module, whether
+ * several parameters are columns of what it names, and families whose networks in transformers PEFT can run it on (NULL: all). */
 static const struct thaw_peft_form {
     const char *method, *type;
     const char *ends[4];
     void (*set)(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
     const char *base, *key;
+    bool columns;
+    const char *families[2];
 } forms[] = {
-    {"lora",
-     "LORA",
-     {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector", NULL},
-     set_lora,
-     "base_model.model.",
-     NULL},
-    {"ia3", "IA3", {".ia3_l", NULL}, set_ia3, "base_model.model.", NULL},
-    {"prompt",
-     "PROMPT_TUNING",
-     {"prompt_encoder.embedding.weight", NULL},
-     set_prompt,
-     "base_model.",
-     "prompt_embeddings"},
+    {.method = "lora",
+     .type = "LORA",
+     .ends = {".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector", NULL},
+     .set = set_lora,
+     .base = "base_model.model."},
+    {.method = "ia3",
+     .type = "IA3",
+     .ends = {".ia3_l", NULL},
+     .set = set_ia3,
+     .base = "base_model.model."},
+    {.method = "prompt",
+     .type = "PROMPT_TUNING",
+     .ends = {"prompt_encoder.embedding.weight", NULL},
+     .set = set_prompt,
+     .base = "base_model.",
+     .key = "prompt_embeddings"},
+    {.method = "prefix",
+     .type = "PREFIX_TUNING",
+     .ends = {".prefix.embedding.weight", NULL},
+     .set = set_prefix,
+     .base = "base_model.",
+     .key = "prompt_embeddings",
+     .columns = true,
+     .families = {"bert", "roberta"}},
 };
 
 const thaw_peft_form *thaw_peft_form_of(const char *method)
@@ -56,6 +72,25 @@ void thaw_peft_key(const thaw_peft_form *form, const thaw_model *model, const th
     thaw_str_clear(&name);
 }
 
+thaw_status thaw_peft_form_fits(const thaw_peft_form *form, const thaw_model *model)
+{
+    const thaw_model_arch *arch = NULL;
+    THAW_TRY(thaw_model_arch_find(model->spec.arch, &arch));
+    bool fits = form->families[0] == NULL;
+    for (int i = 0; i < 2 && form->families[i] != NULL; i++)
+        fits = fits || strcmp(form->families[i], arch->family) == 0;
+    THAW_CHECK(fits, THAW_ERR_USAGE,
+               "PEFT's %s runs on networks of transformers that take keys and values from before, "
+               "which those of %s do not; hdf5 is the format that has it",
+               form->type, model->spec.arch);
+    return THAW_OK;
+}
+
+const char *thaw_peft_form_table(const thaw_peft_form *form)
+{
+    return form->columns ? form->key : NULL;
+}
+
 /* The end of a parameter's name that belongs to the form; NULL: none does. */
 static const char *end_of(const thaw_peft_form *form, const thaw_param *p)
 {
@@ -78,6 +113,7 @@ static thaw_status check(const thaw_setup *s)
     const thaw_peft_form *form = thaw_peft_form_of(s->model->adapter);
     THAW_CHECK(form != NULL, THAW_ERR_USAGE, "PEFT has no form of %s; take --format %s", method,
                thaw_adapt_merges(s->model) ? "safetensors --merge, or hdf5" : "hdf5");
+    THAW_TRY(thaw_peft_form_fits(form, s->model));
     for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
         const thaw_param *p = thaw_graph_param(g, i);
         THAW_CHECK(!p->adapter || end_of(form, p) != NULL, THAW_ERR_USAGE,
@@ -87,14 +123,24 @@ static thaw_status check(const thaw_setup *s)
     return THAW_OK;
 }
 
+static thaw_status collect_columns(const thaw_model *model, const char *key, thaw_state *out)
+{
+    void *table = NULL;
+    THAW_TRY(thaw_state_add_new(out, key, THAW_F32, thaw_columns_shape(model), &table));
+    thaw_columns_gather(model, table);
+    return THAW_OK;
+}
+
 static thaw_status collect(const thaw_model *model, thaw_state *out)
 {
     const thaw_peft_form *form = thaw_peft_form_of(model->adapter);
     thaw_str key = {0};
     thaw_status status = THAW_OK;
+    if (form->columns)
+        THAW_TRY_TO(collect_columns(model, form->key, out));
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         thaw_param *p = thaw_graph_param(model->graph, i);
-        if (!p->adapter && p->block >= 0 && !thaw_export_beside_head(model, p))
+        if (p->adapter ? form->columns : p->block >= 0 && !thaw_export_beside_head(model, p))
             continue;
         thaw_peft_key(form, model, p, &key);
         THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&key), THAW_F32, p->shape, p->data));
@@ -172,15 +218,28 @@ static int64_t heads_of(const thaw_model *model)
     return 0;
 }
 
-static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+static void set_sizes(const thaw_setup *s, thaw_json *config)
 {
-    (void)form;
     thaw_json_set_int(config, "num_virtual_tokens", s->config->peft.virtual_tokens);
     thaw_json_set_int(config, "token_dim", s->model->spec.width);
     thaw_json_set_int(config, "num_layers", s->model->blocks);
     thaw_json_set_int(config, "num_attention_heads", heads_of(s->model));
     thaw_json_set_int(config, "num_transformer_submodules", 1);
+}
+
+static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+{
+    (void)form;
+    set_sizes(s, config);
     thaw_json_set_string(config, "prompt_tuning_init", "RANDOM");
+}
+
+static void set_prefix(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+{
+    (void)form;
+    set_sizes(s, config);
+    thaw_json_set_int(config, "encoder_hidden_size", s->model->spec.width);
+    thaw_json_set_bool(config, "prefix_projection", false);
 }
 
 /* ---- Comparing ----------------------------------------------------------------------------------------------- */
@@ -219,12 +278,12 @@ thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup 
     THAW_CHECK(strcmp(type, form->type) == 0, THAW_ERR_INPUT,
                "%s: an adapter of type '%s', but peft.method %s is PEFT's %s", path, type,
                form->method, form->type);
-    if (form->set == set_prompt) {
+    if (form->key != NULL) {
         const int64_t tokens = thaw_json_int_or(config, "num_virtual_tokens", 0);
         THAW_CHECK(tokens == peft->virtual_tokens, THAW_ERR_INPUT,
-                   "%s: made with peft: {method: prompt, virtual_tokens: %lld}, which the config "
-                   "must say too",
-                   path, (long long)tokens);
+                   "%s: made with peft: {method: %s, virtual_tokens: %lld}, which the config must "
+                   "say too",
+                   path, form->method, (long long)tokens);
     }
     return form->set == set_lora ? compare_lora(s, config, path) : THAW_OK;
 }

@@ -1,6 +1,6 @@
-"""Prompts of BERT and DistilBERT between here and Hugging Face PEFT. `prepare` writes a folder of each network, with random weights,
+"""Prompts and prefixes of BERT and DistilBERT between here and Hugging Face PEFT. `prepare` writes a folder of each network, with random weights,
 and a table of pairs of texts; `load KIND ADAPTER DATA PREDICTIONS` compares the probabilities of the test split under PEFT's model with that
-adapter; `make KIND ADAPTER TOKENS` saves an adapter that PEFT made."""
+adapter; `make KIND ADAPTER TOKENS METHOD` saves an adapter that PEFT made, and prints how many numbers it trains."""
 
 import csv
 import os
@@ -10,13 +10,15 @@ import h5py
 import numpy as np
 import peer_server
 import torch
-from peft import PeftModel, PromptTuningConfig, get_peft_model
+from peft import PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft_past import take_past
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForSequenceClassification
 
 warnings.simplefilter("ignore")
 WORDS = "[PAD] [UNK] [CLS] [SEP] the a cat dog bird sat ran flew on under mat hill . good bad very not".split()
 CLASSES = {"bert": BertForSequenceClassification, "distilbert": DistilBertForSequenceClassification}
+CONFIGS = {"prompt": PromptTuningConfig, "prefix": PrefixTuningConfig}
 
 
 def new(kind):
@@ -56,6 +58,8 @@ def with_adapter(kind, adapter):
 def load(kind, adapter, data, predictions):
     bare = CLASSES[kind].from_pretrained(kind).eval()
     model = with_adapter(kind, adapter)
+    if model.peft_config["default"].peft_type == "PREFIX_TUNING":
+        take_past(model.get_base_model())
     with h5py.File(data) as file:
         x = torch.from_numpy(file["test/x"][:, :, :, 0].astype(np.int64))
     inputs = {"input_ids": x[:, 0], "attention_mask": (x[:, 0] != model.config.pad_token_id).long()}
@@ -69,14 +73,16 @@ def load(kind, adapter, data, predictions):
     names = list(rows[0])[list(rows[0]).index("probability") + 1:]
     ours = np.array([[float(row[k]) for k in names] for row in rows])
     worst = abs(ours - theirs).max()
-    print(f"{kind}, {adapter}: probabilities of {len(rows)} texts differ by at most {worst:.1e}; they vary by {np.ptp(theirs[:, 0]):.1e}, the prompt moves {moved:.1e}")
+    print(f"{kind}, {adapter}: probabilities of {len(rows)} texts differ by at most {worst:.1e}; they vary by {np.ptp(theirs[:, 0]):.1e}, the adapter moves {moved:.1e}")
     return bool(worst > 1e-5 or np.ptp(theirs[:, 0]) < 1e-3 or moved < 1e-3)
 
 
-def make(kind, adapter, tokens):
+def make(kind, adapter, tokens, method):
     torch.manual_seed(5)
-    config = PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=int(tokens))
-    get_peft_model(CLASSES[kind].from_pretrained(kind), config).save_pretrained(adapter)
+    config = CONFIGS[method](task_type="SEQ_CLS", num_virtual_tokens=int(tokens))
+    model = get_peft_model(CLASSES[kind].from_pretrained(kind), config)
+    model.save_pretrained(adapter)
+    print(model.get_nb_trainable_parameters()[0])
     return not os.path.exists(f"{adapter}/adapter_model.safetensors")
 
 

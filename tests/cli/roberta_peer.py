@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import peer_server
 import torch
+from peft_past import take_past
 from safetensors.torch import load_file
 from tokenizers import ByteLevelBPETokenizer
 from transformers import BertTokenizerFast, DistilBertConfig, DistilBertForSequenceClassification
@@ -85,6 +86,7 @@ def strict(kind, weights, data, predictions):
 def adapter(kind, directory, data, predictions):
     from peft import PeftModel
     model = loaded(kind, f"{kind}/model.safetensors")
+    take_past(model)
     return compare(f"{kind} with {directory}", PeftModel.from_pretrained(model, directory).eval(), data, predictions)
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # RoBERTa and DistilBERT with random weights, as transformers saves their networks with heads: recognised, features as its own, trained and
 # exported so that its classes load them strictly and give the same logits.
-# thaw-test: timeout=400 cores=1
+# thaw-test: timeout=500 cores=1
 # Needs a Python with transformers, tokenizers and peft: THAW_PEER_PYTHON, else python3.
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -47,9 +47,14 @@ YAML
     must "$kind: predictions" alone predict run-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
     must "$kind: strictly, the same probabilities" peer strict $kind $kind-out.safetensors $kind-data.h5 $kind.csv
     must "$kind: again" alone backbone import $kind-out.safetensors --vocab $vocab -o again.h5
-    for method in lora ia3 prompt houlsby; do
+    for method in lora ia3 prompt prefix houlsby; do
         must "$kind: $method" alone train $kind.yaml --quiet --set rung=peft --set peft.method=$method --set output=$method-$kind
         [ $method = houlsby ] && continue
+        if [ $method-$kind = prefix-distilbert ]; then
+            bad 2 'which those of distilbert-tiny do not' alone export $method-$kind --format peft -o x
+            must "$kind: $method as hdf5" alone export $method-$kind --format hdf5 --quiet -o x.h5
+            continue
+        fi
         must "$kind: $method for PEFT" alone export $method-$kind --format peft --quiet -o $method-$kind-adapter
         must "$kind: predictions by $method" alone predict $method-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
         must "$kind: PEFT's probabilities by $method" peer adapter $kind $method-$kind-adapter $kind-data.h5 $kind.csv

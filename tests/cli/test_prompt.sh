@@ -36,7 +36,7 @@ YAML
     must "$kind: PEFT's predictions" peer load $kind $kind-adapter $kind-data.h5 $kind.csv
     cat out
     [ $kind = bert ] || continue
-    must "$kind: PEFT's prompt" peer make $kind $kind-made 7
+    must "$kind: PEFT's prompt" peer make $kind $kind-made 7 prompt
     must "$kind: going on" alone train $kind.yaml --quiet $still --set peft.virtual_tokens=7 --set train.adapter_from=$kind-made --set output=on-$kind
     must "$kind: its predictions" alone predict on-$kind --data $kind-data.h5 --split test --quiet -o on-$kind.csv
     must "$kind: going on, PEFT's" peer load $kind $kind-made $kind-data.h5 on-$kind.csv

@@ -378,6 +378,14 @@ void thaw_plan_set_constants(thaw_plan *plan, void *memory, bool fill);
  * away. One float a value, owned by the plan. */
 const float *thaw_plan_ranges(const thaw_plan *plan);
 
+/* A network of texts, whose input is (T) or (planes, T): from now on a run may be of samples of `tokens` < T tokens, in the memory
+ * that is there. What is left out must be padding: it has no weight where tokens meet, so that the rest gets what it gets among T, but
+ * for the order of sums; dropout inside attention draws other numbers. THAW_ERR_FAIL where an operator is made for one shape. */
+THAW_NODISCARD thaw_status thaw_plan_add_length(thaw_plan *plan, int64_t tokens);
+/* Of value v for samples of so many tokens (0: all), without the batch. Nothing is changed. THAW_ERR_FAIL as above. */
+THAW_NODISCARD thaw_status thaw_graph_shape_of(const thaw_graph *g, thaw_value v, int64_t tokens,
+                                               thaw_shape *out);
+
 /* What lowering made of the range, for `thaw check` and tests. */
 typedef struct thaw_plan_counts {
     int32_t steps, folded, fused, reorders, replayed, eight_bits;
@@ -389,7 +397,8 @@ void thaw_plan_algorithms(const thaw_plan *plan, thaw_str *out);
 /* One run's input. Randomness (dropout) is keyed by seed, step and the sample's index in its dataset, never by rank. */
 typedef struct thaw_run {
     int64_t B;                 /* samples in this run, 0..options.batch */
-    const float *input;        /* (B, shape of `from`) */
+    int64_t tokens;            /* of a sample, one that thaw_plan_add_length was told; 0: all */
+    const float *input;        /* (B, shape of `from`), of so many tokens */
     const int64_t *sample_ids; /* (B) */
     uint64_t seed;
     uint32_t step;

@@ -37,6 +37,7 @@ typedef struct thaw_data_config {
     bool class_slices;   /* one slice per class as well */
     thaw_augment augment;
     double memory_limit_gib; /* splits above it are read by rows */
+    bool bucket_lengths;     /* texts of like length share a shard, which is run so long only */
 } thaw_data_config;
 
 typedef struct thaw_model_config {

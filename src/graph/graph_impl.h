@@ -51,6 +51,10 @@ void thaw_value_label(const thaw_graph *g, thaw_value v, char *out, size_t bytes
 /* Every node after the producers of its inputs; producer and param.node agree with the list. */
 bool thaw_graph_valid(const thaw_graph *g);
 
+/* The output of node n for inputs of these shapes. THAW_ERR_FAIL where it cannot take them, or needs parameters of other shapes. */
+THAW_NODISCARD thaw_status thaw_node_shape(const thaw_graph *g, const thaw_node *n,
+                                           const thaw_shape *in, thaw_shape *out);
+
 /* ---- Passes ---- */
 
 /* Norms of frozen weights use stored statistics; buffers follow their norm's weight. */

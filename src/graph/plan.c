@@ -275,6 +275,7 @@ void thaw_plan_free(thaw_plan **plan)
     for (int32_t p = 0; p < (*plan)->step_count; p++)
         if ((*plan)->steps[p].object != NULL)
             (*plan)->steps[p].need.node->op->release(&(*plan)->steps[p].object);
+    thaw_lengths_free(*plan);
     thaw_free(&(*plan)->own_constants);
     thaw_free(&(*plan)->ranges);
     thaw_free(&(*plan)->kept);

@@ -33,6 +33,12 @@ typedef struct thaw_step {
     int32_t reduced[THAW_MAX_PARAMS]; /* -1: none */
 } thaw_step;
 
+/* What the steps need in runs of fewer tokens. */
+typedef struct thaw_length {
+    int64_t tokens;
+    thaw_need *needs; /* per step */
+} thaw_length;
+
 struct thaw_plan {
     thaw_graph *graph; /* the plan's own, lowered; its parameters are the source's */
     const thaw_graph *source;
@@ -60,12 +66,24 @@ struct thaw_plan {
     size_t constant_bytes;
     char *constants, *own_constants; /* in use; where they are if nobody gives memory */
     bool constants_filled;
-    float *scratch;          /* for filling, freed afterwards */
-    float *ranges;           /* per value, for a plan that observes */
-    const float *input;      /* of the latest run */
-    void **branches;         /* per step: kinks held by thaw_plan_hold; NULL: none */
-    const thaw_watch *watch; /* NULL: nobody watches */
+    float *scratch; /* for filling, freed afterwards */
+    float *ranges;  /* per value, for a plan that observes */
+    thaw_length *lengths;
+    int32_t length_count, length_capacity;
+    const thaw_need *shorter; /* per step, of the latest run; NULL: it had all tokens */
+    const float *input;       /* of the latest run */
+    void **branches;          /* per step: kinks held by thaw_plan_hold; NULL: none */
+    const thaw_watch *watch;  /* NULL: nobody watches */
 };
+
+static inline const thaw_need *thaw_need_of(const thaw_plan *plan, const thaw_step *step)
+{
+    return plan->shorter != NULL ? &plan->shorter[step - plan->steps] : &step->need;
+}
+
+/* Chooses the needs of runs of so many tokens, which must be among the plan's lengths; 0: all. */
+void thaw_plan_use_length(thaw_plan *plan, int64_t tokens);
+void thaw_lengths_free(thaw_plan *plan);
 
 /* The time now and, of a step that began then, a word to who watches the plan. */
 double thaw_watch_begin(const thaw_plan *plan);

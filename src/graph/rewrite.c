@@ -119,13 +119,11 @@ done:
     return status;
 }
 
-static thaw_status reshape_node(thaw_graph *g, const thaw_node *n)
+thaw_status thaw_node_shape(const thaw_graph *g, const thaw_node *n, const thaw_shape *in,
+                            thaw_shape *out)
 {
-    thaw_shape in[THAW_MAX_INPUTS] = {0};
     thaw_param_spec specs[THAW_MAX_PARAMS];
-    for (int32_t i = 0; i < n->input_count; i++)
-        in[i] = g->values[n->inputs[i]].shape;
-    THAW_TRY(n->op->shape(n, in, &g->values[n->output].shape));
+    THAW_TRY(n->op->shape(n, in, out));
     const int32_t count = n->op->params != NULL ? n->op->params(n, in, specs) : 0;
     THAW_ASSERT(count == n->param_count);
     for (int32_t i = 0; i < count; i++) {
@@ -137,6 +135,14 @@ static thaw_status reshape_node(thaw_graph *g, const thaw_node *n)
                    "\"%s\" is %s, but its inputs need %s now", p->name, has, needs);
     }
     return THAW_OK;
+}
+
+static thaw_status reshape_node(thaw_graph *g, const thaw_node *n)
+{
+    thaw_shape in[THAW_MAX_INPUTS] = {0};
+    for (int32_t i = 0; i < n->input_count; i++)
+        in[i] = g->values[n->inputs[i]].shape;
+    return thaw_node_shape(g, n, in, &g->values[n->output].shape);
 }
 
 thaw_status thaw_graph_reshape(thaw_graph *g)

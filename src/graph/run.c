@@ -18,7 +18,7 @@ thaw_call thaw_plan_call(const thaw_plan *plan, const thaw_step *step, const tha
                          bool late)
 {
     const thaw_node *node = step->need.node;
-    thaw_call call = {.need = &step->need, .kern = plan->kern, .run = run};
+    thaw_call call = {.need = thaw_need_of(plan, step), .kern = plan->kern, .run = run};
     for (int32_t j = 0; j < node->input_count; j++)
         call.x[j] = input_activation(plan, node->inputs[j], late);
     call.y = activation(plan, node->output, late);
@@ -46,7 +46,7 @@ static void observe(thaw_plan *plan, const thaw_step *step, const thaw_run *run)
 {
     const thaw_value v = step->need.node->output;
     const float *y = activation(plan, v, false);
-    for (int64_t i = 0; i < run->B * step->need.out_count; i++) {
+    for (int64_t i = 0; i < run->B * thaw_need_of(plan, step)->out_count; i++) {
         float size = fabsf(y[i]);
         plan->ranges[v] = size > plan->ranges[v] ? size : plan->ranges[v];
     }
@@ -58,6 +58,7 @@ void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
     if (!plan->constants_filled)
         thaw_fill_constants(plan);
     plan->input = run->input;
+    thaw_plan_use_length(plan, run->tokens);
     /* What no norm writes in this run (evaluation, no samples) contributes nothing. */
     thaw_kern_fill(plan->statistic_elements, 0.0f, plan->reduced_data);
     for (int32_t p = 0; run->B > 0 && p < plan->step_count; p++) {

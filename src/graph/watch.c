@@ -15,7 +15,7 @@ double thaw_watch_begin(const thaw_plan *plan)
  * gradient for each input that wants one. Parameters and their gradients count once. */
 static double least_bytes(const thaw_plan *plan, const thaw_step *step, int64_t B, bool backward)
 {
-    const thaw_need *need = &step->need;
+    const thaw_need *need = thaw_need_of(plan, step);
     int64_t elements = B * need->out_count;
     for (int32_t j = 0; j < need->node->input_count; j++)
         elements += B * need->in_count[j] * (backward && need->dx[j] ? 2 : 1);
@@ -27,9 +27,8 @@ static double least_bytes(const thaw_plan *plan, const thaw_step *step, int64_t 
 }
 
 /* A product's backward is one product more for each of its gradients. */
-static double work(const thaw_step *step, int64_t B, bool backward)
+static double work(const thaw_need *need, int64_t B, bool backward)
 {
-    const thaw_need *need = &step->need;
     int32_t times = backward ? (need->dx[0] ? 1 : 0) : 1;
     for (int32_t j = 0; backward && j < need->node->param_count; j++)
         times += j == 0 && need->dparam[j];
@@ -41,16 +40,17 @@ void thaw_watch_end(const thaw_plan *plan, const thaw_step *step, int64_t B, boo
 {
     if (plan->watch == NULL)
         return;
-    const thaw_op *op = step->need.node->op;
+    const thaw_need *need = thaw_need_of(plan, step);
+    const thaw_op *op = need->node->op;
     const thaw_watched what = {
         .kind = op->kind,
-        .name = step->need.node->name,
+        .name = need->node->name,
         .algorithm = op->algorithm == NULL ? "" : op->algorithm(step->object),
-        .in = step->need.in[0],
-        .out = step->need.out,
+        .in = need->in[0],
+        .out = need->out,
         .backward = backward,
         .seconds = plan->watch->clock() - begun,
-        .flops = work(step, B, backward),
+        .flops = work(need, B, backward),
         .bytes = least_bytes(plan, step, B, backward),
     };
     plan->watch->after(plan->watch->context, &what);

@@ -51,6 +51,11 @@ static const thaw_field data_fields[] = {
     REAL(
         thaw_data_config, "memory_limit_gib", memory_limit_gib, "2", 0, 1e6,
         "splits larger than this many GiB are read by rows instead of kept in memory, once a node"),
+    FLAG(thaw_data_config, "bucket_lengths", bucket_lengths, "false",
+         "texts of a batch are sorted by length, so that each shard takes those of like length and "
+         "is padded no further than to a multiple of 16 tokens; the result does not depend on the "
+         "ranks, but on this setting (which samples share a shard); best with several train.shards "
+         "a rank"),
     TABLE(thaw_data_config, "augment", augment, thaw_augment, thaw_augment_fields,
           "random changes of training samples, fixed by seed, epoch and sample"),
     END};

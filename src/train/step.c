@@ -159,16 +159,32 @@ static void take_labels(thaw_trainer *t, int64_t B)
     blend_labels(t, B);
 }
 
-/* Samples, labels and what the frozen prefix makes of them, for all members. */
-static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B)
+/* Which samples a shard has depends on the batch alone. Returns how many. */
+static int64_t choose_samples(thaw_trainer *t, int64_t shard)
 {
+    const thaw_sampler *s = &t->sampler;
+    const uint32_t epoch = (uint32_t)t->position.epoch;
+    const int64_t step = t->position.step_in_epoch;
     int64_t begin;
     int64_t end;
-    const uint32_t epoch = (uint32_t)t->position.epoch;
-    thaw_sampler_shard(&t->sampler, t->position.step_in_epoch, shard, &begin, &end);
-    thaw_sampler_fill(&t->sampler, epoch, t->position.step_in_epoch, begin, end, t->indices);
-    *B = end - begin;
-    THAW_TRY(thaw_feed_read(&t->train, epoch, *B, t->indices, t->input));
+    thaw_sampler_shard(s, step, shard, &begin, &end);
+    if (t->buckets.crops == NULL) {
+        thaw_sampler_fill(s, epoch, step, begin, end, t->indices);
+        return end - begin;
+    }
+    const int64_t n = thaw_sampler_batch_size(s, step);
+    thaw_sampler_fill(s, epoch, step, 0, n, t->batch);
+    thaw_buckets_sort(&t->buckets, n, t->batch, t->sorted);
+    memcpy(t->indices, t->sorted + begin, (size_t)(end - begin) * sizeof *t->indices);
+    return end - begin;
+}
+
+/* Samples, labels and what the frozen prefix makes of them, for all members. */
+static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B, int64_t *tokens)
+{
+    *B = choose_samples(t, shard);
+    THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, *B, t->indices, t->input));
+    *tokens = thaw_buckets_crop(&t->buckets, *B, t->indices, t->input);
     take_labels(t, *B);
     return THAW_OK;
 }
@@ -177,10 +193,12 @@ static thaw_status run_shard(step_context *c, int64_t shard)
 {
     thaw_trainer *first = c->team->members[0];
     int64_t B;
-    THAW_TRY(read_shard(first, shard, &B));
+    int64_t tokens;
+    THAW_TRY(read_shard(first, shard, &B, &tokens));
     for (c->member = 0; c->member < c->team->count; c->member++) {
         thaw_trainer *t = member_of(c);
         const thaw_run run = {.B = B,
+                              .tokens = tokens,
                               .input = first->input,
                               .sample_ids = first->indices,
                               .seed = (uint64_t)t->config->seed,
@@ -212,22 +230,30 @@ static thaw_status pending_of(const thaw_team *team)
     return status;
 }
 
+/* The k-th shard of a rank. Where shards go from short to long they are dealt to and fro, or one rank would wait for the next: sums
+ * have no order. */
+static int64_t shard_of(const thaw_trainer *t, const thaw_comm *comm, int64_t k)
+{
+    const int64_t size = thaw_comm_size(comm);
+    const int64_t rank = thaw_comm_rank(comm);
+    if (t->buckets.crops == NULL)
+        return t->sampler.shards / size * rank + k;
+    return k * size + (k % 2 == 0 ? rank : size - 1 - rank);
+}
+
 /* Everything up to the sums. A rank that fails stays present: it stops adding and goes on to the common end. */
 static thaw_status run_shards(const thaw_team *team, thaw_comm *comm, thaw_reduce_outcome *outcome)
 {
-    const int64_t size = thaw_comm_size(comm);
-    const int64_t shards = team->members[0]->sampler.shards;
-    const int64_t first = shards * thaw_comm_rank(comm) / size;
-    const int64_t last = shards * (thaw_comm_rank(comm) + 1) / size;
+    const int64_t count = team->members[0]->sampler.shards / thaw_comm_size(comm);
     const bool stop = stop_wanted(team->members[0]);
     step_context context = {.team = team, .comm = comm};
     thaw_reducer_begin(team->reducer);
     for (; context.member < team->count; context.member++)
         thaw_reducer_add_count(team->reducer, count_word(&context, THAW_WORD_STOP), stop);
     thaw_status status = pending_of(team);
-    for (int64_t shard = first; shard < last && status == THAW_OK; shard++) {
-        context.last_shard = shard == last - 1;
-        status = run_shard(&context, shard);
+    for (int64_t k = 0; k < count && status == THAW_OK; k++) {
+        context.last_shard = k == count - 1;
+        status = run_shard(&context, shard_of(team->members[0], comm, k));
     }
     thaw_reducer_fail(team->reducer, status);
     return thaw_reducer_finish(team->reducer, comm, outcome);

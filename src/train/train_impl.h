@@ -274,6 +274,32 @@ bool thaw_feed_blend(const thaw_feed *feed, uint32_t epoch, int64_t index, thaw_
 THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n,
                                           const int64_t *indices, float *out);
 
+/* ---- Texts of like length --------------------------------------------------------------------------------------- */
+
+/* How a sample is cut to fewer tokens: of each of its `parts` parts of `whole` values the first `kept` stay. */
+typedef struct thaw_crop {
+    int64_t tokens; /* as in thaw_run; 0: all */
+    int64_t parts, whole, kept;
+} thaw_crop;
+
+/* What lengths the samples of a split are run at (data.bucket_lengths). */
+typedef struct thaw_buckets {
+    thaw_crop *crops; /* from short to long; the last keeps all. NULL: every sample is run whole */
+    int32_t count;
+    int32_t *crop_of; /* (N) the shortest that a sample fits into */
+} thaw_buckets;
+
+/* For a plan from this value on. Leaves *out empty where what trains begins behind the last token. Local. THAW_ERR_CONFIG: no texts. */
+THAW_NODISCARD thaw_status thaw_buckets_open(const thaw_setup *s, int64_t split, thaw_value from,
+                                             thaw_buckets *out);
+void thaw_buckets_close(thaw_buckets *b);
+/* A plan that begins there may run all its lengths from now on. */
+THAW_NODISCARD thaw_status thaw_buckets_fit(const thaw_buckets *b, thaw_plan *plan);
+/* Samples in the order of lengths, and of places where lengths are equal. */
+void thaw_buckets_sort(const thaw_buckets *b, int64_t n, const int64_t *indices, int64_t *out);
+/* Cuts n samples where they lie to the longest one's length, and returns what a run is to be told; 0 where there are no buckets. */
+int64_t thaw_buckets_crop(const thaw_buckets *b, int64_t n, const int64_t *indices, float *x);
+
 /* Plans of one shape that take the same samples; of each the rows of one value, `width` wide. */
 typedef struct thaw_sweep_plans {
     thaw_plan **plans;
@@ -336,11 +362,13 @@ typedef struct thaw_trainer {
     int64_t payload_bytes;     /* of one step of this run */
     thaw_optimizer *optimizer;
     thaw_sampler sampler;
-    float *class_weights;  /* (K) or NULL */
-    float *input;          /* (most, width) */
-    int64_t *indices;      /* (most) */
-    int32_t *labels;       /* (most) of a classification, or NULL */
-    float *targets;        /* (most, K) of another task, or NULL */
+    float *class_weights;    /* (K) or NULL */
+    float *input;            /* (most, width) */
+    int64_t *indices;        /* (most) */
+    thaw_buckets buckets;    /* of training samples */
+    int64_t *batch, *sorted; /* (train.batch) of one step, with buckets */
+    int32_t *labels;         /* (most) of a classification, or NULL */
+    float *targets;          /* (most, K) of another task, or NULL */
     int32_t *other_labels; /* (most) of what samples are blended with, or NULL: labels are whole */
     float *shares;         /* (most) of labels; 1 - share is other_labels' */
     float *other_loss, *other_gradient; /* (most), (most, K) for other_labels */

@@ -125,7 +125,12 @@ static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
                                     .from = t->from,
                                     .to = -1,
                                     .keep = thaw_graph_features(graph)};
+    thaw_status status = THAW_OK;
+    if (t->config->data.bucket_lengths)
+        status = thaw_buckets_open(t->setup, t->setup->train, t->from, &t->buckets);
+    THAW_TRY(thaw_agree(comm, status));
     THAW_TRY(thaw_train_plan_open(comm, t->setup, &train, &t->train_plan));
+    THAW_TRY(thaw_agree(comm, thaw_buckets_fit(&t->buckets, t->train_plan)));
     return thaw_plan_open(comm, t->setup, &eval, &t->eval_plan);
 }
 
@@ -264,6 +269,10 @@ static thaw_status open_buffers(thaw_trainer *t)
         THAW_TRY(thaw_alloc(&t->targets, most * K, sizeof *t->targets));
     THAW_TRY(thaw_alloc(&t->input, most * t->train.width, sizeof *t->input));
     THAW_TRY(thaw_alloc(&t->indices, most, sizeof *t->indices));
+    if (t->buckets.crops != NULL) {
+        THAW_TRY(thaw_alloc(&t->batch, t->sampler.batch, sizeof *t->batch));
+        THAW_TRY(thaw_alloc(&t->sorted, t->sampler.batch, sizeof *t->sorted));
+    }
     if (thaw_augment_mixes(&t->config->data.augment)) {
         if (t->labels != NULL)
             THAW_TRY(thaw_alloc(&t->other_labels, most, sizeof *t->other_labels));
@@ -341,6 +350,9 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->other_labels);
     thaw_free(&t->targets);
     thaw_free(&t->labels);
+    thaw_free(&t->sorted);
+    thaw_free(&t->batch);
+    thaw_buckets_close(&t->buckets);
     thaw_free(&t->indices);
     thaw_free(&t->input);
     thaw_free(&t->class_weights);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # RoBERTa and DistilBERT with random weights, as transformers saves their networks with heads: recognised, features as its own, trained and
 # exported so that its classes load them strictly and give the same logits.
-# thaw-test: timeout=500 cores=1
+# thaw-test: timeout=400 cores=1
 # Needs a Python with transformers, tokenizers and peft: THAW_PEER_PYTHON, else python3.
 set -u
 . "$(dirname "$0")/lib.sh"

@@ -61,6 +61,19 @@ for rung in frozen peft partial:1 full; do
     [ $rung = full ] || rm -rf one
     rm -rf two
 done
+# A prefix leaves as the one table that PEFT has and comes back from it: the same network, but for a step of next to nothing.
+prefix="--set rung=peft --set peft.method=prefix --set peft.virtual_tokens=3"
+must "prefix" alone train run.yaml --quiet $prefix --set output=prefix
+must "prefix for PEFT" alone export prefix --format peft --quiet -o adapter
+must "going on from it" alone train run.yaml --quiet $prefix --set output=on --set train.adapter_from=adapter \
+    --set train.epochs=1 --set rates.head=1e-12 --set rates.adapter=1e-12 --set optimizer.weight_decay=0
+same "loss of a prefix that came back" "$(printf %.4f "$(get prefix/summary.json val.loss)")" "$(printf %.4f "$(get on/summary.json val.loss)")"
+for word in '"prompt_embeddings":{"dtype":"F32","shape":[3,512]' '"base_model.classifier.weight"'; do
+    head -c 4000 adapter/adapter_model.safetensors | tr -d '\0 ' | grep -aqF "$word" || fail "the adapter does not say $word"
+done
+sed -i 's/"num_virtual_tokens":.*3/"num_virtual_tokens": 5/' adapter/adapter_config.json
+bad 3 "'prompt_embeddings' is .*, but the network has" alone train run.yaml $prefix --set peft.virtual_tokens=5 --set output=no --set train.adapter_from=adapter
+
 must "export" alone export one --format safetensors -o full.safetensors --quiet
 grep -q "by pool mean, but the head of transformers' BertForSequenceClassification reads those by pooler" err || fail "no warning of the pool: $(cat err)"
 for word in '"tokenizer":"wordpiece"' '"pool":"mean"' '"arch":"bert-tiny"'; do

@@ -154,6 +154,7 @@ void thaw_shared_free(thaw_shared **shared);
  * shrinks, by at most 1 bit (8 bits) a step. The next may be 2^4 (2^16) times larger before it does not fit. An element that is 2^k
  * times smaller than the bound keeps 26 - k bits (45 - k); float has 24. When a bound does not fit, or is below 2^15 (2^29) quanta, all ranks
  * learn it from the payload, agree on quanta that fit the step's largest elements, and the step is done again (THAW_REDUCE_REDO).
+ * So do those of tensors that were summed for the first time in that step, whose quanta were guessed.
  * Quanta follow from shards only, never from ranks.
  *
  * Mode float: plain float addition; the result depends on the rank count.

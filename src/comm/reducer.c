@@ -177,6 +177,12 @@ static bool find_culprit(thaw_reducer *r)
     return false;
 }
 
+/* The quantum was a guess, and the sum says something about size. */
+static bool was_guessed(const thaw_reducer *r, int32_t tensor)
+{
+    return r->exponent[tensor] == THAW_QUANTUM_UNKNOWN && bounds_of(r)[tensor] > 0;
+}
+
 /* Every rank comes to the same answer: what it looks at was summed or exchanged. */
 static thaw_reduce_outcome judge(thaw_reducer *r, thaw_comm *comm)
 {
@@ -189,7 +195,7 @@ static thaw_reduce_outcome judge(thaw_reducer *r, thaw_comm *comm)
         const thaw_quantum_rule *rule = rule_of(r, t);
         if (good)
             r->next[t] = thaw_quantum_next(rule, r->exponent[t], bounds_of(r)[t]);
-        else if (!fits_well(r, t))
+        else if (!fits_well(r, t) || was_guessed(r, t))
             r->next[t] = thaw_quantum_from_peak(rule, (uint32_t)r->peak[t], r->options.shards);
     }
     return good ? THAW_REDUCE_OK : THAW_REDUCE_REDO;

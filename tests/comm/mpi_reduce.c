@@ -398,6 +398,32 @@ static void one_large_element_makes_all_do_the_step_again(void **state)
     }
 }
 
+/* Of a table of words most rows are far smaller than the largest element, and AdamW takes each by its own size. What makes the
+ * step be done again is another tensor, as a transformer's biases of keys are. */
+static void a_second_try_measures_all_first_quanta(void **state)
+{
+    (void)state;
+    const float tiny[] = {1e-12F, 0, 0};
+    float data[LARGEST] = {1, 5e-7F};
+    thaw_reducer *r = make(THAW_REDUCE_EXACT, THAW_TRAVEL_AUTO, 0);
+    float out[LARGEST];
+    thaw_reduce_outcome outcome = THAW_REDUCE_OK;
+    for (int pass = 0; pass < 2; pass++) {
+        thaw_reducer_begin(r);
+        if (thaw_comm_rank(world) == 0) {
+            thaw_reducer_add(r, 0, tiny);
+            thaw_reducer_add(r, NARROW, data);
+        }
+        assert_all(thaw_reducer_finish(r, world, &outcome) == THAW_OK);
+        assert_all(outcome == (pass == 0 ? THAW_REDUCE_REDO : THAW_REDUCE_OK));
+    }
+    thaw_reducer_get(r, NARROW, 1, out);
+    /* One rounding to a quantum of 2^-24: SHARDS as large as this one would fit. */
+    assert_all(out[0] == 1 && fabs((double)out[1] - 5e-7) <= ldexp(1, -25));
+    assert_all(thaw_reducer_exponents(r)[2] == THAW_EXPONENT_UNKNOWN);
+    thaw_reducer_free(&r);
+}
+
 /* Each shard would fit alone. */
 static void many_shards_that_fit_alone_may_not_fit_together(void **state)
 {
@@ -550,6 +576,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_not_finite_is_found),
         cmocka_unit_test(a_finite_step_may_have_a_sum_beyond_float),
         cmocka_unit_test(one_large_element_makes_all_do_the_step_again),
+        cmocka_unit_test(a_second_try_measures_all_first_quanta),
         cmocka_unit_test(many_shards_that_fit_alone_may_not_fit_together),
         cmocka_unit_test(with_many_shards_all_are_wide),
         cmocka_unit_test(terms_that_cancel_do_not_repeat_for_ever),

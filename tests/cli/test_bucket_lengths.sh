@@ -46,15 +46,16 @@ near() {
         fail "$1: $(paste "$3" "$4" | head -3)"
 }
 
-for rung in full peft partial:1; do
+for rung in full peft prefix partial:1; do
     case $rung in full) counts="2 3 4" ;; *) counts=3 ;; esac
+    case $rung in prefix) set="--set rung=peft --set peft.method=prefix" ;; *) set="--set rung=$rung" ;; esac
     for count in 1 $counts; do
-        must "$rung on $count ranks" ranks "$count" train run.yaml --quiet --set rung=$rung --set output=$count
+        must "$rung on $count ranks" ranks "$count" train run.yaml --quiet $set --set output=$count
         [ "$count" = 1 ] || same "$rung: digest on $count ranks" "$(digest_of 1)" "$(digest_of "$count")"
         losses_of "$count" >"$count.losses"
         cmp -s 1.losses "$count.losses" || fail "$rung: losses on $count ranks differ from those on 1"
     done
-    must "$rung, padded" alone train run.yaml --quiet --set rung=$rung --set output=padded --set data.bucket_lengths=false
+    must "$rung, padded" alone train run.yaml --quiet $set --set output=padded --set data.bucket_lengths=false
     losses_of padded >padded.losses
     # The same batches: nothing but rounding is between the two, which grows as they train.
     head -n 3 1.losses >first

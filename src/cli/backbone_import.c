@@ -11,10 +11,9 @@ static const cli_option options[] = {
      "height and width of the pictures that the weights were trained on; default: the "
      "architecture's"},
     {"mean", 0, "X[,X]",
-     "how inputs, in 0..1, were normalised; default: what preprocessor_config.json (transformers) "
-     "or "
-     "config.json (timm) beside the weights says, else as the origin of the architecture does; "
-     "which of them is printed"},
+     "how inputs, in 0..1, were normalised; default: what thaw export noted, else "
+     "preprocessor_config.json (transformers) or config.json (timm) beside the weights, else as "
+     "the origin of the architecture does; which of them is printed"},
     {"std", 0, "X[,X]", "the same for the standard deviation"},
     {"vocab", 0, "FILE",
      "text: vocabulary of the weights: vocab.txt, vocab.json beside its merges.txt, or "

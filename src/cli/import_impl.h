@@ -62,7 +62,7 @@ THAW_NODISCARD thaw_status import_settle_norm(const import_weights *f, const imp
 /* What a file beside the weights says of the pictures that they were trained on. pictures: the options by which thaw data import makes them so;
  * "" where it cannot, or nothing is said. square: of square ones only; it keeps the shape of others, which are squashed there. */
 typedef struct import_said {
-    const char *file; /* the one that tells the normalisation; NULL: none does */
+    const char *source; /* of the normalisation, for messages; NULL: nothing tells it */
     import_norm norm;
     char pictures[80];
     bool square;

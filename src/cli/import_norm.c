@@ -7,11 +7,10 @@
 
 static const double most_number = 1e9;
 
-/* Comma-separated numbers, one a channel, of at least `least`. */
-static thaw_status read_numbers(const cli_args *args, const char *what, double least,
+/* Comma-separated numbers, one a channel, of at least `least`; `what` names them in messages. NULL: none. */
+static thaw_status read_numbers(const char *text, const char *what, double least, thaw_status blame,
                                 import_numbers *out)
 {
-    const char *text = cli_value(args, what);
     *out = (import_numbers){0};
     for (const char *at = text; at != NULL;) {
         char word[64];
@@ -20,33 +19,50 @@ static thaw_status read_numbers(const cli_args *args, const char *what, double l
         const bool good = out->count < IMPORT_CHANNELS &&
                           thaw_format(word, sizeof word, "%.*s", (int)length, at) &&
                           thaw_parse_double(word, to) && *to >= least && *to <= most_number;
-        THAW_CHECK(good, THAW_ERR_USAGE,
-                   "--%s %s: numbers are wanted, one a channel and at most %d, with commas between "
+        THAW_CHECK(good, blame,
+                   "%s %s: numbers are wanted, one a channel and at most %d, with commas between "
                    "them, from %g to %g%s",
                    what, text, IMPORT_CHANNELS, least, most_number, least > 0 ? ": above 0" : "");
         out->count++;
         at = at[length] == ',' ? at + length + 1 : NULL;
+        at = at != NULL && *at == ' ' ? at + 1 : at;
     }
     return THAW_OK;
 }
 
 thaw_status import_read_norm(const cli_args *args, import_norm *out)
 {
-    THAW_TRY(read_numbers(args, "mean", -most_number, &out->mean));
-    return read_numbers(args, "std", 1 / most_number, &out->std);
+    THAW_TRY(
+        read_numbers(cli_value(args, "mean"), "--mean", -most_number, THAW_ERR_USAGE, &out->mean));
+    return read_numbers(cli_value(args, "std"), "--std", 1 / most_number, THAW_ERR_USAGE,
+                        &out->std);
+}
+
+/* What thaw export wrote into the weights goes before what lies beside them. */
+static thaw_status find_said(const import_weights *f, int64_t C, import_said *out)
+{
+    const char *mean = thaw_weights_word(f->weights, "input_mean");
+    const char *std = thaw_weights_word(f->weights, "input_std");
+    if (mean == NULL || std == NULL)
+        return import_read_said(f->path, C, out);
+    *out = (import_said){.source = "its metadata"};
+    THAW_TRY(read_numbers(mean, "the metadata's input_mean", -most_number, THAW_ERR_INPUT,
+                          &out->norm.mean));
+    return read_numbers(std, "the metadata's input_std", 1 / most_number, THAW_ERR_INPUT,
+                        &out->norm.std);
 }
 
 /* Fills in what a file says, or else what is usual, for three channels. */
 static thaw_status complete(const char *what, const import_weights *f, const import_fit *x,
-                            const char *file, const import_numbers *said, const double *usual,
+                            const char *source, const import_numbers *said, const double *usual,
                             import_numbers *out)
 {
     const int64_t C = x->model->spec.C;
-    if (out->count == 0 && file != NULL) {
-        THAW_CHECK(said->count == C, THAW_ERR_INPUT,
-                   "%s beside %s normalises %lld channels, but the weights take %lld; say --mean "
-                   "and --std",
-                   file, f->path, (long long)said->count, (long long)C);
+    if (out->count == 0 && source != NULL) {
+        THAW_CHECK(
+            said->count == C, THAW_ERR_INPUT,
+            "%s: %s normalises %lld channels, but the weights take %lld; say --mean and --std",
+            f->path, source, (long long)said->count, (long long)C);
         *out = *said;
     }
     if (out->count == 0) {
@@ -81,13 +97,13 @@ static void say_source(const import_said *said, const thaw_input_norm *norm, con
         words[0] = "mean", words[1] = "--mean changes";
     if (!mean)
         words[0] = "std", words[1] = "--std changes";
-    if (said->file != NULL) {
+    if (said->source != NULL) {
         if (mean)
             add_numbers("mean", &taken->mean, &text);
         if (std)
             add_numbers(mean ? "and std" : "std", &taken->std, &text);
-        THAW_LOG(THAW_INFO, "normalisation:%s, as %s beside the weights says; %s it",
-                 thaw_str_c(&text), said->file, words[1]);
+        THAW_LOG(THAW_INFO, "normalisation:%s, as %s says; %s it", thaw_str_c(&text), said->source,
+                 words[1]);
     } else {
         THAW_LOG(THAW_INFO, "normalisation: %s %s, assumed for %s; %s it%s", norm->name, words[0],
                  x->arch->name, words[1],
@@ -103,16 +119,15 @@ thaw_status import_settle_norm(const import_weights *f, const import_fit *x, imp
     const bool all = given.mean.count > 0 && given.std.count > 0;
     import_said said = {0};
     if (!all)
-        THAW_TRY(import_read_said(f->path, x->model->spec.C, &said));
-    THAW_TRY(complete("mean", f, x, said.file, &said.norm.mean, norm != NULL ? norm->mean : NULL,
+        THAW_TRY(find_said(f, x->model->spec.C, &said));
+    THAW_TRY(complete("mean", f, x, said.source, &said.norm.mean, norm != NULL ? norm->mean : NULL,
                       &n->mean));
-    THAW_TRY(
-        complete("std", f, x, said.file, &said.norm.std, norm != NULL ? norm->std : NULL, &n->std));
+    THAW_TRY(complete("std", f, x, said.source, &said.norm.std, norm != NULL ? norm->std : NULL,
+                      &n->std));
     if (!all)
         say_source(&said, norm, x, &given, n);
     if (said.pictures[0] != '\0')
-        THAW_LOG(THAW_INFO,
-                 "pictures: as `thaw data import %s` makes them%s, %s beside the weights says",
-                 said.pictures, said.square ? " of square ones" : "", said.file);
+        THAW_LOG(THAW_INFO, "pictures: as `thaw data import %s` makes them%s, %s says",
+                 said.pictures, said.square ? " of square ones" : "", said.source);
     return THAW_OK;
 }

@@ -109,7 +109,7 @@ static thaw_status read_preprocessor(const char *weights, const thaw_json *json,
         if (status != THAW_OK)
             return thaw_fail_context(status, "%s beside %s", preprocessor, weights);
     }
-    out->file = preprocessor;
+    out->source = "preprocessor_config.json beside the weights";
     read_pictures(json, out);
     return THAW_OK;
 }
@@ -127,7 +127,7 @@ static thaw_status read_timm(const char *weights, const thaw_json *json, import_
     const thaw_status status = read_norm(said, "mean", "std", &out->norm);
     if (status != THAW_OK)
         return thaw_fail_context(status, "pretrained_cfg of %s beside %s", config, weights);
-    out->file = config;
+    out->source = "config.json beside the weights";
     if (share > 0.1 && share <= 1 && side > 0 && side <= 65536 &&
         side == thaw_json_int_or(said, "input_size.2", 0) &&
         strcmp(thaw_json_string_or(said, "crop_mode", "center"), "center") == 0)
@@ -144,7 +144,7 @@ thaw_status import_read_said(const char *weights, int64_t C, import_said *out)
     if (json != NULL)
         THAW_TRY_TO(read_preprocessor(weights, json, C, out));
     thaw_json_free(&json);
-    if (out->file == NULL)
+    if (out->source == NULL)
         THAW_TRY_TO(cli_read_beside(weights, config, &json));
     if (json != NULL)
         THAW_TRY_TO(read_timm(weights, json, out));

@@ -72,7 +72,13 @@ same "pool that was given" class "$(get out pool)"
 bad 2 'class or mean is wanted' alone backbone import mean.safetensors --mean 0.5 --std 0.5 --pool pooler -o no.h5
 
 # How the pictures were normalised that weights of others were trained on: transformers and timm write it beside them.
-mkdir beside && cp mean.safetensors beside/ || fail "copy"
+must "import of what we exported" alone backbone import mean.safetensors -o own.h5
+grep -q 'normalisation: mean 0[.0-9]* and std 0[.0-9]*, as its metadata says; --mean/--std change it' err || fail "our own normalisation: $(cat err)"
+alone backbone info own.h5 --json
+own=$(get out mean)
+alone backbone info backbone.h5 --json
+same "mean that was exported" "$(get out mean | cut -c1-8)" "$(echo "$own" | cut -c1-8)"
+mkdir beside && sed 's/input_mean/other_mean/; s/input_std/other_std/' mean.safetensors >beside/mean.safetensors || fail "copy"
 said() { # WHAT MEAN STD WORDS PICTURES [OPTION...]: what the backbone then has, where that is said to be from, and how pictures are made
     what=$1 mean=$2 std=$3 words=$4 pictures=$5
     shift 5
@@ -106,7 +112,7 @@ refuse() { # TEXT PATTERN
     echo "$1" >$beside
     bad 3 "$2" alone backbone import beside/mean.safetensors -o no.h5
 }
-refuse '{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}' 'preprocessor_config.json beside beside/mean.safetensors normalises 3 channels, but the weights take 1'
+refuse '{"image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}' 'mean.safetensors: preprocessor_config.json beside the weights normalises 3 channels, but the weights take 1'
 refuse '{"image_mean": [0.5], "image_std": [1, 1]}' 'image_mean has 1 numbers and image_std 2'
 refuse '{"image_mean": [0.5], "image_std": [0]}' 'preprocessor_config.json beside .*image_std has 0; a finite number above 0'
 refuse '{"image_mean": [null], "image_std": [1]}' 'image_mean has nan'

@@ -82,7 +82,7 @@ THAW_NODISCARD thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name
                                            thaw_h5_info *out);
 /* Rows [first, first + n) of the first dimension (a scalar is one row) into caller memory as `dtype`. Integers convert to any
  * type that was asked for (out of range: clamped), floats to floats only. Datasets stay open inside, so a call per batch is
- * cheap. Not for two threads at once on one file. */
+ * cheap. HDF5 is not for two threads at once, on whatever files. */
 THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first,
                                              int64_t n, thaw_dtype dtype, void *out);
 /* A 0-D or 1-D dataset of strings. */

@@ -1,6 +1,7 @@
 #include "thaw/h5.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "h5/h5_impl.h"
 
@@ -71,6 +72,22 @@ static thaw_status check_conversion(const thaw_h5 *file, const char *name, hid_t
     return THAW_OK;
 }
 
+/* HDF5 takes what lies behind the end of a file for zeros, and zeros have the right checksum: a file that somebody cuts while it is open would
+ * give black pictures. */
+static thaw_status check_length(const thaw_h5 *file)
+{
+    void *handle = NULL;
+    struct stat info;
+    if (file->temporary != NULL)
+        return THAW_OK;
+    if (H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0 || fstat(*(int *)handle, &info) != 0)
+        return THAW_H5_FAIL(file, "see the length of it", NULL);
+    THAW_CHECK((int64_t)info.st_size >= file->bytes, THAW_ERR_INPUT,
+               "%s has %lld bytes and had %lld when it was opened; it was cut while it was read",
+               file->path, (long long)info.st_size, (long long)file->bytes);
+    return THAW_OK;
+}
+
 thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n,
                               thaw_dtype dtype, void *out)
 {
@@ -85,7 +102,8 @@ thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first, in
     THAW_CHECK_TO(!thaw_fault("h5_read"), THAW_ERR_INPUT, "%s: cannot read '%s': fault injected",
                   file->path, name);
     if (n > 0 && H5Dread(dataset, thaw_h5_memory_type(dtype), memory, space, H5P_DEFAULT, out) < 0)
-        status = THAW_H5_FAIL(file, "read", name);
+        THAW_TRY_TO(THAW_H5_FAIL(file, "read", name));
+    status = check_length(file);
 done:
     (void)thaw_h5_release(&memory);
     (void)thaw_h5_release(&space);

@@ -124,6 +124,19 @@ thaw_levels thaw_dataset_levels(const thaw_dataset *ds);
 THAW_NODISCARD thaw_status thaw_dataset_read(const thaw_dataset *ds, int64_t split, int64_t n,
                                              const int64_t *indices, float *out);
 
+/* Reading ahead, of splits that are read by rows: a thread reads what it is asked for while the caller computes, and thaw_dataset_read
+ * finds it there; what it gives does not change. The thread uses HDF5 only between thaw_dataset_ask and the next
+ * thaw_dataset_pause. In between the caller must not, except through thaw_dataset_read of this dataset.
+ * rows: samples that wait in memory, at most, as they are stored; a call for more makes room. Does nothing where all splits are in memory.
+ * THAW_ERR_RESOURCE: no memory, or no thread. */
+THAW_NODISCARD thaw_status thaw_dataset_start_ahead(thaw_dataset *ds, int64_t rows);
+/* These samples will be read soon, in this order. A wish: those for which there is no room, or which cannot be read, are read when they are
+ * needed, which reports what is wrong. Does nothing where nothing is read ahead. */
+void thaw_dataset_ask(const thaw_dataset *ds, int64_t split, int64_t n, const int64_t *indices);
+/* Whether asking for samples of this split does anything. */
+bool thaw_dataset_reads_ahead(const thaw_dataset *ds, int64_t split);
+void thaw_dataset_pause(const thaw_dataset *ds);
+
 /* Reads everything and compares with the digest recorded at import: THAW_ERR_INPUT when it differs, and when x that is
  * read by rows has a NaN. *recorded (may be NULL) says whether the file had a digest. */
 THAW_NODISCARD thaw_status thaw_dataset_verify(const thaw_dataset *ds, bool *recorded);

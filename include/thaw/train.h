@@ -27,6 +27,7 @@ extern "C" {
 
 enum { THAW_KERNELS_MEASURE, THAW_KERNELS_RULE };
 enum { THAW_PRECISION_F32, THAW_PRECISION_INT8 };
+enum { THAW_PREFETCH_AUTO, THAW_PREFETCH_OFF };
 enum { THAW_RECOMPUTE_AUTO, THAW_RECOMPUTE_ON, THAW_RECOMPUTE_OFF };
 
 typedef struct thaw_data_config {
@@ -38,6 +39,7 @@ typedef struct thaw_data_config {
     thaw_augment augment;
     double memory_limit_gib; /* splits above it are read by rows */
     bool bucket_lengths;     /* texts of like length share a shard, which is run so long only */
+    int prefetch;            /* of them: THAW_PREFETCH_AUTO or THAW_PREFETCH_OFF */
 } thaw_data_config;
 
 typedef struct thaw_model_config {

@@ -154,6 +154,7 @@ void thaw_dataset_free(thaw_dataset **address)
     thaw_dataset *ds = *address;
     if (!ds)
         return;
+    thaw_ahead_stop(&ds->ahead); /* it reads from the file */
     thaw_h5_close(&ds->file);
     for (int64_t s = 0; s < ds->split_count; s++)
         free_split(&ds->splits[s], ds->slices.count);

@@ -2,6 +2,7 @@
 #ifndef THAW_DATA_DATASET_IMPL_H
 #define THAW_DATA_DATASET_IMPL_H
 
+#include "data/ahead_impl.h"
 #include "thaw/data.h"
 #include "thaw/h5.h"
 
@@ -50,6 +51,7 @@ struct thaw_dataset {
     double *scale, *offset;       /* (C) normalised = stored * scale + offset */
     void *rows;                   /* staging for reading by rows */
     int64_t rows_most;            /* samples that fit there */
+    thaw_ahead *ahead;            /* NULL: nothing is read ahead */
     bool digest_recorded;
     thaw_digest digest;
 };

@@ -63,20 +63,41 @@ static void normalise(const thaw_dataset *ds, const void *stored, float *out)
     }
 }
 
-/* Samples indices[0..n) are consecutive and fit the staging. */
-static thaw_status read_run(const thaw_dataset *ds, const thaw_split *split, int64_t first,
-                            int64_t n, float *out)
+/* Stored rows [first, first + n), checked. */
+static thaw_status read_stored(const thaw_dataset *ds, int64_t s, int64_t first, int64_t n,
+                               void *out)
 {
     char name[THAW_NAME_BYTES];
-    size_t row_bytes = (size_t)ds->values * thaw_dtype_bytes(ds->dtype);
-    thaw_dataset_name(name, split, "x");
-    THAW_TRY(thaw_h5_read_rows(ds->file, name, first, n, ds->dtype, ds->rows));
-    int64_t bad = thaw_dataset_bad_sample(ds, n, ds->rows);
+    thaw_dataset_name(name, &ds->splits[s], "x");
+    THAW_TRY(thaw_h5_read_rows(ds->file, name, first, n, ds->dtype, out));
+    int64_t bad = thaw_dataset_bad_sample(ds, n, out);
     THAW_CHECK(bad < 0, THAW_ERR_INPUT, "%s: %s: row %lld has %s", ds->path, name,
                (long long)(first + bad), thaw_dataset_bad_value(ds));
-    for (int64_t i = 0; i < n; i++)
-        normalise(ds, (const char *)ds->rows + (size_t)i * row_bytes, out + i * ds->values);
     return THAW_OK;
+}
+
+static size_t row_bytes_of(const thaw_dataset *ds)
+{
+    return (size_t)ds->values * thaw_dtype_bytes(ds->dtype);
+}
+
+/* Samples indices[0..n) are consecutive and fit the staging. */
+static thaw_status read_run(const thaw_dataset *ds, int64_t s, int64_t first, int64_t n, float *out)
+{
+    if (ds->ahead != NULL)
+        thaw_ahead_pause(ds->ahead);
+    THAW_TRY(read_stored(ds, s, first, n, ds->rows));
+    for (int64_t i = 0; i < n; i++)
+        normalise(ds, (const char *)ds->rows + (size_t)i * row_bytes_of(ds), out + i * ds->values);
+    return THAW_OK;
+}
+
+static bool take(const thaw_dataset *ds, int64_t s, int64_t index, float *out)
+{
+    const void *stored = ds->ahead != NULL ? thaw_ahead_take(ds->ahead, s, index) : NULL;
+    if (stored != NULL)
+        normalise(ds, stored, out);
+    return stored != NULL;
 }
 
 thaw_status thaw_dataset_read(const thaw_dataset *ds, int64_t s, int64_t n, const int64_t *indices,
@@ -84,21 +105,61 @@ thaw_status thaw_dataset_read(const thaw_dataset *ds, int64_t s, int64_t n, cons
 {
     THAW_ASSERT(s >= 0 && s < ds->split_count);
     const thaw_split *split = &ds->splits[s];
-    size_t row_bytes = (size_t)ds->values * thaw_dtype_bytes(ds->dtype);
     for (int64_t i = 0; i < n; i++)
         THAW_ASSERT(indices[i] >= 0 && indices[i] < split->N);
     if (split->x) {
         for (int64_t i = 0; i < n; i++)
-            normalise(ds, (const char *)split->x + (size_t)indices[i] * row_bytes,
+            normalise(ds, (const char *)split->x + (size_t)indices[i] * row_bytes_of(ds),
                       out + i * ds->values);
         return THAW_OK;
     }
     for (int64_t i = 0; i < n;) {
         int64_t run = 1;
+        if (take(ds, s, indices[i], out + i * ds->values)) {
+            i++;
+            continue;
+        }
         while (i + run < n && run < ds->rows_most && indices[i + run] == indices[i] + run)
             run++;
-        THAW_TRY(read_run(ds, split, indices[i], run, out + i * ds->values));
+        THAW_TRY(read_run(ds, s, indices[i], run, out + i * ds->values));
         i += run;
     }
     return THAW_OK;
+}
+
+static thaw_status read_ahead(const void *source, int64_t split, int64_t first, int64_t n,
+                              void *out)
+{
+    return read_stored(source, split, first, n, out);
+}
+
+thaw_status thaw_dataset_start_ahead(thaw_dataset *ds, int64_t rows)
+{
+    bool by_rows = false;
+    for (int64_t s = 0; s < ds->split_count; s++)
+        by_rows = by_rows || ds->splits[s].x == NULL;
+    if (!by_rows || (ds->ahead != NULL && thaw_ahead_room(ds->ahead) >= rows))
+        return THAW_OK;
+    thaw_ahead_stop(&ds->ahead);
+    return thaw_ahead_start(read_ahead, ds, rows, row_bytes_of(ds), &ds->ahead);
+}
+
+bool thaw_dataset_reads_ahead(const thaw_dataset *ds, int64_t split)
+{
+    return ds->ahead != NULL && ds->splits[split].x == NULL;
+}
+
+void thaw_dataset_ask(const thaw_dataset *ds, int64_t split, int64_t n, const int64_t *indices)
+{
+    THAW_ASSERT(split >= 0 && split < ds->split_count);
+    for (int64_t i = 0; i < n; i++)
+        THAW_ASSERT(indices[i] >= 0 && indices[i] < ds->splits[split].N);
+    if (thaw_dataset_reads_ahead(ds, split))
+        thaw_ahead_ask(ds->ahead, split, n, indices);
+}
+
+void thaw_dataset_pause(const thaw_dataset *ds)
+{
+    if (ds->ahead != NULL)
+        thaw_ahead_pause(ds->ahead);
 }

@@ -227,6 +227,7 @@ static bool asks_the_same(const thaw_config *was, const thaw_config *now)
     before.rung = now->rung;
     before.data.file = now->data.file; /* by digest */
     before.data.memory_limit_gib = now->data.memory_limit_gib;
+    before.data.prefetch = now->data.prefetch;
     before.model.backbone = now->model.backbone;
     before.train.cache = now->train.cache;
     before.train.cache_limit_gib = now->train.cache_limit_gib;

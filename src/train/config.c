@@ -12,6 +12,7 @@ static const char *const recompute_words[] = {"auto", "on", "off", NULL};
 static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
 static const char *const select_words[] = {"metric", "loss", "last", NULL};
+static const char *const prefetch_words[] = {"auto", "off", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
 static const char *const together_words[] = {"auto", "off", NULL};
 static const char *const mode_words[] = {"sequential", "exhaustive", NULL};
@@ -56,6 +57,9 @@ static const thaw_field data_fields[] = {
          "is padded no further than to a multiple of 16 tokens; the result does not depend on the "
          "ranks, but on this setting (which samples share a shard); best with several train.shards "
          "a rank"),
+    WORD(thaw_data_config, "prefetch", prefetch, "auto", prefetch_words,
+         "auto: of a split that is read by rows, a thread of each rank reads the next step's "
+         "samples while this one computes; results do not depend on it"),
     TABLE(thaw_data_config, "augment", augment, thaw_augment, thaw_augment_fields,
           "random changes of training samples, fixed by seed, epoch and sample"),
     END};

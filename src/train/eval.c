@@ -149,6 +149,7 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
         .batch = setup->config->train.eval_batch, .from = -1, .to = -1, .keep = -1};
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, thaw_feed_open(&feed, setup->dataset, setup->val)));
+    THAW_TRY_TO(thaw_agree(comm, thaw_setup_ahead(setup, 2 * setup->config->train.eval_batch)));
     if (thaw_has_prefix(setup)) { /* uniform */
         thaw_prefix_init(&prefix, setup);
         THAW_TRY_TO(thaw_prefix_open(comm, &prefix));

@@ -50,6 +50,15 @@ static void augment(const thaw_feed *feed, uint32_t epoch, int64_t n, const int6
                        &levels, x, feed->scratch);
 }
 
+static thaw_status fetch(const thaw_feed *feed, int64_t n, const int64_t *indices, float *out)
+{
+    const double began = thaw_seconds();
+    const thaw_status status = thaw_dataset_read(feed->dataset, feed->split, n, indices, out);
+    if (feed->waited != NULL)
+        *feed->waited += thaw_seconds() - began;
+    return status;
+}
+
 /* Partners are read one by one, from anywhere in the split. */
 static thaw_status blend(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices,
                          float *out)
@@ -57,7 +66,7 @@ static thaw_status blend(const thaw_feed *feed, uint32_t epoch, int64_t n, const
     const thaw_shape shape = thaw_dataset_shape(feed->dataset);
     thaw_blend b;
     for (int64_t i = 0; i < n && thaw_feed_blend(feed, epoch, indices[i], &b); i++) {
-        THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, 1, &b.partner, feed->other));
+        THAW_TRY(fetch(feed, 1, &b.partner, feed->other));
         augment(feed, epoch, 1, &b.partner, feed->other);
         thaw_augment_apply_blend(&b, &shape, feed->other,
                                  out + i * thaw_dataset_values(feed->dataset));
@@ -71,7 +80,7 @@ static thaw_status read_samples(const thaw_feed *feed, uint32_t epoch, int64_t n
 {
     THAW_CHECK(!thaw_fault("data_read"), THAW_ERR_INPUT,
                "%s: reading samples failed (injected fault)", thaw_dataset_path(feed->dataset));
-    THAW_TRY(thaw_dataset_read(feed->dataset, feed->split, n, indices, out));
+    THAW_TRY(fetch(feed, n, indices, out));
     if (feed->augment == NULL)
         return THAW_OK;
     augment(feed, epoch, n, indices, out);
@@ -104,20 +113,43 @@ thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n, con
     return compute(feed, epoch, n, indices, out);
 }
 
+/* In the order of read_samples. */
+static void ask_samples(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices)
+{
+    thaw_blend b;
+    thaw_dataset_ask(feed->dataset, feed->split, n, indices);
+    for (int64_t i = 0; i < n && thaw_feed_blend(feed, epoch, indices[i], &b); i++)
+        thaw_dataset_ask(feed->dataset, feed->split, 1, &b.partner);
+}
+
+void thaw_feed_ask(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices)
+{
+    const int64_t most = feed->prefix != NULL ? feed->prefix->batch : n;
+    if (feed->features != NULL)
+        return;
+    for (int64_t at = 0; at < n; at += most)
+        ask_samples(feed, epoch, n - at < most ? n - at : most, indices + at);
+}
+
 /* This rank's samples [begin, end), of which plan p's rows go to mine[p]. */
 static thaw_status sweep_local(const thaw_feed *feed, const thaw_sweep_plans *plans, int64_t chunk,
                                int64_t begin, int64_t end, float *const *mine)
 {
     const int64_t width = plans->width;
     float *input = NULL;
-    int64_t *indices = NULL;
+    int64_t *indices = NULL, *coming = NULL;
     thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&coming, chunk, sizeof *coming));
     THAW_TRY_TO(thaw_alloc(&input, chunk * feed->width, sizeof *input));
     THAW_TRY_TO(thaw_alloc(&indices, chunk, sizeof *indices));
     for (int64_t at = begin; at < end; at += chunk) {
         const int64_t n = end - at < chunk ? end - at : chunk;
         for (int64_t i = 0; i < n; i++)
             indices[i] = at + i;
+        for (int64_t i = 0; i < n; i++)
+            coming[i] = at + chunk + i;
+        if (at + chunk < end)
+            thaw_feed_ask(feed, 0, end - at - chunk < n ? end - at - chunk : n, coming);
         THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
         const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
         for (int32_t p = 0; p < plans->count; p++) {
@@ -128,6 +160,8 @@ static thaw_status sweep_local(const thaw_feed *feed, const thaw_sweep_plans *pl
     }
     status = THAW_OK;
 done:
+    thaw_dataset_pause(feed->dataset);
+    thaw_free(&coming);
     thaw_free(&indices);
     thaw_free(&input);
     return status;

@@ -149,6 +149,7 @@ static void add_cost(const thaw_trainer *t, const memory *used, thaw_json *out)
     thaw_json_set_double(out, "startup_seconds", t->startup_seconds);
     thaw_json_set_double(out, "seconds", s->seconds);
     thaw_json_set_double(out, "train_seconds", s->train_seconds);
+    thaw_json_set_double(out, "data_seconds", t->data_seconds);
     thaw_json_set_double(out, "core_seconds", s->core_seconds);
     if (t->company > 1)
         thaw_json_set_int(out, "trained_together", t->company);

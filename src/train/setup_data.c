@@ -93,6 +93,13 @@ static thaw_status settle(thaw_setup *s, const place places[3])
     return thaw_dataset_settle(s->dataset);
 }
 
+thaw_status thaw_setup_ahead(const thaw_setup *s, int64_t rows)
+{
+    return s->config->data.prefetch == THAW_PREFETCH_OFF
+               ? THAW_OK
+               : thaw_dataset_start_ahead(s->dataset, rows);
+}
+
 thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s, thaw_setup_purpose purpose)
 {
     place places[3];

@@ -160,29 +160,44 @@ static void take_labels(thaw_trainer *t, int64_t B)
 }
 
 /* Which samples a shard has depends on the batch alone. Returns how many. */
-static int64_t choose_samples(thaw_trainer *t, int64_t shard)
+static int64_t choose_samples(thaw_trainer *t, const thaw_position *at, int64_t shard, int64_t *out)
 {
     const thaw_sampler *s = &t->sampler;
-    const uint32_t epoch = (uint32_t)t->position.epoch;
-    const int64_t step = t->position.step_in_epoch;
+    const uint32_t epoch = (uint32_t)at->epoch;
+    const int64_t step = at->step_in_epoch;
     int64_t begin;
     int64_t end;
     thaw_sampler_shard(s, step, shard, &begin, &end);
     if (t->buckets.crops == NULL) {
-        thaw_sampler_fill(s, epoch, step, begin, end, t->indices);
+        thaw_sampler_fill(s, epoch, step, begin, end, out);
         return end - begin;
     }
     const int64_t n = thaw_sampler_batch_size(s, step);
     thaw_sampler_fill(s, epoch, step, 0, n, t->batch);
     thaw_buckets_sort(&t->buckets, n, t->batch, t->sorted);
-    memcpy(t->indices, t->sorted + begin, (size_t)(end - begin) * sizeof *t->indices);
+    memcpy(out, t->sorted + begin, (size_t)(end - begin) * sizeof *out);
     return end - begin;
+}
+
+/* The same shard's samples of the step after this one. */
+static void ask_next(thaw_trainer *t, int64_t shard)
+{
+    thaw_position next = {.epoch = t->position.epoch,
+                          .step_in_epoch = t->position.step_in_epoch + 1};
+    if (next.step_in_epoch == thaw_sampler_steps(&t->sampler))
+        next = (thaw_position){.epoch = next.epoch + 1};
+    if (next.epoch == t->config->train.epochs ||
+        !thaw_dataset_reads_ahead(t->train.dataset, t->train.split))
+        return;
+    const int64_t n = choose_samples(t, &next, shard, t->coming);
+    thaw_feed_ask(&t->train, (uint32_t)next.epoch, n, t->coming);
 }
 
 /* Samples, labels and what the frozen prefix makes of them, for all members. */
 static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B, int64_t *tokens)
 {
-    *B = choose_samples(t, shard);
+    ask_next(t, shard);
+    *B = choose_samples(t, &t->position, shard, t->indices);
     THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, *B, t->indices, t->input));
     *tokens = thaw_buckets_crop(&t->buckets, *B, t->indices, t->input);
     take_labels(t, *B);
@@ -194,7 +209,10 @@ static thaw_status run_shard(step_context *c, int64_t shard)
     thaw_trainer *first = c->team->members[0];
     int64_t B;
     int64_t tokens;
+    const double waited = first->train_waited;
     THAW_TRY(read_shard(first, shard, &B, &tokens));
+    for (int32_t m = 0; m < c->team->count; m++)
+        c->team->members[m]->data_seconds += (first->train_waited - waited) / c->team->count;
     for (c->member = 0; c->member < c->team->count; c->member++) {
         thaw_trainer *t = member_of(c);
         const thaw_run run = {.B = B,
@@ -256,7 +274,9 @@ static thaw_status run_shards(const thaw_team *team, thaw_comm *comm, thaw_reduc
         status = run_shard(&context, shard_of(team->members[0], comm, k));
     }
     thaw_reducer_fail(team->reducer, status);
-    return thaw_reducer_finish(team->reducer, comm, outcome);
+    const thaw_status finished = thaw_reducer_finish(team->reducer, comm, outcome);
+    thaw_dataset_pause(team->members[0]->setup->dataset); /* what follows may use HDF5 */
+    return finished;
 }
 
 /* Whose numbers are not finite: the culprit's owner, or the first member with a bad sum. */

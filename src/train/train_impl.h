@@ -246,6 +246,9 @@ THAW_NODISCARD thaw_status thaw_pool_prepare(thaw_comm *comm, thaw_pool *pool, t
 THAW_NODISCARD thaw_status thaw_pool_find(thaw_comm *comm, thaw_pool *pool, const thaw_setup *s,
                                           thaw_features **out);
 
+/* Reads ahead up to so many rows of the dataset, where it is read by rows and the config does not say no. */
+THAW_NODISCARD thaw_status thaw_setup_ahead(const thaw_setup *s, int64_t rows);
+
 /* ---- Feeds and sweeps --------------------------------------------------------------------------------------- */
 
 /* Fixed views are the same for all seeds: the cache is shared by them. */
@@ -263,6 +266,8 @@ typedef struct thaw_feed {
     thaw_prefix *prefix;     /* NULL: samples as the dataset has them */
     thaw_features *features; /* NULL: not kept */
     int64_t block;           /* of the features: samples without augmentation; views follow */
+    double *
+        waited; /* seconds that this rank waited for the dataset are added here; NULL: not counted */
 } thaw_feed;
 
 THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset,
@@ -273,6 +278,8 @@ bool thaw_feed_blend(const thaw_feed *feed, uint32_t epoch, int64_t index, thaw_
 /* out (n, width); epoch is for augmentation. */
 THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch, int64_t n,
                                           const int64_t *indices, float *out);
+/* These samples will be read in this epoch, in this order; see thaw_dataset_ask. Nothing when kept features will be read instead. */
+void thaw_feed_ask(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices);
 
 /* ---- Texts of like length --------------------------------------------------------------------------------------- */
 
@@ -365,6 +372,9 @@ typedef struct thaw_trainer {
     float *class_weights;    /* (K) or NULL */
     float *input;            /* (most, width) */
     int64_t *indices;        /* (most) */
+    int64_t *coming;         /* (most) of the next step */
+    double train_waited;     /* seconds of the feed `train` */
+    double data_seconds;     /* of them, this run's share in steps of this start */
     thaw_buckets buckets;    /* of training samples */
     int64_t *batch, *sorted; /* (train.batch) of one step, with buckets */
     int32_t *labels;         /* (most) of a classification, or NULL */

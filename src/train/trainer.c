@@ -50,6 +50,7 @@ static thaw_status open_feeds(thaw_trainer *t)
         t->train.augment = &t->config->data.augment;
     t->train.seed = (uint64_t)t->config->seed;
     t->train.views = t->config->train.views;
+    t->train.waited = &t->train_waited;
     return THAW_OK;
 }
 
@@ -60,6 +61,16 @@ static thaw_status open_sampler(thaw_trainer *t)
                                 .shards = t->config->train.shards,
                                 .seed = (uint64_t)t->config->seed};
     return THAW_OK;
+}
+
+/* Room for this rank's samples of a step, of one shard more, and of what they are blended with; and for two parts of an evaluation. */
+static thaw_status open_ahead(const thaw_trainer *t, int32_t ranks)
+{
+    const thaw_train_config *c = &t->config->train;
+    const int64_t shards = c->shards / ranks + 1;
+    const bool mixes = t->train.augment != NULL && thaw_augment_mixes(t->train.augment);
+    const int64_t rows = shards * thaw_sampler_shard_most(&t->sampler) * (mixes ? 2 : 1);
+    return thaw_setup_ahead(t->setup, rows + 2 * c->eval_batch);
 }
 
 /* Those of the pool when they are of this key, else the run's own. */
@@ -273,6 +284,7 @@ static thaw_status open_buffers(thaw_trainer *t)
         THAW_TRY(thaw_alloc(&t->batch, t->sampler.batch, sizeof *t->batch));
         THAW_TRY(thaw_alloc(&t->sorted, t->sampler.batch, sizeof *t->sorted));
     }
+    THAW_TRY(thaw_alloc(&t->coming, most, sizeof *t->coming));
     if (thaw_augment_mixes(&t->config->data.augment)) {
         if (t->labels != NULL)
             THAW_TRY(thaw_alloc(&t->other_labels, most, sizeof *t->other_labels));
@@ -325,6 +337,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(thaw_agree(comm, check_ranks(out, thaw_comm_size(comm))));
     THAW_TRY_TO(thaw_agree(comm, open_feeds(out)));
     THAW_TRY_TO(thaw_agree(comm, open_sampler(out)));
+    THAW_TRY_TO(thaw_agree(comm, open_ahead(out, thaw_comm_size(comm))));
     THAW_TRY_TO(open_prefix(out, comm));
     THAW_TRY_TO(open_plans(out, comm));
     THAW_TRY_TO(thaw_agree(comm, open_local(out)));
@@ -353,6 +366,7 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->sorted);
     thaw_free(&t->batch);
     thaw_buckets_close(&t->buckets);
+    thaw_free(&t->coming);
     thaw_free(&t->indices);
     thaw_free(&t->input);
     thaw_free(&t->class_weights);

@@ -60,6 +60,12 @@ compare scratch-exact64 1 3 -- --set rung=scratch --set model.backbone= --set mo
 ranks 2 train run.yaml --quiet --set output=by-rows --set rung=peft --set data.memory_limit_gib=0 ||
     fail "by rows: $(cat err)"
 same "digest when data are read by rows" "$(get lora-1/summary.json state_digest)" "$(get by-rows/summary.json state_digest)"
+ranks 2 train run.yaml --quiet --set output=by-rows-alone --set rung=peft --set data.memory_limit_gib=0 --set data.prefetch=off ||
+    fail "by rows, without reading ahead: $(cat err)"
+same "digest when rows are not read ahead" "$(get lora-1/summary.json state_digest)" "$(get by-rows-alone/summary.json state_digest)"
+ranks 4 train run.yaml --quiet --set output=by-rows-blended --set rung=partial:1 --set data.memory_limit_gib=0 \
+    --set data.augment.crop_area_least=0.5 --set data.augment.mixup=0.2 --set data.augment.cutmix=1 || fail "by rows, blended: $(cat err)"
+same "digest of blended samples that are read by rows" "$(get blended-1/summary.json state_digest)" "$(get by-rows-blended/summary.json state_digest)"
 same "frozen features are computed once without augmentation" true "$(get frozen-cached-1/summary.json cached_features)"
 
 # The rungs did train different things, so equal digests above mean something.

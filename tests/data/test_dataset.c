@@ -225,6 +225,36 @@ static void by_rows_equals_in_memory(void **state)
     }
 }
 
+static void rows_read_ahead_are_the_same(void **state)
+{
+    (void)state;
+    const int64_t live = thaw_alloc_live();
+    const thaw_dataset_options by_rows = {.memory_limit_bytes = -1};
+    const char *path = write_plan(&sound);
+    thaw_dataset *memory = NULL, *rows = NULL;
+    assert_ok(thaw_dataset_open(path, NULL, &memory));
+    assert_ok(thaw_dataset_open(path, &by_rows, &rows));
+    assert_ok(thaw_dataset_start_ahead(memory, 4)); /* nothing to do */
+    assert_ok(thaw_dataset_start_ahead(rows, 4));
+    assert_ok(thaw_dataset_start_ahead(rows, 12));
+    const int64_t order[9] = {3, 4, 5, 6, 11, 0, 0, 1, 10};
+    float a[9 * VALUES], b[9 * VALUES];
+    for (int round = 0; round < 50; round++) {
+        const int64_t asked = round % 10;
+        thaw_dataset_ask(memory, 1, asked, order);
+        thaw_dataset_ask(rows, 1, asked, order);
+        assert_ok(thaw_dataset_read(memory, 1, 9, order, a));
+        memset(b, 0, sizeof b);
+        assert_ok(thaw_dataset_read(rows, 1, 9, order, b));
+        assert_memory_equal(a, b, sizeof a);
+        thaw_dataset_pause(rows);
+        assert_ok(thaw_dataset_verify(rows, NULL)); /* HDF5 is ours again */
+    }
+    thaw_dataset_free(&memory);
+    thaw_dataset_free(&rows);
+    assert_int_equal(thaw_alloc_live(), live);
+}
+
 #define assert_defect(what, piece)                                                                 \
     do {                                                                                           \
         int64_t live_ = thaw_alloc_live();                                                         \
@@ -332,6 +362,29 @@ static void files_that_are_not_hdf5_or_cut_are_named(void **state)
     assert_int_equal(thaw_alloc_live(), live);
 }
 
+/* What the thread could not read, the call that needs it says as without a thread. */
+static void a_file_cut_while_it_is_read_ahead_is_named(void **state)
+{
+    (void)state;
+    const thaw_dataset_options by_rows = {.memory_limit_bytes = -1};
+    const int64_t order[3] = {0, 1, 2};
+    float x[3 * 64];
+    thaw_dataset *ds = NULL;
+    thaw_str text = {0};
+    write_idx("b", 0, 60, 5, false);
+    assert_ok(IMPORT("images", in_folder("b-images"), "labels", in_folder("b-labels"), "splits",
+                     "train=5,test=rest", "output", in_folder("cut.h5")));
+    assert_ok(thaw_dataset_open(in_folder("cut.h5"), &by_rows, &ds));
+    assert_in_range(thaw_dataset_values(ds), 1, 64);
+    assert_ok(thaw_dataset_start_ahead(ds, 4));
+    assert_ok(thaw_file_read(in_folder("cut.h5"), &text));
+    write_bytes(in_folder("cut.h5"), text.data, 600);
+    thaw_dataset_ask(ds, 1, 3, order);
+    assert_fails(thaw_dataset_read(ds, 1, 3, order, x), THAW_ERR_INPUT, "cut.h5");
+    thaw_str_clear(&text);
+    thaw_dataset_free(&ds);
+}
+
 static void a_flipped_bit_is_an_error_or_changes_nothing(void **state)
 {
     (void)state;
@@ -377,11 +430,13 @@ int main(void)
         cmocka_unit_test(only_the_wanted_slices_are_kept),
         cmocka_unit_test(info_counts_everything),
         cmocka_unit_test(by_rows_equals_in_memory),
+        cmocka_unit_test(rows_read_ahead_are_the_same),
         cmocka_unit_test(defects_of_the_root_are_named),
         cmocka_unit_test(defects_of_splits_are_named),
         cmocka_unit_test(nan_in_rows_is_found_when_it_is_read),
         cmocka_unit_test(unlabelled_files_open_when_asked),
         cmocka_unit_test(files_that_are_not_hdf5_or_cut_are_named),
+        cmocka_unit_test(a_file_cut_while_it_is_read_ahead_is_named),
         cmocka_unit_test(a_flipped_bit_is_an_error_or_changes_nothing),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -84,6 +84,11 @@ bench profile --clock cpu
 expect 'conv2d/backward'
 expect '^step .* unexplained [0-9.]+ %$'
 
+export THAW_BENCH_NETS=resnet20@16 THAW_BENCH_RANKS=1 THAW_BENCH_IMAGES=64 THAW_BENCH_FACTORS=2
+bench disk
+expect '^disk/resnet20@16/np1/x2 +% +[0-9.]+ '
+expect '^disk/resnet20@16/np1/x2/speed +samples/s +[0-9.]+ '
+
 "$root/tools/bench/step" --wrong 1 >"$dir/out" 2>&1 && fail "a wrong option was taken:"
 
 [ "$failures" = 0 ]

@@ -91,6 +91,20 @@ make_data() {
         --select 3=ash,4=birch,5=cedar --splits train=101total,val=13total,gate=25,test=rest --slices soft=birch+cedar -o target.h5
 }
 
+# 240 short texts of two kinds and the words they are made of: texts.csv, vocab.txt.
+make_texts() {
+    printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' the a cat dog bird '##s' sat ran flew on under mat hill . good bad very not >vocab.txt
+    awk 'BEGIN {
+        print "kind,body,slices"
+        split("cat dog bird cats dogs birds", who); split("sat ran flew", did); split("mat hill", where)
+        for (i = 0; i < 240; i++) {
+            good = i % 2
+            print (good ? "praise" : "blame") ",\"the " who[i % 6 + 1] " " did[i % 3 + 1] (i % 5 ? "" : ",") " on a " where[i % 2 + 1] ". " \
+                (good ? "very good" : "very bad") "\"," (i % 7 ? "" : "seventh")
+        }
+    }' >texts.csv
+}
+
 make_backbone() {
     cat >pretrain.yaml <<'YAML'
 output: pretrain

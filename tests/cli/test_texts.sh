@@ -4,16 +4,7 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 
-printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' the a cat dog bird '##s' sat ran flew on under mat hill . good bad very not >vocab.txt
-awk 'BEGIN {
-    print "kind,body,slices"
-    split("cat dog bird cats dogs birds", who); split("sat ran flew", did); split("mat hill", where)
-    for (i = 0; i < 240; i++) {
-        good = i % 2
-        print (good ? "praise" : "blame") ",\"the " who[i % 6 + 1] " " did[i % 3 + 1] (i % 5 ? "" : ",") " on a " where[i % 2 + 1] ". " \
-            (good ? "very good" : "very bad") "\"," (i % 7 ? "" : "seventh")
-    }
-}' >texts.csv
+make_texts
 import="data import --format csv --texts texts.csv --text body --label kind --splits train=40,val=10,gate=20,test=rest"
 must "import" alone $import --vocab vocab.txt --tokens 16 -o texts.h5
 grep -q '240 texts read; the longest has 13 tokens, 0 are cut to 16' err || fail "what was read: $(cat err)"

@@ -22,16 +22,19 @@ const char *thaw_h5_library(void);
 
 /* ---- A whole state ---------------------------------------------------------------------------------------- */
 
-/* Writes every entry of `state` as a dataset (chunked with Fletcher32; scalars and empty ones contiguous), each with its
+/* Writes every entry of `state` as a dataset (contiguous), in name order, each with its
  * XXH3-128 as attribute "xxh3", and every entry of `attributes` (NULL: none) as an attribute of the root: numbers as they
  * are, 1-D uint8 entries as text. The root also gets "digest" = thaw_state_digest(state) and "attributes_digest".
+ * Entries without data are asked of `values` (NULL: all have data) when it is their turn, so that they need never be in memory together;
+ * a tensor without elements too, which then gives nothing.
  * Order: path.tmp, flush, close, reopen and verify every dataset, fsync, rename. After an error the old file is
  * untouched and path.tmp is gone. *digest may be NULL. `each` (may be NULL) is called after each dataset, and when it
- * fails the file is given up. */
+ * fails the file is given up; until it has returned for the last one, `attributes` may still get entries. */
 typedef thaw_status thaw_h5_each(void *context, int64_t done, int64_t total);
 typedef struct thaw_h5_write {
     const thaw_state *state;
     const thaw_state *attributes;
+    const thaw_values *values;
     thaw_h5_each *each;
     void *context;
 } thaw_h5_write;

@@ -39,6 +39,9 @@ typedef struct thaw_backbone {
     double *feature_mean, *feature_variance; /* (D) */
     int64_t feature_samples;                 /* samples behind them */
     thaw_digest digest;                      /* thaw_state_digest(tensors); set by write and read */
+    const thaw_values *
+        values; /* for writing only: gives all values of tensors and head, finite ones, whose data are not
+                                * looked at, under the names they have there; NULL: the data are the values */
 } thaw_backbone;
 
 /* Checks (THAW_ERR_FAIL names the member) and writes atomically; THAW_ERR_RESOURCE. */
@@ -78,6 +81,11 @@ const char *thaw_weights_word(const thaw_weights *weights, const char *key);
 /* out: as many floats as the shape has. THAW_ERR_INPUT: cannot be read, or a float64 that float32 cannot hold. */
 THAW_NODISCARD thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index,
                                              float *out);
+/* Whether a tensor can be read in parts for the price of the whole: it lies dense in a file, not in an archive whose entries are checked at
+ * their end. Only then may it be: elements [first, first + n), errors as above. */
+bool thaw_weights_in_parts(const thaw_weights *weights, int64_t index);
+THAW_NODISCARD thaw_status thaw_weights_read_part(const thaw_weights *weights, int64_t index,
+                                                  int64_t first, int64_t n, float *out);
 
 /* ---- For other programs ------------------------------------------------------------------------------------- */
 

@@ -46,6 +46,16 @@ size_t thaw_tensor_bytes(const thaw_tensor *t);
  * none. */
 THAW_NODISCARD thaw_status thaw_check_finite(const char *file, const char *name,
                                              const thaw_tensor *t, thaw_status code);
+/* The same of a tensor's rows that begin with row `first`: the index is the one in the whole tensor. */
+THAW_NODISCARD thaw_status thaw_check_finite_rows(const char *file, const char *name,
+                                                  const thaw_tensor *rows, int64_t first,
+                                                  thaw_status code);
+
+/* Rows are what the first dimension counts; a scalar is one. */
+int64_t thaw_shape_rows(const thaw_shape *shape);
+/* Rows that together stay in a core's cache, at least one: so many are read, looked at and written before the next. 1 of a tensor
+ * without elements. */
+int64_t thaw_rows_a_piece(const thaw_shape *shape, thaw_dtype dtype);
 
 /* ---- State ------------------------------------------------------------------------------------------------ */
 
@@ -84,6 +94,21 @@ THAW_NODISCARD thaw_status thaw_state_get_text(const thaw_state *s, const char *
 THAW_NODISCARD thaw_status thaw_state_copy(thaw_state *to, const thaw_state *from);
 /* XXH3-128 over entries in name order: name, dtype name, shape, little-endian data. Independent of insertion order. */
 THAW_NODISCARD thaw_status thaw_state_digest(const thaw_state *s, thaw_digest *out);
+/* The same in pieces: for each entry in name order what it is, then its values in order, `count` of them at a time. */
+void thaw_hasher_add_entry(thaw_hasher *hasher, const char *name, thaw_dtype dtype,
+                           const thaw_shape *shape);
+void thaw_hasher_add_values(thaw_hasher *hasher, thaw_dtype dtype, int64_t count,
+                            const void *values);
+/* The entries in name order; *out by thaw_alloc, the entries stay the state's. */
+THAW_NODISCARD thaw_status thaw_state_sorted(const thaw_state *s, const thaw_entry ***out);
+
+/* Where the values of entries without data come from: `give` hands them to `take` in pieces of whole rows, in order. What `take` fails with
+ * ends the giving. */
+typedef thaw_status thaw_take_rows(void *to, int64_t rows, const void *values);
+typedef struct thaw_values {
+    thaw_status (*give)(void *context, const thaw_entry *entry, thaw_take_rows *take, void *to);
+    void *context;
+} thaw_values;
 void thaw_state_clear(thaw_state *s);
 
 #ifdef __cplusplus

@@ -57,43 +57,71 @@ static thaw_status read_wishes(const cli_args *args, wishes *out)
     return import_read_norm(args, &out->norm);
 }
 
-/* Into a parameter, by way of the file's own size where that is another. */
-static thaw_status read_places(const import_weights *f, const import_fit *x, int32_t index)
+typedef struct importing {
+    const import_weights *f;
+    const import_fit *x;
+} importing;
+
+/* The table of places, by way of the file's own size. */
+static thaw_status give_places(const importing *g, int64_t from, const thaw_entry *entry,
+                               thaw_take_rows *take, void *to)
 {
-    const thaw_weight *w = thaw_weights_at(f->weights, x->from[index]);
-    thaw_model_spec source = x->model->spec;
+    const thaw_weight *w = thaw_weights_at(g->f->weights, from);
+    thaw_model_spec source = g->x->model->spec;
     float *data = NULL;
+    float *resampled = NULL;
     thaw_status status;
-    source.H = x->H;
-    source.W = x->W;
+    source.H = g->x->H;
+    source.W = g->x->W;
     THAW_TRY_TO(thaw_alloc(&data, thaw_shape_count(&w->shape), sizeof *data));
-    THAW_TRY_TO(thaw_weights_read(f->weights, x->from[index], data));
+    THAW_TRY_TO(thaw_alloc(&resampled, thaw_tensor_count(&entry->tensor), sizeof *resampled));
+    THAW_TRY_TO(thaw_weights_read(g->f->weights, from, data));
     const thaw_tensor read = {THAW_F32, w->shape, data};
-    THAW_TRY_TO(thaw_check_finite(f->path, w->name, &read, THAW_ERR_INPUT));
-    thaw_model_resample_positions(x->model, &source, data,
-                                  thaw_graph_param(x->model->graph, index)->data);
+    THAW_TRY_TO(thaw_check_finite(g->f->path, w->name, &read, THAW_ERR_INPUT));
+    thaw_model_resample_positions(g->x->model, &source, data, resampled);
+    status = take(to, thaw_shape_rows(&entry->tensor.shape), resampled);
+done:
+    thaw_free(&resampled);
+    thaw_free(&data);
+    return status;
+}
+
+/* As they are in the file, in pieces where it can be read so: neither all weights nor a large one need fit into memory. */
+static thaw_status give_rows(const importing *g, int64_t from, const thaw_entry *entry,
+                             thaw_take_rows *take, void *to)
+{
+    const thaw_weights *weights = g->f->weights;
+    const char *name = thaw_weights_at(weights, from)->name;
+    const bool in_parts = thaw_weights_in_parts(weights, from);
+    const int64_t rows = thaw_shape_rows(&entry->tensor.shape);
+    const int64_t row = thaw_tensor_count(&entry->tensor) / rows;
+    const int64_t piece = in_parts ? thaw_rows_a_piece(&entry->tensor.shape, THAW_F32) : rows;
+    float *data = NULL;
+    thaw_tensor read = entry->tensor;
+    thaw_status status = THAW_OK;
+    THAW_TRY(thaw_alloc(&data, piece * row, sizeof *data));
+    read.data = data;
+    for (int64_t first = 0; first < rows; first += piece) {
+        const int64_t n = piece < rows - first ? piece : rows - first;
+        if (read.shape.ndim > 0)
+            read.shape.dim[0] = n;
+        THAW_TRY_TO(in_parts ? thaw_weights_read_part(weights, from, first * row, n * row, data)
+                             : thaw_weights_read(weights, from, data));
+        THAW_TRY_TO(thaw_check_finite_rows(g->f->path, name, &read, first, THAW_ERR_INPUT));
+        THAW_TRY_TO(take(to, n, data));
+    }
 done:
     thaw_free(&data);
     return status;
 }
 
-static thaw_status read_all(const import_weights *f, const import_fit *x)
+static thaw_status give(void *context, const thaw_entry *entry, thaw_take_rows *take, void *to)
 {
-    THAW_TRY(thaw_model_complete(x->model));
-    for (int32_t i = 0; i < thaw_graph_param_count(x->model->graph); i++) {
-        const thaw_param *p = thaw_graph_param(x->model->graph, i);
-        const thaw_tensor read = {THAW_F32, p->shape, p->data};
-        if (x->from[i] < 0)
-            continue;
-        if (x->H > 0 && i == thaw_model_positions(x->model)) {
-            THAW_TRY(read_places(f, x, i));
-            continue;
-        }
-        THAW_TRY(thaw_weights_read(f->weights, x->from[i], p->data));
-        THAW_TRY(thaw_check_finite(f->path, thaw_weights_at(f->weights, x->from[i])->name, &read,
-                                   THAW_ERR_INPUT));
-    }
-    return THAW_OK;
+    const importing *g = context;
+    const int32_t index = thaw_graph_find_param(g->x->model->graph, entry->name);
+    THAW_ASSERT(index >= 0 && g->x->from[index] >= 0); /* import_check_fit */
+    const bool resampled = g->x->H > 0 && index == thaw_model_positions(g->x->model);
+    return (resampled ? give_places : give_rows)(g, g->x->from[index], entry, take, to);
 }
 
 static void print_json(const char *file, const thaw_backbone *b)
@@ -113,6 +141,8 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
 {
     const thaw_model_spec *spec = &x->model->spec;
     const char *slash = strrchr(f->path, '/');
+    importing g = {f, x};
+    const thaw_values values = {give, &g};
     thaw_backbone b = {.arch = (char *)x->arch->name,
                        .C = spec->C,
                        .H = spec->H,
@@ -120,7 +150,8 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
                        .mean = (double *)w->norm.mean.value,
                        .std = (double *)w->norm.std.value,
                        .origin = (char *)cli_value(args, "origin"),
-                       .license = (char *)cli_value(args, "licence")};
+                       .license = (char *)cli_value(args, "licence"),
+                       .values = &values};
     thaw_str licence = {0};
     thaw_status status;
     if (f->is_text) {
@@ -135,7 +166,6 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
         THAW_TRY_TO(import_read_licence(f->path, &licence));
         b.license = thaw_str_c(&licence)[0] != '\0' ? (char *)thaw_str_c(&licence) : NULL;
     }
-    THAW_TRY_TO(read_all(f, x));
     THAW_TRY_TO(thaw_model_spec_save(spec, &b.spec));
     THAW_TRY_TO(thaw_graph_state(x->model->graph, THAW_BACKBONE, &b.tensors));
     if (x->head)

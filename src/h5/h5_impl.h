@@ -49,7 +49,9 @@ THAW_NODISCARD thaw_status thaw_h5_shape_of(const thaw_h5 *file, const char *obj
                                             thaw_shape *out);
 /* A new dataspace; THAW_H5_NONE when HDF5 cannot. */
 hid_t thaw_h5_space(const thaw_shape *shape);
-/* How datasets are laid out: chunked with Fletcher32 where that is possible. rows 0: about 1 MiB a chunk. */
+/* How datasets are laid out: chunked with Fletcher32 where that is possible. rows 0: about 1 MiB a chunk; THAW_H5_UNCHUNKED: in one run, as
+ * the file's reader wants them who has our digest to check them by. */
+#define THAW_H5_UNCHUNKED (-1)
 hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows);
 /* Makes a dataset and closes it again or hands it out (dataset may be NULL). */
 THAW_NODISCARD thaw_status thaw_h5_make_dataset(thaw_h5 *file, const char *name, thaw_dtype dtype,
@@ -95,6 +97,15 @@ THAW_NODISCARD thaw_status thaw_h5_entry_digest(const thaw_entry *entry, thaw_di
 /* All root attributes but our own two. */
 THAW_NODISCARD thaw_status thaw_h5_read_attributes(const thaw_h5 *file, thaw_state *out);
 THAW_NODISCARD thaw_status thaw_h5_write_attributes(thaw_h5 *file, const thaw_state *attributes);
+/* Rows [first, first + n) of an open dataset, of values that are `dtype` in memory. */
+typedef struct thaw_h5_rows {
+    int64_t first, n;
+    thaw_dtype dtype;
+} thaw_h5_rows;
+THAW_NODISCARD thaw_status thaw_h5_put_rows(thaw_h5 *file, const char *name, hid_t dataset,
+                                            const thaw_h5_rows *rows, const void *data);
+/* The digest of a dataset's values, read in pieces; THAW_ERR_INPUT when the file says another. */
+THAW_NODISCARD thaw_status thaw_h5_read_digest(thaw_h5 *file, const char *name, thaw_digest *out);
 /* Reads one dataset whole, checks it against its digest, adds it. */
 THAW_NODISCARD thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out);
 

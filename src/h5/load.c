@@ -47,6 +47,14 @@ static thaw_status read_values(const thaw_h5 *file, const char *name, const thaw
     return status;
 }
 
+static thaw_status check_digest(const thaw_h5 *file, const char *name, thaw_digest stored,
+                                thaw_digest found)
+{
+    THAW_CHECK(thaw_digest_equal(stored, found), THAW_ERR_INPUT,
+               "%s: the data of '%s' are damaged (their digest differs)", file->path, name);
+    return THAW_OK;
+}
+
 thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out)
 {
     thaw_h5_info info;
@@ -57,9 +65,46 @@ thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out)
     THAW_TRY(read_values(file, name, &info, data));
     THAW_TRY(stored_digest(file, name, THAW_H5_ENTRY_DIGEST, &stored));
     THAW_TRY(thaw_h5_entry_digest(&out->entries[out->count - 1], &found));
-    THAW_CHECK(thaw_digest_equal(stored, found), THAW_ERR_INPUT,
-               "%s: the data of '%s' are damaged (their digest differs)", file->path, name);
-    return THAW_OK;
+    return check_digest(file, name, stored, found);
+}
+
+static thaw_status digest_rows(thaw_h5 *file, const char *name, const thaw_h5_info *info,
+                               thaw_hasher *hasher)
+{
+    thaw_status status = THAW_OK;
+    const int64_t count = thaw_shape_count(&info->shape);
+    const int64_t rows = count > 0 ? thaw_shape_rows(&info->shape) : 0;
+    const int64_t piece = thaw_rows_a_piece(&info->shape, info->dtype);
+    void *values = NULL;
+    if (rows == 0)
+        return THAW_OK;
+    THAW_TRY(thaw_alloc(&values, count / rows * piece, thaw_dtype_bytes(info->dtype)));
+    for (int64_t row = 0; row < rows; row += piece) {
+        const int64_t n = piece < rows - row ? piece : rows - row;
+        THAW_TRY_TO(thaw_h5_read_rows(file, name, row, n, info->dtype, values));
+        thaw_hasher_add_values(hasher, info->dtype, count / rows * n, values);
+    }
+done:
+    thaw_free(&values);
+    return status;
+}
+
+thaw_status thaw_h5_read_digest(thaw_h5 *file, const char *name, thaw_digest *out)
+{
+    thaw_h5_info info;
+    thaw_digest stored;
+    thaw_hasher *hasher = NULL;
+    thaw_status status = THAW_OK;
+    THAW_TRY(read_shape(file, name, &info));
+    THAW_TRY_TO(thaw_hasher_new(&hasher));
+    thaw_hasher_add_entry(hasher, name, info.dtype, &info.shape);
+    THAW_TRY_TO(digest_rows(file, name, &info, hasher));
+    *out = thaw_hasher_get(hasher);
+    THAW_TRY_TO(stored_digest(file, name, THAW_H5_ENTRY_DIGEST, &stored));
+    status = check_digest(file, name, stored, *out);
+done:
+    thaw_hasher_free(&hasher);
+    return status;
 }
 
 static thaw_status add_shape(const thaw_h5 *file, const char *name, thaw_state *out)

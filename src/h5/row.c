@@ -110,26 +110,37 @@ done:
     return status;
 }
 
+thaw_status thaw_h5_put_rows(thaw_h5 *file, const char *name, hid_t dataset,
+                             const thaw_h5_rows *rows, const void *data)
+{
+    thaw_status status = THAW_OK;
+    hid_t memory = THAW_H5_NONE;
+    hid_t space = H5Dget_space(dataset);
+    if (space < 0)
+        THAW_TRY_TO(THAW_H5_FAIL(file, "read the shape of", name));
+    THAW_TRY_TO(select_rows(file, name, rows->first, rows->n, space, &memory));
+    if (rows->n > 0 &&
+        H5Dwrite(dataset, thaw_h5_memory_type(rows->dtype), memory, space, H5P_DEFAULT, data) < 0)
+        status = THAW_H5_FAIL(file, "write", name);
+done:
+    (void)thaw_h5_release(&memory);
+    (void)thaw_h5_release(&space);
+    return status;
+}
+
 thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n,
                                thaw_dtype dtype, const void *data)
 {
     thaw_status status = THAW_OK;
-    hid_t dataset = THAW_H5_NONE, space = THAW_H5_NONE, memory = THAW_H5_NONE;
+    const thaw_h5_rows rows = {first, n, dtype};
+    hid_t dataset = THAW_H5_NONE;
     THAW_TRY_TO(open_kept(file, name, &dataset));
-    space = H5Dget_space(dataset);
-    if (space < 0)
-        THAW_TRY_TO(THAW_H5_FAIL(file, "read the shape of", name));
-    THAW_TRY_TO(select_rows(file, name, first, n, space, &memory));
     THAW_CHECK_TO(!thaw_fault("h5_write"), THAW_ERR_RESOURCE,
                   "%s: cannot write '%s': fault injected", file->path, name);
-    if (n > 0 &&
-        H5Dwrite(dataset, thaw_h5_memory_type(dtype), memory, space, H5P_DEFAULT, data) < 0)
-        status = THAW_H5_FAIL(file, "write", name);
+    status = thaw_h5_put_rows(file, name, dataset, &rows, data);
 done:
     if (status != THAW_OK)
         thaw_h5_break(file);
-    (void)thaw_h5_release(&memory);
-    (void)thaw_h5_release(&space);
     return status;
 }
 

@@ -145,7 +145,7 @@ hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows)
     hsize_t chunk[THAW_MAX_DIMS];
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
     bool good = creation >= 0 && H5Pset_obj_track_times(creation, 0) >= 0;
-    if (good && shape->ndim > 0 && thaw_shape_count(shape) > 0) {
+    if (good && rows != THAW_H5_UNCHUNKED && shape->ndim > 0 && thaw_shape_count(shape) > 0) {
         choose_chunk(shape, element, rows, chunk);
         /* Everything is written anyway; filling first would write it twice. */
         good = H5Pset_chunk(creation, shape->ndim, chunk) >= 0 &&

@@ -339,6 +339,8 @@ static bool convert(weights_type type, const void *raw, int64_t i, float *out)
     return true;
 }
 
+static const char too_large[] = "%s: element %lld of '%s' is too large for float32";
+
 static bool is_dense(const thaw_weight *what, const weights_place *place)
 {
     int64_t dense = 1;
@@ -369,33 +371,72 @@ static int64_t place_of(const thaw_weight *what, const weights_place *place, int
     return at;
 }
 
-static thaw_status convert_all(const thaw_weights *w, const thaw_weight *what,
-                               const weights_place *place, const void *raw, float *out)
+/* What the file holds, converted where it is not float32: elements [first, first + n) of a dense tensor. */
+static thaw_status read_dense(const thaw_weights *w, int64_t index, int64_t first, int64_t n,
+                              float *out)
 {
-    const int64_t count = thaw_shape_count(&what->shape);
-    const bool dense = is_dense(what, place);
-    for (int64_t i = 0; i < count; i++)
-        THAW_CHECK(convert(place->type, raw, dense ? i : place_of(what, place, i), &out[i]),
-                   THAW_ERR_INPUT, "%s: element %lld of '%s' is too large for float32", w->path,
-                   (long long)i, what->name);
+    weights_place place = w->places[index];
+    const size_t bytes = (size_t)n * place.element;
+    void *raw = NULL;
+    place.offset += first * (int64_t)place.element;
+    if (place.type == WEIGHTS_F32)
+        return read_bytes(w, &place, bytes, out);
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&raw, (int64_t)bytes, 1));
+    THAW_TRY_TO(read_bytes(w, &place, bytes, raw));
+    for (int64_t i = 0; i < n; i++)
+        THAW_CHECK_TO(convert(place.type, raw, i, &out[i]), THAW_ERR_INPUT, too_large, w->path,
+                      (long long)(first + i), w->list[index].name);
+done:
+    thaw_free(&raw);
+    return status;
+}
+
+static thaw_status read_strided(const thaw_weights *w, int64_t index, float *out)
+{
+    const thaw_weight *what = &w->list[index];
+    const weights_place *place = &w->places[index];
+    const size_t bytes = (size_t)extent(what, place) * place->element;
+    void *raw = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&raw, (int64_t)bytes, 1));
+    THAW_TRY_TO(read_bytes(w, place, bytes, raw));
+    for (int64_t i = 0; i < thaw_shape_count(&what->shape); i++)
+        THAW_CHECK_TO(convert(place->type, raw, place_of(what, place, i), &out[i]), THAW_ERR_INPUT,
+                      too_large, w->path, (long long)i, what->name);
+done:
+    thaw_free(&raw);
+    return status;
+}
+
+static thaw_status check_readable(const thaw_weights *w, const thaw_weight *what)
+{
+    THAW_CHECK(what->readable, THAW_ERR_INPUT, "%s: '%s' has the type %s, which is no float",
+               w->path, what->name, what->type);
     return THAW_OK;
 }
 
 thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index, float *out)
 {
     const thaw_weight *what = &weights->list[index];
+    THAW_TRY(check_readable(weights, what));
+    if (is_dense(what, &weights->places[index]))
+        return read_dense(weights, index, 0, thaw_shape_count(&what->shape), out);
+    return read_strided(weights, index, out);
+}
+
+bool thaw_weights_in_parts(const thaw_weights *weights, int64_t index)
+{
     const weights_place *place = &weights->places[index];
-    const size_t bytes = (size_t)extent(what, place) * place->element;
-    void *raw = NULL;
-    THAW_CHECK(what->readable, THAW_ERR_INPUT, "%s: '%s' has the type %s, which is no float",
-               weights->path, what->name, what->type);
-    if (place->type == WEIGHTS_F32 && is_dense(what, place))
-        return read_bytes(weights, place, bytes, out);
-    thaw_status status;
-    THAW_TRY_TO(thaw_alloc(&raw, (int64_t)bytes, 1));
-    THAW_TRY_TO(read_bytes(weights, place, bytes, raw));
-    status = convert_all(weights, what, place, raw, out);
-done:
-    thaw_free(&raw);
-    return status;
+    return weights->parts[place->part].fd >= 0 && is_dense(&weights->list[index], place);
+}
+
+thaw_status thaw_weights_read_part(const thaw_weights *weights, int64_t index, int64_t first,
+                                   int64_t n, float *out)
+{
+    const thaw_weight *what = &weights->list[index];
+    THAW_TRY(check_readable(weights, what));
+    THAW_ASSERT(thaw_weights_in_parts(weights, index));
+    THAW_ASSERT(first >= 0 && n >= 0 && n <= thaw_shape_count(&what->shape) - first);
+    return read_dense(weights, index, first, n, out);
 }

@@ -66,6 +66,22 @@ bool thaw_shape_equal(const thaw_shape *a, const thaw_shape *b)
     return true;
 }
 
+int64_t thaw_shape_rows(const thaw_shape *shape)
+{
+    return shape->ndim > 0 ? shape->dim[0] : 1;
+}
+
+int64_t thaw_rows_a_piece(const thaw_shape *shape, thaw_dtype dtype)
+{
+    const int64_t piece = 256 << 10;
+    const int64_t count = thaw_shape_count(shape);
+    const int64_t rows = thaw_shape_rows(shape);
+    if (count == 0)
+        return 1;
+    const int64_t fit = piece / (count / rows * (int64_t)thaw_dtype_bytes(dtype));
+    return fit < 1 ? 1 : fit < rows ? fit : rows;
+}
+
 void thaw_shape_format(const thaw_shape *shape, char *out, size_t bytes)
 {
     char text[16 + THAW_MAX_DIMS * 24] = "(";
@@ -118,6 +134,12 @@ static int64_t first_bad_double(const double *x, int64_t count)
 thaw_status thaw_check_finite(const char *file, const char *name, const thaw_tensor *t,
                               thaw_status code)
 {
+    return thaw_check_finite_rows(file, name, t, 0, code);
+}
+
+thaw_status thaw_check_finite_rows(const char *file, const char *name, const thaw_tensor *t,
+                                   int64_t first, thaw_status code)
+{
     const int64_t count = thaw_tensor_count(t);
     thaw_shape index = t->shape;
     char where[96];
@@ -132,6 +154,8 @@ thaw_status thaw_check_finite(const char *file, const char *name, const thaw_ten
                                               : ((const double *)t->data)[bad];
     for (int i = t->shape.ndim; i-- > 0; bad /= t->shape.dim[i])
         index.dim[i] = bad % t->shape.dim[i];
+    if (index.ndim > 0)
+        index.dim[0] += first;
     thaw_shape_format(&index, where, sizeof where);
     return THAW_FAIL(
         code,

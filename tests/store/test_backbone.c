@@ -91,6 +91,42 @@ static void what_was_written_comes_back(void **state)
     assert_int_equal(thaw_alloc_live(), live);
 }
 
+static thaw_status give(void *context, const thaw_entry *entry, thaw_take_rows *take, void *to)
+{
+    const thaw_backbone *b = context;
+    const thaw_tensor *t = thaw_state_find(&b->tensors, entry->name);
+    t = t != NULL ? t : thaw_state_find(&b->head, entry->name);
+    const int64_t rows = t->shape.dim[0];
+    const size_t bytes = thaw_tensor_bytes(t) / (size_t)rows;
+    assert_null(entry->tensor.data);
+    for (int64_t row = 0; row < rows; row++)
+        THAW_TRY(take(to, 1, (const char *)t->data + (size_t)row * bytes));
+    return THAW_OK;
+}
+
+/* The file says the same, whether its weights were in memory together or came by. */
+static void weights_may_come_by(void **state)
+{
+    (void)state;
+    int64_t live = thaw_alloc_live();
+    thaw_backbone b = example(), back;
+    thaw_backbone source = b;
+    const thaw_values values = {give, &source};
+    thaw_digest digest;
+    b.values = &values;
+    assert_ok(thaw_backbone_write(in_folder("pieces.h5"), &b));
+    assert_ok(thaw_state_digest(&b.tensors, &digest));
+    assert_true(thaw_digest_equal(b.digest, digest));
+    assert_ok(thaw_backbone_read(in_folder("pieces.h5"), &back));
+    compare(&b, &back);
+    assert_memory_equal(thaw_state_find(&back.tensors, "conv1.weight")->data, weight,
+                        sizeof weight);
+    assert_memory_equal(thaw_state_find(&back.head, "fc.weight")->data, head, sizeof head);
+    thaw_backbone_clear(&back);
+    drop(&b);
+    assert_int_equal(thaw_alloc_live(), live);
+}
+
 static void optional_parts_may_be_missing(void **state)
 {
     (void)state;
@@ -220,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_comes_back),
+        cmocka_unit_test(weights_may_come_by),
         cmocka_unit_test(optional_parts_may_be_missing),
         cmocka_unit_test(unsound_ones_are_not_written),
         cmocka_unit_test(wrong_files_are_refused_with_the_reason),

@@ -103,6 +103,13 @@ static void all_types(void **state)
     assert_true(out[0] == 1 && out[1] == -5 && isinf(out[2]));
     assert_int_equal(thaw_weights_read(w, 3, out), THAW_OK);
     assert_true(out[0] == 0.1f && out[1] == -1e30f && out[2] == 3);
+    for (int64_t i = 0; i < 4; i++) {
+        float part[2];
+        assert_true(thaw_weights_in_parts(w, i));
+        assert_int_equal(thaw_weights_read(w, i, out), THAW_OK);
+        assert_int_equal(thaw_weights_read_part(w, i, 1, 2, part), THAW_OK);
+        assert_memory_equal(part, out + 1, sizeof part);
+    }
     assert_false(thaw_weights_at(w, 4)->readable);
     assert_int_equal(thaw_weights_read(w, 4, out), THAW_ERR_INPUT);
     assert_int_equal(thaw_weights_at(w, 1)->shape.ndim, 2);
@@ -320,6 +327,7 @@ static void torch_files(void **state)
     assert_string_equal(thaw_weights_at(w, 0)->name, "w");
     assert_int_equal(thaw_weights_read(w, 0, out), THAW_OK);
     assert_memory_equal(out, values + 1, sizeof out);
+    assert_false(thaw_weights_in_parts(w, 0)); /* an entry's checksum is of all of it */
     thaw_weights_close(&w);
     write_torch("turned.pt", PICKLE(TENSOR("FloatStorage", "\x07", "\x01", "K\x01K\x02\x86")),
                 values, sizeof values);

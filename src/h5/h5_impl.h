@@ -49,8 +49,8 @@ THAW_NODISCARD thaw_status thaw_h5_shape_of(const thaw_h5 *file, const char *obj
                                             thaw_shape *out);
 /* A new dataspace; THAW_H5_NONE when HDF5 cannot. */
 hid_t thaw_h5_space(const thaw_shape *shape);
-/* How datasets are laid out: chunked with Fletcher32 where that is possible. rows 0: about 1 MiB a chunk; THAW_H5_UNCHUNKED: in one run, as
- * the file's reader wants them who has our digest to check them by. */
+/* How datasets are laid out: chunked with Fletcher32 where that is possible. rows 0: about 1 MiB a chunk; THAW_H5_UNCHUNKED: contiguous, for
+ * values that have a digest of ours. */
 #define THAW_H5_UNCHUNKED (-1)
 hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows);
 /* Makes a dataset and closes it again or hands it out (dataset may be NULL). */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,24 +9,13 @@
 
 /* The format: eight bytes with the length of a JSON header, the header, then the tensors without gaps, in the order of their names. */
 
-static int by_name(const void *a, const void *b)
+static thaw_status check_types(const thaw_state *state)
 {
-    const thaw_entry *const *left = a;
-    const thaw_entry *const *right = b;
-    return strcmp((*left)->name, (*right)->name);
-}
-
-static thaw_status sorted(const thaw_state *state, const thaw_entry ***out)
-{
-    THAW_TRY(thaw_alloc(out, state->count, sizeof **out));
     for (int64_t i = 0; i < state->count; i++) {
         const thaw_entry *e = &state->entries[i];
         THAW_CHECK(e->tensor.dtype == THAW_F32, THAW_ERR_FAIL, "tensor '%s' is %s, not float32",
                    e->name, thaw_dtype_name(e->tensor.dtype));
-        (*out)[i] = e;
     }
-    if (state->count > 0)
-        qsort(*out, (size_t)state->count, sizeof **out, by_name);
     return THAW_OK;
 }
 
@@ -85,7 +73,8 @@ thaw_status thaw_safetensors_write(const char *path, const thaw_state *tensors,
     thaw_status status;
     FILE *file = NULL;
     thaw_str_printf(&temporary, "%s.tmp", path);
-    THAW_TRY_TO(sorted(tensors, &entries));
+    THAW_TRY_TO(check_types(tensors));
+    THAW_TRY_TO(thaw_state_sorted(tensors, &entries));
     write_header(entries, tensors->count, words, &header);
     file = fopen(thaw_str_c(&temporary), "wb");
     THAW_CHECK_TO(file != NULL, THAW_ERR_RESOURCE, "cannot create %s: %s", thaw_str_c(&temporary),

@@ -9,6 +9,9 @@
 /* Lengths are multiples of it: few enough to be planned for, and whole vectors of every instruction set. */
 #define STEP INT64_C(16)
 
+/* Samples that are read together to see their lengths. */
+enum { READ = 64 };
+
 static thaw_status find_crop(const thaw_graph *g, thaw_value from, int64_t tokens, thaw_crop *out)
 {
     const thaw_shape whole = thaw_graph_value_shape(g, from);
@@ -36,13 +39,19 @@ static thaw_status measure(const thaw_setup *s, int64_t split, thaw_buckets *b)
     const int64_t N = thaw_dataset_count(s->dataset, split);
     const int64_t T = thaw_dataset_shape(s->dataset).dim[1];
     const int64_t pad_id = thaw_dataset_text(s->dataset)->pad_id;
+    const int64_t values = thaw_dataset_values(s->dataset);
+    int64_t indices[READ];
     float *x = NULL;
     thaw_status status;
-    THAW_TRY_TO(thaw_alloc(&x, thaw_dataset_values(s->dataset), sizeof *x));
+    THAW_TRY_TO(thaw_alloc(&x, READ * values, sizeof *x));
     THAW_TRY_TO(thaw_alloc(&b->crop_of, N, sizeof *b->crop_of));
-    for (int64_t i = 0; i < N; i++) {
-        THAW_TRY_TO(thaw_dataset_read(s->dataset, split, 1, &i, x));
-        b->crop_of[i] = (int32_t)((length_of(x, T, pad_id) - 1) / STEP);
+    for (int64_t at = 0; at < N; at += READ) {
+        const int64_t n = N - at < READ ? N - at : READ;
+        for (int64_t i = 0; i < n; i++)
+            indices[i] = at + i;
+        THAW_TRY_TO(thaw_dataset_read(s->dataset, split, n, indices, x));
+        for (int64_t i = 0; i < n; i++)
+            b->crop_of[at + i] = (int32_t)((length_of(x + i * values, T, pad_id) - 1) / STEP);
     }
     status = THAW_OK;
 done:
@@ -67,6 +76,8 @@ thaw_status thaw_buckets_open(const thaw_setup *s, int64_t split, thaw_value fro
                               thaw_buckets *out)
 {
     memset(out, 0, sizeof *out);
+    if (!s->config->data.bucket_lengths)
+        return THAW_OK;
     THAW_CHECK(thaw_dataset_text(s->dataset) != NULL, THAW_ERR_CONFIG,
                "data.bucket_lengths sorts texts by their length, but %s holds none; leave it out",
                s->config->data.file);

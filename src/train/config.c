@@ -53,10 +53,10 @@ static const thaw_field data_fields[] = {
         thaw_data_config, "memory_limit_gib", memory_limit_gib, "2", 0, 1e6,
         "splits larger than this many GiB are read by rows instead of kept in memory, once a node"),
     FLAG(thaw_data_config, "bucket_lengths", bucket_lengths, "false",
-         "texts of a batch are sorted by length, so that each shard takes those of like length and "
-         "is padded no further than to a multiple of 16 tokens; the result does not depend on the "
-         "ranks, but on this setting (which samples share a shard); best with several train.shards "
-         "a rank"),
+         "texts of a batch, and in evaluation those of a split, are sorted by length: each shard "
+         "takes those of like length and is padded to a multiple of 16 tokens that they need; the "
+         "result does not depend on the ranks, but on this setting (which samples share a shard); "
+         "best with several train.shards a rank"),
     WORD(thaw_data_config, "prefetch", prefetch, "auto", prefetch_words,
          "auto: of a split that is read by rows, a thread of each rank reads the next step's "
          "samples while this one computes; results do not depend on it"),

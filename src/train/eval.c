@@ -157,7 +157,10 @@ static thaw_status predict(thaw_comm *comm, thaw_setup *setup, thaw_predictions 
         feed.width = prefix.width;
         options.from = prefix.boundary;
     }
+    THAW_TRY_TO(
+        thaw_agree(comm, thaw_buckets_open(setup, feed.split, options.from, &feed.buckets)));
     THAW_TRY_TO(thaw_plan_open(comm, setup, &options, &plan));
+    THAW_TRY_TO(thaw_agree(comm, thaw_buckets_fit(&feed.buckets, plan)));
     const thaw_sweep_plans plans = {&plan, 1, thaw_graph_logits(graph), setup->model->spec.K};
     THAW_TRY_TO(thaw_sweep(comm, &feed, &plans, setup->config->train.eval_batch, &logits));
     status = thaw_agree(comm, thaw_predictions_from_logits(setup, setup->val, logits, out));

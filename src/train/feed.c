@@ -16,6 +16,7 @@ thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset, int64_t
 
 void thaw_feed_close(thaw_feed *feed)
 {
+    thaw_buckets_close(&feed->buckets);
     thaw_free(&feed->scratch);
     thaw_free(&feed->other);
 }
@@ -131,9 +132,36 @@ void thaw_feed_ask(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64
         ask_samples(feed, epoch, n - at < most ? n - at : most, indices + at);
 }
 
-/* This rank's samples [begin, end), of which plan p's rows go to mine[p]. */
+/* Which sample stands where: chunks of like length, the whole ones dealt out as to `size` ranks, or one would have all the long texts. NULL:
+ * each sample stands in its own place. */
+static thaw_status put_in_order(const thaw_feed *feed, int64_t chunk, int64_t size, int64_t **out)
+{
+    const int64_t whole = feed->N / chunk;
+    int64_t *sorted = NULL;
+    int64_t *to = NULL;
+    thaw_status status = THAW_OK;
+    *out = NULL;
+    if (feed->buckets.crops == NULL)
+        return THAW_OK;
+    THAW_TRY_TO(thaw_alloc(out, feed->N, sizeof **out));
+    THAW_TRY_TO(thaw_alloc(&sorted, feed->N, sizeof *sorted));
+    for (int64_t i = 0; i < feed->N; i++)
+        (*out)[i] = i;
+    thaw_buckets_sort(&feed->buckets, feed->N, *out, sorted);
+    memcpy(*out, sorted, (size_t)feed->N * sizeof *sorted);
+    to = *out;
+    for (int64_t r = 0; r < size; r++) {
+        for (int64_t c = r; c < whole; c += size, to += chunk)
+            memcpy(to, sorted + c * chunk, (size_t)chunk * sizeof *sorted);
+    }
+done:
+    thaw_free(&sorted);
+    return status;
+}
+
+/* This rank's places [begin, end), of which plan p's rows go to mine[p]. */
 static thaw_status sweep_local(const thaw_feed *feed, const thaw_sweep_plans *plans, int64_t chunk,
-                               int64_t begin, int64_t end, float *const *mine)
+                               const int64_t *order, int64_t begin, int64_t end, float *const *mine)
 {
     const int64_t width = plans->width;
     float *input = NULL;
@@ -145,13 +173,15 @@ static thaw_status sweep_local(const thaw_feed *feed, const thaw_sweep_plans *pl
     for (int64_t at = begin; at < end; at += chunk) {
         const int64_t n = end - at < chunk ? end - at : chunk;
         for (int64_t i = 0; i < n; i++)
-            indices[i] = at + i;
-        for (int64_t i = 0; i < n; i++)
-            coming[i] = at + chunk + i;
-        if (at + chunk < end)
-            thaw_feed_ask(feed, 0, end - at - chunk < n ? end - at - chunk : n, coming);
+            indices[i] = order != NULL ? order[at + i] : at + i;
+        const int64_t next = end - at - n < chunk ? end - at - n : chunk;
+        for (int64_t i = 0; i < next; i++)
+            coming[i] = order != NULL ? order[at + n + i] : at + n + i;
+        if (next > 0)
+            thaw_feed_ask(feed, 0, next, coming);
         THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
-        const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
+        const int64_t tokens = thaw_buckets_crop(&feed->buckets, n, indices, input);
+        const thaw_run run = {.B = n, .tokens = tokens, .input = input, .sample_ids = indices};
         for (int32_t p = 0; p < plans->count; p++) {
             thaw_plan_forward(plans->plans[p], &run);
             memcpy(mine[p] + (at - begin) * width, thaw_plan_value(plans->plans[p], plans->value),
@@ -181,6 +211,20 @@ static thaw_status join(thaw_comm *comm, int64_t bytes, int64_t expected, int32_
     return THAW_OK;
 }
 
+/* Rows from places to samples. */
+static thaw_status restore(const int64_t *order, int64_t N, int64_t width, float **rows)
+{
+    float *own = NULL;
+    if (order == NULL)
+        return THAW_OK;
+    THAW_TRY(thaw_alloc(&own, N * width, sizeof *own));
+    for (int64_t i = 0; i < N; i++)
+        memcpy(own + order[i] * width, *rows + i * width, (size_t)width * sizeof *own);
+    thaw_free(rows);
+    *rows = own;
+    return THAW_OK;
+}
+
 thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, const thaw_sweep_plans *plans,
                        int64_t chunk, float **rows)
 {
@@ -191,6 +235,7 @@ thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, const thaw_sweep_
     const int64_t stop = chunks * (rank + 1) / size * chunk;
     const int64_t end = stop < feed->N ? stop : feed->N;
     const int64_t row = plans->width * (int64_t)sizeof **rows;
+    int64_t *order = NULL;
     float **mine = NULL;
     thaw_status status = thaw_alloc(&mine, plans->count, sizeof *mine);
     for (int32_t p = 0; p < plans->count && status == THAW_OK; p++) {
@@ -198,10 +243,16 @@ thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed, const thaw_sweep_
         status = thaw_alloc(&mine[p], (end - begin) * plans->width, sizeof **mine);
     }
     if (status == THAW_OK)
-        status = sweep_local(feed, plans, chunk, begin, end, mine);
+        status = put_in_order(feed, chunk, size, &order);
+    if (status == THAW_OK)
+        status = sweep_local(feed, plans, chunk, order, begin, end, mine);
     THAW_TRY_TO(thaw_agree(comm, status));
-    status = join(comm, (end - begin) * row, feed->N * row, plans->count, mine, rows);
+    THAW_TRY_TO(join(comm, (end - begin) * row, feed->N * row, plans->count, mine, rows));
+    for (int32_t p = 0; p < plans->count && status == THAW_OK; p++)
+        status = restore(order, feed->N, plans->width, &rows[p]);
+    status = thaw_agree(comm, status);
 done:
+    thaw_free(&order);
     for (int32_t p = 0; p < plans->count && mine != NULL; p++)
         thaw_free(&mine[p]);
     thaw_free(&mine);

@@ -168,13 +168,13 @@ static int64_t choose_samples(thaw_trainer *t, const thaw_position *at, int64_t 
     int64_t begin;
     int64_t end;
     thaw_sampler_shard(s, step, shard, &begin, &end);
-    if (t->buckets.crops == NULL) {
+    if (t->train.buckets.crops == NULL) {
         thaw_sampler_fill(s, epoch, step, begin, end, out);
         return end - begin;
     }
     const int64_t n = thaw_sampler_batch_size(s, step);
     thaw_sampler_fill(s, epoch, step, 0, n, t->batch);
-    thaw_buckets_sort(&t->buckets, n, t->batch, t->sorted);
+    thaw_buckets_sort(&t->train.buckets, n, t->batch, t->sorted);
     memcpy(out, t->sorted + begin, (size_t)(end - begin) * sizeof *out);
     return end - begin;
 }
@@ -199,7 +199,7 @@ static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B, int64_
     ask_next(t, shard);
     *B = choose_samples(t, &t->position, shard, t->indices);
     THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, *B, t->indices, t->input));
-    *tokens = thaw_buckets_crop(&t->buckets, *B, t->indices, t->input);
+    *tokens = thaw_buckets_crop(&t->train.buckets, *B, t->indices, t->input);
     take_labels(t, *B);
     return THAW_OK;
 }
@@ -254,7 +254,7 @@ static int64_t shard_of(const thaw_trainer *t, const thaw_comm *comm, int64_t k)
 {
     const int64_t size = thaw_comm_size(comm);
     const int64_t rank = thaw_comm_rank(comm);
-    if (t->buckets.crops == NULL)
+    if (t->train.buckets.crops == NULL)
         return t->sampler.shards / size * rank + k;
     return k * size + (k % 2 == 0 ? rank : size - 1 - rank);
 }

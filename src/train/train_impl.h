@@ -249,6 +249,33 @@ THAW_NODISCARD thaw_status thaw_pool_find(thaw_comm *comm, thaw_pool *pool, cons
 /* Reads ahead up to so many rows of the dataset, where it is read by rows and the config does not say no. */
 THAW_NODISCARD thaw_status thaw_setup_ahead(const thaw_setup *s, int64_t rows);
 
+/* ---- Texts of like length --------------------------------------------------------------------------------------- */
+
+/* How a sample is cut to fewer tokens: of each of its `parts` parts of `whole` values the first `kept` stay. */
+typedef struct thaw_crop {
+    int64_t tokens; /* as in thaw_run; 0: all */
+    int64_t parts, whole, kept;
+} thaw_crop;
+
+/* What lengths the samples of a split are run at (data.bucket_lengths). */
+typedef struct thaw_buckets {
+    thaw_crop *crops; /* from short to long; the last keeps all. NULL: every sample is run whole */
+    int32_t count;
+    int32_t *crop_of; /* (N) the shortest that a sample fits into */
+} thaw_buckets;
+
+/* For plans from this value on (-1: the input). Leaves *out empty where data.bucket_lengths is off, or the plans begin behind the last token.
+ * Local. THAW_ERR_CONFIG: no texts. */
+THAW_NODISCARD thaw_status thaw_buckets_open(const thaw_setup *s, int64_t split, thaw_value from,
+                                             thaw_buckets *out);
+void thaw_buckets_close(thaw_buckets *b);
+/* A plan that begins there may run all its lengths from now on. */
+THAW_NODISCARD thaw_status thaw_buckets_fit(const thaw_buckets *b, thaw_plan *plan);
+/* Samples in the order of lengths, and of places where lengths are equal. */
+void thaw_buckets_sort(const thaw_buckets *b, int64_t n, const int64_t *indices, int64_t *out);
+/* Cuts n samples where they lie to the longest one's length, and returns what a run is to be told; 0 where there are no buckets. */
+int64_t thaw_buckets_crop(const thaw_buckets *b, int64_t n, const int64_t *indices, float *x);
+
 /* ---- Feeds and sweeps --------------------------------------------------------------------------------------- */
 
 /* Fixed views are the same for all seeds: the cache is shared by them. */
@@ -268,6 +295,7 @@ typedef struct thaw_feed {
     int64_t block;           /* of the features: samples without augmentation; views follow */
     double *
         waited; /* seconds that this rank waited for the dataset are added here; NULL: not counted */
+    thaw_buckets buckets; /* empty: every sample is run whole */
 } thaw_feed;
 
 THAW_NODISCARD thaw_status thaw_feed_open(thaw_feed *feed, const thaw_dataset *dataset,
@@ -281,32 +309,6 @@ THAW_NODISCARD thaw_status thaw_feed_read(const thaw_feed *feed, uint32_t epoch,
 /* These samples will be read in this epoch, in this order; see thaw_dataset_ask. Nothing when kept features will be read instead. */
 void thaw_feed_ask(const thaw_feed *feed, uint32_t epoch, int64_t n, const int64_t *indices);
 
-/* ---- Texts of like length --------------------------------------------------------------------------------------- */
-
-/* How a sample is cut to fewer tokens: of each of its `parts` parts of `whole` values the first `kept` stay. */
-typedef struct thaw_crop {
-    int64_t tokens; /* as in thaw_run; 0: all */
-    int64_t parts, whole, kept;
-} thaw_crop;
-
-/* What lengths the samples of a split are run at (data.bucket_lengths). */
-typedef struct thaw_buckets {
-    thaw_crop *crops; /* from short to long; the last keeps all. NULL: every sample is run whole */
-    int32_t count;
-    int32_t *crop_of; /* (N) the shortest that a sample fits into */
-} thaw_buckets;
-
-/* For a plan from this value on. Leaves *out empty where what trains begins behind the last token. Local. THAW_ERR_CONFIG: no texts. */
-THAW_NODISCARD thaw_status thaw_buckets_open(const thaw_setup *s, int64_t split, thaw_value from,
-                                             thaw_buckets *out);
-void thaw_buckets_close(thaw_buckets *b);
-/* A plan that begins there may run all its lengths from now on. */
-THAW_NODISCARD thaw_status thaw_buckets_fit(const thaw_buckets *b, thaw_plan *plan);
-/* Samples in the order of lengths, and of places where lengths are equal. */
-void thaw_buckets_sort(const thaw_buckets *b, int64_t n, const int64_t *indices, int64_t *out);
-/* Cuts n samples where they lie to the longest one's length, and returns what a run is to be told; 0 where there are no buckets. */
-int64_t thaw_buckets_crop(const thaw_buckets *b, int64_t n, const int64_t *indices, float *x);
-
 /* Plans of one shape that take the same samples; of each the rows of one value, `width` wide. */
 typedef struct thaw_sweep_plans {
     thaw_plan **plans;
@@ -315,8 +317,9 @@ typedef struct thaw_sweep_plans {
     int64_t width;
 } thaw_sweep_plans;
 
-/* Runs the plans over every sample of a feed in chunks of `chunk`, whose cut does not depend on the rank count; rows[p] (N, width), freed by
- * the caller, also after a failure, and equal on all ranks. Collective. */
+/* Runs the plans over every sample of a feed in chunks of `chunk`, whose cut does not depend on the rank count (with buckets a chunk is of like
+ * length); rows[p] (N, width), in the order of the samples, freed by the caller, also after a failure, and equal on all ranks.
+ * Collective. */
 THAW_NODISCARD thaw_status thaw_sweep(thaw_comm *comm, const thaw_feed *feed,
                                       const thaw_sweep_plans *plans, int64_t chunk, float **rows);
 
@@ -375,8 +378,7 @@ typedef struct thaw_trainer {
     int64_t *coming;         /* (most) of the next step */
     double train_waited;     /* seconds of the feed `train` */
     double data_seconds;     /* of them, this run's share in steps of this start */
-    thaw_buckets buckets;    /* of training samples */
-    int64_t *batch, *sorted; /* (train.batch) of one step, with buckets */
+    int64_t *batch, *sorted; /* (train.batch) of one step, where train has buckets */
     int32_t *labels;         /* (most) of a classification, or NULL */
     float *targets;          /* (most, K) of another task, or NULL */
     int32_t *other_labels; /* (most) of what samples are blended with, or NULL: labels are whole */

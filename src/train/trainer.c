@@ -124,6 +124,16 @@ static thaw_status open_prefix(thaw_trainer *t, thaw_comm *comm)
     return THAW_OK;
 }
 
+static thaw_status open_buckets(thaw_trainer *t)
+{
+    for (thaw_block_kind kind = THAW_BLOCK_TRAIN; kind <= THAW_BLOCK_GATE; kind++) {
+        thaw_feed *feed = thaw_trainer_feed(t, kind);
+        if (feed->dataset != NULL)
+            THAW_TRY(thaw_buckets_open(t->setup, feed->split, t->from, &feed->buckets));
+    }
+    return THAW_OK;
+}
+
 static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
 {
     const thaw_graph *graph = t->setup->model->graph;
@@ -136,13 +146,11 @@ static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
                                     .from = t->from,
                                     .to = -1,
                                     .keep = thaw_graph_features(graph)};
-    thaw_status status = THAW_OK;
-    if (t->config->data.bucket_lengths)
-        status = thaw_buckets_open(t->setup, t->setup->train, t->from, &t->buckets);
-    THAW_TRY(thaw_agree(comm, status));
+    THAW_TRY(thaw_agree(comm, open_buckets(t)));
     THAW_TRY(thaw_train_plan_open(comm, t->setup, &train, &t->train_plan));
-    THAW_TRY(thaw_agree(comm, thaw_buckets_fit(&t->buckets, t->train_plan)));
-    return thaw_plan_open(comm, t->setup, &eval, &t->eval_plan);
+    THAW_TRY(thaw_agree(comm, thaw_buckets_fit(&t->train.buckets, t->train_plan)));
+    THAW_TRY(thaw_plan_open(comm, t->setup, &eval, &t->eval_plan));
+    return thaw_agree(comm, thaw_buckets_fit(&t->train.buckets, t->eval_plan));
 }
 
 static thaw_status open_sums(thaw_trainer *t)
@@ -280,7 +288,7 @@ static thaw_status open_buffers(thaw_trainer *t)
         THAW_TRY(thaw_alloc(&t->targets, most * K, sizeof *t->targets));
     THAW_TRY(thaw_alloc(&t->input, most * t->train.width, sizeof *t->input));
     THAW_TRY(thaw_alloc(&t->indices, most, sizeof *t->indices));
-    if (t->buckets.crops != NULL) {
+    if (t->train.buckets.crops != NULL) {
         THAW_TRY(thaw_alloc(&t->batch, t->sampler.batch, sizeof *t->batch));
         THAW_TRY(thaw_alloc(&t->sorted, t->sampler.batch, sizeof *t->sorted));
     }
@@ -365,7 +373,6 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->labels);
     thaw_free(&t->sorted);
     thaw_free(&t->batch);
-    thaw_buckets_close(&t->buckets);
     thaw_free(&t->coming);
     thaw_free(&t->indices);
     thaw_free(&t->input);

@@ -14,25 +14,39 @@ static bool is_name(const char *text, size_t length)
     return length > 0 && length <= MOST_LICENCE && strspn(text, good) >= length;
 }
 
-/* The value of `license:` in the front matter, without quotes; nothing where that is a list or stands for another key. */
+/* The value behind `license:` on a line, without quotes and comment. */
+static void read_value(const char *from, const char *end, thaw_str *out)
+{
+    for (const char *c = from; c < end; c++)
+        if (*c == '#' && c[-1] == ' ')
+            end = c;
+    from += strspn(from, " '\"");
+    while (end > from && strchr(" '\"\r", end[-1]) != NULL)
+        end--;
+    if (end > from && is_name(from, (size_t)(end - from)))
+        thaw_str_printf(out, "%.*s", (int)(end - from), from);
+    else
+        THAW_LOG(THAW_WARN, "README.md beside the weights names no single licence; --licence says "
+                            "which it is");
+}
+
+/* Nothing where there is no front matter, or it has no such key. */
 static void read_front_matter(const char *text, thaw_str *out)
 {
-    static const char key[] = "license:";
-    if (!thaw_starts_with(text, "---\n"))
+    static const char mark[] = "\xEF\xBB\xBF", key[] = "license:";
+    if (thaw_starts_with(text, mark))
+        text += strlen(mark);
+    if (!thaw_starts_with(text, "---\n") && !thaw_starts_with(text, "---\r\n"))
         return;
-    for (const char *line = text + 4; *line != '\0' && !thaw_starts_with(line, "---");) {
-        const size_t length = strcspn(line, "\n");
-        const char *end = line + length;
+    for (const char *line = strchr(text, '\n') + 1; !thaw_starts_with(line, "---");) {
+        const char *end = line + strcspn(line, "\n");
         if (thaw_starts_with(line, key)) {
-            const char *from = line + strlen(key);
-            from += strspn(from, " '\"");
-            while (end > from && strchr(" '\"\r", end[-1]) != NULL)
-                end--;
-            if (end > from && is_name(from, (size_t)(end - from)))
-                thaw_str_printf(out, "%.*s", (int)(end - from), from);
+            read_value(line + strlen(key), end, out);
             return;
         }
-        line = *end == '\0' ? end : end + 1;
+        if (*end == '\0')
+            return;
+        line = end + 1;
     }
 }
 

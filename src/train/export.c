@@ -63,8 +63,10 @@ static void warn_of_pool(const thaw_model *model)
     if (o->reader != NULL && model->spec.pool != (int)o->pool)
         THAW_LOG(THAW_WARN,
                  "the head was trained on features by pool %s, but the head of %s reads those by "
-                 "%s; give it the others there",
-                 thaw_pool_words[model->spec.pool], o->reader, thaw_pool_words[o->pool]);
+                 "%s: the layers in between are missing, and it loads nothing strictly; a backbone "
+                 "imported with --pool %s has them",
+                 thaw_pool_words[model->spec.pool], o->reader, thaw_pool_words[o->pool],
+                 thaw_pool_words[o->pool]);
 }
 
 const char *thaw_export_head(const thaw_model *model)
@@ -244,10 +246,11 @@ done:
 
 static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, const char *path)
 {
-    THAW_CHECK(format != THAW_EXPORT_SAFETENSORS || !has_adapter(s->model) || merge, THAW_ERR_USAGE,
-               "the run has %s beside its weights, which a network of the origin has no place for; "
-               "fold it in with --merge, or take --format peft or hdf5",
-               s->model->adapter);
+    THAW_CHECK(
+        format != THAW_EXPORT_SAFETENSORS || !has_adapter(s->model) || merge, THAW_ERR_USAGE,
+        "the run has %s beside its weights, which a network of the origin has no place for; "
+        "fold it in with --merge, which lora, ia3 and ssf allow, or take --format peft or hdf5",
+        s->model->adapter);
     THAW_CHECK(format != THAW_EXPORT_PEFT || !merge, THAW_ERR_USAGE,
                "merging leaves no adapter for --format peft; take --format safetensors --merge");
     if (merge)

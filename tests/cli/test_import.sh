@@ -31,9 +31,14 @@ printf -- '---\ntags: [a]\nlicense: "bsd-3-clause"  \n---\nlicense: mit\n' >READ
 must "a model card" alone backbone import plain.pth $grey -o card.h5
 alone backbone info card.h5 --json
 same "licence of the card" bsd-3-clause "$(get out licence)"
+printf -- '\357\273\277---\r\nlicense: cc-by-4.0 # hi\r\n---\r\n' >README.md
+must "a model card from another system" alone backbone import plain.pth $grey -o card.h5
+alone backbone info card.h5 --json
+same "licence of that card" cc-by-4.0 "$(get out licence)"
 printf -- '---\nlicense:\n- mit\n- other\n---\n' >README.md
 printf '{"pretrained_cfg": {"license": "cc-by-nc-4.0"}}' >config.json
 must "a card of two licences, and timm's" alone backbone import plain.pth $grey -o card.h5
+grep -q 'names no single licence' err || fail "a card of two licences: $(cat err)"
 alone backbone info card.h5 --json
 same "licence of timm's file" cc-by-nc-4.0 "$(get out licence)"
 rm README.md config.json

@@ -24,13 +24,12 @@ static void list_entries(const thaw_state *state, thaw_str *out)
 
 static thaw_status make_entries(const char *list, int64_t bytes, thaw_state *state)
 {
-    const char *end = list + bytes;
-    while (list < end) {
+    for (int64_t at = 0; at < bytes;) { /* an empty list may be NULL */
         form f;
-        const char *name = list;
-        list += strlen(name) + 1;
-        memcpy(&f, list, sizeof f);
-        list += sizeof f;
+        const char *name = list + at;
+        at += (int64_t)strlen(name) + 1;
+        memcpy(&f, list + at, sizeof f);
+        at += (int64_t)sizeof f;
         thaw_shape shape = thaw_shape_make(f.ndim, f.dim);
         THAW_TRY(thaw_state_add_new(state, name, (thaw_dtype)f.dtype, shape, NULL));
     }

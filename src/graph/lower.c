@@ -25,7 +25,8 @@ static thaw_status copy_values_and_params(const thaw_graph *source, thaw_graph *
         g->values[v] = (thaw_activation){.shape = source->values[v].shape, .producer = -1};
     THAW_TRY(thaw_alloc(&g->params, source->param_count, sizeof(void *)));
     g->param_count = g->param_capacity = source->param_count;
-    memcpy(g->params, source->params, (size_t)source->param_count * sizeof *g->params);
+    if (source->param_count > 0)
+        memcpy(g->params, source->params, (size_t)source->param_count * sizeof *g->params);
     g->input = source->input;
     g->features = source->features;
     g->logits = source->logits;

@@ -132,8 +132,9 @@ void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready,
     int32_t next = 0;
     THAW_ASSERT(plan->options.training);
     check_run(plan, run);
-    thaw_kern_fill(plan->reduced_elements - plan->statistic_elements, 0.0f,
-                   plan->reduced_data + plan->statistic_elements);
+    if (plan->reduced_elements > 0)
+        thaw_kern_fill(plan->reduced_elements - plan->statistic_elements, 0.0f,
+                       plan->reduced_data + plan->statistic_elements);
     for (; next < plan->statistic_count; next++)
         if (ready != NULL)
             ready(context, next);

@@ -12,14 +12,15 @@ enum { KERN_UNIT = 16 }; /* shares begin at multiples of so many elements */
 /* Element at which share `i` of `shares` begins. */
 int64_t kern_share(int64_t n, int shares, int i);
 
-/* Runs body, which uses the elements [at, at + count) of n, once or in several threads. */
+/* Runs body, which uses the elements [at, at + count) of n, once or in several threads; never where there are none, since their array may be NULL. */
 #define KERN_SPLIT(work, n, at, count, body)                                                       \
     do {                                                                                           \
         int shares_ = thaw_threads_for(work);                                                      \
         if (shares_ == 1) {                                                                        \
             const int64_t at = 0;                                                                  \
             const int64_t count = (n);                                                             \
-            body;                                                                                  \
+            if (count > 0)                                                                         \
+                body;                                                                              \
         } else {                                                                                   \
             KERN_SHARED_LOOP(shares_)                                                              \
             for (int share_ = 0; share_ < shares_; share_++) {                                     \

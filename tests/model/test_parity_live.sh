@@ -1,7 +1,7 @@
 #!/bin/sh
 # Full-width resnet20, resnet18, minilm-l6, and a RoBERTa, a DistilBERT and a vision transformer (transformers' own networks) with PyTorch's random weights: logits,
 # gradients and twenty steps of each optimizer.
-# thaw-test: timeout=240 cores=1
+# thaw-test: timeout=480 cores=1
 # Needs a Python with PyTorch: THAW_PEER_PYTHON, else python3. Nothing is written to disk: the tensors travel through a pipe.
 set -u
 build=${1:?usage: test_parity_live.sh BUILD_DIR}

@@ -117,6 +117,35 @@ YAML
     must "training of the backbone" alone train pretrain.yaml --quiet
 }
 
+# A small BERT by a run from scratch on texts.h5; $1 goes into its model behind the architecture.
+make_text_backbone() {
+    cat >pretrain.yaml <<YAML
+output: pretrain
+rung: scratch
+data: {file: texts.h5}
+model: {arch: bert-tiny${1:-}}
+train: {epochs: 1, batch: 20, shards: 2, eval_batch: 20, save_backbone: backbone.h5}
+optimizer: {kind: adamw}
+rates: {head: 0.001, backbone: 0.001}
+YAML
+    must "a backbone from scratch" alone train pretrain.yaml --quiet
+}
+
+# first_in_eight_bits PATTERN WHAT ARGUMENT...: trains run.yaml. A refusal with PATTERN is that of a CPU without 8 bits, and ends the
+# script as skipped: WHAT is missing.
+first_in_eight_bits() {
+    refusal=$1 lacking=$2
+    shift 2
+    alone train run.yaml --quiet "$@"
+    code=$?
+    if grep -qE "$refusal" err; then
+        same "refusal" 2 $code
+        echo "SKIPPED: fast 8-bit $lacking"
+        exit 77
+    fi
+    same "train in 8 bits" 0 $code
+}
+
 # Everything that could depend on the rank count is on: augmentation, dropout, clipping, momentum, a smaller last batch.
 make_config() {
     cat >run.yaml <<'YAML'

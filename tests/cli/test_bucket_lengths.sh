@@ -18,16 +18,7 @@ awk 'BEGIN {
 }' >texts.csv
 must "import" alone data import --format csv --texts texts.csv --text body --label kind --splits train=101total,val=20total,gate=20total,test=rest \
     --vocab vocab.txt --tokens 64 -o texts.h5
-cat >pretrain.yaml <<'YAML'
-output: pretrain
-rung: scratch
-data: {file: texts.h5}
-model: {arch: bert-tiny}
-train: {epochs: 1, batch: 20, shards: 2, eval_batch: 20, save_backbone: backbone.h5}
-optimizer: {kind: adamw}
-rates: {head: 0.001, backbone: 0.001}
-YAML
-must "a backbone from scratch" alone train pretrain.yaml --quiet
+make_text_backbone
 cat >run.yaml <<'YAML'
 output: run
 data: {file: texts.h5, bucket_lengths: true}

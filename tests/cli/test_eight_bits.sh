@@ -10,14 +10,8 @@ must "a backbone with channels enough" alone train pretrain.yaml --quiet --set m
 sed -i '/augment:/d' run.yaml # kept features are wanted
 eight="--set rung=frozen --set train.frozen_precision=int8"
 
-alone train run.yaml --quiet $eight --set output=one
-code=$?
-if grep -qE 'needs kernels with fast 8-bit|has no fast 8-bit convolutions' err; then
-    same "refusal" 2 $code
-    echo "SKIPPED: fast 8-bit convolutions are missing: they need oneDNN and a CPU with AVX-512 VNNI"
-    exit 77
-fi
-same "train in 8 bits" 0 $code
+first_in_eight_bits "needs kernels with fast 8-bit|has no fast 8-bit convolutions" \
+    "convolutions are missing: they need oneDNN and a CPU with AVX-512 VNNI" $eight --set output=one
 for n in 2 3; do
     must "train in 8 bits on $n ranks" ranks $n train run.yaml --quiet $eight --set output=n$n
     same "state on $n ranks" "$(get one/summary.json state_digest)" "$(get n$n/summary.json state_digest)"

@@ -9,14 +9,7 @@ must "a backbone of linear layers" alone train pretrain.yaml --quiet --set model
     --set output=dense --set train.epochs=1 --set train.save_backbone=dense.h5
 eight="--set rung=partial:1 --set train.frozen_precision=int8"
 
-alone train run.yaml --quiet $eight --set output=one
-code=$?
-if grep -q 'needs kernels with fast 8-bit' err; then
-    same "refusal" 2 $code
-    echo "SKIPPED: fast 8-bit arithmetic is missing: it needs a CPU with AVX2 or AVX-512 VNNI"
-    exit 77
-fi
-same "train in 8 bits" 0 $code
+first_in_eight_bits "needs kernels with fast 8-bit" "arithmetic is missing: it needs a CPU with AVX2 or AVX-512 VNNI" $eight --set output=one
 same "precision" int8 "$(get one/summary.json frozen_precision)"
 same "samples to calibrate on" 0 "$(get one/summary.json int8.calibration_samples)"
 awk -v e="$(get one/summary.json int8.feature_error)" 'BEGIN { exit !(e > 0 && e < 0.1) }' || fail "error of the features: $(get one/summary.json int8.feature_error)"

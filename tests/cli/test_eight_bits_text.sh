@@ -6,16 +6,7 @@ set -u
 make_texts
 must "import" alone data import --quiet --format csv --texts texts.csv --text body --label kind --vocab vocab.txt --tokens 16 \
     --splits train=40,val=10,gate=20,test=rest -o texts.h5
-cat >pretrain.yaml <<'YAML'
-output: pretrain
-rung: scratch
-data: {file: texts.h5}
-model: {arch: bert-tiny, pool: mean}
-train: {epochs: 1, batch: 20, shards: 2, eval_batch: 20, save_backbone: backbone.h5}
-optimizer: {kind: adamw}
-rates: {head: 0.001, backbone: 0.001}
-YAML
-must "a backbone from scratch" alone train pretrain.yaml --quiet
+make_text_backbone ", pool: mean"
 cat >run.yaml <<'YAML'
 output: run
 rung: frozen
@@ -27,14 +18,7 @@ rates: {head: 0.01, backbone: 0.0005}
 YAML
 eight="--set train.frozen_precision=int8"
 
-alone train run.yaml --quiet $eight --set output=one
-code=$?
-if grep -q 'needs kernels with fast 8-bit' err; then
-    same "refusal" 2 $code
-    echo "SKIPPED: fast 8-bit arithmetic is missing: it needs a CPU with AVX2 or AVX-512 VNNI"
-    exit 77
-fi
-same "train in 8 bits" 0 $code
+first_in_eight_bits "needs kernels with fast 8-bit" "arithmetic is missing: it needs a CPU with AVX2 or AVX-512 VNNI" $eight --set output=one
 same "precision" int8 "$(get one/summary.json frozen_precision)"
 same "samples to calibrate on" 0 "$(get one/summary.json int8.calibration_samples)"
 # Rounding to 8 bits and back was 0.001 of the features.

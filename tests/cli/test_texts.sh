@@ -19,16 +19,7 @@ same "digest of the same import" "$digest" "$(get out digest)"
 must "cut" alone $import --vocab vocab.txt --tokens 5 -o cut.h5
 grep -q '240 are cut to 5 (100.0%)' err || fail "what was cut: $(cat err)"
 
-cat >pretrain.yaml <<'YAML'
-output: pretrain
-rung: scratch
-data: {file: texts.h5}
-model: {arch: bert-tiny, pool: mean}
-train: {epochs: 1, batch: 20, shards: 2, eval_batch: 20, save_backbone: backbone.h5}
-optimizer: {kind: adamw}
-rates: {head: 0.001, backbone: 0.001}
-YAML
-must "a backbone from scratch" alone train pretrain.yaml --quiet
+make_text_backbone ", pool: mean"
 alone backbone info backbone.h5 --json
 same "pool" mean "$(get out pool)"
 same "tokens" 16 "$(get out tokens)"

@@ -54,6 +54,9 @@ THAW_NODISCARD thaw_status thaw_agree(thaw_comm *comm, thaw_status mine);
 /* Collective. THAW_ERR_FAIL when the value is not the same on every rank; `what` is for the message. */
 THAW_NODISCARD thaw_status thaw_same_int64(thaw_comm *comm, const char *what, int64_t value);
 THAW_NODISCARD thaw_status thaw_same_digest(thaw_comm *comm, const char *what, thaw_digest value);
+/* Collective. The same for a line of text, which rank 0's is the measure of: THAW_ERR_USAGE names the lowest rank that has another one, its
+ * host, and both texts from where they part. */
+THAW_NODISCARD thaw_status thaw_same_text(thaw_comm *comm, const char *what, const char *text);
 
 /* ---- Exchange --------------------------------------------------------------------------------------------- */
 

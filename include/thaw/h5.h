@@ -88,6 +88,8 @@ THAW_NODISCARD thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name
  * cheap. HDF5 is not for two threads at once, on whatever files. */
 THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first,
                                              int64_t n, thaw_dtype dtype, void *out);
+/* The digest of a dataset's values, read in pieces. THAW_ERR_INPUT when the one that thaw_h5_save left with it is another. */
+THAW_NODISCARD thaw_status thaw_h5_read_digest(thaw_h5 *file, const char *name, thaw_digest *out);
 /* A 0-D or 1-D dataset of strings. */
 THAW_NODISCARD thaw_status thaw_h5_read_strings(thaw_h5 *file, const char *name, thaw_strings *out);
 void thaw_h5_strings_free(thaw_strings *strings);

@@ -1,6 +1,6 @@
 #include "thaw/h5.h"
 
-#include "cli/cli_impl.h"
+#include "cli/info_impl.h"
 
 static void add_list(thaw_json *out, const char *key, const char *const *names)
 {
@@ -29,7 +29,7 @@ static const char *const *arch_names(const char *names[MOST_ARCHS + 1])
     return names;
 }
 
-static thaw_status run(thaw_comm *comm, const cli_args *args)
+static thaw_status inform(thaw_comm *comm, const cli_args *args)
 {
     const char *archs[MOST_ARCHS + 1];
     thaw_kern *kern = NULL;
@@ -74,8 +74,22 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     return THAW_OK;
 }
 
+static thaw_status run(thaw_comm *comm, const cli_args *args)
+{
+    if (args->word_count > 0) /* uniform */
+        return cli_info_checkpoint(comm, args->words[0], args->json);
+    return inform(comm, args);
+}
+
 const cli_command cli_info = {
-    .usage = "",
-    .doc = "shows versions, ranks, the backend and CPU kernels in use, and all registered kinds",
+    .usage = "[CHECKPOINT]",
+    .doc =
+        "shows versions, ranks, the backend and CPU kernels in use, and all registered kinds; or "
+        "a checkpoint",
+    .help = "CHECKPOINT is a file of a run's checkpoints, its adaptation.h5, or the directory of a "
+            "run, whose newest whole checkpoint is taken. Shown are the run, step and epoch, each "
+            "tensor with type, shape and digest, and whether everything is as it was written; "
+            "where it is not, the exit code is 3.",
+    .most_words = 1,
     .run = run,
 };

@@ -264,6 +264,22 @@ static thaw_status run_in(thaw_comm *comm, const cli_row *row, const cli_args *a
     return thaw_agree(comm, thaw_comm_rank(comm) == 0 ? row->command->run_local(args) : THAW_OK);
 }
 
+/* Ranks that were started with another program or other words would part company at some collective, hours later or never. */
+static thaw_status check_alike(thaw_comm *comm, int argc, char **argv)
+{
+    thaw_str program = {0};
+    thaw_str words = {0};
+    thaw_str_printf(&program, "%s (%s)", thaw_version(), thaw_commit());
+    for (int i = 1; i < argc; i++)
+        thaw_str_printf(&words, "%s%s", i > 1 ? " " : "", argv[i]);
+    thaw_status status = thaw_same_text(comm, "the version of thaw", thaw_str_c(&program));
+    if (status == THAW_OK)
+        status = thaw_same_text(comm, "the command line", thaw_str_c(&words));
+    thaw_str_clear(&words);
+    thaw_str_clear(&program);
+    return status;
+}
+
 /* Starts MPI and runs the command, unless the command line was wrong already: then all ranks meet before any of them exits, since a
  * launcher kills the others when one ends with an error, and the one message must be out by then. */
 static thaw_status run_everywhere(const cli_row *row, const cli_args *args, thaw_status parsed,
@@ -273,6 +289,8 @@ static thaw_status run_everywhere(const cli_row *row, const cli_args *args, thaw
     thaw_status status = thaw_comm_start(argc, argv, &comm);
     if (status == THAW_OK)
         status = thaw_agree(comm, parsed);
+    if (status == THAW_OK)
+        status = check_alike(comm, *argc, *argv);
     if (status == THAW_OK)
         status = run_in(comm, row, args);
     if (status != THAW_OK)

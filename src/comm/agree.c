@@ -1,6 +1,8 @@
 #include "thaw/comm.h"
 
 #include <limits.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "comm/comm_impl.h"
 
@@ -52,4 +54,43 @@ thaw_status thaw_same_digest(thaw_comm *comm, const char *what, thaw_digest valu
     THAW_CHECK(ends[0] == ~ends[1] && ends[2] == ~ends[3], THAW_ERR_FAIL, /* uniform */
                "%s differs between ranks", what);
     return THAW_OK;
+}
+
+/* Long lines are told apart at their end as well, and shown from a little before. */
+static thaw_status compare_text(const char *what, const char *first, const char *host,
+                                const char *mine)
+{
+    char here[256] = "unknown";
+    size_t same = 0;
+    if (strcmp(first, mine) == 0)
+        return THAW_OK;
+    (void)gethostname(here, sizeof here - 1);
+    while (first[same] != '\0' && first[same] == mine[same])
+        same++;
+    const size_t from = same > 20 ? same - 20 : 0;
+    return THAW_FAIL(THAW_ERR_USAGE,
+                     "%s on host %s is '%s%.160s', but rank 0 on host %s has '%s%.160s'; start the "
+                     "same on every rank",
+                     what, here, from > 0 ? "..." : "", mine + from, host, from > 0 ? "..." : "",
+                     first + from);
+}
+
+thaw_status thaw_same_text(thaw_comm *comm, const char *what, const char *text)
+{
+    char host[256] = "unknown";
+    char *first = NULL;
+    int64_t bytes = (int64_t)strlen(text) + 1;
+    (void)gethostname(host, sizeof host - 1);
+    thaw_bcast(comm, 0, &bytes, (int64_t)sizeof bytes);
+    thaw_bcast(comm, 0, host, (int64_t)sizeof host);
+    thaw_status status = thaw_agree(comm, thaw_alloc(&first, bytes, 1));
+    if (status != THAW_OK)
+        goto done;
+    if (comm->rank == 0)
+        memcpy(first, text, (size_t)bytes);
+    thaw_bcast(comm, 0, first, bytes);
+    status = thaw_agree(comm, compare_text(what, first, host, text));
+done:
+    thaw_free(&first);
+    return status;
 }

@@ -104,8 +104,6 @@ typedef struct thaw_h5_rows {
 } thaw_h5_rows;
 THAW_NODISCARD thaw_status thaw_h5_put_rows(thaw_h5 *file, const char *name, hid_t dataset,
                                             const thaw_h5_rows *rows, const void *data);
-/* The digest of a dataset's values, read in pieces; THAW_ERR_INPUT when the file says another. */
-THAW_NODISCARD thaw_status thaw_h5_read_digest(thaw_h5 *file, const char *name, thaw_digest *out);
 /* Reads one dataset whole, checks it against its digest, adds it. */
 THAW_NODISCARD thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out);
 

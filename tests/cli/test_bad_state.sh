@@ -42,6 +42,17 @@ resume 3 'backbone' --set model.backbone=other-backbone.h5
 again
 bad 2 'already holds a run' ranks 2 train run.yaml --quiet --set rung=full
 
+# A checkpoint that came from another run is named, not taken.
+must "another run" ranks 2 train run.yaml --quiet --set rung=full --set seed=4 --set output=other --set train.checkpoint_every=9
+foreign=$(find other/checkpoints -name 'step-*.h5' | sort | tail -1 | sed 's/.*\///')
+again
+cp "other/checkpoints/$foreign" run/checkpoints
+bad 3 "run/checkpoints/$foreign: this checkpoint is of another run; move it away: seed was 4" \
+    ranks 2 train run.yaml --resume --quiet --set rung=full
+rm "run/checkpoints/$foreign"
+must "resume without the checkpoint of another run" ranks 2 train run.yaml --resume --quiet --set rung=full
+same "digest without the checkpoint of another run" "$digest" "$(get run/summary.json state_digest)"
+
 # Names and intervals may change; data and backbone may have moved.
 again
 cp target.h5 moved.h5
@@ -117,5 +128,36 @@ if mount -t tmpfs -o size=1200k tmpfs disk 2>/dev/null; then
     same "digest after the disk was full" "$digest" "$(get disk/run/summary.json state_digest)"
 else
     echo "SKIPPED: the full disk; this user cannot mount a tmpfs (a failed write was tested)"
+fi
+
+# The run's directory vanishes under a run, or its disk lets nothing be written any more.
+# gone_while_running WHAT PATTERN COMMAND...: the command takes writing away once the first checkpoint is there.
+gone_while_running() {
+    what=$1 pattern=$2
+    shift 2
+    ranks 2 train run.yaml --quiet --set rung=full --set output=disk2/run --set train.epochs=4000 &
+    job=$!
+    tries=300
+    while [ $tries -gt 0 ] && ! grep -qs step= disk2/run/checkpoints/manifest.txt; do
+        sleep 0.1
+        tries=$((tries - 1))
+    done
+    "$@" || fail "$what: cannot take it away"
+    wait $job
+    same "$what: exit code" 4 $?
+    same "$what: messages" 1 "$(errors)"
+    grep -q "^thaw: error: .*$pattern" err || fail "$what: no '$pattern' in: $(cat err)"
+    gone "$what"
+}
+mkdir disk2
+gone_while_running "a vanished directory" 'disk2/run' mv disk2/run vanished
+[ ! -e disk2/run/summary.json ] || fail "a vanished directory: has a summary"
+rm -rf vanished disk2/run
+if mount -t tmpfs -o size=20m tmpfs disk2 2>/dev/null; then
+    trap 'cd /; umount "$work/disk" "$work/disk2" 2>/dev/null; rm -rf "$work"' EXIT
+    gone_while_running "a read-only disk" 'disk2/run.*Read-only' mount -o remount,ro disk2
+    mount -o remount,rw disk2
+else
+    echo "SKIPPED: the read-only disk; this user cannot mount a tmpfs"
 fi
 finish

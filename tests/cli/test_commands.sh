@@ -52,6 +52,11 @@ says "backbone list" resnet50
 must "backbone list --json" alone backbone list --json
 json "backbone list"
 
+# Ranks of one job run the same command: what differs is named.
+bad 2 "rank 1: the command line on host .*seed=4', but rank 0 on host .*seed=3'" \
+    "$root/tools/mpirun" $limit 1 sh -c 'exec "$@" >out 2>err' sh "$thaw" train run.yaml --set seed=3 \
+    : -n 1 sh -c 'exec "$@" >>out 2>>err' sh "$thaw" train run.yaml --set seed=4
+
 # Data and backbone.
 must "data info" alone data info target.h5 --verify
 says "data info" 'verified: content matches'
@@ -105,6 +110,31 @@ done
 for file in config.yaml metrics.jsonl summary.json adaptation.h5 checkpoints tb; do
     [ -e run/$file ] || fail "the run directory has no $file"
 done
+
+# A checkpoint, by its file or by the run; what was trained has the same layout.
+must "info of a run" alone info run
+says "info of a run" '^run/checkpoints/step-0*5.h5: step 5, 1 epochs and 0 steps, whole'
+says "info of a run" '^rung  *frozen'
+says "info of a run" '^model/fc.weight  *float32  *(3, [0-9]*)  *[0-9a-f]\{32\}'
+newest=$(find run/checkpoints -name 'step-*.h5' | sort | tail -1)
+must "info of a checkpoint" ranks 2 info "$newest" --json
+json "info of a checkpoint"
+same "checkpoint: whole" true "$(get out whole)"
+same "checkpoint: run" run "$(get out run)"
+same "checkpoint: step" 5 "$(get out step)"
+same "checkpoint: digests" "$(grep -o '"dtype"' out | grep -c .)" "$(grep -o '"digest": *"[0-9a-f]\{32\}"' out | sed 1d | grep -c .)"
+must "info of what was trained" alone info run/adaptation.h5
+says "info of what was trained" whole
+cp "$newest" broken.h5
+"$tool" flip broken.h5 "$(grep -abo birch broken.h5 | tail -1 | cut -d: -f1)" # a value of the tensor "classes"
+alone info broken.h5
+same "exit code of info on a damaged checkpoint" 3 $?
+says "info of a damaged checkpoint" '^classes .*DAMAGED'
+same "tensors that are damaged" 1 "$(grep -c '  DAMAGED' out)"
+same "messages of info on a damaged checkpoint" 1 "$(errors)"
+bad 3 'is no checkpoint' alone info backbone.h5
+bad 3 'holds no whole checkpoint' alone info .
+bad 3 'nowhere' alone info nowhere
 accuracy=$(get run/summary.json val.accuracy)
 must "eval --json" ranks 3 eval run --json
 json eval

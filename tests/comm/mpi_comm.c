@@ -63,6 +63,28 @@ static void equality_is_checked(void **state)
     assert_all((thaw_same_digest(world, "it", d) == THAW_OK) == (size == 1));
 }
 
+static void a_text_that_differs_is_named(void **state)
+{
+    (void)state;
+    const int rank = thaw_comm_rank(world), size = thaw_comm_size(world);
+    const bool other = rank > 0 && rank == size - 1;
+    char wanted[64];
+    assert_all(thaw_same_text(world, "the line", "train run.yaml --set seed=3") == THAW_OK);
+    assert_all(thaw_same_text(world, "the line", "") == THAW_OK);
+    const thaw_status status = thaw_same_text(
+        world, "the line", other ? "train run.yaml --set seed=4" : "train run.yaml --set seed=3");
+    assert_all(status == (size == 1 ? THAW_OK : THAW_ERR_USAGE));
+    if (size == 1)
+        return;
+    const char *said = thaw_error_last()->message;
+    snprintf(wanted, sizeof wanted, "rank %d: the line on host ", size - 1);
+    assert_all(strncmp(said, wanted, strlen(wanted)) == 0);
+    assert_all(strstr(said, "seed=4', but rank 0 on host ") != NULL);
+    assert_all(strstr(said, "seed=3'; start the same") != NULL);
+    /* A beginning of the other is another text too. */
+    assert_all(thaw_same_text(world, "the version", other ? "0.1" : "0.1.2") == THAW_ERR_USAGE);
+}
+
 static void exchanges_carry_what_they_should(void **state)
 {
     (void)state;
@@ -333,6 +355,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(agreement_names_nobody_when_all_fail),
         cmocka_unit_test(agreement_does_not_borrow_old_words),
         cmocka_unit_test(equality_is_checked),
+        cmocka_unit_test(a_text_that_differs_is_named),
         cmocka_unit_test(exchanges_carry_what_they_should),
         cmocka_unit_test(uneven_parts_are_joined_in_rank_order),
         cmocka_unit_test(fixed_sums_do_not_depend_on_who_adds_what),

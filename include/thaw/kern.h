@@ -452,6 +452,15 @@ typedef struct thaw_adamw {
 } thaw_adamw;
 void thaw_kern_adamw(int64_t n, const thaw_adamw *s, const float *gradient, const float *anchor,
                      float *w, float *m, float *v);
+/* |gradient_scale gradient + anchor_strength (w - anchor)|^2, double in fixed order: what LARS measures. */
+double thaw_kern_pulled_squares(int64_t n, float gradient_scale, float anchor_strength,
+                                const float *gradient, const float *anchor, const float *w);
+/* LAMB in two passes, since its step depends on the norm of the whole tensor's update u = m' / (sqrt(v') + epsilon) +
+ * weight_decay w, m' and v' as in adamw. The first moves m and v and returns |u|^2, double in fixed order; the second is
+ * w -= lr u. You et al. 2020, arXiv:1904.00962, algorithm 2. */
+double thaw_kern_lamb_moments(int64_t n, const thaw_adamw *s, const float *gradient,
+                              const float *anchor, const float *w, float *m, float *v);
+void thaw_kern_lamb_apply(int64_t n, const thaw_adamw *s, float *w, const float *m, const float *v);
 
 #ifdef __cplusplus
 }

@@ -17,16 +17,19 @@ extern "C" {
 /* ---- Settings ----------------------------------------------------------------------------------------------- */
 
 typedef struct thaw_optim_config {
-    int kind;            /* index in thaw_optimizer_names(): sgd, adamw */
-    double momentum;     /* sgd */
-    double dampening;    /* sgd */
-    bool nesterov;       /* sgd; needs momentum > 0 and dampening 0 */
-    double beta1, beta2; /* adamw */
-    double epsilon;      /* adamw */
-    double weight_decay; /* sgd: added to the gradient; adamw: decoupled */
-    bool decay_all;      /* also decay biases and norms; PyTorch does, the default here does not */
-    double clip_norm;    /* largest global gradient norm; 0: no clipping */
-    double l2sp;         /* strength a of a/2 |w - w0|^2 on trainable backbone tensors; 0: none */
+    int kind;            /* index in thaw_optimizer_names(): sgd, adamw, lars, lamb */
+    double momentum;     /* sgd, lars */
+    double dampening;    /* sgd, lars */
+    bool nesterov;       /* sgd, lars; needs momentum > 0 and dampening 0 */
+    double beta1, beta2; /* adamw, lamb */
+    double epsilon;      /* adamw, lamb */
+    double
+        weight_decay; /* sgd, lars: added to the gradient; adamw: decoupled; lamb: part of the update */
+    bool decay_all; /* also decay biases and norms; PyTorch does, the default here does not */
+    double trust_coefficient; /* lars */
+    bool trust_all;           /* lars, lamb: trust ratios also for biases and norms */
+    double clip_norm;         /* largest global gradient norm; 0: no clipping */
+    double l2sp; /* strength a of a/2 |w - w0|^2 on trainable backbone tensors; 0: none */
 } thaw_optim_config;
 
 /* Learning rates of the groups, at schedule factor 1. */
@@ -82,8 +85,9 @@ typedef struct thaw_optim_tensor {
     thaw_shape shape;
     thaw_optim_part part;
     int32_t blocks_above; /* backbone: 0 for the last block */
-    bool is_weight;       /* of a convolution or linear layer: decayed also without decay_all */
-    double rate_factor;   /* multiplies the part's rate; 0: 1 */
+    bool
+        is_weight; /* of a convolution or linear layer: decayed also without decay_all, trusted without trust_all */
+    double rate_factor; /* multiplies the part's rate; 0: 1 */
 } thaw_optim_tensor;
 
 typedef struct thaw_optimizer thaw_optimizer;
@@ -103,7 +107,7 @@ typedef struct thaw_step_report {
         update_ratio; /* in: NULL or room for one value a tensor; out: |update| / |weights before| (0 for zero weights) */
 } thaw_step_report;
 
-/* One update. Allocates nothing.
+/* One update. Allocates nothing. Norms of trust ratios are over whole tensors, double in fixed order.
  *   gradients        one pointer a tensor, in the order of the list, each with that tensor's element count
  *   gradient_scale   multiplies all gradients first: 1 / (sum of sample weights)
  *   schedule_factor  multiplies all rates

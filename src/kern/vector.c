@@ -1,23 +1,12 @@
-/* vector.c - sums and element-wise functions on arrays. Sums run in LANES fixed partial sums, so that they vectorise and
- * still have one order; long arrays are cut into PIECES by their length alone, so that threads can share them and do not
- * change the order. */
+/* vector.c - sums and element-wise functions on arrays. */
 #include "thaw/kern.h"
 
 #include <math.h>
 
 #include "kern/clones_impl.h"
+#include "kern/pieces_impl.h"
 #include "kern/rows_impl.h"
 #include "kern/threads_impl.h"
-
-enum { LANES = 16, PIECES = 64, LEAST_PIECE = 16384 };
-
-static double sum_lanes(const double *lane)
-{
-    double sum = 0;
-    for (int i = 0; i < LANES; i++)
-        sum += lane[i];
-    return sum;
-}
 
 KERN_CLONES static double sum_piece(int64_t n, const float *x)
 {
@@ -28,7 +17,7 @@ KERN_CLONES static double sum_piece(int64_t n, const float *x)
             lane[j] += x[i + j];
     for (; i < n; i++)
         lane[i % LANES] += x[i];
-    return sum_lanes(lane);
+    return kern_sum_lanes(lane);
 }
 
 KERN_CLONES static double dot_piece(int64_t n, const float *x, const float *y)
@@ -40,7 +29,7 @@ KERN_CLONES static double dot_piece(int64_t n, const float *x, const float *y)
             lane[j] += (double)x[i + j] * y[i + j];
     for (; i < n; i++)
         lane[i % LANES] += (double)x[i] * y[i];
-    return sum_lanes(lane);
+    return kern_sum_lanes(lane);
 }
 
 KERN_CLONES static double distance_squared_piece(int64_t n, const float *x, const float *y)
@@ -56,44 +45,19 @@ KERN_CLONES static double distance_squared_piece(int64_t n, const float *x, cons
         double difference = (double)x[i] - y[i];
         lane[i % LANES] += difference * difference;
     }
-    return sum_lanes(lane);
+    return kern_sum_lanes(lane);
 }
-
-/* Elements of one piece; a multiple of LANES. */
-static int64_t piece_of(int64_t n)
-{
-    int64_t piece = (n / PIECES + LANES) / LANES * LANES;
-    return piece < LEAST_PIECE ? LEAST_PIECE : piece;
-}
-
-static double sum_pieces(int64_t n, int64_t piece, const double *part)
-{
-    double sum = 0;
-    for (int64_t i = 0; i * piece < n; i++)
-        sum += part[i];
-    return sum;
-}
-
-/* part[i] of every piece [at, at + count) of n elements. */
-#define EACH_PIECE(n, at, count, value)                                                            \
-    double part[PIECES + 1];                                                                       \
-    const int64_t piece = piece_of(n);                                                             \
-    KERN_EACH(n, (n + piece - 1) / piece, i, {                                                     \
-        int64_t at = i * piece;                                                                    \
-        int64_t count = n - at < piece ? n - at : piece;                                           \
-        part[i] = value;                                                                           \
-    })
 
 double thaw_kern_sum(int64_t n, const float *x)
 {
     EACH_PIECE(n, at, count, sum_piece(count, x + at));
-    return sum_pieces(n, piece, part);
+    return kern_sum_pieces(n, piece, part);
 }
 
 double thaw_kern_dot(int64_t n, const float *x, const float *y)
 {
     EACH_PIECE(n, at, count, dot_piece(count, x + at, y + at));
-    return sum_pieces(n, piece, part);
+    return kern_sum_pieces(n, piece, part);
 }
 
 double thaw_kern_sum_squares(int64_t n, const float *x)
@@ -104,7 +68,7 @@ double thaw_kern_sum_squares(int64_t n, const float *x)
 double thaw_kern_distance_squared(int64_t n, const float *x, const float *y)
 {
     EACH_PIECE(n, at, count, distance_squared_piece(count, x + at, y + at));
-    return sum_pieces(n, piece, part);
+    return kern_sum_pieces(n, piece, part);
 }
 
 KERN_CLONES static bool finite_piece(int64_t n, const float *x)
@@ -126,7 +90,7 @@ KERN_CLONES static bool finite_piece(int64_t n, const float *x)
 bool thaw_kern_all_finite(int64_t n, const float *x)
 {
     EACH_PIECE(n, at, count, finite_piece(count, x + at) ? 0.0 : 1.0);
-    return sum_pieces(n, piece, part) == 0.0;
+    return kern_sum_pieces(n, piece, part) == 0.0;
 }
 
 KERN_CLONES static void fill_part(int64_t n, float value, float *x)

@@ -1,14 +1,12 @@
 #include "optim/optim_impl.h"
 
-#include "thaw/kern.h"
-
-static int slot_count(const thaw_optim_config *config)
+int optim_adamw_slots(const thaw_optim_config *config)
 {
     (void)config;
     return 2;
 }
 
-static thaw_status check(const thaw_optim_config *config)
+thaw_status optim_adamw_check(const thaw_optim_config *config)
 {
     THAW_CHECK(config->beta1 < 1 && config->beta2 < 1, THAW_ERR_CONFIG,
                "beta1 %g and beta2 %g must be below 1; the usual values are 0.9 and 0.999",
@@ -16,9 +14,9 @@ static thaw_status check(const thaw_optim_config *config)
     return THAW_OK;
 }
 
-static void sweep(const optim_sweep *s)
+thaw_adamw optim_adamw_of(const optim_sweep *s)
 {
-    thaw_adamw adamw = {
+    return (thaw_adamw){
         .lr = (float)s->rate,
         .beta1 = (float)s->config->beta1,
         .beta2 = (float)s->config->beta2,
@@ -28,13 +26,18 @@ static void sweep(const optim_sweep *s)
         .anchor_strength = (float)s->anchor_strength,
         .step = s->step,
     };
+}
+
+static void sweep(const optim_sweep *s)
+{
+    const thaw_adamw adamw = optim_adamw_of(s);
     thaw_kern_adamw(s->n, &adamw, s->gradient, s->anchor, s->w, s->slots[0], s->slots[1]);
 }
 
 const optim_optimizer optim_kind_adamw = {
     .name = "adamw",
     .slots = {"adam_m", "adam_v"},
-    .slot_count = slot_count,
-    .check = check,
+    .slot_count = optim_adamw_slots,
+    .check = optim_adamw_check,
     .sweep = sweep,
 };

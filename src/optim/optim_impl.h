@@ -2,6 +2,7 @@
 #ifndef OPTIM_OPTIM_IMPL_H
 #define OPTIM_OPTIM_IMPL_H
 
+#include "thaw/kern.h"
 #include "thaw/optim.h"
 
 #define OPTIM_MAX_SLOTS 2 /* state arrays a tensor may have */
@@ -10,7 +11,9 @@
 typedef struct optim_sweep {
     const thaw_optim_config *config;
     double rate, weight_decay, gradient_scale, anchor_strength;
-    int64_t step; /* counts from 1 */
+    double trust;  /* ratio of norms that `prepare` found; 1 where there is none */
+    bool trusting; /* this tensor takes part in trust ratios */
+    int64_t step;  /* counts from 1 */
     int64_t n;
     const float *gradient;
     const float *anchor; /* NULL: none */
@@ -23,8 +26,21 @@ typedef struct optim_optimizer {
     const char *slots[OPTIM_MAX_SLOTS];                 /* names in the state: "momentum" */
     int (*slot_count)(const thaw_optim_config *config); /* how many of them this config needs */
     thaw_status (*check)(const thaw_optim_config *config);
+    /* Sees a whole tensor before its sweeps and returns its trust ratio; NULL: the kind has none. */
+    double (*prepare)(const optim_sweep *whole);
     void (*sweep)(const optim_sweep *sweep);
 } optim_optimizer;
+
+/* coefficient * weights / update, and 1 where one of the norms is 0: a tensor of zeros has to move somehow. */
+double optim_trust(double weights, double update, double coefficient);
+/* A pass of sgd as sweeps ask for it. All that acts on the weight is multiplied by the trust ratio. */
+void optim_sgd_sweep(const optim_sweep *s);
+thaw_status optim_sgd_check(const thaw_optim_config *config);
+int optim_sgd_slots(const thaw_optim_config *config);
+/* Settings of adamw and lamb. */
+thaw_adamw optim_adamw_of(const optim_sweep *s);
+thaw_status optim_adamw_check(const thaw_optim_config *config);
+int optim_adamw_slots(const thaw_optim_config *config);
 
 /* Factor without warm-up. warm: steps of warm-up, 0 or more, at most total. own_warmup: the kind does the rise itself. */
 typedef struct optim_schedule {

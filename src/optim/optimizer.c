@@ -126,6 +126,11 @@ static thaw_status global_norm(const thaw_optimizer *o, const float *const *grad
     return isfinite(*out) ? THAW_OK : not_finite(o, gradients);
 }
 
+double optim_trust(double weights, double update, double coefficient)
+{
+    return weights > 0 && update > 0 ? coefficient * weights / update : 1;
+}
+
 /* The sweep in pieces, with the norm of the weights before and of their change. */
 static double measured_sweep(thaw_optimizer *o, const optim_sweep *whole)
 {
@@ -165,6 +170,8 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
             .weight_decay = t->weight_decay,
             .gradient_scale = gradient_scale * clip,
             .anchor_strength = t->anchor_strength,
+            .trust = 1,
+            .trusting = t->tensor.is_weight || o->config.trust_all,
             .step = o->steps,
             .n = t->n,
             .gradient = gradients[i],
@@ -172,6 +179,8 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
             .w = t->tensor.data,
             .slots = {t->slots[0], t->slots[1]},
         };
+        if (o->kind->prepare)
+            sweep.trust = o->kind->prepare(&sweep);
         if (report && report->update_ratio)
             report->update_ratio[i] = measured_sweep(o, &sweep);
         else

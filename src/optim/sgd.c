@@ -1,13 +1,11 @@
 #include "optim/optim_impl.h"
 
-#include "thaw/kern.h"
-
-static int slot_count(const thaw_optim_config *config)
+int optim_sgd_slots(const thaw_optim_config *config)
 {
     return config->momentum > 0 ? 1 : 0;
 }
 
-static thaw_status check(const thaw_optim_config *config)
+thaw_status optim_sgd_check(const thaw_optim_config *config)
 {
     THAW_CHECK(!config->nesterov || (config->momentum > 0 && config->dampening == 0),
                THAW_ERR_CONFIG,
@@ -17,15 +15,15 @@ static thaw_status check(const thaw_optim_config *config)
     return THAW_OK;
 }
 
-static void sweep(const optim_sweep *s)
+void optim_sgd_sweep(const optim_sweep *s)
 {
     thaw_sgd sgd = {
         .lr = (float)s->rate,
         .momentum = (float)s->config->momentum,
         .dampening = (float)s->config->dampening,
-        .weight_decay = (float)s->weight_decay,
-        .gradient_scale = (float)s->gradient_scale,
-        .anchor_strength = (float)s->anchor_strength,
+        .weight_decay = (float)(s->trust * s->weight_decay),
+        .gradient_scale = (float)(s->trust * s->gradient_scale),
+        .anchor_strength = (float)(s->trust * s->anchor_strength),
         .nesterov = s->config->nesterov,
         .first_step = s->step == 1,
     };
@@ -35,7 +33,7 @@ static void sweep(const optim_sweep *s)
 const optim_optimizer optim_kind_sgd = {
     .name = "sgd",
     .slots = {"momentum"},
-    .slot_count = slot_count,
-    .check = check,
-    .sweep = sweep,
+    .slot_count = optim_sgd_slots,
+    .check = optim_sgd_check,
+    .sweep = optim_sgd_sweep,
 };

@@ -80,6 +80,11 @@ static void vectors(record *r, const float *x, const float *w)
                         .gradient_scale = 1,
                         .step = 3};
     thaw_kern_adamw(n, &adamw, x, NULL, place_copy(r, n, w), place_copy(r, n, x), place(r, n));
+    float *m = place_copy(r, n, x);
+    float *v = place(r, n);
+    sums[5] = thaw_kern_pulled_squares(n, 0.5f, 0.1f, x, w, w);
+    sums[6] = thaw_kern_lamb_moments(n, &adamw, x, NULL, w, m, v);
+    thaw_kern_lamb_apply(n, &adamw, place_copy(r, n, w), m, v);
 }
 
 static void test_vectors(void **state)

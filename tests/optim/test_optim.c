@@ -1,4 +1,4 @@
-/* Optimizers and schedules against PyTorch (tests/golden/optim.txt), groups, clipping, decay, anchors, state.
+/* Optimizers and schedules against PyTorch (tests/golden/optim.txt), trust ratios, groups, clipping, decay, anchors, state.
  * thaw-test: timeout=20 modules=kern */
 #include "thaw/kern.h"
 #include "thaw/optim.h"
@@ -34,7 +34,7 @@ static thaw_optim_tensor tensor(const char *name, float *data, int64_t n, thaw_o
     return (thaw_optim_tensor){name, data, thaw_shape1(n), part, blocks_above, is_weight, 0};
 }
 
-/* ---- PyTorch ---- */
+/* ---- Golden values ---- */
 
 static int kind_of(const char *name, const char *const *names)
 {
@@ -52,7 +52,7 @@ static void run_steps(const thaw_optim_config *config, double rate, float *w, in
     const float *gradients[] = {gradient};
     thaw_optimizer *o = NULL;
     thaw_rates rates = {.head = rate, .adapter = -1, .layer_decay = 1};
-    thaw_optim_tensor t = tensor("w", w, N, THAW_PART_HEAD, 0, false);
+    thaw_optim_tensor t = tensor("w", w, N, THAW_PART_HEAD, 0, true);
     thaw_state views = {0};
     ok(thaw_optimizer_new(config, &rates, &t, 1, &o));
     ok(thaw_optimizer_state(o, &views));
@@ -75,32 +75,39 @@ static void run_steps(const thaw_optim_config *config, double rate, float *w, in
     thaw_optimizer_free(&o);
 }
 
+/* The order of a record's settings is that of the golden file's first lines. */
+static void read_settings(const char *kind, const double a[6], thaw_optim_config *config)
+{
+    const bool adam = strcmp(kind, "adamw") == 0 || strcmp(kind, "lamb") == 0;
+    const bool lars = strcmp(kind, "lars") == 0;
+    thaw_optim_defaults(config);
+    config->kind = kind_of(kind, thaw_optimizer_names());
+    config->decay_all = true;
+    config->weight_decay = a[4];
+    config->clip_norm = a[5];
+    config->momentum = adam ? 0 : a[1];
+    config->dampening = adam || lars ? 0 : a[2];
+    config->trust_coefficient = lars ? a[2] : 0.001;
+    config->nesterov = !adam && a[3] != 0;
+    config->beta1 = adam ? a[1] : 0.9;
+    config->beta2 = adam ? a[2] : 0.999;
+    config->epsilon = adam ? a[3] : 1e-8;
+}
+
 static void compare_optimizer(const char *kind, const double a[6], const double expected[N])
 {
     thaw_optim_config config;
     float w[N];
     float resumed[N];
     thaw_state saved = {0};
-    bool adamw = strcmp(kind, "adamw") == 0;
-    thaw_optim_defaults(&config);
-    config.kind = kind_of(kind, thaw_optimizer_names());
-    config.decay_all = true;
-    config.weight_decay = a[4];
-    config.clip_norm = a[5];
-    config.momentum = adamw ? 0 : a[1];
-    config.dampening = adamw ? 0 : a[2];
-    config.nesterov = !adamw && a[3] != 0;
-    config.beta1 = adamw ? a[1] : 0.9;
-    config.beta2 = adamw ? a[2] : 0.999;
-    config.epsilon = adamw ? a[3] : 1e-8;
+    read_settings(kind, a, &config);
     fill("w", N, w);
     memcpy(resumed, w, sizeof w);
     run_steps(&config, a[0], w, 0, STEPS, NULL);
     for (int i = 0; i < N; i++) {
         /* Twenty float32 steps on values around 1. */
         if (fabs(w[i] - expected[i]) > 3e-6)
-            fail_msg("%s lr %g: element %d is %.9g, PyTorch has %.9g", kind, a[0], i, w[i],
-                     expected[i]);
+            fail_msg("%s lr %g: element %d is %.9g, not %.9g", kind, a[0], i, w[i], expected[i]);
     }
     run_steps(&config, a[0], resumed, 0, 7, &saved);
     run_steps(&config, a[0], resumed, 7, STEPS, &saved);
@@ -122,7 +129,7 @@ static void compare_schedule(const char *kind, int total, const double *expected
     }
 }
 
-static void test_pytorch(void **state)
+static void test_golden(void **state)
 {
     (void)state;
     char kind[16];
@@ -153,7 +160,7 @@ static void test_pytorch(void **state)
         compare_schedule(kind, total, values);
     }
     (void)fclose(f);
-    assert_int_equal(records, 9);
+    assert_int_equal(records, 14);
 }
 
 /* ---- Schedules ---- */
@@ -286,6 +293,75 @@ static void test_anchor_pulls_backbone_only(void **state)
     thaw_optimizer_free(&o);
 }
 
+/* ---- Trust ratios ---- */
+
+enum { LARS_WEIGHT, LARS_BIAS, LARS_ZERO, LARS_COUNT };
+
+/* One step of a kind on a weight, a bias and a weight of zeros, all with gradient (3, 4). */
+static void trusted_step(const char *kind, bool all, float w[LARS_COUNT][2])
+{
+    float g[2] = {3, 4};
+    const float *gradients[] = {g, g, g};
+    thaw_optim_config config;
+    thaw_optim_defaults(&config);
+    config.kind = kind_of(kind, thaw_optimizer_names());
+    config.momentum = 0;
+    config.trust_coefficient = 0.1;
+    config.trust_all = all;
+    thaw_rates rates = {.head = 0.5, .adapter = -1, .layer_decay = 1};
+    thaw_optim_tensor tensors[] = {tensor("weight", w[LARS_WEIGHT], 2, THAW_PART_HEAD, 0, true),
+                                   tensor("bias", w[LARS_BIAS], 2, THAW_PART_HEAD, 0, false),
+                                   tensor("zero", w[LARS_ZERO], 2, THAW_PART_HEAD, 0, true)};
+    thaw_optimizer *o = NULL;
+    for (int i = 0; i < LARS_COUNT; i++)
+        w[i][0] = w[i][1] = i == LARS_ZERO ? 0.0f : 6.0f;
+    ok(thaw_optimizer_new(&config, &rates, tensors, LARS_COUNT, &o));
+    ok(thaw_optimizer_step(o, gradients, 1, 1, NULL));
+    thaw_optimizer_free(&o);
+}
+
+/* The ratio is 0.1 * |(6, 6)| / |(3, 4)| for lars and |(6, 6)| / |(1, 1)| for lamb, whose first update is the gradient's sign. */
+static void test_trust_is_for_weights(void **state)
+{
+    (void)state;
+    const double lars = 0.1 * 6 * sqrt(2) / 5;
+    for (int all = 0; all < 2; all++) {
+        float w[LARS_COUNT][2];
+        trusted_step("lars", all, w);
+        assert_float_equal(w[LARS_WEIGHT][0], 6 - 0.5 * lars * 3, 1e-5);
+        assert_float_equal(w[LARS_BIAS][0], 6 - 0.5 * (all ? lars : 1) * 3, 1e-5);
+        assert_float_equal(w[LARS_ZERO][0], -0.5 * 3, 1e-5);
+        trusted_step("lamb", all, w);
+        assert_float_equal(w[LARS_WEIGHT][1], 6 - 0.5 * 6, 1e-5);
+        assert_float_equal(w[LARS_BIAS][1], 6 - 0.5 * (all ? 6 : 1), 1e-5);
+        assert_float_equal(w[LARS_ZERO][1], -0.5, 1e-5);
+    }
+}
+
+/* Twice the gradient is the same step: what lets the batch grow without a new rate for each layer. */
+static void test_lars_has_no_scale(void **state)
+{
+    (void)state;
+    float w[2][N];
+    thaw_optim_config config;
+    thaw_optim_defaults(&config);
+    config.kind = kind_of("lars", thaw_optimizer_names());
+    thaw_rates rates = {.head = 0.5, .adapter = -1, .layer_decay = 1};
+    for (int twice = 0; twice < 2; twice++) {
+        float g[N];
+        const float *gradients[] = {g};
+        thaw_optim_tensor t = tensor("w", w[twice], N, THAW_PART_HEAD, 0, true);
+        thaw_optimizer *o = NULL;
+        fill("w", N, w[twice]);
+        fill("g", N, g);
+        ok(thaw_optimizer_new(&config, &rates, &t, 1, &o));
+        ok(thaw_optimizer_step(o, gradients, twice + 1, 1, NULL));
+        thaw_optimizer_free(&o);
+    }
+    for (int i = 0; i < N; i++)
+        assert_float_equal(w[0][i], w[1][i], 1e-7);
+}
+
 /* ---- The step ---- */
 
 static void test_clip_reports_norm_and_factor(void **state)
@@ -338,7 +414,7 @@ static void test_update_ratio(void **state)
 {
     (void)state;
     static float w[2][LONG], g[LONG];
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; thaw_optimizer_names()[kind]; kind++) {
         double ratio = -1;
         const float *gradients[] = {g};
         fill("w", LONG, w[0]);
@@ -349,6 +425,7 @@ static void test_update_ratio(void **state)
             thaw_optim_defaults(&config);
             config.kind = kind;
             config.l2sp = 0.1;
+            config.trust_coefficient = 1;
             thaw_rates rates = {.backbone = 0.01, .adapter = -1, .layer_decay = 1};
             thaw_optim_tensor t = tensor("w", w[measured], LONG, THAW_PART_BACKBONE, 0, true);
             thaw_step_report report = {.update_ratio = measured ? &ratio : NULL};
@@ -414,13 +491,15 @@ static void test_presets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pytorch),
+        cmocka_unit_test(test_golden),
         cmocka_unit_test(test_every_schedule_is_a_factor),
         cmocka_unit_test(test_warmup_rises_in_a_line),
         cmocka_unit_test(test_milestones_must_ascend),
         cmocka_unit_test(test_rates_of_groups),
         cmocka_unit_test(test_biases_do_not_decay),
         cmocka_unit_test(test_anchor_pulls_backbone_only),
+        cmocka_unit_test(test_trust_is_for_weights),
+        cmocka_unit_test(test_lars_has_no_scale),
         cmocka_unit_test(test_clip_reports_norm_and_factor),
         cmocka_unit_test(test_bad_gradient_changes_nothing),
         cmocka_unit_test(test_update_ratio),

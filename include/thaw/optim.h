@@ -40,8 +40,16 @@ typedef struct thaw_rates {
     double adapter; /* negative: as head */
     double
         layer_decay; /* in (0, 1]: a backbone tensor's rate is backbone * layer_decay ^ (blocks above it) */
+    int scale_with_batch;    /* thaw_batch_scaling */
+    int64_t reference_batch; /* that these rates are for, where they scale */
     char *reason; /* why these rates, for the transfer note; owned; "": no reason given */
 } thaw_rates;
+
+typedef enum thaw_batch_scaling {
+    THAW_SCALE_NONE,
+    THAW_SCALE_LINEAR,
+    THAW_SCALE_SQRT
+} thaw_batch_scaling;
 
 typedef struct thaw_schedule {
     int kind; /* index in thaw_schedule_names(): constant, cosine, onecycle, step */
@@ -59,6 +67,14 @@ extern const thaw_field thaw_schedule_fields[];
 void thaw_optim_defaults(thaw_optim_config *out);
 void thaw_rates_defaults(thaw_rates *out);
 void thaw_schedule_defaults(thaw_schedule *out);
+/* What a batch of so many samples multiplies all rates by: 1, batch / reference (Goyal et al. 2017, arXiv:1706.02677), or its root
+ * (Krizhevsky 2014, arXiv:1404.5997). */
+double thaw_rates_factor(const thaw_rates *rates, int64_t batch);
+/* The rates that such a batch trains with, which scale no further; borrows the reason. */
+thaw_rates thaw_rates_at(const thaw_rates *rates, int64_t batch);
+/* Arrays as large as a tensor that the optimizer keeps beside it, l2sp's anchors aside. */
+int thaw_optim_config_moments(const thaw_optim_config *config);
+const char *const *thaw_batch_scaling_names(void);
 const char *const *thaw_optimizer_names(void); /* NULL-ended, in the order of `kind` */
 const char *const *thaw_schedule_names(void);
 

@@ -194,11 +194,14 @@ static void describe_search(const ladder *l, const ladder_rung *r, thaw_json *ou
     }
     thaw_json_set_int(out, "chosen_candidate", r->chosen);
     thaw_json_set_bool(out, "at_edge", is_at_edge(tried, r->chosen));
+    const thaw_rates used = thaw_rates_at(&r->rates, l->config->train.batch);
     thaw_json *rates = thaw_json_set_object(out, "rates");
-    thaw_json_set_double(rates, "head", r->rates.head);
-    thaw_json_set_double(rates, "backbone", r->rates.backbone);
-    thaw_json_set_double(rates, "adapter", r->rates.adapter < 0 ? r->rates.head : r->rates.adapter);
-    thaw_json_set_double(rates, "layer_decay", r->rates.layer_decay);
+    thaw_json_set_double(rates, "head", used.head);
+    thaw_json_set_double(rates, "backbone", used.backbone);
+    thaw_json_set_double(rates, "adapter", used.adapter < 0 ? used.head : used.adapter);
+    thaw_json_set_double(rates, "layer_decay", used.layer_decay);
+    thaw_json_set_double(rates, "batch_factor",
+                         thaw_rates_factor(&r->rates, l->config->train.batch));
     thaw_json_set_string(rates, "reason", r->reason_text);
 }
 

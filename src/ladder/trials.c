@@ -48,6 +48,20 @@ static const ladder_rung *frozen_rung(const ladder *l)
     return NULL;
 }
 
+/* What was searched is for the reference batch; the rates beside this reason are those that were used. */
+static void say_scaling(const thaw_config *config, ladder_rung *r)
+{
+    const thaw_rates *rates = &config->rates;
+    const size_t length = strlen(r->reason_text);
+    if (rates->scale_with_batch == THAW_SCALE_NONE)
+        return;
+    thaw_format(r->reason_text + length, sizeof r->reason_text - length,
+                "; all rates of the search times %g, %s scaling from a batch of %lld to %lld",
+                thaw_rates_factor(rates, config->train.batch),
+                thaw_batch_scaling_names()[rates->scale_with_batch],
+                (long long)rates->reference_batch, (long long)config->train.batch);
+}
+
 static thaw_rates rates_of(const ladder *l, ladder_rung *r, int64_t candidate)
 {
     const double rate = ladder_candidates(l->config, r->rung.kind)->items[candidate];
@@ -76,6 +90,7 @@ static thaw_rates rates_of(const ladder *l, ladder_rung *r, int64_t candidate)
                 frozen == NULL || r->rung.kind == THAW_RUNG_SCRATCH
                     ? ""
                     : "; head: the frozen rung's choice");
+    say_scaling(l->config, r);
     rates.reason = r->reason_text;
     return rates;
 }

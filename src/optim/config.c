@@ -2,6 +2,8 @@
 
 #include "optim/optim_impl.h"
 
+#include <math.h>
+
 #define NAME_OPTIMIZER(name) #name,
 #define NAME_SCHEDULE(name)
 #define THAW_KIND(name, family, doc) NAME_##family(name)
@@ -24,6 +26,13 @@ static const optim_optimizer *const optimizers[] = {
 #include "optim/kinds.def"
 };
 #undef THAW_KIND
+
+static const char *const scaling_names[] = {"none", "linear", "sqrt", NULL};
+
+const char *const *thaw_batch_scaling_names(void)
+{
+    return scaling_names;
+}
 
 const char *const *thaw_optimizer_names(void)
 {
@@ -161,6 +170,20 @@ const thaw_field thaw_rates_fields[] = {
      .least = 1e-3,
      .most = 1,
      .doc = "Factor on the backbone's rate for each block further down."},
+    {.name = "scale_with_batch",
+     .type = THAW_FIELD_ENUM,
+     .offset = FIELD(scale_with_batch, int),
+     .preset = "none",
+     .choices = scaling_names,
+     .doc = "linear: all rates, also those that a ladder tries, are multiplied by train.batch / "
+            "reference_batch; sqrt: by its root. Large batches want schedule.warmup too."},
+    {.name = "reference_batch",
+     .type = THAW_FIELD_INT,
+     .offset = FIELD(reference_batch, int64_t),
+     .preset = "256",
+     .least = 1,
+     .most = 1e7,
+     .doc = "Batch that the rates are given for, where they scale."},
     {.name = "reason",
      .type = THAW_FIELD_STRING,
      .offset = FIELD(reason, char *),
@@ -216,7 +239,32 @@ void thaw_optim_defaults(thaw_optim_config *out)
 
 void thaw_rates_defaults(thaw_rates *out)
 {
-    *out = (thaw_rates){.head = 0.05, .backbone = 0.005, .adapter = -1, .layer_decay = 1};
+    *out = (thaw_rates){
+        .head = 0.05, .backbone = 0.005, .adapter = -1, .layer_decay = 1, .reference_batch = 256};
+}
+
+double thaw_rates_factor(const thaw_rates *rates, int64_t batch)
+{
+    if (rates->scale_with_batch == THAW_SCALE_NONE)
+        return 1;
+    const double times = (double)batch / (double)rates->reference_batch;
+    return rates->scale_with_batch == THAW_SCALE_LINEAR ? times : sqrt(times);
+}
+
+thaw_rates thaw_rates_at(const thaw_rates *rates, int64_t batch)
+{
+    const double factor = thaw_rates_factor(rates, batch);
+    thaw_rates used = *rates;
+    used.head *= factor;
+    used.backbone *= factor;
+    used.adapter *= factor; /* what says "as the head" stays negative */
+    used.scale_with_batch = THAW_SCALE_NONE;
+    return used;
+}
+
+int thaw_optim_config_moments(const thaw_optim_config *config)
+{
+    return optim_optimizer_at(config->kind)->slot_count(config);
 }
 
 void thaw_schedule_defaults(thaw_schedule *out)

@@ -132,8 +132,8 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     out->parameters_trainable = thaw_graph_count_params(graph, true);
     out->forward_flops = thaw_graph_forward_flops(graph);
     out->backward_flops = thaw_graph_backward_flops(graph);
-    /* Of each trained value: itself, its sum, the optimizer's one or two moments, and the selected epoch's copy. */
-    const int64_t moments = s->config->optimizer.kind == 0 ? 1 : 2;
+    /* Of each trained value: itself, its sum, the optimizer's moments, and the selected epoch's copy. */
+    const int64_t moments = thaw_optim_config_moments(&s->config->optimizer);
     out->state_bytes = (size_t)(trained_bytes(graph) * (3 + moments));
     out->node_bytes = (size_t)(thaw_shared_bytes(s->weights) + thaw_shared_bytes(s->samples));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);

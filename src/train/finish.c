@@ -58,13 +58,15 @@ static void add_parameters(const thaw_trainer *t, thaw_json *out)
 
 static void add_rates(const thaw_trainer *t, thaw_json *out)
 {
-    const thaw_rates *r = &t->config->rates;
+    const int64_t batch = t->config->train.batch;
+    const thaw_rates r = thaw_rates_at(&t->config->rates, batch);
     thaw_json *rates = thaw_json_set_object(out, "rates");
-    thaw_json_set_double(rates, "head", r->head);
-    thaw_json_set_double(rates, "backbone", r->backbone);
-    thaw_json_set_double(rates, "adapter", r->adapter < 0 ? r->head : r->adapter);
-    thaw_json_set_double(rates, "layer_decay", r->layer_decay);
-    thaw_json_set_string(rates, "reason", r->reason);
+    thaw_json_set_double(rates, "head", r.head);
+    thaw_json_set_double(rates, "backbone", r.backbone);
+    thaw_json_set_double(rates, "adapter", r.adapter < 0 ? r.head : r.adapter);
+    thaw_json_set_double(rates, "layer_decay", r.layer_decay);
+    thaw_json_set_double(rates, "batch_factor", thaw_rates_factor(&t->config->rates, batch));
+    thaw_json_set_string(rates, "reason", r.reason);
 }
 
 static void add_statistics(const thaw_trainer *t, thaw_json *out)

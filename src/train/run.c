@@ -120,6 +120,20 @@ done:
     return status;
 }
 
+static void say_scaling(const thaw_config *config)
+{
+    const thaw_rates *given = &config->rates;
+    const thaw_rates used = thaw_rates_at(given, config->train.batch);
+    if (given->scale_with_batch == THAW_SCALE_NONE)
+        return;
+    THAW_LOG(THAW_INFO,
+             "rates times %g, %s scaling from a batch of %lld to %lld: head %g, backbone %g%s",
+             thaw_rates_factor(given, config->train.batch),
+             thaw_batch_scaling_names()[given->scale_with_batch], (long long)given->reference_batch,
+             (long long)config->train.batch, used.head, used.backbone,
+             config->schedule.warmup > 0 ? "" : "; schedule.warmup is 0, large rates want some");
+}
+
 void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)
 {
     char rung[THAW_RUNG_TEXT];
@@ -136,6 +150,7 @@ void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)
              thaw_threads() == 1 ? "" : "s", (long long)t->config->train.shards,
              t->setup->kern->name, t->setup->kern->cpu_kernels,
              t->features == NULL ? "" : ", frozen features kept");
+    say_scaling(t->config);
 }
 
 /* A backbone file has no place for adapters: without them it would be the old backbone under a new name. */

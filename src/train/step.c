@@ -179,38 +179,53 @@ static int64_t choose_samples(thaw_trainer *t, const thaw_position *at, int64_t 
     return end - begin;
 }
 
-/* The same shard's samples of the step after this one. */
-static void ask_next(thaw_trainer *t, int64_t shard)
+/* The k-th shard of a rank. Where shards go from short to long they are dealt to and fro, or one rank would wait for the next: sums
+ * have no order. */
+static int64_t shard_of(const thaw_trainer *t, const thaw_comm *comm, int64_t k)
 {
-    thaw_position next = {.epoch = t->position.epoch,
-                          .step_in_epoch = t->position.step_in_epoch + 1};
-    if (next.step_in_epoch == thaw_sampler_steps(&t->sampler))
-        next = (thaw_position){.epoch = next.epoch + 1};
-    if (next.epoch == t->config->train.epochs ||
+    const int64_t size = thaw_comm_size(comm);
+    const int64_t rank = thaw_comm_rank(comm);
+    if (t->train.buckets.crops == NULL)
+        return t->sampler.shards / size * rank + k;
+    return k * size + (k % 2 == 0 ? rank : size - 1 - rank);
+}
+
+/* The samples of this rank's shard that is `ahead` further on, in this step or the next: so many, and not those of a step, which a large
+ * batch has no memory for. */
+static void ask_ahead(thaw_trainer *t, const thaw_comm *comm, int64_t k)
+{
+    const int64_t mine = t->sampler.shards / thaw_comm_size(comm);
+    const bool this_step = k + t->ahead < mine;
+    thaw_position at = {.epoch = t->position.epoch,
+                        .step_in_epoch = t->position.step_in_epoch + (this_step ? 0 : 1)};
+    if (at.step_in_epoch == thaw_sampler_steps(&t->sampler))
+        at = (thaw_position){.epoch = at.epoch + 1};
+    if (at.epoch == t->config->train.epochs ||
         !thaw_dataset_reads_ahead(t->train.dataset, t->train.split))
         return;
-    const int64_t n = choose_samples(t, &next, shard, t->coming);
-    thaw_feed_ask(&t->train, (uint32_t)next.epoch, n, t->coming);
+    const int64_t n = choose_samples(t, &at, shard_of(t, comm, (k + t->ahead) % mine), t->coming);
+    thaw_feed_ask(&t->train, (uint32_t)at.epoch, n, t->coming);
 }
 
 /* Samples, labels and what the frozen prefix makes of them, for all members. */
-static thaw_status read_shard(thaw_trainer *t, int64_t shard, int64_t *B, int64_t *tokens)
+static thaw_status read_shard(thaw_trainer *t, const thaw_comm *comm, int64_t k, int64_t *B,
+                              int64_t *tokens)
 {
-    ask_next(t, shard);
-    *B = choose_samples(t, &t->position, shard, t->indices);
+    ask_ahead(t, comm, k);
+    *B = choose_samples(t, &t->position, shard_of(t, comm, k), t->indices);
     THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, *B, t->indices, t->input));
     *tokens = thaw_buckets_crop(&t->train.buckets, *B, t->indices, t->input);
     take_labels(t, *B);
     return THAW_OK;
 }
 
-static thaw_status run_shard(step_context *c, int64_t shard)
+static thaw_status run_shard(step_context *c, int64_t k)
 {
     thaw_trainer *first = c->team->members[0];
     int64_t B;
     int64_t tokens;
     const double waited = first->train_waited;
-    THAW_TRY(read_shard(first, shard, &B, &tokens));
+    THAW_TRY(read_shard(first, c->comm, k, &B, &tokens));
     for (int32_t m = 0; m < c->team->count; m++)
         c->team->members[m]->data_seconds += (first->train_waited - waited) / c->team->count;
     for (c->member = 0; c->member < c->team->count; c->member++) {
@@ -248,17 +263,6 @@ static thaw_status pending_of(const thaw_team *team)
     return status;
 }
 
-/* The k-th shard of a rank. Where shards go from short to long they are dealt to and fro, or one rank would wait for the next: sums
- * have no order. */
-static int64_t shard_of(const thaw_trainer *t, const thaw_comm *comm, int64_t k)
-{
-    const int64_t size = thaw_comm_size(comm);
-    const int64_t rank = thaw_comm_rank(comm);
-    if (t->train.buckets.crops == NULL)
-        return t->sampler.shards / size * rank + k;
-    return k * size + (k % 2 == 0 ? rank : size - 1 - rank);
-}
-
 /* Everything up to the sums. A rank that fails stays present: it stops adding and goes on to the common end. */
 static thaw_status run_shards(const thaw_team *team, thaw_comm *comm, thaw_reduce_outcome *outcome)
 {
@@ -271,7 +275,7 @@ static thaw_status run_shards(const thaw_team *team, thaw_comm *comm, thaw_reduc
     thaw_status status = pending_of(team);
     for (int64_t k = 0; k < count && status == THAW_OK; k++) {
         context.last_shard = k == count - 1;
-        status = run_shard(&context, shard_of(team->members[0], comm, k));
+        status = run_shard(&context, k);
     }
     thaw_reducer_fail(team->reducer, status);
     const thaw_status finished = thaw_reducer_finish(team->reducer, comm, outcome);

@@ -375,7 +375,8 @@ typedef struct thaw_trainer {
     float *class_weights;    /* (K) or NULL */
     float *input;            /* (most, width) */
     int64_t *indices;        /* (most) */
-    int64_t *coming;         /* (most) of the next step */
+    int64_t *coming;         /* (most) of a shard that is asked for ahead */
+    int64_t ahead;           /* so many shards of this rank further on */
     double train_waited;     /* seconds of the feed `train` */
     double data_seconds;     /* of them, this run's share in steps of this start */
     int64_t *batch, *sorted; /* (train.batch) of one step, where train has buckets */

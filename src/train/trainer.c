@@ -63,13 +63,19 @@ static thaw_status open_sampler(thaw_trainer *t)
     return THAW_OK;
 }
 
-/* Room for this rank's samples of a step, of one shard more, and of what they are blended with; and for two parts of an evaluation. */
-static thaw_status open_ahead(const thaw_trainer *t, int32_t ranks)
+/* So many rows a rank asks for before it needs them, at least: enough for a disk to have work while a shard is computed. */
+#define ROWS_AHEAD 256
+
+/* Room for the shards that are asked for ahead, for one more, and for what their samples are blended with; and for two parts of an
+ * evaluation. A step's samples may be more than that. */
+static thaw_status open_ahead(thaw_trainer *t, int32_t ranks)
 {
     const thaw_train_config *c = &t->config->train;
-    const int64_t shards = c->shards / ranks + 1;
+    const int64_t most = thaw_sampler_shard_most(&t->sampler);
+    const int64_t mine = c->shards / ranks;
     const bool mixes = t->train.augment != NULL && thaw_augment_mixes(t->train.augment);
-    const int64_t rows = shards * thaw_sampler_shard_most(&t->sampler) * (mixes ? 2 : 1);
+    t->ahead = ROWS_AHEAD / most + 1 < mine ? ROWS_AHEAD / most + 1 : mine;
+    const int64_t rows = (t->ahead + 1) * most * (mixes ? 2 : 1);
     return thaw_setup_ahead(t->setup, rows + 2 * c->eval_batch);
 }
 
@@ -219,8 +225,8 @@ static thaw_status open_optimizer(thaw_trainer *t)
         THAW_ASSERT(t->gradients[count] != NULL);
         tensors[count++] = describe(t, p);
     }
-    status =
-        thaw_optimizer_new(&t->config->optimizer, &t->config->rates, tensors, count, &t->optimizer);
+    const thaw_rates rates = thaw_rates_at(&t->config->rates, t->config->train.batch);
+    status = thaw_optimizer_new(&t->config->optimizer, &rates, tensors, count, &t->optimizer);
 done:
     thaw_free(&tensors);
     return status;

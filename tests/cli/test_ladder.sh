@@ -16,6 +16,7 @@ ladder:
   resamples: 500
 YAML
 sed -i 's/^model: .*/model: {backbone: backbone.h5, head_dropout: 0.2, arch: resnet20, width: 4}/' run.yaml
+sed -i 's/^rates: {/&scale_with_batch: linear, reference_batch: 24, /' run.yaml # times 1: it is to be said, and to change nothing
 trials=12 # 4 rungs: 2 candidates, then the second seed
 
 # Everything a ladder says, without times, sizes of memory and the paths that hold its name.
@@ -34,6 +35,8 @@ for file in summary.json note.md note.json report.html config.yaml; do
     [ -s plain/$file ] || fail "ladder wrote no $file"
 done
 [ "$(grep -c . plain.answers)" -gt 100 ] || fail "too few answers are compared"
+grep -q 'all rates of the search times 1, linear scaling from a batch of 24 to 24' plain/note.md || fail "the note does not say how rates scale"
+same "factors of the rungs" "1 1 1 1" "$(grep -o 'batch_factor": *[0-9.]*' plain/summary.json | grep -o '[0-9.]*$' | tr '\n' ' ' | sed 's/ $//')"
 grep -q '^chosen' plain.answers || fail "no rung was chosen"
 get plain/summary.json chosen | sed 's/^/chosen: /'
 

@@ -241,6 +241,37 @@ static void test_rates_of_groups(void **state)
     thaw_optimizer_free(&o);
 }
 
+static void test_rates_scale_with_the_batch(void **state)
+{
+    (void)state;
+    thaw_rates rates = {.head = 0.5, .backbone = 0.1, .adapter = -1, .layer_decay = 0.5};
+    rates.reference_batch = 256;
+    assert_true(thaw_rates_factor(&rates, 4096) == 1);
+    rates.scale_with_batch = THAW_SCALE_SQRT;
+    assert_true(thaw_rates_factor(&rates, 4096) == 4);
+    rates.scale_with_batch = THAW_SCALE_LINEAR;
+    assert_true(thaw_rates_factor(&rates, 4096) == 16);
+    const thaw_rates used = thaw_rates_at(&rates, 64);
+    assert_true(used.head == 0.125 && used.backbone == 0.025 && used.layer_decay == 0.5);
+    assert_true(used.adapter < 0 && thaw_rates_factor(&used, 64) == 1);
+}
+
+static void test_moments_are_counted(void **state)
+{
+    (void)state;
+    const char *const kinds[] = {"sgd", "adamw", "lars", "lamb"};
+    const int moments[] = {1, 2, 1, 2};
+    thaw_optim_config config;
+    thaw_optim_defaults(&config);
+    for (int i = 0; i < 4; i++) {
+        config.kind = kind_of(kinds[i], thaw_optimizer_names());
+        assert_int_equal(thaw_optim_config_moments(&config), moments[i]);
+    }
+    config.kind = kind_of("sgd", thaw_optimizer_names());
+    config.momentum = 0;
+    assert_int_equal(thaw_optim_config_moments(&config), 0);
+}
+
 static void test_biases_do_not_decay(void **state)
 {
     (void)state;
@@ -466,6 +497,9 @@ static void check_presets(const thaw_field *fields, const void *filled)
             assert_true(thaw_parse_double(f->preset, &number));
             assert_true(number == *(const double *)(const void *)at);
             assert_true(number >= f->least && number <= f->most);
+        } else if (f->type == THAW_FIELD_INT) {
+            assert_true(thaw_parse_double(f->preset, &number));
+            assert_true(number == (double)*(const int64_t *)(const void *)at);
         } else if (f->type == THAW_FIELD_BOOL) {
             assert_int_equal(strcmp(f->preset, "true") == 0, *(const bool *)at);
         } else if (f->type == THAW_FIELD_ENUM) {
@@ -496,6 +530,8 @@ int main(void)
         cmocka_unit_test(test_warmup_rises_in_a_line),
         cmocka_unit_test(test_milestones_must_ascend),
         cmocka_unit_test(test_rates_of_groups),
+        cmocka_unit_test(test_rates_scale_with_the_batch),
+        cmocka_unit_test(test_moments_are_counted),
         cmocka_unit_test(test_biases_do_not_decay),
         cmocka_unit_test(test_anchor_pulls_backbone_only),
         cmocka_unit_test(test_trust_is_for_weights),

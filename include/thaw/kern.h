@@ -205,7 +205,7 @@ size_t thaw_linear8_workspace_bytes(int64_t N, int64_t D);
 void thaw_linear8_run(int64_t N, int64_t O, int64_t D, const float *x, const void *packed,
                       const float *bias, float *y, void *workspace);
 
-/* Choices of algorithms, one for each shape and pass. As text: a first line that names this kind of text, the backend, the CPU and the
+/* Choices of algorithms, one for each shape and pass, and where weights train for each batch. As text: a first line that names this kind of text, the backend, the CPU and the
  * library's version, then sorted lines. Ranks whose results must agree have to make the same choices: give all of them one text. */
 
 /* How thaw_conv_new chooses what is not known: by a measured trial (true) or by a fixed rule (false, as opened). */

@@ -97,7 +97,7 @@ static void first_line(const thaw_kern *k, thaw_str *out)
 {
     char cpu[64];
     cpu_name(cpu);
-    thaw_str_printf(out, "thaw choices 2: backend %s, %s, %s\n", k->name, k->cpu_kernels, cpu);
+    thaw_str_printf(out, "thaw choices 3: backend %s, %s, %s\n", k->name, k->cpu_kernels, cpu);
 }
 
 void conv_choices_text(const thaw_kern *k, bool measured_only, thaw_str *out)
@@ -145,13 +145,17 @@ static bool parse_line(const thaw_kern *k, const char *line, conv_choice *choice
     long long n[13];
     char pass_word[32], name[32], how[16];
     thaw_conv_spec spec = {0};
-    if (sscanf(line,
+    long long batch = 0;
+    const char *end = strchr(line, ':');
+    if (end == NULL || sscanf(end, ": %31s %15s", name, how) != 2 ||
+        sscanf(line,
                "%31s C%lld H%lld W%lld O%lld kernel %lldx%lld stride %lldx%lld pad "
-               "%lldx%lld dilation %lldx%lld groups %lld blocks %d %d: %31s %15s",
+               "%lldx%lld dilation %lldx%lld groups %lld blocks %d %d batch %lld",
                pass_word, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &n[6], &n[7], &n[8], &n[9],
-               &n[10], &n[11], &n[12], &spec.block_in, &spec.block_out, name, how) != 18)
+               &n[10], &n[11], &n[12], &spec.block_in, &spec.block_out, &batch) < 16)
         return false;
-    spec.shape = (thaw_conv2d){.B = 1,
+    spec.wanted[THAW_CONV_BACKWARD_WEIGHTS] = batch > 0;
+    spec.shape = (thaw_conv2d){.B = batch,
                                .C = n[0],
                                .H = n[1],
                                .W = n[2],

@@ -22,6 +22,9 @@ void conv_key(const thaw_conv_spec *spec, thaw_conv_pass pass, char key[CONV_KEY
                       (long long)s->stride_w, (long long)s->pad_h, (long long)s->pad_w,
                       (long long)s->dilation_h, (long long)s->dilation_w, (long long)s->groups,
                       spec->block_in, spec->block_out);
+    if (conv_trains(spec))
+        (void)thaw_format(key + strlen(key), CONV_KEY_BYTES - strlen(key), " batch %lld",
+                          (long long)s->B);
 }
 
 /* ---- one pass ---- */

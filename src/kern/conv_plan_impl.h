@@ -80,6 +80,12 @@ struct conv_choices {
     int64_t count, capacity;
 };
 
+/* Its weights change at every step: they are packed anew for each run, and the batch is a shard's, always of one size. */
+static inline bool conv_trains(const thaw_conv_spec *spec)
+{
+    return spec->wanted[THAW_CONV_BACKWARD_WEIGHTS];
+}
+
 void conv_key(const thaw_conv_spec *spec, thaw_conv_pass pass, char key[CONV_KEY_BYTES]);
 /* NULL: not known. */
 const conv_choice *conv_choice_find(const struct conv_choices *choices, const char *key);

@@ -15,13 +15,14 @@ typedef struct winograd {
     const kern_isa *isa;
     conv_gather g;
     int64_t lanes, in_blocks;
-    int64_t all_tiles;           /* of all images */
-    int64_t tiles;               /* one piece of work */
-    int64_t kept;                /* output channels whose points are kept at once */
-    int64_t in_plane, out_plane; /* floats from one point to the next; never a multiple of 4 KiB */
+    int64_t all_tiles; /* of all images */
+    int64_t tiles;     /* one piece of work */
+    int64_t kept;      /* output channels whose points are kept at once */
+    /* Floats from one point to the next; never a multiple of 4 KiB. */
+    int64_t in_plane, out_plane, weight_plane;
     kern_winograd_tiles in, out;
     float *in_points, *out_points, *taps;
-    float *sums; /* weight gradients: block after block [point][in channel][block] */
+    float *sums; /* weight gradients: as weights */
     int64_t *a_offset, *b_offset;
     int threads;
     size_t room; /* bytes of one thread's own memory: gather: all; weight gradients: taps */
@@ -65,6 +66,7 @@ static winograd describe(const kern_isa *isa, const thaw_conv2d *shape, thaw_con
     g->B = B;
     p.threads = conv_threads(g);
     p.in_blocks = g->in_channels / p.lanes;
+    p.weight_plane = g->in_channels * 2 * p.lanes + GAP;
     int64_t tiles_h = conv_parts(g->h.count, STEP);
     int64_t tiles_w = conv_parts(g->w.count, STEP);
     p.all_tiles = B * tiles_h * tiles_w;
@@ -113,6 +115,12 @@ static int64_t block_width(const winograd *p, int64_t channel)
     return conv_block_vectors(p->isa, p->g.out_channels - channel) * p->lanes;
 }
 
+/* Floats of weights, or of their sums, before a block of output channels: blocks of [point][in channel][block]. */
+static int64_t weights_before(const winograd *p, int64_t channel)
+{
+    return conv_parts(channel, 2 * p->lanes) * POINTS * p->weight_plane;
+}
+
 static void input_points(const winograd *p, int threads, const float *in)
 {
     int64_t S = p->in.H * p->in.W;
@@ -123,11 +131,12 @@ static void input_points(const winograd *p, int threads, const float *in)
 
 /* ---- forward and backward data ---- */
 
-/* Transformed weights that fill the third-level cache are read once a piece: larger pieces pay then. */
+/* Transformed weights that fill the third-level cache are read once a piece: larger pieces pay then. All points of such a piece's input do not
+ * stay in the second-level cache, so that each point is taken with all output channels while it is there. */
 static void size_gather(winograd *p)
 {
     bool many = p->g.in_channels * p->g.out_channels > 128 * 1024;
-    set_sizes(p, many ? 112 : 56, block_width(p, 0));
+    set_sizes(p, many ? 112 : 56, many ? p->g.out_channels : 2 * p->lanes);
 }
 
 static size_t take_gather(winograd *p, void *workspace)
@@ -153,8 +162,9 @@ static winograd of_thread(const winograd *p, int thread)
     return own;
 }
 
-/* One point, one block of output channels. */
-static void multiply(const winograd *p, int64_t point, int64_t channel, const float *weights)
+/* One point, one block of output channels; its products at `to`. */
+static void multiply(const winograd *p, int64_t point, int64_t channel, const float *weights,
+                     float *to)
 {
     int64_t block = block_width(p, channel);
     int vectors = (int)(block / p->lanes);
@@ -169,27 +179,41 @@ static void multiply(const winograd *p, int64_t point, int64_t channel, const fl
                          .a_offset = p->a_offset,
                          .b_offset = p->b_offset,
                          .c_stride = block};
-    const float *right = weights + (channel * POINTS + point * block) * p->g.in_channels;
+    const float *right = weights + weights_before(p, channel) + point * p->weight_plane;
     int64_t parts = conv_parts(p->in.count, p->isa->most_rows[vectors - 1]);
     for (int64_t t = 0; t < parts; t++) {
         int64_t first = conv_part(p->in.count, parts, t);
         int64_t rows = conv_part(p->in.count, parts, t + 1) - first;
         p->isa->strided[vectors - 1][rows](
-            &run, p->in_points + point * p->in_plane + first * p->lanes, right,
-            p->out_points + point * p->out_plane + first * block);
+            &run, p->in_points + point * p->in_plane + first * p->lanes, right, to + first * block);
     }
 }
 
-static void output_block(const winograd *p, int64_t channel, const kern_finish *finish, float *out)
+static void output_block(const winograd *p, const float *points, int64_t channel,
+                         const kern_finish *finish, float *out)
 {
     kern_winograd_tiles tiles = p->out;
     tiles.pitch = block_width(p, channel);
     for (int64_t i = 0; i < tiles.pitch; i += p->lanes) {
         kern_finish here = *finish;
         here.bias = finish->bias ? finish->bias + channel + i : NULL;
-        p->isa->conv.winograd_output(&tiles, p->out_points + i, &here,
+        p->isa->conv.winograd_output(&tiles, points + i, &here,
                                      out + (channel + i) * tiles.H * tiles.W);
     }
+}
+
+/* Output channels [from, from + kept) of a piece. */
+static void run_channels(const winograd *p, int64_t from, const float *weights,
+                         const kern_finish *finish, float *out)
+{
+    int64_t left = p->g.out_channels - from;
+    int64_t to = from + (left < p->kept ? left : p->kept);
+    for (int64_t point = 0; point < POINTS; point++)
+        for (int64_t channel = from; channel < to; channel += 2 * p->lanes)
+            multiply(p, point, channel, weights,
+                     p->out_points + point * p->out_plane + (channel - from) * p->tiles);
+    for (int64_t channel = from; channel < to; channel += 2 * p->lanes)
+        output_block(p, p->out_points + (channel - from) * p->tiles, channel, finish, out);
 }
 
 /* Pieces [from, to) in the memory of one thread. */
@@ -201,11 +225,8 @@ static void run_pieces(const winograd *plan, int thread, int64_t from, int64_t t
     for (int64_t i = from; i < to; i++) {
         piece_at(p, i * p->tiles);
         input_points(p, 1, in);
-        for (int64_t channel = 0; channel < p->g.out_channels; channel += 2 * p->lanes) {
-            for (int64_t point = 0; point < POINTS; point++)
-                multiply(p, point, channel, weights);
-            output_block(p, channel, finish, out);
-        }
+        for (int64_t channel = 0; channel < p->g.out_channels; channel += p->kept)
+            run_channels(p, channel, weights, finish, out);
     }
 }
 
@@ -218,7 +239,6 @@ static void run_gather(const winograd *p, const float *in, const float *weights,
                         conv_part(pieces, p->threads, t + 1), in, weights, finish, out));
 }
 
-/* Weights as [block of output channels][point][in channel][block]. */
 static void pack(const conv_unit *unit, const float *w, float *packed)
 {
     const kern_isa *isa = kern_isa_of(unit->kern);
@@ -240,10 +260,9 @@ static void pack(const conv_unit *unit, const float *w, float *packed)
             int64_t column = (g->w.step < 0 ? -1 : 1) * plane;
             const float *from =
                 taps + (g->h.step < 0 ? 6 : 0) * plane + (g->w.step < 0 ? 2 : 0) * plane;
-            int64_t to_plane = g->in_channels * block;
             isa->winograd_weight(plane, from, row, column,
-                                 packed + channel * POINTS * g->in_channels + c * block,
-                                 SIDE * to_plane, to_plane);
+                                 packed + weights_before(&p, channel) + c * block,
+                                 SIDE * p.weight_plane, p.weight_plane);
         }
     }
 }
@@ -260,7 +279,7 @@ static size_t take_weights(winograd *p, void *workspace)
     conv_scratch scratch = conv_scratch_on(workspace);
     p->in_points = conv_take_floats(&scratch, POINTS * p->in_plane);
     p->out_points = conv_take_floats(&scratch, POINTS * p->out_plane);
-    p->sums = conv_take_floats(&scratch, POINTS * p->g.in_channels * p->g.out_channels);
+    p->sums = conv_take_floats(&scratch, weights_before(p, p->g.out_channels));
     size_t before = scratch.used;
     p->taps = conv_take_floats(&scratch, 9 * TOGETHER * 2 * p->lanes);
     p->room = scratch.used - before;
@@ -299,7 +318,7 @@ static void add_point(const winograd *p, int64_t point, bool first_piece)
                              .c_stride = block,
                              .add = !first_piece};
         const float *right = p->out_points + point * p->out_plane + channel * p->tiles;
-        float *to = p->sums + (channel * POINTS + point * block) * g->in_channels;
+        float *to = p->sums + weights_before(p, channel) + point * p->weight_plane;
         for (int64_t c = 0; c < g->in_channels; c += rows)
             p->isa->unit[vectors - 1][rows](&run,
                                             p->in_points + point * p->in_plane +
@@ -318,13 +337,12 @@ static void add_block(const winograd *p, float *taps, int64_t channel, float *dw
 {
     const conv_gather *g = &p->g;
     int64_t block = block_width(p, channel);
-    int64_t plane = g->in_channels * block;
     for (int64_t first = 0; first < g->in_channels; first += TOGETHER) {
         int64_t count = g->in_channels - first < TOGETHER ? g->in_channels - first : TOGETHER;
         for (int64_t c = 0; c < count; c++)
             p->isa->winograd_weight_gradient(
-                block, p->sums + channel * POINTS * g->in_channels + (first + c) * block,
-                SIDE * plane, plane, taps + 9 * c * block, 3 * block, block);
+                block, p->sums + weights_before(p, channel) + (first + c) * block,
+                SIDE * p->weight_plane, p->weight_plane, taps + 9 * c * block, 3 * block, block);
         p->isa->transpose_out(9 * count, block, taps, block,
                               dw + channel * g->weight_out + first * g->weight_in, g->weight_out,
                               NULL, true);
@@ -354,7 +372,7 @@ static thaw_status open_unit(conv_unit *unit)
     }
     size_gather(&p);
     unit->workspace_bytes = take_gather(&p, NULL) + CONV_LINE;
-    unit->packed_bytes = sizeof(float) * POINTS * (size_t)(p.g.in_channels * p.g.out_channels);
+    unit->packed_bytes = sizeof(float) * (size_t)weights_before(&p, p.g.out_channels);
     return THAW_OK;
 }
 

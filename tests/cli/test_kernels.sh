@@ -51,7 +51,7 @@ cmp -s kept.txt "$kept" || fail "the kept choices changed"
 for damage in truncated foreign; do
     case $damage in
     truncated) head -c 317 kept.txt >"$kept" ;;
-    foreign) sed '1s/.*/thaw choices 2: backend onednn, a library, another CPU/' kept.txt >"$kept" ;;
+    foreign) sed '1s/.*/thaw choices 3: backend onednn, a library, another CPU/' kept.txt >"$kept" ;;
     esac
     alone train run.yaml $(set_up $damage) || fail "$damage choices: $(cat err)"
     same "warnings of $damage choices" 1 "$(grep -c '^thaw: warn' err)"

@@ -25,6 +25,15 @@ static void plan(const thaw_kern *k, int64_t C)
     thaw_conv_free(&conv);
 }
 
+static void plan_frozen(const thaw_kern *k, int64_t C)
+{
+    thaw_conv_spec spec = spec_of(C);
+    thaw_conv *conv = NULL;
+    spec.wanted[THAW_CONV_BACKWARD_DATA] = spec.wanted[THAW_CONV_BACKWARD_WEIGHTS] = false;
+    assert_int_equal(thaw_conv_new(k, &spec, &conv), THAW_OK);
+    thaw_conv_free(&conv);
+}
+
 static void written(const thaw_kern *k, thaw_str *text)
 {
     thaw_str_reset(text);
@@ -54,8 +63,11 @@ static void test_text(void **state)
         plan(k, 16);
         thaw_kern_choices_measure(k, true);
         plan(k, 8);
+        plan_frozen(k, 8);
         written(k, &first);
-        assert_int_equal(lines_of(&first), 1 + 6);
+        assert_int_equal(lines_of(&first), 1 + 3 + 3 + 1);
+        /* Where weights train, the batch counts too. */
+        assert_non_null(strstr(thaw_str_c(&first), "batch 2: "));
         assert_non_null(strstr(thaw_str_c(&first), k->cpu_kernels));
         assert_non_null(strstr(thaw_str_c(&first), "measured"));
         assert_non_null(strstr(thaw_str_c(&first), "rule"));
@@ -98,7 +110,7 @@ static void test_refusals(void **state)
     size_t head = text.length;
     plan(k, 16);
     refuse(k, "", "another CPU");
-    refuse(k, "thaw choices 2: backend native, a PDP-11\n", "another CPU");
+    refuse(k, "thaw choices 3: backend native, a PDP-11\n", "another CPU");
     written(k, &text);
     /* Cut off at any place: never taken by half. */
     char *copy = NULL;

@@ -161,6 +161,10 @@ void thaw_shared_free(thaw_shared **shared);
  * Quanta follow from shards only, never from ranks.
  *
  * Mode float: plain float addition; the result depends on the rank count.
+ * Mode bf16: a tensor of more than 2048 elements travels in bfloat16, half of float's bytes. A rank adds its shards in float and rounds its
+ * sum to 8 significant bits, to nearest even; so is each sum of two ranks' on the way (on one node: only the whole sum). An element is off by
+ * at most 2^-8 of the sum of the ranks' magnitudes a rounding. Smaller tensors (biases, norms, running statistics) are summed exactly.
+ * The result depends on the rank count. A sum beyond bfloat16 is not finite.
  *
  * One step:
  *   begin
@@ -176,7 +180,8 @@ typedef struct thaw_reducer thaw_reducer;
 typedef enum thaw_reduce_mode {
     THAW_REDUCE_EXACT,
     THAW_REDUCE_EXACT64,
-    THAW_REDUCE_FLOAT
+    THAW_REDUCE_FLOAT,
+    THAW_REDUCE_BF16
 } thaw_reduce_mode;
 typedef enum thaw_reduce_outcome {
     THAW_REDUCE_OK,
@@ -196,6 +201,9 @@ typedef struct thaw_reducer_options {
     int64_t shards;       /* most shards in one sum, over all ranks; 1..2^20 */
     int32_t counts, sums; /* control words that ride along: integers and thaw_fixed */
 } thaw_reducer_options;
+
+/* Whether sums are the same on any number of ranks. */
+bool thaw_reduce_is_exact(thaw_reduce_mode mode);
 
 /* Local. sizes: elements of each tensor (0 is allowed). Options must be equal on all ranks. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_reducer_new(const int64_t *sizes, int32_t tensor_count,

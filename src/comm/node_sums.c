@@ -32,12 +32,17 @@ static char *payload_of(const thaw_node_sums *s, int rank)
     return (char *)thaw_shared_data(s->segment) + s->size * LINE + rank * s->stride;
 }
 
-thaw_status thaw_node_sums_new(thaw_comm *comm, int64_t narrow_count, int64_t wide_count,
-                               thaw_node_sums *s)
+static int64_t narrow_size(thaw_node_kind kind)
+{
+    return kind == THAW_NODE_BF16 ? 2 : 4;
+}
+
+thaw_status thaw_node_sums_new(thaw_comm *comm, thaw_node_kind kind, int64_t narrow_count,
+                               int64_t wide_count, thaw_node_sums *s)
 {
     const int64_t size = comm->size;
-    const int64_t narrow_bytes = round_up(4 * narrow_count, ALIGN);
-    *s = (thaw_node_sums){.rank = comm->rank, .size = comm->size};
+    const int64_t narrow_bytes = round_up(narrow_size(kind) * narrow_count, ALIGN);
+    *s = (thaw_node_sums){.kind = kind, .rank = comm->rank, .size = comm->size};
     s->stride = round_up(narrow_bytes + 8 * wide_count, 4096);
     s->wide_at = narrow_bytes;
     s->narrow_part = round_up((narrow_count + size - 1) / size, BLOCK);
@@ -98,21 +103,38 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void sum_narrow(thaw_node_sums *s, bool as_float)
+/* All in float, so that the sum is rounded once however many ranks there are. */
+static void sum_halves(thaw_node_sums *s, int64_t at, int64_t n)
+{
+    float sum[BLOCK] = {0};
+    for (int rank = 0; rank < s->size; rank++)
+        thaw_bf16_add(sum, (const uint16_t *)thaw_node_sums_narrow(s, rank) + at, n);
+    thaw_bf16_round(sum, n, (uint16_t *)thaw_node_sums_narrow(s, s->rank) + at);
+}
+
+static void sum_block(thaw_node_sums *s, int64_t at, int64_t n)
+{
+    for (int other = 0; other < s->size; other++) {
+        if (other == s->rank)
+            continue;
+        if (s->kind == THAW_NODE_FLOAT)
+            thaw_float_join((float *)thaw_node_sums_narrow(s, s->rank) + at,
+                            (const float *)thaw_node_sums_narrow(s, other) + at, n);
+        else
+            thaw_narrow_join((uint32_t *)thaw_node_sums_narrow(s, s->rank) + at,
+                             (const uint32_t *)thaw_node_sums_narrow(s, other) + at, n);
+    }
+}
+
+static void sum_narrow(thaw_node_sums *s)
 {
     const int64_t end = smaller(s->narrow_count, (s->rank + 1) * s->narrow_part);
     for (int64_t at = s->rank * s->narrow_part; at < end; at += BLOCK) {
         const int64_t n = smaller(BLOCK, end - at);
-        for (int other = 0; other < s->size; other++) {
-            if (other == s->rank)
-                continue;
-            if (as_float)
-                thaw_float_join((float *)thaw_node_sums_narrow(s, s->rank) + at,
-                                (const float *)thaw_node_sums_narrow(s, other) + at, n);
-            else
-                thaw_narrow_join((uint32_t *)thaw_node_sums_narrow(s, s->rank) + at,
-                                 (const uint32_t *)thaw_node_sums_narrow(s, other) + at, n);
-        }
+        if (s->kind == THAW_NODE_BF16)
+            sum_halves(s, at, n);
+        else
+            sum_block(s, at, n);
     }
 }
 
@@ -137,10 +159,10 @@ static void meet(thaw_comm *comm)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-void thaw_node_sums_sum(thaw_node_sums *s, thaw_comm *comm, bool as_float)
+void thaw_node_sums_sum(thaw_node_sums *s, thaw_comm *comm)
 {
     meet(comm);
-    sum_narrow(s, as_float);
+    sum_narrow(s);
     sum_wide(s);
     meet(comm);
 }
@@ -155,7 +177,8 @@ static int owner(int64_t at, int64_t part, int64_t *n)
 
 const void *thaw_node_sums_narrow_piece(const thaw_node_sums *s, int64_t at, int64_t *n)
 {
-    return (const uint32_t *)thaw_node_sums_narrow(s, owner(at, s->narrow_part, n)) + at;
+    const char *sums = thaw_node_sums_narrow(s, owner(at, s->narrow_part, n));
+    return sums + narrow_size(s->kind) * at;
 }
 
 const int64_t *thaw_node_sums_wide_piece(const thaw_node_sums *s, int64_t at, int64_t *n)

@@ -9,8 +9,12 @@
 
 #include <stdatomic.h>
 
+/* What the narrow elements are. */
+typedef enum thaw_node_kind { THAW_NODE_UINT32, THAW_NODE_FLOAT, THAW_NODE_BF16 } thaw_node_kind;
+
 typedef struct thaw_node_sums {
     thaw_shared *segment; /* NULL: not in use */
+    thaw_node_kind kind;
     int rank, size;
     int64_t stride,
         wide_at; /* bytes from one rank's payload to the next, and to the wide part in it */
@@ -20,9 +24,10 @@ typedef struct thaw_node_sums {
     bool all_begun; /* nobody reads the last step's sums any more */
 } thaw_node_sums;
 
-/* Collective; all ranks are on one node. Elements of 4 and of 8 bytes. The segment stays NULL where shared memory is too small. */
-THAW_NODISCARD thaw_status thaw_node_sums_new(thaw_comm *comm, int64_t narrow_count,
-                                              int64_t wide_count, thaw_node_sums *s);
+/* Collective; all ranks are on one node. Narrow elements have 4 or 2 bytes, wide ones 8. The segment stays NULL where shared memory is too small. */
+THAW_NODISCARD thaw_status thaw_node_sums_new(thaw_comm *comm, thaw_node_kind kind,
+                                              int64_t narrow_count, int64_t wide_count,
+                                              thaw_node_sums *s);
 void thaw_node_sums_clear(thaw_node_sums *s);
 
 /* A rank's payload. */
@@ -33,8 +38,8 @@ int64_t *thaw_node_sums_wide(const thaw_node_sums *s, int rank);
 void thaw_node_sums_begin(thaw_node_sums *s);
 /* Waits until all ranks have begun. */
 void thaw_node_sums_may_write(thaw_node_sums *s);
-/* Collective. Narrow elements are float or uint32_t. */
-void thaw_node_sums_sum(thaw_node_sums *s, thaw_comm *comm, bool as_float);
+/* Collective. */
+void thaw_node_sums_sum(thaw_node_sums *s, thaw_comm *comm);
 /* The sums from element `at` on, of the *n wanted as many as lie together. */
 const void *thaw_node_sums_narrow_piece(const thaw_node_sums *s, int64_t at, int64_t *n);
 const int64_t *thaw_node_sums_wide_piece(const thaw_node_sums *s, int64_t at, int64_t *n);

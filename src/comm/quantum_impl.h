@@ -37,13 +37,21 @@ int32_t thaw_quantum_from_peak(const thaw_quantum_rule *rule, uint32_t peak, int
  * the bound does not fit, acc is worthless. */
 uint32_t thaw_narrow_add(uint32_t *acc, const float *x, int64_t n, int exponent, bool first);
 uint32_t thaw_wide_add(int64_t *acc, const float *x, int64_t n, int exponent, bool first);
-/* The same without rounding, for mode float. */
+/* The same without rounding, for modes float and bf16. */
 uint32_t thaw_float_add(float *acc, const float *x, int64_t n, bool first);
 
 /* acc += other, modulo 2^32 or 2^64. */
 void thaw_narrow_join(uint32_t *acc, const uint32_t *other, int64_t n);
 void thaw_wide_join(int64_t *acc, const int64_t *other, int64_t n);
 void thaw_float_join(float *acc, const float *other, int64_t n);
+
+/* bfloat16: the upper half of a float, rounded to nearest even; NaN stays NaN, what is beyond becomes infinite. */
+void thaw_bf16_round(const float *x, int64_t n, uint16_t *out);
+/* acc += other in float, rounded; the same without rounding, into float. */
+void thaw_bf16_join(uint16_t *acc, const uint16_t *other, int64_t n);
+void thaw_bf16_add(float *acc, const uint16_t *other, int64_t n);
+void thaw_bf16_get(const uint16_t *sum, int64_t n, double scale, float *out);
+bool thaw_bf16_finite(const uint16_t *sum, int64_t n);
 
 /* out = float(sum * 2^exponent * scale). */
 void thaw_narrow_get(const uint32_t *sum, int64_t n, int exponent, double scale, float *out);

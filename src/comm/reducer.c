@@ -70,8 +70,8 @@ void thaw_reducer_add(thaw_reducer *r, int32_t tensor, const float *data)
     else
         peak = thaw_float_add(r->float_sums + at, data, n, first);
     r->added[tensor] = true;
-    /* What is not finite does not fit; in mode float all else does. */
-    if (r->options.mode != THAW_REDUCE_FLOAT || peak >= THAW_INFINITY_BITS)
+    /* What is not finite does not fit; in floating point all else does. */
+    if (!thaw_reducer_is_plain(r, tensor) || peak >= THAW_INFINITY_BITS)
         bounds_of(r)[tensor] += thaw_quantum_bound(rule_of(r, tensor), peak, exponent);
     if ((int64_t)peak > r->peak[tensor])
         r->peak[tensor] = peak;
@@ -109,12 +109,23 @@ static void clear(thaw_reducer *r, int32_t tensor)
         memset(r->float_sums + at, 0, n * sizeof *r->float_sums);
 }
 
+/* Only the whole of what this rank brings is rounded. */
+static void round_sums(thaw_reducer *r, int32_t tensor)
+{
+    const int64_t at = r->start[tensor];
+    if (r->node.segment != NULL)
+        thaw_node_sums_may_write(&r->node);
+    thaw_bf16_round(r->float_sums + at, r->size[tensor], r->half_sums + at);
+}
+
 void thaw_reducer_ready(thaw_reducer *r, thaw_comm *comm, int32_t tensor)
 {
     THAW_ASSERT(tensor >= 0 && tensor < r->tensor_count && !r->ready[tensor]);
     r->ready[tensor] = true;
     if (!r->added[tensor] && r->size[tensor] > 0)
         clear(r, tensor);
+    if (r->half_sums != NULL && !r->wide[tensor])
+        round_sums(r, tensor);
     int32_t from, to;
     thaw_reducer_touches(r, tensor, &from, &to);
     for (int32_t b = from; b < to; b++)
@@ -122,12 +133,25 @@ void thaw_reducer_ready(thaw_reducer *r, thaw_comm *comm, int32_t tensor)
     thaw_reducer_send_ready(r, comm);
 }
 
-/* A sum may leave float's range although no shard did. */
+static bool halves_finite(const thaw_reducer *r, int32_t tensor)
+{
+    bool finite = true;
+    for (int64_t at = 0, n = 0; at < r->size[tensor] && finite; at += n) {
+        n = r->size[tensor] - at;
+        const uint16_t *piece = thaw_reducer_narrow_piece(r, tensor, at, &n);
+        finite = thaw_bf16_finite(piece, n);
+    }
+    return finite;
+}
+
+/* A sum may leave float's range, or bfloat16's, although no shard did. */
 static bool beyond_float(const thaw_reducer *r, int32_t tensor)
 {
     const int exponent = exponent_of(r, tensor);
     uint64_t bits = 0;
-    if (r->options.mode == THAW_REDUCE_FLOAT || exponent + rule_of(r, tensor)->limit_bits <= 127)
+    if (thaw_reducer_is_plain(r, tensor))
+        return r->half_sums != NULL && !halves_finite(r, tensor);
+    if (exponent + rule_of(r, tensor)->limit_bits <= 127)
         return false;
     for (int64_t at = 0, n = 0; at < r->size[tensor]; at += n) {
         n = r->size[tensor] - at;
@@ -191,8 +215,10 @@ static thaw_reduce_outcome judge(thaw_reducer *r, thaw_comm *comm)
         thaw_allreduce_max_int64(comm, r->peak, r->tensor_count);
     if (find_culprit(r))
         return THAW_REDUCE_NOT_FINITE;
-    for (int32_t t = 0; t < r->tensor_count && r->options.mode != THAW_REDUCE_FLOAT; t++) {
+    for (int32_t t = 0; t < r->tensor_count; t++) {
         const thaw_quantum_rule *rule = rule_of(r, t);
+        if (thaw_reducer_is_plain(r, t))
+            continue;
         if (good)
             r->next[t] = thaw_quantum_next(rule, r->exponent[t], bounds_of(r)[t]);
         else if (!fits_well(r, t) || was_guessed(r, t))
@@ -232,7 +258,9 @@ void thaw_reducer_get(const thaw_reducer *r, int32_t tensor, double scale, float
             continue;
         }
         const void *sums = thaw_reducer_narrow_piece(r, tensor, at, &n);
-        if (r->options.mode == THAW_REDUCE_FLOAT)
+        if (r->half_sums != NULL)
+            thaw_bf16_get(sums, n, scale, out + at);
+        else if (r->float_sums != NULL)
             thaw_float_get(sums, n, scale, out + at);
         else
             thaw_narrow_get(sums, n, exponent, scale, out + at);

@@ -16,7 +16,7 @@ typedef struct thaw_bucket {
 } thaw_bucket;
 
 /* The payload has two parts, each with its tensors one after another: the narrow one of 32-bit words (uint32_t, or float in mode
- * float) and the wide one of int64_t, with room for the control words behind its tensors: failed ranks, a bound a tensor, counts, sums. The
+ * float; 16 bits in mode bf16, which are rounded when a tensor is ready) and the wide one of int64_t, with room for the control words behind its tensors: failed ranks, a bound a tensor, counts, sums. The
  * buckets of the narrow part come first. The last one has the control words and leaves in finish, when nothing can be added any more. */
 struct thaw_reducer {
     thaw_reducer_options options;
@@ -24,7 +24,9 @@ struct thaw_reducer {
     int64_t *size, *start; /* a tensor's elements, and where they begin in its part */
     bool *wide;
     uint32_t *narrow_sums; /* or NULL */
-    float *float_sums;     /* or NULL */
+    float *float_sums;     /* or NULL; in mode bf16 this rank's own, which do not travel */
+    uint16_t *half_sums;   /* bfloat16, or NULL */
+    MPI_Op half_add;       /* made when it is first needed; or MPI_OP_NULL */
     int64_t *wide_sums;
     thaw_node_sums node;              /* in use: the sums above are this rank's payload in it */
     int64_t narrow_count, wide_count; /* elements, without control words */
@@ -42,6 +44,10 @@ struct thaw_reducer {
     int32_t culprit;
 };
 
+/* The tensor is summed in floating point. */
+bool thaw_reducer_is_plain(const thaw_reducer *r, int32_t tensor);
+/* Bytes of a narrow element on its way. */
+int64_t thaw_reducer_narrow_bytes(const thaw_reducer *r);
 /* Buckets that a tensor touches: [*from, *to). */
 void thaw_reducer_touches(const thaw_reducer *r, int32_t tensor, int32_t *from, int32_t *to);
 /* The tensor's sums from its element `at` on, after finish, of the *n wanted as many as lie together. */

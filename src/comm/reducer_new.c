@@ -8,6 +8,8 @@
 /* In mode exact a tensor of up to this many elements is summed in 64 bits: biases, norms, small heads and adapters have all the
  * range there is, for bytes that do not matter, and need no collective besides the one of the control words. */
 #define MOST_WIDE_ELEMENTS 16384
+/* In mode bf16 less: what has no matrix, since 8 bits are few for running statistics. */
+#define MOST_WIDE_BESIDE_BF16 2048
 /* With more shards a narrow word would not keep enough bits of each. */
 #define MOST_NARROW_SHARDS 256
 
@@ -22,10 +24,27 @@ void thaw_reducer_touches(const thaw_reducer *r, int32_t tensor, int32_t *from, 
     *to = base + (int32_t)((r->start[tensor] + r->size[tensor] - 1) / full) + 1;
 }
 
+bool thaw_reduce_is_exact(thaw_reduce_mode mode)
+{
+    return mode == THAW_REDUCE_EXACT || mode == THAW_REDUCE_EXACT64;
+}
+
+bool thaw_reducer_is_plain(const thaw_reducer *r, int32_t tensor)
+{
+    return !thaw_reduce_is_exact(r->options.mode) && !r->wide[tensor];
+}
+
+int64_t thaw_reducer_narrow_bytes(const thaw_reducer *r)
+{
+    return r->options.mode == THAW_REDUCE_BF16 ? 2 : 4;
+}
+
 static bool is_wide(const thaw_reducer_options *options, int64_t size)
 {
     if (options->mode == THAW_REDUCE_EXACT)
         return size <= MOST_WIDE_ELEMENTS || options->shards > MOST_NARROW_SHARDS;
+    if (options->mode == THAW_REDUCE_BF16)
+        return size <= MOST_WIDE_BESIDE_BF16;
     return options->mode == THAW_REDUCE_EXACT64;
 }
 
@@ -74,7 +93,9 @@ static thaw_status make_payload(thaw_reducer *r)
     r->control_count = 1 + r->tensor_count + r->options.counts + 3 * (int64_t)r->options.sums;
     THAW_TRY(thaw_alloc(&r->wide_sums, r->wide_count + r->control_count, sizeof *r->wide_sums));
     THAW_TRY(thaw_alloc(&r->control, r->control_count, sizeof *r->control));
-    if (r->options.mode == THAW_REDUCE_FLOAT)
+    if (r->options.mode == THAW_REDUCE_BF16)
+        THAW_TRY(thaw_alloc(&r->half_sums, r->narrow_count, sizeof *r->half_sums));
+    if (!thaw_reduce_is_exact(r->options.mode))
         return thaw_alloc(&r->float_sums, r->narrow_count, sizeof *r->float_sums);
     return thaw_alloc(&r->narrow_sums, r->narrow_count, sizeof *r->narrow_sums);
 }
@@ -98,7 +119,7 @@ static int64_t at_least_one(int64_t value)
 static thaw_status make_buckets(thaw_reducer *r)
 {
     int64_t bytes = r->options.bucket_bytes > 0 ? r->options.bucket_bytes : DEFAULT_BUCKET_BYTES;
-    r->narrow_full = at_least_one(bytes / 4);
+    r->narrow_full = at_least_one(bytes / thaw_reducer_narrow_bytes(r));
     r->wide_full = at_least_one(bytes / 8);
     int64_t narrow = (r->narrow_count + r->narrow_full - 1) / r->narrow_full;
     /* One at least, for the control words. */
@@ -129,6 +150,7 @@ thaw_status thaw_reducer_new(const int64_t *sizes, int32_t tensor_count,
     r->options = *options;
     r->tensor_count = tensor_count;
     r->culprit = -1;
+    r->half_add = MPI_OP_NULL;
     THAW_TRY_TO(make_tensors(r, sizes));
     THAW_TRY_TO(make_payload(r));
     THAW_TRY_TO(make_buckets(r));
@@ -146,7 +168,9 @@ static void free_payload(thaw_reducer *r)
         return;
     }
     thaw_free(&r->narrow_sums);
-    thaw_free(&r->float_sums);
+    thaw_free(&r->half_sums);
+    if (r->options.mode == THAW_REDUCE_FLOAT)
+        thaw_free(&r->float_sums);
     thaw_free(&r->wide_sums);
 }
 
@@ -155,13 +179,19 @@ thaw_status thaw_reducer_share(thaw_reducer *r, thaw_comm *comm)
     thaw_node_sums node;
     if (comm->size == 1 || comm->node_count > 1 || r->options.travel != THAW_TRAVEL_AUTO)
         return THAW_OK; /* uniform */
-    THAW_TRY(thaw_node_sums_new(comm, r->narrow_count, r->wide_count + r->control_count, &node));
+    const thaw_node_kind kind = r->options.mode == THAW_REDUCE_BF16    ? THAW_NODE_BF16
+                                : r->options.mode == THAW_REDUCE_FLOAT ? THAW_NODE_FLOAT
+                                                                       : THAW_NODE_UINT32;
+    THAW_TRY(
+        thaw_node_sums_new(comm, kind, r->narrow_count, r->wide_count + r->control_count, &node));
     if (node.segment == NULL)
         return THAW_OK; /* uniform */
     free_payload(r);
     r->node = node;
     void *narrow = thaw_node_sums_narrow(&node, node.rank);
-    if (r->options.mode == THAW_REDUCE_FLOAT)
+    if (kind == THAW_NODE_BF16)
+        r->half_sums = narrow;
+    else if (kind == THAW_NODE_FLOAT)
         r->float_sums = narrow;
     else
         r->narrow_sums = narrow;
@@ -175,6 +205,10 @@ void thaw_reducer_free(thaw_reducer **reducer)
     if (r == NULL)
         return;
     free_payload(r);
+    if (r->options.mode == THAW_REDUCE_BF16)
+        thaw_free(&r->float_sums);
+    if (r->half_add != MPI_OP_NULL)
+        THAW_MPI(MPI_Op_free(&r->half_add));
     thaw_free(&r->control);
     thaw_free(&r->size);
     thaw_free(&r->start);
@@ -196,6 +230,7 @@ int32_t *thaw_reducer_exponents(thaw_reducer *reducer)
 
 void thaw_reducer_plan(const thaw_reducer *reducer, int64_t *bytes, int64_t *calls)
 {
-    *bytes = 4 * reducer->narrow_count + 8 * (reducer->wide_count + reducer->control_count);
+    *bytes = thaw_reducer_narrow_bytes(reducer) * reducer->narrow_count +
+             8 * (reducer->wide_count + reducer->control_count);
     *calls = reducer->node.segment != NULL ? 1 : reducer->bucket_count;
 }

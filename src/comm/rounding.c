@@ -129,6 +129,59 @@ VARIANTS void thaw_float_join(float *restrict acc, const float *restrict other, 
         acc[i] += other[i];
 }
 
+INLINE float from_bf16(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Adding to the bits carries into the exponent where rounding up reaches the next power of two; a NaN could carry into infinity. */
+INLINE uint16_t to_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const uint32_t quiet = bits >> 16 | 0x40;
+    return (uint16_t)((bits & 0x7fffffff) > THAW_INFINITY_BITS ? quiet : rounded);
+}
+
+VARIANTS void thaw_bf16_round(const float *restrict x, int64_t n, uint16_t *restrict out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = to_bf16(x[i]);
+}
+
+VARIANTS void thaw_bf16_join(uint16_t *restrict acc, const uint16_t *restrict other, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        acc[i] = to_bf16(from_bf16(acc[i]) + from_bf16(other[i]));
+}
+
+VARIANTS void thaw_bf16_add(float *restrict acc, const uint16_t *restrict other, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        acc[i] += from_bf16(other[i]);
+}
+
+VARIANTS void thaw_bf16_get(const uint16_t *restrict sum, int64_t n, double scale,
+                            float *restrict out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (float)((double)from_bf16(sum[i]) * scale);
+}
+
+VARIANTS bool thaw_bf16_finite(const uint16_t *sum, int64_t n)
+{
+    uint16_t most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t magnitude = sum[i] & 0x7fff;
+        most = magnitude > most ? magnitude : most;
+    }
+    return most < THAW_INFINITY_BITS >> 16;
+}
+
 VARIANTS void thaw_narrow_get(const uint32_t *sum, int64_t n, int exponent, double scale,
                               float *out)
 {

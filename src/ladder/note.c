@@ -182,6 +182,9 @@ static void write_task(const thaw_json *s, thaw_str *out)
                     (long long)thaw_json_int_or(s, "shards", 0),
                     thaw_json_bool_or(s, "augmented", false) ? "with" : "without",
                     (long long)thaw_json_int_or(s, "seeds", 0));
+    if (!thaw_json_bool_or(s, "any_ranks", true))
+        thaw_str_add(out, "Gradients were summed in rounded numbers (`train.reduce`): another "
+                          "number of ranks gives other results.\n");
     write_peft(s, out);
     write_gate_limits(s, out);
 }

@@ -119,6 +119,8 @@ thaw_status ladder_describe_task(ladder *l)
     thaw_json_set_int(s, "seed", l->config->seed);
     thaw_json_set_int(s, "seeds", l->S);
     thaw_json_set_int(s, "shards", l->config->train.shards);
+    thaw_json_set_bool(s, "any_ranks",
+                       thaw_reduce_is_exact((thaw_reduce_mode)l->config->train.reduce));
     thaw_json_set_int(s, "epochs", l->config->train.epochs);
     thaw_json_set_int(s, "batch", l->config->train.batch);
     describe_peft(&l->config->peft, thaw_json_set_object(s, "peft"));

@@ -162,7 +162,7 @@ static bool go_together(const ladder *l, const ladder_trial *trials, int64_t cou
     for (int64_t i = 1; i < count; i++)
         alike = alike && trials[i].seed == trials[0].seed;
     return alike && l->config->ladder.together == 0 && thaw_pool_missed(l->pool) &&
-           l->config->train.reduce != THAW_REDUCE_FLOAT;
+           thaw_reduce_is_exact((thaw_reduce_mode)l->config->train.reduce);
 }
 
 /* All candidates on all ranks, which the shards must allow, or each group's share on that group: what is less work. Rank 0's word. */

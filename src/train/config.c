@@ -6,7 +6,7 @@
 
 /* The one table behind parsing, defaults, `--help`, the resolved config and docs/config.md. */
 
-static const char *const reduce_words[] = {"exact", "exact64", "float", NULL};
+static const char *const reduce_words[] = {"exact", "exact64", "float", "bf16", NULL};
 static const char *const precision_words[] = {"f32", "int8", NULL};
 static const char *const recompute_words[] = {"auto", "on", "off", NULL};
 static const char *const kernel_words[] = {"measure", "rule", NULL};
@@ -97,8 +97,8 @@ static const thaw_field train_fields[] = {
     INT(thaw_train_config, "eval_batch", eval_batch, "64", 1, 1e6,
         "samples evaluated together on one rank"),
     WORD(thaw_train_config, "reduce", reduce, "exact", reduce_words,
-         "gradient sums: exact, exact64 (twice the bytes): the same on any rank count; float is "
-         "not"),
+         "gradient sums: exact, exact64 (twice the bytes): the same on any rank count; float and "
+         "bf16 (half the bytes, 8 bits of each number) are not"),
     TEXT(thaw_train_config, "loss", loss, "auto",
          "cross_entropy, binary_cross_entropy (multi_label) or mse (regression); auto: that of the "
          "data's task"),
@@ -395,6 +395,11 @@ thaw_status thaw_config_load(const char *path, const thaw_strings *overrides, th
         status = thaw_config_parse(path, thaw_str_c(&text), text.length, overrides, out);
     thaw_str_clear(&text);
     return status;
+}
+
+const char *thaw_reduce_name(const thaw_config *config)
+{
+    return reduce_words[config->train.reduce];
 }
 
 void thaw_config_clear(thaw_config *config)

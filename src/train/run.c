@@ -151,6 +151,11 @@ void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)
              t->setup->kern->name, t->setup->kern->cpu_kernels,
              t->features == NULL ? "" : ", frozen features kept");
     say_scaling(t->config);
+    if (!thaw_reduce_is_exact((thaw_reduce_mode)t->config->train.reduce))
+        THAW_LOG(THAW_INFO,
+                 "train.reduce: %s: gradients are rounded on their way, so another number of ranks "
+                 "gives other results",
+                 thaw_reduce_name(t->config));
 }
 
 /* A backbone file has no place for adapters: without them it would be the old backbone under a new name. */

@@ -47,7 +47,7 @@ static thaw_status check_all(const thaw_config *configs, int64_t count)
 static bool takes_company(const entrant *lead)
 {
     return thaw_has_prefix(&lead->setup) && lead->trainer.features == NULL &&
-           lead->config->train.reduce != THAW_REDUCE_FLOAT;
+           thaw_reduce_is_exact((thaw_reduce_mode)lead->config->train.reduce);
 }
 
 /* ---- One group ------------------------------------------------------------------------------------------------- */

@@ -106,6 +106,9 @@ THAW_NODISCARD thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *set
 /* Names of the classes, each with a newline. Appends. */
 void thaw_class_names(const thaw_dataset *dataset, thaw_str *out);
 
+/* The word of train.reduce. */
+const char *thaw_reduce_name(const thaw_config *config);
+
 /* ---- The frozen prefix ------------------------------------------------------------------------------------- */
 
 /* The frozen part of a network as a plan for inference, made when it is first needed. */

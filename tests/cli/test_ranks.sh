@@ -95,5 +95,17 @@ get full-1/summary.json val.loss >exact.loss
 paste float.loss exact.loss | awk '{ d = $1 - $2; if (d < 0) d = -d; exit !(d < 0.02 * $2) }' ||
     fail "reduce: float ends at $(cat float.loss), exact at $(cat exact.loss)"
 [ $(($(get float/summary.json allreduce_bytes_per_step) * 3)) -lt $(($(bytes full) * 2)) ] || fail "reduce: float does not save bytes"
+[ "$(get float/summary.json any_ranks reduce | tr '\n' ' ')" = "false float " ] || fail "reduce: float: summary.json promises any ranks"
+
+# bf16 too, for half the bytes.
+ranks 2 train run.yaml --set output=bf16 --set rung=scratch --set model.backbone= --set model.arch=resnet20 --set model.width=16 --set train.reduce=bf16 ||
+    fail "reduce: bf16: $(cat err)"
+grep -q "another number of ranks gives other results" err || fail "reduce: bf16 does not say what it gives up: $(cat err)"
+get bf16/summary.json val.loss >bf16.loss
+get scratch-narrow-1/summary.json val.loss >exact.loss
+paste bf16.loss exact.loss | awk '{ d = $1 - $2; if (d < 0) d = -d; exit !(d < 0.05 * $2) }' ||
+    fail "reduce: bf16 ends at $(cat bf16.loss), exact at $(cat exact.loss)"
+bf16=$(get bf16/summary.json allreduce_bytes_per_step)
+[ $((bf16 * 2)) -lt "$narrow" ] || fail "bf16 sends $bf16 bytes, exact $narrow"
 
 finish

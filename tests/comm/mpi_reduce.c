@@ -286,6 +286,10 @@ static void bytes_are_what_was_sent(void **state)
         {THAW_REDUCE_EXACT64, 800, 8 * ALL + 8 * 16, (ALL + 99) / 100},
         {THAW_REDUCE_FLOAT, 0, 4 * ALL + 8 * 16, 2},
         {THAW_REDUCE_FLOAT, 800, 4 * ALL + 8 * 16, (ALL + 199) / 200 + 1},
+        /* Half of what exact sends for the large tensor. */
+        {THAW_REDUCE_BF16, 0, 2 * LARGEST + 8 * SMALL + 8 * 16, 2},
+        {THAW_REDUCE_BF16, 800, 2 * LARGEST + 8 * SMALL + 8 * 16,
+         (LARGEST + 399) / 400 + (SMALL + 99) / 100},
     };
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
         for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_AT_END; travel++) {
@@ -335,7 +339,7 @@ static void what_is_not_finite_is_found(void **state)
 {
     (void)state;
     static const float values[] = {NAN, INFINITY, -INFINITY};
-    for (int mode = THAW_REDUCE_EXACT; mode <= THAW_REDUCE_FLOAT; mode++) {
+    for (int mode = THAW_REDUCE_EXACT; mode <= THAW_REDUCE_BF16; mode++) {
         const bool by_messages = mode == THAW_REDUCE_EXACT64;
         thaw_reducer *r =
             make((thaw_reduce_mode)mode, by_messages ? THAW_TRAVEL_AT_END : THAW_TRAVEL_AUTO, 0);
@@ -546,7 +550,7 @@ static void slow_readers_get_their_sums(void **state)
 static void nothing_trainable_is_one_small_message(void **state)
 {
     (void)state;
-    for (int mode = THAW_REDUCE_EXACT; mode <= THAW_REDUCE_FLOAT; mode++) {
+    for (int mode = THAW_REDUCE_EXACT; mode <= THAW_REDUCE_BF16; mode++) {
         thaw_reducer *r = NULL;
         thaw_reducer_options options = {.mode = (thaw_reduce_mode)mode, .shards = 1, .counts = 1};
         assert_all(thaw_reducer_new(NULL, 0, &options, &r) == THAW_OK);

@@ -204,6 +204,56 @@ static void odd_lengths_are_summed_whole(void **state)
     }
 }
 
+/* All upper halves, with lower ones on both sides of every half and on it. */
+static void bf16_is_the_nearest_and_ties_go_to_even(void **state)
+{
+    (void)state;
+    static const uint32_t lower[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+    for (uint32_t upper = 0; upper < 0x10000; upper++)
+        for (size_t k = 0; k < sizeof lower / sizeof *lower; k++) {
+            const uint32_t bits = upper << 16 | lower[k];
+            float x;
+            uint16_t half;
+            float back = -1;
+            memcpy(&x, &bits, sizeof x);
+            thaw_bf16_round(&x, 1, &half);
+            thaw_bf16_get(&half, 1, 1, &back);
+            if (isnan(x)) {
+                assert_true(isnan(back) && !thaw_bf16_finite(&half, 1));
+                continue;
+            }
+            const bool up = lower[k] > 0x8000 || (lower[k] == 0x8000 && upper % 2 == 1);
+            assert_int_equal(half, upper + up);
+            assert_true(thaw_bf16_finite(&half, 1) == (isfinite(back) != 0));
+        }
+}
+
+static void bf16_loops_agree_with_the_definition(void **state)
+{
+    (void)state;
+    enum { N = 67 };
+    float x[N], sum[N], out[N];
+    uint16_t half[N], joined[N];
+    for (int64_t n = 0; n <= N; n++) {
+        for (int64_t i = 0; i < N; i++) {
+            x[i] = (float)(i - 30) * 1.25F;
+            half[i] = joined[i] = 0xffff;
+            sum[i] = 1;
+            out[i] = -1;
+        }
+        thaw_bf16_round(x, n, half);
+        thaw_bf16_round(x, n, joined);
+        thaw_bf16_join(joined, half, n);
+        thaw_bf16_add(sum, half, n);
+        thaw_bf16_get(joined, n, 0.5, out);
+        for (int64_t i = 0; i < N; i++) {
+            assert_true(out[i] == (i < n ? x[i] : -1) && sum[i] == (i < n ? 1 + x[i] : 1));
+            assert_true(i < n || half[i] == 0xffff);
+        }
+        assert_true(thaw_bf16_finite(half, n));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest quantum[] = {
@@ -214,6 +264,8 @@ int main(void)
         cmocka_unit_test(few_bits_are_coarse),
         cmocka_unit_test(halves_go_to_even_and_ends_of_the_range_are_scaled),
         cmocka_unit_test(odd_lengths_are_summed_whole),
+        cmocka_unit_test(bf16_is_the_nearest_and_ties_go_to_even),
+        cmocka_unit_test(bf16_loops_agree_with_the_definition),
     };
     return cmocka_run_group_tests(quantum, NULL, NULL);
 }

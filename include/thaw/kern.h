@@ -79,7 +79,8 @@ struct thaw_kern {
     char cpu_kernels[64]; /* what the library says it runs: "SkylakeX", "plain C" */
     int32_t block; /* 1, or channels in a block that this backend's planned convolutions like */
     bool has_int8; /* thaw_conv8 works, and is faster than floats on this CPU */
-    bool has_linear_int8;               /* thaw_linear8 is faster than gemm on this CPU */
+    bool
+        has_linear_int8; /* thaw_linear8 has kernels for this CPU; thaw_linear8_is_fast: faster ones than gemm */
     void *library;                      /* backend's own handle */
     const struct kern_backend *backend; /* its row in the table of backends */
     struct conv_choices *choices;       /* algorithms chosen so far */
@@ -195,7 +196,9 @@ void thaw_kern_dequantize(const thaw_image *image, const void *bytes, float scal
  * magnitude / 127: vector-wise quantization, Dettmers et al. 2022, arXiv:2208.07339, section 3.1); sums are whole numbers. A row's bits depend
  * on nothing but the row, on any CPU and backend. A row that is not finite gives NaN. */
 enum { THAW_LINEAR8_MOST_INPUTS = 65536 };
-/* Whether this CPU multiplies bytes, or words of 16 bits, faster than floats (AVX-512 VNNI, AVX2). The functions below work on every CPU. */
+/* Whether there are kernels for this CPU (AVX-512 VNNI; AVX2, in words of 16 bits), and whether they beat floats: VNNI's do; those of AVX2 took
+ * 1.1 to 1.4 times as long on a Zen 3 and save memory only. The functions below work on every CPU. */
+bool thaw_linear8_has_kernels(void);
 bool thaw_linear8_is_fast(void);
 size_t thaw_linear8_packed_bytes(int64_t O, int64_t D);
 /* w (O, D), D at most THAW_LINEAR8_MOST_INPUTS; packed starts at a multiple of 4. scratch: (D + 3) / 4 floats. */

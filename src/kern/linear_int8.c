@@ -73,9 +73,14 @@ static const kern_linear8_kind *choose(void)
     return kern_linear8_kinds[i];
 }
 
-bool thaw_linear8_is_fast(void)
+bool thaw_linear8_has_kernels(void)
 {
     return choose() != &kern_linear8_plain;
+}
+
+bool thaw_linear8_is_fast(void)
+{
+    return choose() == &kern_linear8_vnni;
 }
 
 static int64_t panels_of(int64_t O)

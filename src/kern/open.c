@@ -50,7 +50,7 @@ static thaw_status open_backend(const kern_backend *backend, thaw_kern **out)
     k->name = backend->name;
     k->backend = backend;
     k->block = 1;
-    k->has_linear_int8 = backend->open != kern_ref_open && thaw_linear8_is_fast();
+    k->has_linear_int8 = backend->open != kern_ref_open && thaw_linear8_has_kernels();
     THAW_TRY_TO(thaw_alloc(&k->choices, 1, sizeof *k->choices));
     THAW_TRY_TO(backend->open(k));
     *out = k;

@@ -228,6 +228,15 @@ static thaw_status copy_ranges(const float *from, int32_t count, float **to)
     return THAW_OK;
 }
 
+/* Convolutions are taken in 8 bits only where that is faster. */
+static void warn_of_slow_bytes(const thaw_comm *comm, const thaw_setup *s)
+{
+    if (thaw_comm_rank(comm) == 0 && !s->kern->has_int8 && !thaw_linear8_is_fast())
+        THAW_LOG(THAW_WARN,
+                 "train.frozen_precision: int8 saves memory, but no time, on this CPU without "
+                 "AVX-512 VNNI: linear layers in floats are as fast or faster");
+}
+
 thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool)
 {
     const int32_t count = thaw_graph_value_count(s->model->graph);
@@ -235,6 +244,7 @@ thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw_pool *pool)
     if (!wanted(s)) /* uniform */
         return THAW_OK;
     THAW_TRY(thaw_agree(comm, thaw_ranges_check(s)));
+    warn_of_slow_bytes(comm, s);
     if (!s->ranges_seen) /* uniform */
         return thaw_agree(comm, mark_linear_layers(s));
     THAW_TRY(thaw_agree(comm, thaw_ranges_key(s, &key)));

@@ -236,6 +236,8 @@ bool thaw_kern_all_finite(int64_t n, const float *x);
 void thaw_kern_fill(int64_t n, float value, float *x);
 void thaw_kern_scale(int64_t n, float alpha, float *x);                /* x *= alpha */
 void thaw_kern_axpy(int64_t n, float alpha, const float *x, float *y); /* y += alpha x */
+void thaw_kern_lerp(int64_t n, float share, const float *x, float *y); /* y += share (x - y) */
+void thaw_kern_swap(int64_t n, float *x, float *y);
 void thaw_kern_add(int64_t n, const float *a, float alpha, const float *b,
                    float *y); /* y = a + alpha b; y may be a */
 void thaw_kern_add_row(int64_t N, int64_t D, const float *bias,

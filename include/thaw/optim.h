@@ -143,6 +143,12 @@ size_t thaw_optimizer_state_bytes(const thaw_optimizer *optimizer);
  * "optim.anchor.<tensor>". thaw_state_copy into them restores the optimizer. They live as long as the optimizer. */
 THAW_NODISCARD thaw_status thaw_optimizer_state(thaw_optimizer *optimizer, thaw_state *out);
 
+/* ---- Average of weights --------------------------------------------------------------------------------------- */
+
+/* average (n) after one more step: the weights themselves where `updates` made before are 0, else average += (1 - decay)
+ * (w - average). PyTorch's AveragedModel with get_ema_multi_avg_fn. */
+void thaw_optim_average(int64_t n, double decay, int64_t updates, const float *w, float *average);
+
 #ifdef __cplusplus
 }
 #endif

@@ -60,6 +60,7 @@ typedef struct thaw_train_config {
     int reduce;          /* thaw_reduce_mode */
     char *loss, *metric; /* names, or "auto" */
     double label_smoothing;
+    double ema;                 /* decay of the average of what trains; 0: none */
     double batch_norm_momentum; /* PyTorch's meaning; 0: the architecture's own */
     int class_weights;          /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */

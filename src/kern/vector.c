@@ -126,6 +126,31 @@ void thaw_kern_axpy(int64_t n, float alpha, const float *x, float *y)
     KERN_SPLIT(n, n, at, count, axpy_part(count, alpha, x + at, y + at));
 }
 
+KERN_CLONES static void lerp_part(int64_t n, float share, const float *x, float *y)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += share * (x[i] - y[i]);
+}
+
+void thaw_kern_lerp(int64_t n, float share, const float *x, float *y)
+{
+    KERN_SPLIT(n, n, at, count, lerp_part(count, share, x + at, y + at));
+}
+
+static void swap_part(int64_t n, float *x, float *y)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float was = x[i];
+        x[i] = y[i];
+        y[i] = was;
+    }
+}
+
+void thaw_kern_swap(int64_t n, float *x, float *y)
+{
+    KERN_SPLIT(n, n, at, count, swap_part(count, x + at, y + at));
+}
+
 KERN_CLONES static void add_part(int64_t n, const float *a, float alpha, const float *b, float *y)
 {
     for (int64_t i = 0; i < n; i++)

@@ -110,6 +110,9 @@ static const thaw_field train_fields[] = {
         thaw_train_config, "batch_norm_momentum", batch_norm_momentum, "0", 0, 1,
         "share of the newest batch in running statistics; 0: the architecture's own (0.1, but 0.01 "
         "of tf_ networks, too little for runs of some hundred steps)"),
+    REAL(thaw_train_config, "ema", ema, "0", 0, 0.999999,
+         "decay of a moving average of all that trains, running statistics too; evaluation, "
+         "selection and results are the average's, training goes on without it; 0: none"),
     REAL(thaw_train_config, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the target spread over all classes"),
     WORD(thaw_train_config, "class_weights", class_weights, "none", weight_words,

@@ -132,9 +132,9 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     out->parameters_trainable = thaw_graph_count_params(graph, true);
     out->forward_flops = thaw_graph_forward_flops(graph);
     out->backward_flops = thaw_graph_backward_flops(graph);
-    /* Of each trained value: itself, its sum, the optimizer's moments, and the selected epoch's copy. */
+    /* Of each trained value: itself, its sum, the optimizer's moments, the selected epoch's copy, and the average. */
     const int64_t moments = thaw_optim_config_moments(&s->config->optimizer);
-    out->state_bytes = (size_t)(trained_bytes(graph) * (3 + moments));
+    out->state_bytes = (size_t)(trained_bytes(graph) * (3 + moments + (train->ema > 0)));
     out->node_bytes = (size_t)(thaw_shared_bytes(s->weights) + thaw_shared_bytes(s->samples));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);
     out->smallest_shard = smallest_shard(&sampler);

@@ -90,7 +90,7 @@ static int64_t state_bytes(const thaw_state *state)
 }
 
 /* What this rung needs on a rank beside the program and what its node shares: trained weights, activations and workspace, gradients and
- * their sums, optimizer, the copy of the selected epoch. The process's own peak is that of all it ever ran. */
+ * their sums, optimizer, the copy of the selected epoch and the average. The process's own peak is that of all it ever ran. */
 static int64_t planned_bytes(const thaw_trainer *t)
 {
     const int64_t weights = state_bytes(&t->trained);
@@ -98,7 +98,8 @@ static int64_t planned_bytes(const thaw_trainer *t)
     for (int32_t i = 0; i < t->reduced_count; i++)
         sums += thaw_plan_reduced(t->train_plan, i)->count * (int64_t)sizeof(float);
     return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + t->payload_bytes +
-           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best);
+           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best) +
+           state_bytes(&t->ema);
 }
 
 /* What keeping features took and gave, over all ranks. Saved: what computing each row that was read would have taken, less what filling took
@@ -246,10 +247,13 @@ static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_js
     THAW_TRY(t->pending);
     if (t->best.count > 0)
         THAW_TRY(thaw_state_copy(&t->trained, &t->best));
+    else if (t->ema.count > 0)
+        THAW_TRY(thaw_state_copy(&t->trained, &t->ema));
     THAW_TRY(add_identity(t, comm, summary));
     add_parameters(t, summary);
     add_rates(t, summary);
     add_statistics(t, summary);
+    thaw_ema_describe(t, summary);
     thaw_json_set_int(summary, "selected_epoch",
                       t->best.count > 0 ? t->state.best_epoch : t->position.epoch);
     return THAW_OK;

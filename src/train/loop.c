@@ -155,17 +155,25 @@ static thaw_status judge_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_pred
     return THAW_OK;
 }
 
-/* The epoch is over: judge it on val, record it, make the next one ready. */
-static thaw_status end_epoch(const thaw_team *team, thaw_comm *comm)
+/* On val, with the averaged weights where there are some. */
+static thaw_status judge_all(const thaw_team *team, thaw_comm *comm)
 {
     thaw_predictions *val = NULL;
-    thaw_status status = THAW_OK;
-    for (int32_t m = 0; m < team->count; m++)
-        THAW_TRY(compare_ranks(team->members[m], comm));
-    THAW_TRY(thaw_team_predict(team, comm, THAW_BLOCK_VAL, &val));
+    thaw_status status = thaw_team_predict(team, comm, THAW_BLOCK_VAL, &val);
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
         status = judge_epoch(team->members[m], comm, &val[m]);
     thaw_team_clear_predictions(team, &val);
+    return status;
+}
+
+/* The epoch is over: judge it, record it, make the next one ready. */
+static thaw_status end_epoch(const thaw_team *team, thaw_comm *comm)
+{
+    for (int32_t m = 0; m < team->count; m++)
+        THAW_TRY(compare_ranks(team->members[m], comm));
+    thaw_ema_swap(team);
+    const thaw_status status = judge_all(team, comm);
+    thaw_ema_swap(team);
     return status;
 }
 

@@ -4,7 +4,7 @@
 
 #include "thaw/ckpt.h"
 
-/* What a run needs to go on: trained tensors, the selected epoch's tensors, optimizer, quanta, position, running sums. The entries
+/* What a run needs to go on: trained tensors, their average, the selected epoch's tensors, optimizer, quanta, position, running sums. The entries
  * are views, so that saving copies nothing and restoring is thaw_state_copy into them. Nothing frozen is in it. */
 
 static thaw_status add_prefixed(thaw_state *out, const char *prefix, const thaw_state *from)
@@ -57,6 +57,7 @@ static thaw_status whole_state(thaw_trainer *t, thaw_state *out)
 {
     THAW_TRY(add_prefixed(out, "model", &t->trained));
     THAW_TRY(add_prefixed(out, "best", &t->best));
+    THAW_TRY(add_prefixed(out, "ema", &t->ema));
     THAW_TRY(thaw_optimizer_state(t->optimizer, out));
     return add_numbers(t, out);
 }

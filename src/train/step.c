@@ -368,6 +368,7 @@ static thaw_status apply(const step_context *c)
     t->last_norm = report.gradient_norm;
     update_statistics(t, samples);
     move_on(t, c, loss, weight, samples);
+    thaw_ema_update(t);
     return THAW_OK;
 }
 

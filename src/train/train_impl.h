@@ -394,6 +394,7 @@ typedef struct thaw_trainer {
     int32_t reduced_count;
     thaw_state trained; /* views on what trains, by parameter name */
     thaw_state best; /* copies of the selected epoch's values, same names; empty for select: last */
+    thaw_state ema;  /* the average of `trained`, same names; empty without train.ema */
     thaw_state initial;     /* views on the trained backbone tensors as training began */
     float *features_before; /* (N val, D) or NULL: for drift */
     thaw_position position;
@@ -453,6 +454,13 @@ THAW_NODISCARD thaw_status thaw_team_predict(const thaw_team *team, thaw_comm *c
 void thaw_team_clear_predictions(const thaw_team *team, thaw_predictions **all);
 THAW_NODISCARD thaw_status thaw_team_features(const thaw_team *team, thaw_comm *comm,
                                               thaw_block_kind kind, float **rows);
+
+/* After a step, with train.ema: the average takes the new weights. Local. */
+void thaw_ema_update(thaw_trainer *trainer);
+/* Exchanges what trains and its average, until the next call. Nothing without train.ema. Local. */
+void thaw_ema_swap(const thaw_team *team);
+/* Into a summary: "ema", "ema_unsettled". Local. */
+void thaw_ema_describe(const thaw_trainer *trainer, thaw_json *out);
 
 /* Brings core_seconds up to now. Local. */
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm);

@@ -243,13 +243,15 @@ static thaw_status copy_state(const thaw_state *from, thaw_state *to)
     return THAW_OK;
 }
 
-/* What trains, the place for the selected epoch's copy, and where the backbone started. */
+/* What trains, the places for the selected epoch's copy and the average, and where the backbone started. */
 static thaw_status open_states(thaw_trainer *t)
 {
     const thaw_graph *graph = t->setup->model->graph;
     THAW_TRY(thaw_graph_state(graph, THAW_TRAINABLE, &t->trained));
     if (t->config->train.select != THAW_SELECT_LAST)
         THAW_TRY(copy_state(&t->trained, &t->best));
+    if (t->config->train.ema > 0)
+        THAW_TRY(copy_state(&t->trained, &t->ema));
     for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
         thaw_param *p = thaw_graph_param(graph, i);
         if (!p->need_grad || p->adapter || p->block < 0)
@@ -384,6 +386,7 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->input);
     thaw_free(&t->class_weights);
     thaw_state_clear(&t->initial);
+    thaw_state_clear(&t->ema);
     thaw_state_clear(&t->best);
     thaw_state_clear(&t->trained);
     thaw_optimizer_free(&t->optimizer);

@@ -85,6 +85,8 @@ static void vectors(record *r, const float *x, const float *w)
     sums[5] = thaw_kern_pulled_squares(n, 0.5f, 0.1f, x, w, w);
     sums[6] = thaw_kern_lamb_moments(n, &adamw, x, NULL, w, m, v);
     thaw_kern_lamb_apply(n, &adamw, place_copy(r, n, w), m, v);
+    thaw_kern_lerp(n, 0.1f, x, m);
+    thaw_kern_swap(n, m, v);
 }
 
 static void test_vectors(void **state)

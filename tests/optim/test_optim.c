@@ -115,6 +115,21 @@ static void compare_optimizer(const char *kind, const double a[6], const double 
     thaw_state_clear(&saved);
 }
 
+static void compare_average(double decay, const double expected[N])
+{
+    float w[N];
+    float average[N];
+    fill("w", N, average); /* not read */
+    for (int step = 0; step < STEPS; step++) {
+        char name[16];
+        assert_true(thaw_format(name, sizeof name, "g%d", step));
+        fill(name, N, w);
+        thaw_optim_average(N, decay, step, w, average);
+    }
+    for (int i = 0; i < N; i++)
+        assert_float_equal(average[i], expected[i], 1e-6);
+}
+
 static void compare_schedule(const char *kind, int total, const double *expected)
 {
     thaw_schedule schedule;
@@ -154,13 +169,19 @@ static void test_golden(void **state)
             compare_optimizer(kind, a, values);
             continue;
         }
+        if (strcmp(kind, "ema") == 0) {
+            for (int i = 0; i < N + 1; i++)
+                assert_int_equal(fscanf(f, "%lf", &values[i]), 1);
+            compare_average(values[0], values + 1);
+            continue;
+        }
         assert_true(fscanf(f, "%d", &total) == 1 && total <= 64);
         for (int i = 0; i < total; i++)
             assert_int_equal(fscanf(f, "%lf", &values[i]), 1);
         compare_schedule(kind, total, values);
     }
     (void)fclose(f);
-    assert_int_equal(records, 14);
+    assert_int_equal(records, 16);
 }
 
 /* ---- Schedules ---- */

@@ -12,8 +12,12 @@ static void test_no_allocation(void **state)
     (void)state;
     static const char *const rungs[] = {"rung=frozen", "rung=peft", "rung=partial:1", "rung=full"};
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++) {
-        const char *const more[] = {rungs[i], "optimizer.clip_norm=1", "optimizer.kind=adamw",
-                                    i == 3 ? "data.augment.mixup=1" : "data.augment.mixup=0", NULL};
+        const char *const more[] = {rungs[i],
+                                    "optimizer.clip_norm=1",
+                                    "optimizer.kind=adamw",
+                                    "train.ema=0.9",
+                                    i == 3 ? "data.augment.mixup=1" : "data.augment.mixup=0",
+                                    NULL};
         task t;
         assert_ok(open_task(world, more, &t));
         assert_ok(thaw_trainer_step(&t.trainer, world));

@@ -272,7 +272,8 @@ typedef enum thaw_field_type {
     THAW_FIELD_STRINGS, /* thaw_strings, owned */
     THAW_FIELD_DOUBLES, /* thaw_doubles, owned */
     THAW_FIELD_INTS,    /* thaw_ints, owned */
-    THAW_FIELD_TABLE    /* nested struct, `table` describes it */
+    THAW_FIELD_TABLE,   /* nested struct, `table` describes it */
+    THAW_FIELD_TABLES   /* thaw_tables, owned: a list of structs that `table` describes */
 } thaw_field_type;
 
 typedef struct thaw_strings {
@@ -288,16 +289,22 @@ typedef struct thaw_ints {
     int64_t count;
 } thaw_ints;
 
+typedef struct thaw_tables {
+    void *items; /* structs, one behind the other */
+    int64_t count;
+} thaw_tables;
+
 typedef struct thaw_field {
-    const char *name; /* key in YAML; a row with NULL ends the table */
+    /* Key in YAML. A row with NULL ends the table; in a table of TABLES its offset is the size of one struct. */
+    const char *name;
     thaw_field_type type;
     size_t offset; /* of the member: THAW_FIELD(T, member, ctype) */
     /* Default: as YAML text for lists ("[16, 32]"), else the value itself ("0.1"); "" is the empty string or list,
-     * and makes a TABLE optional; NULL = required. */
+     * and makes a TABLE optional; NULL = required. TABLES: "", an absent list is empty. */
     const char *preset;
     double least, most; /* closed range for numbers (for lists: each item); equal = no range */
     const char *const *choices;     /* ENUM: words, ended by NULL */
-    const struct thaw_field *table; /* TABLE */
+    const struct thaw_field *table; /* TABLE, TABLES */
     const char *doc;                /* one sentence with the unit */
 } thaw_field;
 

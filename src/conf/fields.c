@@ -16,6 +16,7 @@ static size_t member_bytes(thaw_field_type type)
         [THAW_FIELD_DOUBLES] = sizeof(thaw_doubles),
         [THAW_FIELD_INTS] = sizeof(thaw_ints),
         [THAW_FIELD_TABLE] = 0,
+        [THAW_FIELD_TABLES] = sizeof(thaw_tables),
     };
     return bytes[type];
 }
@@ -28,6 +29,20 @@ void *thaw_conf_member(const thaw_field *row, void *inout_struct)
 const void *thaw_conf_member_const(const thaw_field *row, const void *in_struct)
 {
     return (const char *)in_struct + row->offset;
+}
+
+size_t thaw_conf_item_bytes(const thaw_field *row)
+{
+    const thaw_field *end = row->table;
+    while (end->name != NULL)
+        end++;
+    THAW_ASSERT(end->offset > 0);
+    return end->offset;
+}
+
+void *thaw_conf_item(const thaw_field *row, const thaw_tables *list, int64_t i)
+{
+    return (char *)list->items + (size_t)i * thaw_conf_item_bytes(row);
 }
 
 bool thaw_conf_is_optional_table(const thaw_field *row)
@@ -49,7 +64,7 @@ void thaw_conf_zero(const thaw_field *table, void *out_struct)
 /* Bytes will do: no member type has padding, and an empty list points nowhere. */
 bool thaw_conf_is_zero(const thaw_field *table, const void *in_struct)
 {
-    static const char zeros[sizeof(thaw_strings)];
+    static const char zeros[sizeof(thaw_strings)]; /* as large as any member */
     for (const thaw_field *row = table; row->name != NULL; row++) {
         const void *member = thaw_conf_member_const(row, in_struct);
         bool zero = row->type == THAW_FIELD_TABLE
@@ -69,7 +84,8 @@ thaw_status thaw_fields_default(const thaw_field *table, void *out_struct)
         void *member = thaw_conf_member(row, out_struct);
         if (row->type == THAW_FIELD_TABLE && !thaw_conf_is_optional_table(row))
             status = thaw_fields_default(row->table, member);
-        else if (row->type != THAW_FIELD_TABLE && row->preset != NULL)
+        else if (row->type != THAW_FIELD_TABLE && row->type != THAW_FIELD_TABLES &&
+                 row->preset != NULL)
             status = thaw_conf_read_preset(row, member);
     }
     if (status != THAW_OK)
@@ -77,10 +93,19 @@ thaw_status thaw_fields_default(const thaw_field *table, void *out_struct)
     return status;
 }
 
+static void clear_tables(const thaw_field *row, thaw_tables *list)
+{
+    for (int64_t i = 0; i < list->count; i++)
+        thaw_fields_clear(row->table, thaw_conf_item(row, list, i));
+    thaw_free(&list->items);
+}
+
 static void clear_member(const thaw_field *row, void *member)
 {
     if (row->type == THAW_FIELD_TABLE) {
         thaw_fields_clear(row->table, member);
+    } else if (row->type == THAW_FIELD_TABLES) {
+        clear_tables(row, member);
     } else if (row->type == THAW_FIELD_STRING || row->type == THAW_FIELD_DOUBLES ||
                row->type == THAW_FIELD_INTS) {
         thaw_free(member); /* a list begins with its pointer */
@@ -134,6 +159,17 @@ static bool equal_ints(const thaw_ints *a, const thaw_ints *b)
            (a->count == 0 || memcmp(a->items, b->items, (size_t)a->count * sizeof *a->items) == 0);
 }
 
+static bool equal_tables(const thaw_field *row, const thaw_tables *a, const thaw_tables *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (int64_t i = 0; i < a->count; i++) {
+        if (!thaw_fields_equal(row->table, thaw_conf_item(row, a, i), thaw_conf_item(row, b, i)))
+            return false;
+    }
+    return true;
+}
+
 static bool equal_member(const thaw_field *row, const void *a, const void *b)
 {
     switch (row->type) {
@@ -155,6 +191,8 @@ static bool equal_member(const thaw_field *row, const void *a, const void *b)
         return equal_ints(a, b);
     case THAW_FIELD_TABLE:
         return thaw_fields_equal(row->table, a, b);
+    case THAW_FIELD_TABLES:
+        return equal_tables(row, a, b);
     }
     return false;
 }
@@ -204,6 +242,18 @@ static thaw_status copy_all(const thaw_field *table, void *to, const void *from)
     return THAW_OK;
 }
 
+/* The count grows with the items, so that what was copied before a failure is cleared. */
+static thaw_status copy_tables(const thaw_field *row, thaw_tables *to, const thaw_tables *from)
+{
+    char *items = NULL;
+    THAW_TRY(thaw_alloc(&items, from->count, thaw_conf_item_bytes(row)));
+    to->items = items;
+    for (; to->count < from->count; to->count++)
+        THAW_TRY(thaw_fields_copy(row->table, thaw_conf_item(row, to, to->count),
+                                  thaw_conf_item(row, from, to->count)));
+    return THAW_OK;
+}
+
 static thaw_status copy_member(const thaw_field *row, void *to, const void *from)
 {
     if (row->type == THAW_FIELD_STRING)
@@ -216,6 +266,8 @@ static thaw_status copy_member(const thaw_field *row, void *to, const void *from
         return copy_ints(to, from);
     if (row->type == THAW_FIELD_TABLE)
         return copy_all(row->table, to, from);
+    if (row->type == THAW_FIELD_TABLES)
+        return copy_tables(row, to, from);
     memcpy(to, from, member_bytes(row->type));
     return THAW_OK;
 }

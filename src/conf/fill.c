@@ -99,6 +99,44 @@ static thaw_status fill_table(const thaw_conf *conf, const thaw_field *row, cons
     return fill(conf, row->table, path, &inner, member);
 }
 
+/* One after the other, so that those that were filled before a failure are cleared with the list. */
+static thaw_status fill_items(const thaw_conf *conf, const thaw_field *row, const char *path,
+                              const thaw_conf_node *node, thaw_tables *list)
+{
+    thaw_str full = {0};
+    char number[24];
+    thaw_status status = THAW_OK;
+    for (int64_t i = 0; i < node->count && status == THAW_OK; i++) {
+        mapping map;
+        thaw_conf_child *child = &node->children[i];
+        thaw_format(number, sizeof number, "%lld", (long long)i);
+        join(&full, path, number);
+        child->used = true;
+        status = as_mapping(conf, thaw_str_c(&full), NULL, child->value, &map);
+        list->count = i + 1;
+        if (status == THAW_OK)
+            status = fill(conf, row->table, thaw_str_c(&full), &map, thaw_conf_item(row, list, i));
+    }
+    thaw_str_clear(&full);
+    return status;
+}
+
+static thaw_status fill_tables(const thaw_conf *conf, const thaw_field *row, const char *path,
+                               const thaw_conf_child *child, thaw_tables *list)
+{
+    char *items = NULL;
+    if (child == NULL || thaw_conf_node_is_nothing(child->value))
+        return THAW_OK;
+    const thaw_conf_node *node = child->value;
+    if (node->kind != THAW_CONF_LIST)
+        return thaw_conf_fail(conf, node->line, node->column, path,
+                              "expected a list of mappings ('- key: value'), found %s",
+                              node->kind == THAW_CONF_MAP ? "a mapping" : "a single value");
+    THAW_TRY(thaw_alloc(&items, node->count, thaw_conf_item_bytes(row)));
+    list->items = items;
+    return fill_items(conf, row, path, node, list);
+}
+
 static thaw_status fill_row(const thaw_conf *conf, const thaw_field *row, const char *path,
                             const mapping *map, const char *around, void *member)
 {
@@ -108,6 +146,8 @@ static thaw_status fill_row(const thaw_conf *conf, const thaw_field *row, const 
         child->used = true;
     if (row->type == THAW_FIELD_TABLE)
         return fill_table(conf, row, path, map, child, member);
+    if (row->type == THAW_FIELD_TABLES)
+        return fill_tables(conf, row, path, child, member);
     if (child != NULL) {
         child->claimed = true;
         return thaw_conf_read(conf, path, child->value, row, member);

@@ -22,6 +22,8 @@ static void add_preset(const thaw_field *row, const char *before, thaw_str *out)
 {
     if (row->type == THAW_FIELD_TABLE)
         thaw_str_add(out, row->preset != NULL ? "optional" : "");
+    else if (row->type == THAW_FIELD_TABLES)
+        thaw_str_add(out, "empty");
     else if (row->preset == NULL)
         thaw_str_add(out, "required");
     else
@@ -33,10 +35,15 @@ static const char *doc_of(const thaw_field *row)
     return row->doc != NULL ? row->doc : "";
 }
 
+static bool is_nested(const thaw_field *row)
+{
+    return row->type == THAW_FIELD_TABLE || row->type == THAW_FIELD_TABLES;
+}
+
 static void help_table(const thaw_field *table, int indent, thaw_str *out)
 {
     for (const thaw_field *row = table; row->name != NULL; row++) {
-        bool nested = row->type == THAW_FIELD_TABLE;
+        bool nested = is_nested(row);
         thaw_str_printf(out, "%*s%s:", indent, "", row->name);
         if (!nested) {
             thaw_str_add(out, " ");
@@ -44,7 +51,7 @@ static void help_table(const thaw_field *table, int indent, thaw_str *out)
             thaw_str_add(out, "; ");
             add_preset(row, "default ", out);
         } else if (row->preset != NULL) {
-            thaw_str_add(out, " (optional)");
+            thaw_str_add(out, row->type == THAW_FIELD_TABLES ? " (a list)" : " (optional)");
         }
         thaw_str_add(out, "\n");
         if (doc_of(row)[0] != 0)
@@ -89,7 +96,9 @@ static void markdown_table(const thaw_field *table, const char *path, thaw_str *
         thaw_str_reset(&full);
         thaw_str_printf(&full, "%s%s%s", path, path[0] != 0 ? "." : "", row->name);
         markdown_row(row, thaw_str_c(&full), out);
-        if (row->type == THAW_FIELD_TABLE)
+        if (row->type == THAW_FIELD_TABLES)
+            thaw_str_add(&full, "[]");
+        if (is_nested(row))
             markdown_table(row->table, thaw_str_c(&full), out);
     }
     thaw_str_clear(&full);

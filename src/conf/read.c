@@ -25,6 +25,7 @@ const char *thaw_conf_type_name(thaw_field_type type)
         [THAW_FIELD_DOUBLES] = "a list of numbers",
         [THAW_FIELD_INTS] = "a list of integers",
         [THAW_FIELD_TABLE] = "a mapping",
+        [THAW_FIELD_TABLES] = "a list of mappings",
     };
     return names[type];
 }
@@ -208,6 +209,7 @@ thaw_status thaw_conf_read(const thaw_conf *conf, const char *path, const thaw_c
     case THAW_FIELD_INTS:
         return read_list(&at, THAW_FIELD_INT, sizeof(int64_t), member);
     case THAW_FIELD_TABLE:
+    case THAW_FIELD_TABLES:
         break;
     }
     return THAW_FAIL(THAW_ERR_FAIL, "the row of %s has an unknown type", path);

@@ -78,10 +78,13 @@ const char *thaw_conf_show(const char *text, char out[THAW_CONF_SHOWN]);
 THAW_NODISCARD thaw_status thaw_conf_read(const thaw_conf *conf, const char *path,
                                           const thaw_conf_node *node, const thaw_field *row,
                                           void *member);
-/* Reads the row's preset; THAW_ERR_FAIL when the table is wrong. Rows of type TABLE are not for it. */
+/* Reads the row's preset; THAW_ERR_FAIL when the table is wrong. Rows of types TABLE and TABLES are not for it. */
 THAW_NODISCARD thaw_status thaw_conf_read_preset(const thaw_field *row, void *member);
 void *thaw_conf_member(const thaw_field *row, void *inout_struct);
 const void *thaw_conf_member_const(const thaw_field *row, const void *in_struct);
+/* Of a row of type TABLES: bytes of one struct; struct i of its list. */
+size_t thaw_conf_item_bytes(const thaw_field *row);
+void *thaw_conf_item(const thaw_field *row, const thaw_tables *list, int64_t i);
 /* Sets every member to zero, without freeing. */
 void thaw_conf_zero(const thaw_field *table, void *out_struct);
 bool thaw_conf_is_zero(const thaw_field *table, const void *in_struct);

@@ -139,6 +139,22 @@ static bool is_absent(const thaw_field *row, const void *member)
     return thaw_conf_is_optional_table(row) && thaw_conf_is_zero(row->table, member);
 }
 
+static void write_table(const thaw_field *table, const void *in_struct, int indent, thaw_str *out);
+
+/* An item's first line gets its dash where the lines below it are indented. */
+static void write_tables(const thaw_field *row, const thaw_tables *list, int indent, thaw_str *out)
+{
+    thaw_str_add(out, list->count == 0 ? " []\n" : "\n");
+    for (int64_t i = 0; i < list->count; i++) {
+        const size_t start = out->length;
+        write_table(row->table, thaw_conf_item(row, list, i), indent + 4, out);
+        if (out->length > start)
+            out->data[start + (size_t)indent + 2] = '-';
+        else
+            thaw_str_printf(out, "%*s- {}\n", indent + 2, "");
+    }
+}
+
 static void write_table(const thaw_field *table, const void *in_struct, int indent, thaw_str *out)
 {
     for (const thaw_field *row = table; row->name != NULL; row++) {
@@ -149,6 +165,8 @@ static void write_table(const thaw_field *table, const void *in_struct, int inde
         if (row->type == THAW_FIELD_TABLE) {
             thaw_str_add(out, "\n");
             write_table(row->table, member, indent + 2, out);
+        } else if (row->type == THAW_FIELD_TABLES) {
+            write_tables(row, member, indent, out);
         } else {
             thaw_str_add(out, " ");
             write_value(out, row, member);

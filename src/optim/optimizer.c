@@ -172,7 +172,7 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
             .anchor_strength = t->anchor_strength,
             .trust = 1,
             .trusting = t->tensor.is_weight || o->config.trust_all,
-            .step = o->steps,
+            .step = o->steps - t->tensor.joined,
             .n = t->n,
             .gradient = gradients[i],
             .anchor = t->anchor,

@@ -82,6 +82,22 @@ typedef struct thaw_train_config {
     char *adapter_from; /* directory of a PEFT adapter that training goes on from; "" fresh */
 } thaw_train_config;
 
+/* Rates of a phase; negative: as in thaw_config.rates. */
+typedef struct thaw_phase_rates {
+    double head, backbone, adapter, layer_decay;
+} thaw_phase_rates;
+
+/* A part of a run in which the same parameters train. It ends at the end of an epoch: after `epochs` of them, or when val has not got better
+ * for `patience` of them, whichever comes first, but early enough that every later phase has its epochs, or one. */
+typedef struct thaw_phase_config {
+    char *rung;
+    int64_t epochs;   /* 0: no number is set */
+    int64_t patience; /* 0: off */
+    thaw_phase_rates rates;
+} thaw_phase_config;
+
+#define THAW_MOST_PHASES 32
+
 typedef struct thaw_ladder_config {
     thaw_strings rungs; /* in order of depth */
     int64_t seeds;
@@ -105,7 +121,7 @@ typedef struct thaw_config {
     int64_t seed;
     char *backend;      /* as thaw_kern_open takes it */
     int kernels;        /* how algorithms are chosen: THAW_KERNELS_MEASURE or THAW_KERNELS_RULE */
-    char *rung;         /* `thaw train` */
+    char *rung;         /* `thaw train`; with phases that of the last one */
     double log_seconds; /* seconds between progress lines in a log file */
     thaw_data_config data;
     thaw_model_config model;
@@ -114,6 +130,8 @@ typedef struct thaw_config {
     thaw_optim_config optimizer;
     thaw_schedule schedule;
     thaw_rates rates;
+    thaw_tables
+        phases; /* thaw_phase_config, at most THAW_MOST_PHASES; none: one rung all the time */
     thaw_ladder_config ladder;
 } thaw_config;
 
@@ -126,6 +144,11 @@ THAW_NODISCARD thaw_status thaw_config_parse(const char *name, const char *text,
 THAW_NODISCARD thaw_status thaw_config_load(const char *path, const thaw_strings *overrides,
                                             thaw_config *out);
 void thaw_config_clear(thaw_config *config);
+/* One of config->phases. */
+const thaw_phase_config *thaw_config_phase(const thaw_config *config, int64_t phase);
+/* Rates in a phase, with those of the run where it says nothing; without phases those of the run. As the batch scales them; borrows the run's
+ * reason. */
+thaw_rates thaw_config_rates(const thaw_config *config, int64_t phase);
 /* Deep copy. */
 THAW_NODISCARD thaw_status thaw_config_copy(const thaw_config *from, thaw_config *to);
 /* May what was begun with the config in this file go on with `now`? THAW_ERR_INPUT naming the first setting that differs and changes

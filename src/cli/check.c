@@ -107,6 +107,21 @@ static thaw_status check_rung(thaw_comm *comm, const thaw_config *config, const 
     return THAW_OK;
 }
 
+/* Phases where there are some; else a ladder's rungs, or without a backbone the run's own. */
+static int64_t count_rungs(const thaw_config *config)
+{
+    if (config->phases.count > 0)
+        return config->phases.count;
+    return config->model.backbone[0] != '\0' ? config->ladder.rungs.count : 1;
+}
+
+static const char *rung_at(const thaw_config *config, int64_t i)
+{
+    if (config->phases.count > 0)
+        return thaw_config_phase(config, i)->rung;
+    return config->model.backbone[0] != '\0' ? config->ladder.rungs.items[i] : config->rung;
+}
+
 static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const cli_args *args)
 {
     static const char *const titles[] = {"rung",
@@ -127,12 +142,8 @@ static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const
     thaw_status status = THAW_OK;
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         thaw_table_column(&table, titles[i], i == 0 || i == 10 || i == 11 ? THAW_LEFT : THAW_RIGHT);
-    const char *own[] = {config->rung};
-    const bool backbone = config->model.backbone[0] != '\0';
-    const char *const *rungs = backbone ? (const char *const *)config->ladder.rungs.items : own;
-    const int64_t count = backbone ? config->ladder.rungs.count : 1;
-    for (int64_t i = 0; i < count && status == THAW_OK; i++)
-        status = check_rung(comm, config, rungs[i], &table, list);
+    for (int64_t i = 0; i < count_rungs(config) && status == THAW_OK; i++)
+        status = check_rung(comm, config, rung_at(config, i), &table, list);
     if (status == THAW_OK && thaw_comm_rank(comm) == 0 && args->json)
         cli_print_json(list);
     else if (status == THAW_OK && thaw_comm_rank(comm) == 0)
@@ -153,7 +164,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 
 const cli_command cli_check = {
     .usage = "CONFIG [--set KEY=VALUE ...]",
-    .doc = "validates a config and shows what each rung would train, compute, store and send",
+    .doc = "validates a config and shows what each rung, or phase, would train, compute, store and "
+           "send",
     .help = "Opens the data and the backbone and plans memory for real; trains nothing. FLOPs are "
             "per sample, a multiply-add is 2.",
     .least_words = 1,

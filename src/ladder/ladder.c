@@ -53,6 +53,9 @@ static thaw_status open_ladder(ladder *l)
     THAW_CHECK(l->config->train.adapter_from[0] == '\0', THAW_ERR_CONFIG,
                "train.adapter_from is for a run with rung peft; a ladder's rungs all start from "
                "the backbone alone, so leave it out");
+    THAW_CHECK(l->config->phases.count == 0, THAW_ERR_CONFIG,
+               "phases are for `thaw train`; a ladder compares rungs that train all the time, so "
+               "leave them out (--set phases=[])");
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
     THAW_TRY(thaw_config_metric(l->config, l->dataset, &l->metric));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));

@@ -35,6 +35,10 @@ static const char *const mode_words[] = {"sequential", "exhaustive", NULL};
     {                                                                                              \
         key, THAW_FIELD_TABLE, THAW_FIELD(T, member, ctype), NULL, 0, 0, NULL, rows, doc           \
     }
+#define ROW_OF_TABLES(T, key, member, rows, doc)                                                   \
+    {                                                                                              \
+        key, THAW_FIELD_TABLES, THAW_FIELD(T, member, thaw_tables), "", 0, 0, NULL, rows, doc      \
+    }
 #define END                                                                                        \
     {                                                                                              \
         0                                                                                          \
@@ -208,9 +212,10 @@ const thaw_field thaw_config_fields[] = {
     WORD(thaw_config, "kernels", kernels, "measure", kernel_words,
          "algorithms of convolutions: the fastest measured on this CPU, kept in the user's cache "
          "directory and recorded in the run, or a fixed rule"),
-    TEXT(
-        thaw_config, "rung", rung, "frozen",
-        "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, full"),
+    TEXT(thaw_config, "rung", rung, "frozen",
+         "for `thaw train`: scratch, frozen, peft, partial:K, partial:first:K, partial:NAMES, "
+         "full; with "
+         "phases leave it out: it is that of the last one"),
     REAL(thaw_config, "log_seconds", log_seconds, "10", 0.1, 1e6,
          "seconds between progress lines when the output is not a terminal"),
     TABLE(thaw_config, "data", data, thaw_data_config, data_fields, "dataset and its splits"),
@@ -222,11 +227,14 @@ const thaw_field thaw_config_fields[] = {
           "learning-rate schedule"),
     TABLE(thaw_config, "rates", rates, thaw_rates, thaw_rates_fields,
           "learning rates of the groups"),
+    ROW_OF_TABLES(
+        thaw_config, "phases", phases, thaw_phase_fields,
+        "parts of a run that train one after another, each with a rung and rates of its own; "
+        "none: `rung` all the time"),
     TABLE(thaw_config, "ladder", ladder, thaw_ladder_config, ladder_fields, "thaw ladder"),
     END};
 
-/* Runs a check of another module and puts the position of `path` in front of its message. */
-static thaw_status at(const thaw_conf *conf, const char *path, thaw_status status)
+thaw_status thaw_config_at(const thaw_conf *conf, const char *path, thaw_status status)
 {
     if (status == THAW_OK)
         return THAW_OK;
@@ -276,13 +284,13 @@ static thaw_status check_search(const thaw_conf *conf, const thaw_ladder_config 
 static thaw_status check_rungs(const thaw_conf *conf, const thaw_config *c)
 {
     thaw_rung rung;
-    THAW_TRY(at(conf, "rung", thaw_rung_parse(c->rung, &rung)));
+    THAW_TRY(thaw_config_at(conf, "rung", thaw_rung_parse(c->rung, &rung)));
     if (c->ladder.rungs.count < 1)
         return thaw_conf_error_at(conf, "ladder.rungs", "is empty; name at least one rung");
     for (int64_t i = 0; i < c->ladder.rungs.count; i++) {
         char path[64];
         thaw_format(path, sizeof path, "ladder.rungs.%lld", (long long)i);
-        THAW_TRY(at(conf, path, thaw_rung_parse(c->ladder.rungs.items[i], &rung)));
+        THAW_TRY(thaw_config_at(conf, path, thaw_rung_parse(c->ladder.rungs.items[i], &rung)));
         for (int64_t j = 0; j < i; j++) {
             if (strcmp(c->ladder.rungs.items[i], c->ladder.rungs.items[j]) == 0)
                 return thaw_conf_error_at(conf, path, "'%s' is named twice",
@@ -352,11 +360,11 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     if (c->train.batch % c->train.shards != 0)
         return thaw_conf_error_at(conf, "train.batch", "%lld is not divisible by train.shards %lld",
                                   (long long)c->train.batch, (long long)c->train.shards);
-    THAW_TRY(at(conf, "optimizer", thaw_optim_config_check(&c->optimizer)));
-    THAW_TRY(at(conf, "schedule", thaw_schedule_check(&c->schedule)));
+    THAW_TRY(thaw_config_at(conf, "optimizer", thaw_optim_config_check(&c->optimizer)));
+    THAW_TRY(thaw_config_at(conf, "schedule", thaw_schedule_check(&c->schedule)));
     if (c->model.arch[0] != '\0') {
         const thaw_model_arch *arch;
-        THAW_TRY(at(conf, "model.arch", thaw_model_arch_find(c->model.arch, &arch)));
+        THAW_TRY(thaw_config_at(conf, "model.arch", thaw_model_arch_find(c->model.arch, &arch)));
     }
     bool backend_known = strcmp(c->backend, "auto") == 0;
     for (const char *const *name = thaw_kern_names(); *name != NULL; name++)
@@ -366,6 +374,7 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
                                   c->backend);
     THAW_TRY(check_names(conf, &c->train));
     THAW_TRY(check_rungs(conf, c));
+    THAW_TRY(thaw_phases_check(conf, c));
     THAW_TRY(check_peft(conf, &c->peft));
     return check_search(conf, &c->ladder);
 }
@@ -379,6 +388,8 @@ thaw_status thaw_config_parse(const char *name, const char *text, size_t bytes,
     THAW_TRY_TO(thaw_conf_parse_text(name, text, bytes, overrides, &conf));
     THAW_TRY_TO(thaw_conf_fill(conf, thaw_config_fields, "", out));
     status = check_all(conf, out);
+    if (status == THAW_OK)
+        status = thaw_phases_name_rung(conf, out);
     if (status != THAW_OK)
         thaw_config_clear(out);
 done:

@@ -34,14 +34,19 @@ static bool may_change(const char *path)
     return false;
 }
 
-/* The value alone, of a row that is written as "key: value". */
+/* The value alone, of a row that is written as "key: value"; a list of tables goes into one line. */
 static void write_value(const thaw_field *one, const void *config, thaw_str *out)
 {
     thaw_str line = {0};
     thaw_conf_write(one, config, &line);
     const char *value = strchr(thaw_str_c(&line), ':');
-    value = value == NULL ? "nothing" : value + 1 + strspn(value + 1, " ");
-    thaw_str_add_bytes(out, value, strcspn(value, "\n"));
+    value = value == NULL ? "nothing" : value + 1 + strspn(value + 1, " \n");
+    while (*value != '\0') {
+        const size_t words = strcspn(value, "\n");
+        thaw_str_add_bytes(out, value, words);
+        value += words + strspn(value + words, " \n");
+        thaw_str_add(out, *value != '\0' ? " " : "");
+    }
     thaw_str_clear(&line);
 }
 

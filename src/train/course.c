@@ -179,11 +179,25 @@ static thaw_status advance(course *c, thaw_comm *comm)
     return THAW_OK;
 }
 
+/* Whose phase is over, opens the next; after a stop, so that a run that is to end soon does not wait for it. */
+static thaw_status turn(course *c, thaw_comm *comm)
+{
+    for (int32_t i = 0; i < c->count; i++) {
+        if (is_over(c->all[i]) || !thaw_phases_is_over(c->all[i]))
+            continue;
+        THAW_TRY(thaw_phases_next(c->all[i], comm));
+        c->stale = true;
+        c->stepped = thaw_seconds();
+    }
+    return THAW_OK;
+}
+
 static thaw_status run(course *c, thaw_comm *comm, thaw_trainer **finished)
 {
     while (true) {
         THAW_TRY(finish(c, comm, finished));
         THAW_TRY(heed_stop(c)); /* uniform */
+        THAW_TRY(turn(c, comm));
         THAW_TRY(take_front(c, comm));
         if (c->front.count == 0)
             return THAW_OK;

@@ -29,9 +29,12 @@ thaw_status thaw_drift_motion(const thaw_trainer *trainer, thaw_json *out)
     return THAW_OK;
 }
 
-/* Features can change when something below the head trains. From scratch there is no "before" worth comparing with. */
+/* Features can change when something below the head trains. From scratch there is no "before" worth comparing with; a run with phases took its
+ * own in time, if any of them moves features. */
 static bool features_can_move(const thaw_trainer *t)
 {
+    if (t->config->phases.count > 0)
+        return t->features_before != NULL;
     return t->setup->rung.kind != THAW_RUNG_SCRATCH && t->setup->rung.kind != THAW_RUNG_FROZEN;
 }
 
@@ -48,7 +51,7 @@ static thaw_status copy_lead(thaw_trainer *t)
 thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm)
 {
     const thaw_team alone = {.members = &trainer, .count = 1};
-    if (!features_can_move(trainer))
+    if (!features_can_move(trainer) || trainer->features_before != NULL)
         return THAW_OK;
     if (trainer->lead != NULL) /* uniform */
         return thaw_agree(comm, copy_lead(trainer));

@@ -50,7 +50,7 @@ static thaw_status load_trained(const thaw_setup *setup, const char *path, const
     thaw_state into = {0};
     thaw_state trained = {0};
     thaw_status status;
-    THAW_TRY_TO(thaw_graph_state(setup->model->graph, THAW_TRAINABLE, &into));
+    THAW_TRY_TO(thaw_setup_held(setup, &into));
     for (int64_t i = 0; i < state->count; i++) {
         const thaw_entry *e = &state->entries[i];
         if (thaw_starts_with(e->name, "model/"))

@@ -126,6 +126,21 @@ static thaw_status plan(thaw_features *f, const thaw_setup *s)
     return thaw_features_key(f, s);
 }
 
+/* Those of the phase before, where the boundary and all before it are as they were; else they make room. */
+static bool take_spare(thaw_features *f, const thaw_setup *s)
+{
+    if (s->spare == NULL || s->spare->blocks == NULL)
+        return false;
+    if (!thaw_digest_equal(s->spare->file_key, f->file_key)) {
+        thaw_features_close(s->spare);
+        return false;
+    }
+    thaw_features_close(f);
+    *f = *s->spare;
+    *s->spare = (thaw_features){0};
+    return true;
+}
+
 thaw_status thaw_features_open(thaw_comm *comm, thaw_features *f, thaw_setup *s, bool *kept)
 {
     bool found = false;
@@ -137,6 +152,8 @@ thaw_status thaw_features_open(thaw_comm *comm, thaw_features *f, thaw_setup *s,
     THAW_TRY_TO(thaw_prefix_open(comm, &prefix));
     thaw_features_file_key(f, &prefix);
     THAW_TRY_TO(thaw_same_digest(comm, "the key of the frozen features", f->file_key));
+    if (take_spare(f, s)) /* uniform */
+        goto done;
     THAW_TRY_TO(take_memory(comm, f, s->config));
     if (s->config->train.cache_keep || s->config->train.cache_dir[0] != '\0')
         THAW_TRY_TO(thaw_features_load(comm, f, s, &found));

@@ -58,14 +58,14 @@ static void add_parameters(const thaw_trainer *t, thaw_json *out)
 
 static void add_rates(const thaw_trainer *t, thaw_json *out)
 {
-    const int64_t batch = t->config->train.batch;
-    const thaw_rates r = thaw_rates_at(&t->config->rates, batch);
+    const thaw_rates r = thaw_config_rates(t->config, t->setup->phases.now);
     thaw_json *rates = thaw_json_set_object(out, "rates");
     thaw_json_set_double(rates, "head", r.head);
     thaw_json_set_double(rates, "backbone", r.backbone);
     thaw_json_set_double(rates, "adapter", r.adapter < 0 ? r.head : r.adapter);
     thaw_json_set_double(rates, "layer_decay", r.layer_decay);
-    thaw_json_set_double(rates, "batch_factor", thaw_rates_factor(&t->config->rates, batch));
+    thaw_json_set_double(rates, "batch_factor",
+                         thaw_rates_factor(&t->config->rates, t->config->train.batch));
     thaw_json_set_string(rates, "reason", r.reason);
 }
 
@@ -241,14 +241,12 @@ static thaw_status write_summary(const thaw_trainer *t, const thaw_comm *comm,
     return status;
 }
 
-/* The selected weights and what is known without looking at data. Local. */
+/* What is known without looking at data. Local. */
 static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_json *summary)
 {
     THAW_TRY(t->pending);
-    if (t->best.count > 0)
-        THAW_TRY(thaw_state_copy(&t->trained, &t->best));
-    else if (t->ema.count > 0)
-        THAW_TRY(thaw_state_copy(&t->trained, &t->ema));
+    if (t->config->phases.count > 0)
+        thaw_phases_add(t, summary);
     THAW_TRY(add_identity(t, comm, summary));
     add_parameters(t, summary);
     add_rates(t, summary);
@@ -281,6 +279,8 @@ static thaw_status finish(const thaw_team *team, thaw_comm *comm, thaw_json **su
 {
     memory used;
     thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count; m++)
+        THAW_TRY(thaw_phases_select(team->members[m], comm));
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++) {
         summaries[m] = thaw_json_new_object();
         status = begin_summary(team->members[m], comm, summaries[m]);

@@ -202,8 +202,9 @@ thaw_status thaw_team_after_step(const thaw_team *team, thaw_comm *comm)
 bool thaw_trainer_is_finished(const thaw_trainer *t)
 {
     const int64_t patience = t->config->train.early_stopping;
+    const bool last = t->setup->phases.now == t->config->phases.count - 1;
     return t->position.epoch >= t->config->train.epochs ||
-           (patience > 0 && t->state.stale_epochs >= patience);
+           (patience > 0 && t->state.stale_epochs >= patience) || (last && thaw_phases_is_over(t));
 }
 
 /* Slurm looks at limits every half minute and then still waits; the reserve is for a first checkpoint, which nobody has timed yet. */

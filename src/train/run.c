@@ -111,6 +111,8 @@ thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm, thaw_run_found foun
     if (t->options->resume)
         THAW_TRY_TO(thaw_trainer_resume(t, comm, &resumed));
     status = thaw_comm_rank(comm) == 0 ? open_records(t, resumed) : THAW_OK;
+    if (status == THAW_OK && !resumed && t->config->phases.count > 0 && thaw_comm_rank(comm) == 0)
+        status = thaw_phases_record(t);
     THAW_TRY_TO(thaw_agree(comm, status));
     if (resumed && !t->options->quiet)
         THAW_LOG(THAW_INFO, "resumed after step %lld (epoch %lld)", (long long)t->position.step,
@@ -120,10 +122,10 @@ done:
     return status;
 }
 
-static void say_scaling(const thaw_config *config)
+static void say_scaling(const thaw_config *config, int64_t phase)
 {
     const thaw_rates *given = &config->rates;
-    const thaw_rates used = thaw_rates_at(given, config->train.batch);
+    const thaw_rates used = thaw_config_rates(config, phase);
     if (given->scale_with_batch == THAW_SCALE_NONE)
         return;
     THAW_LOG(THAW_INFO,
@@ -138,19 +140,23 @@ void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)
 {
     char rung[THAW_RUNG_TEXT];
     char rss[32];
+    char phase[64] = "";
     thaw_adapt_counts counts;
     thaw_rung_format(&t->setup->rung, rung);
     thaw_adapt_count(t->setup->model, &counts);
     thaw_format_bytes((double)t->payload_bytes, rss, sizeof rss);
+    if (t->config->phases.count > 0)
+        thaw_format(phase, sizeof phase, "phase %lld of %lld, ",
+                    (long long)t->setup->phases.now + 1, (long long)t->config->phases.count);
     THAW_LOG(THAW_INFO,
-             "%s: rung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s of %d "
+             "%s: %srung %s, %lld of %lld parameters train, %s all-reduced a step, %d rank%s of %d "
              "thread%s, %lld shards, %s (%s)%s",
-             t->config->name, rung, (long long)counts.trainable, (long long)counts.total, rss,
-             thaw_comm_size(comm), thaw_comm_size(comm) == 1 ? "" : "s", (int)thaw_threads(),
+             t->config->name, phase, rung, (long long)counts.trainable, (long long)counts.total,
+             rss, thaw_comm_size(comm), thaw_comm_size(comm) == 1 ? "" : "s", (int)thaw_threads(),
              thaw_threads() == 1 ? "" : "s", (long long)t->config->train.shards,
              t->setup->kern->name, t->setup->kern->cpu_kernels,
              t->features == NULL ? "" : ", frozen features kept");
-    say_scaling(t->config);
+    say_scaling(t->config, t->setup->phases.now);
     if (!thaw_reduce_is_exact((thaw_reduce_mode)t->config->train.reduce))
         THAW_LOG(THAW_INFO,
                  "train.reduce: %s: gradients are rounded on their way, so another number of ranks "

@@ -164,19 +164,21 @@ static thaw_status outline_model(thaw_setup *s)
 }
 
 /* The backbone's weights are there: says what trains. */
-static thaw_status apply_rung(thaw_setup *s)
+static thaw_status apply_rung(thaw_setup *s, thaw_setup_purpose purpose)
 {
     const thaw_config *config = s->config;
     THAW_TRY(thaw_adapt_apply(s->model, &s->rung, &config->peft, (uint64_t)config->seed));
     THAW_TRY(thaw_adapt_digest_backbone(s->model, &s->backbone_digest));
-    return thaw_setup_own_trained(s);
+    if (purpose == THAW_SETUP_PREDICT && config->phases.count > 0)
+        return thaw_phases_hold_all(s);
+    return thaw_setup_own_trained(s, NULL);
 }
 
 /* What an opened and a joined run have in common, once the backbone's weights are in place. Collective. */
-static thaw_status begin_training(thaw_comm *comm, thaw_setup *s)
+static thaw_status begin_training(thaw_comm *comm, thaw_setup *s, thaw_setup_purpose purpose)
 {
     THAW_TRY(thaw_agree(comm, load_head(comm, s)));
-    THAW_TRY(thaw_agree(comm, apply_rung(s)));
+    THAW_TRY(thaw_agree(comm, apply_rung(s, purpose)));
     THAW_TRY(thaw_adapter_load(comm, s));
     return thaw_same_digest(comm, "the backbone's weights", s->backbone_digest);
 }
@@ -194,7 +196,7 @@ thaw_status thaw_setup_open(thaw_comm *comm, const thaw_config *config, const ch
     THAW_TRY_TO(thaw_setup_backbone(comm, out));
     THAW_TRY_TO(thaw_agree(comm, outline_model(out)));
     THAW_TRY_TO(thaw_setup_weights(comm, out));
-    status = begin_training(comm, out);
+    status = begin_training(comm, out, purpose);
 done:
     if (status != THAW_OK)
         thaw_setup_close(out);
@@ -209,7 +211,10 @@ thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead, const thaw_config
     out->config = config;
     out->lead = lead;
     out->model = NULL;
-    out->own = NULL;
+    memset(out->own, 0, sizeof out->own);
+    out->own_count = 0;
+    out->held = NULL;
+    out->joined = NULL;
     out->begin = (thaw_state){0};
     out->constant_count = 0;
     thaw_status status = outline_model(out);
@@ -217,7 +222,7 @@ thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead, const thaw_config
         status = thaw_setup_place_backbone(out);
     THAW_TRY_TO(thaw_agree(comm, status));
     thaw_model_initialize_head(out->model, (uint64_t)config->seed);
-    status = begin_training(comm, out);
+    status = begin_training(comm, out, THAW_SETUP_TRAIN);
 done:
     if (status != THAW_OK)
         thaw_setup_close(out);
@@ -227,7 +232,10 @@ done:
 void thaw_setup_close(thaw_setup *setup)
 {
     thaw_model_free(&setup->model);
-    thaw_free(&setup->own);
+    for (int i = 0; i < setup->own_count; i++)
+        thaw_free(&setup->own[i]);
+    thaw_free(&setup->held);
+    thaw_free(&setup->joined);
     thaw_state_clear(&setup->begin);
     if (setup->lead != NULL)
         return;

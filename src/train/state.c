@@ -47,6 +47,7 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
         {"time/samples_seen", THAW_I64, &s->samples_seen},
     };
     const thaw_shape scalar = thaw_shape_make(0, NULL);
+    THAW_TRY(thaw_phases_state(t->setup, out));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, scalar, rows[i].data));
     return thaw_state_add(out, "reduce/exponents", THAW_I32, thaw_shape1(t->reduced_count),
@@ -194,23 +195,51 @@ done:
     return status;
 }
 
+static thaw_status find(thaw_comm *comm, const thaw_config *config, thaw_ckpt_found *out)
+{
+    thaw_str directory = {0};
+    thaw_run_path(config->output, "checkpoints", &directory);
+    thaw_status status;
+    THAW_TRY_TO(thaw_ckpt_latest(comm, thaw_str_c(&directory), out));
+    /* Starting over in silence could cost days. */
+    THAW_CHECK_TO(
+        out->found || out->damaged == 0, THAW_ERR_INPUT, /* uniform */
+        "%s: none of its %lld checkpoints is whole (see the warnings); remove the directory "
+        "to start this run over",
+        thaw_str_c(&directory), (long long)out->damaged);
+done:
+    thaw_str_clear(&directory);
+    return status;
+}
+
+thaw_status thaw_state_newest(thaw_comm *comm, const thaw_config *config, bool *found,
+                              thaw_state *state)
+{
+    thaw_state attributes = {0};
+    thaw_ckpt_found checkpoint = {0};
+    thaw_status status;
+    THAW_TRY_TO(find(comm, config, &checkpoint));
+    *found = checkpoint.found;
+    if (!checkpoint.found)
+        goto done;
+    THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, state, &attributes));
+    status = compare_config(&attributes, config);
+    if (status != THAW_OK)
+        status = thaw_fail_context(status, "%s", checkpoint.path);
+    status = thaw_agree(comm, status);
+done:
+    thaw_state_clear(&attributes);
+    return status;
+}
+
 thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found)
 {
     thaw_state state = {0};
     thaw_state attributes = {0};
-    thaw_str directory = {0};
     thaw_ckpt_found checkpoint = {0};
-    thaw_run_path(trainer->directory, "checkpoints", &directory);
     thaw_status status;
-    *found = false;
-    THAW_TRY_TO(thaw_ckpt_latest(comm, thaw_str_c(&directory), &checkpoint));
+    THAW_TRY_TO(find(comm, trainer->config, &checkpoint));
     *found = checkpoint.found;
-    /* Starting over in silence could cost days. */
-    THAW_CHECK_TO(
-        checkpoint.found || checkpoint.damaged == 0, THAW_ERR_INPUT, /* uniform */
-        "%s: none of its %lld checkpoints is whole (see the warnings); remove the directory "
-        "to start this run over",
-        thaw_str_c(&directory), (long long)checkpoint.damaged);
     if (!checkpoint.found)
         goto done;
     THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, &state, &attributes));
@@ -221,6 +250,5 @@ thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *fo
 done:
     thaw_state_clear(&attributes);
     thaw_state_clear(&state);
-    thaw_str_clear(&directory);
     return status;
 }

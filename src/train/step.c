@@ -299,6 +299,7 @@ static int32_t bad_member(const thaw_team *team)
 static void not_finite(const thaw_team *team)
 {
     thaw_trainer *t = team->members[bad_member(team)];
+    const thaw_rates rates = thaw_config_rates(t->config, t->setup->phases.now);
     const int32_t culprit = thaw_reducer_culprit(team->reducer);
     const char *what = "the loss";
     if (culprit >= 0)
@@ -318,7 +319,7 @@ static void not_finite(const thaw_team *team)
                       "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
                       "(rates.head %g, rates.backbone %g) or set optimizer.clip_norm",
                       (long long)t->position.step, (long long)t->position.epoch, of, what,
-                      t->config->rates.head, t->config->rates.backbone);
+                      rates.head, rates.backbone);
     t->error = *thaw_error_last();
 }
 
@@ -379,6 +380,7 @@ static void apply_all(const thaw_team *team, int64_t bytes)
     for (; c.member < team->count; c.member++) {
         thaw_trainer *t = member_of(&c);
         t->bytes_per_step = thaw_team_share_bytes(team, bytes);
+        t->setup->phases.payload[t->setup->phases.now] = t->bytes_per_step;
         t->failed = apply(&c);
         if (t->failed != THAW_OK)
             t->error = *thaw_error_last();

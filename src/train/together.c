@@ -43,10 +43,11 @@ static thaw_status check_all(const thaw_config *configs, int64_t count)
     return THAW_OK;
 }
 
-/* Float sums depend on what they travel with. */
+/* Float sums depend on what they travel with; phases move the prefix. */
 static bool takes_company(const entrant *lead)
 {
-    return thaw_has_prefix(&lead->setup) && lead->trainer.features == NULL &&
+    return lead->config->phases.count == 0 && thaw_has_prefix(&lead->setup) &&
+           lead->trainer.features == NULL &&
            thaw_reduce_is_exact((thaw_reduce_mode)lead->config->train.reduce);
 }
 
@@ -56,12 +57,19 @@ static thaw_status open_lead(thaw_comm *comm, entrant *e, const thaw_run_options
 {
     const thaw_config *config = e->config;
     const double opened = thaw_seconds();
-    THAW_TRY(thaw_setup_open(comm, config, config->rung, THAW_SETUP_TRAIN, &e->setup));
+    const bool phases = config->phases.count > 0;
+    const char *rung = phases ? thaw_config_phase(config, 0)->rung : config->rung;
+    float *features = NULL;
+    THAW_TRY(thaw_setup_open(comm, config, rung, THAW_SETUP_TRAIN, &e->setup));
     THAW_TRY(thaw_agree(comm, thaw_run_check(&e->setup)));
     THAW_TRY(thaw_choices_begin(comm, &e->setup, options->choices_from,
                                 options->resume ? config->output : NULL));
     THAW_TRY(thaw_ranges_open(comm, &e->setup, options->pool));
-    THAW_TRY(thaw_trainer_open(comm, &e->setup, options, NULL, &e->trainer));
+    if (phases) /* uniform */
+        THAW_TRY(thaw_phases_begin(comm, &e->setup, options, &features));
+    const thaw_status status = thaw_trainer_open(comm, &e->setup, options, NULL, &e->trainer);
+    e->trainer.features_before = features;
+    THAW_TRY(status); /* uniform */
     e->trainer.opened = e->trainer.counted = opened;
     return THAW_OK;
 }

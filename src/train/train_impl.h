@@ -7,10 +7,32 @@
 #include "thaw/store.h"
 #include "thaw/train.h"
 
+/* ---- Config ------------------------------------------------------------------------------------------------- */
+
+extern const thaw_field thaw_phase_fields[];
+/* Runs a check of another module and puts the position of `path` in front of its message. */
+THAW_NODISCARD thaw_status thaw_config_at(const thaw_conf *conf, const char *path,
+                                          thaw_status status);
+/* What fields of phases cannot say each for itself. THAW_ERR_CONFIG. Local. */
+THAW_NODISCARD thaw_status thaw_phases_check(const thaw_conf *conf, const thaw_config *config);
+/* The rung of a run with phases is that of the last one. THAW_ERR_CONFIG: it was given, and is another. Local. */
+THAW_NODISCARD thaw_status thaw_phases_name_rung(const thaw_conf *conf, thaw_config *config);
+/* The epoch that a phase lasts to at most, so that the later ones have theirs. */
+int64_t thaw_phases_latest_end(const thaw_config *config, int64_t phase);
+
 /* ---- Set-up ------------------------------------------------------------------------------------------------ */
 
 /* Most plans that one set-up has opened. */
 #define THAW_MOST_PLANS 8
+
+/* How far a run with phases has come; checkpointed. Of a phase that has begun: where it did, and what it trains and sends. */
+typedef struct thaw_phase_record {
+    int64_t now;
+    int64_t step[THAW_MOST_PHASES], epoch[THAW_MOST_PHASES];
+    double seconds[THAW_MOST_PHASES]; /* thaw_progress_state.seconds at its beginning */
+    int64_t trainable[THAW_MOST_PHASES];
+    int64_t payload[THAW_MOST_PHASES]; /* bytes of one step, as counted */
+} thaw_phase_record;
 
 typedef struct thaw_setup {
     const thaw_config *config;
@@ -26,8 +48,13 @@ typedef struct thaw_setup {
     thaw_model *model;
     thaw_shared *
         weights; /* of the whole backbone as training starts: one copy a node; frozen parameters live there */
-    thaw_state begin;       /* views into it, by parameter name */
-    void *own;              /* this rank's copies of the backbone's parameters that train */
+    thaw_state begin; /* views into it, by parameter name */
+    /* This rank's copies of the backbone's parameters that train, block by block as phases thaw them. */
+    void *own[THAW_MOST_PHASES];
+    int own_count;
+    bool *held;      /* by parameter: trains, or did in an earlier phase; so a checkpoint has it */
+    int64_t *joined; /* by parameter that trains: step at which it began, or began again */
+    thaw_phase_record phases; /* zeros without phases */
     thaw_backbone backbone; /* how its inputs and its network are described; empty without a file */
     bool has_backbone;
     thaw_digest backbone_digest; /* of the weights training starts from */
@@ -37,6 +64,8 @@ typedef struct thaw_setup {
     thaw_shared
         *constants[THAW_MOST_PLANS]; /* of its plans: packed forms of frozen weights, once a node */
     int constant_count;
+    struct thaw_features
+        *spare;              /* those of the phase before, while the next one is opened; or NULL */
     struct thaw_setup *lead; /* owner of kernels, data and frozen memory; NULL: itself */
 } thaw_setup;
 
@@ -76,8 +105,11 @@ THAW_NODISCARD thaw_status thaw_setup_add_moments(const thaw_setup *s, thaw_stat
 THAW_NODISCARD thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s); /* model outlined */
 /* The backbone's parameters live in s->weights; `begin` names them. Local. */
 THAW_NODISCARD thaw_status thaw_setup_place_backbone(thaw_setup *s);
-/* After the rung was applied: parameters that train move out of the shared memory. */
-THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s);
+/* After a rung was applied: parameters that train for the first time move out of the shared memory. `before` says what trained until now
+ * (NULL: nothing). */
+THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s, const bool *before);
+/* Views on all parameters that are held, in the graph's order. Local. */
+THAW_NODISCARD thaw_status thaw_setup_held(const thaw_setup *s, thaw_state *out);
 /* Adapter, and head where it has one, from train.adapter_from; nothing when that is empty. Collective. */
 THAW_NODISCARD thaw_status thaw_adapter_load(thaw_comm *comm, thaw_setup *s);
 /* Choices of kernels for all ranks: rank 0 reads the user's cache, then the records in `shared` and `own` (NULL: none).
@@ -431,6 +463,31 @@ bool thaw_trainer_is_due(const thaw_trainer *trainer); /* for a checkpoint */
 /* This rank's word, by its own clock; once true it stays true. */
 bool thaw_trainer_is_short_of_time(const thaw_trainer *trainer);
 
+/* ---- Phases -------------------------------------------------------------------------------------------------- */
+
+/* Of a run that is predicted with: what any phase trains is held; the rung stays that of the last one. Local. */
+THAW_NODISCARD thaw_status thaw_phases_hold_all(thaw_setup *s);
+/* A set-up of the first phase goes on to the one that the newest checkpoint is of, with the weights it has, so that what is frozen
+ * now is as it was then; nothing without resume or without a checkpoint. Then it is ready for thaw_trainer_open. *features gets (N val, D)
+ * of the network before it trained, for drift, where any phase trains the backbone. Collective. */
+THAW_NODISCARD thaw_status thaw_phases_begin(thaw_comm *comm, thaw_setup *s,
+                                             const thaw_run_options *options, float **features);
+/* The last phase may be over, too: then so is the run. */
+bool thaw_phases_is_over(const thaw_trainer *trainer);
+/* Closes the trainer and opens it again for the next phase: what stays trained keeps its optimizer state and quanta, by name; what joins gets new
+ * ones. Plans, features and reducer are made anew. All ranks agree on what trains and on all weights. After an error good for closing.
+ * Collective. */
+THAW_NODISCARD thaw_status thaw_phases_next(thaw_trainer *trainer, thaw_comm *comm);
+/* The selected epoch's weights, or the average, take the place of the last one's; also without phases. Where they are of what is frozen by now, everything that was made from that is
+ * made again. Collective. */
+THAW_NODISCARD thaw_status thaw_phases_select(thaw_trainer *trainer, thaw_comm *comm);
+/* A row of metrics.jsonl. Local, on the rank that writes. */
+THAW_NODISCARD thaw_status thaw_phases_record(const thaw_trainer *trainer);
+/* Sets summary "phases". */
+void thaw_phases_add(const thaw_trainer *trainer, thaw_json *summary);
+/* Views on the record, for a checkpoint; nothing without phases. Local. */
+THAW_NODISCARD thaw_status thaw_phases_state(thaw_setup *s, thaw_state *out);
+
 /* Trainers at the same position of the same samples, which differ in what they learn from them: the frozen prefix runs once for all, and one
  * reduction sums the gradients of all. Each gets the bits that it would get alone. */
 typedef struct thaw_team {
@@ -468,6 +525,9 @@ void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm);
 /* Checkpoints: everything a run needs to go on, and nothing frozen. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best);
 THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
+/* The newest checkpoint of a run directory, if one is whole and of this config; *found says so. state must be {0}. Collective. */
+THAW_NODISCARD thaw_status thaw_state_newest(thaw_comm *comm, const thaw_config *config,
+                                             bool *found, thaw_state *state);
 THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm);
 
 /* As thaw_config_compare_file, for a text; `name` is what messages call it. Local. */

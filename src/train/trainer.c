@@ -34,7 +34,8 @@ double thaw_trainer_unsettled(const thaw_trainer *t)
             continue;
         const float m =
             thaw_trainer_momentum(t, thaw_graph_param(t->setup->model->graph, r->param));
-        most = fmax(most, pow(1 - (double)m, (double)t->position.step));
+        const int64_t seen = t->position.step - t->setup->joined[r->param];
+        most = fmax(most, pow(1 - (double)m, (double)seen));
     }
     return most;
 }
@@ -187,9 +188,10 @@ static thaw_status open_reducer(thaw_trainer *t, thaw_comm *comm)
     return THAW_OK;
 }
 
-static thaw_optim_tensor describe(const thaw_trainer *t, const thaw_param *p)
+static thaw_optim_tensor describe(const thaw_trainer *t, int32_t index)
 {
     const thaw_model *model = t->setup->model;
+    const thaw_param *p = thaw_graph_param(model->graph, index);
     return (thaw_optim_tensor){
         .name = p->name,
         .data = p->data,
@@ -200,6 +202,7 @@ static thaw_optim_tensor describe(const thaw_trainer *t, const thaw_param *p)
         .blocks_above = p->block < 0 ? 0 : model->blocks - p->block,
         .rate_factor = thaw_adapt_rate_factor(&t->config->peft, p),
         .is_weight = p->role == THAW_ROLE_WEIGHT,
+        .joined = t->setup->joined[index],
     };
 }
 
@@ -223,9 +226,9 @@ static thaw_status open_optimizer(thaw_trainer *t)
                 t->gradients[count] = t->sums[r];
         }
         THAW_ASSERT(t->gradients[count] != NULL);
-        tensors[count++] = describe(t, p);
+        tensors[count++] = describe(t, i);
     }
-    const thaw_rates rates = thaw_rates_at(&t->config->rates, t->config->train.batch);
+    const thaw_rates rates = thaw_config_rates(t->config, t->setup->phases.now);
     status = thaw_optimizer_new(&t->config->optimizer, &rates, tensors, count, &t->optimizer);
 done:
     thaw_free(&tensors);
@@ -243,18 +246,24 @@ static thaw_status copy_state(const thaw_state *from, thaw_state *to)
     return THAW_OK;
 }
 
-/* What trains, the places for the selected epoch's copy and the average, and where the backbone started. */
+static bool is_statistic(const thaw_param *p)
+{
+    return p->role == THAW_ROLE_BUFFER_MEAN || p->role == THAW_ROLE_BUFFER_VAR;
+}
+
+/* What trains or did so, the places for the selected epoch's copy and the average, and where the backbone started. */
 static thaw_status open_states(thaw_trainer *t)
 {
     const thaw_graph *graph = t->setup->model->graph;
-    THAW_TRY(thaw_graph_state(graph, THAW_TRAINABLE, &t->trained));
+    THAW_TRY(thaw_setup_held(t->setup, &t->trained));
     if (t->config->train.select != THAW_SELECT_LAST)
         THAW_TRY(copy_state(&t->trained, &t->best));
     if (t->config->train.ema > 0)
         THAW_TRY(copy_state(&t->trained, &t->ema));
     for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
         thaw_param *p = thaw_graph_param(graph, i);
-        if (!p->need_grad || p->adapter || p->block < 0)
+        const bool frozen_again = t->setup->held[i] && !p->trainable && !is_statistic(p);
+        if (!(p->need_grad || frozen_again) || p->adapter || p->block < 0)
             continue;
         const thaw_tensor *begin = thaw_state_find(&t->setup->begin, p->name);
         THAW_ASSERT(begin != NULL);

@@ -254,24 +254,62 @@ thaw_status thaw_setup_weights(thaw_comm *comm, thaw_setup *s)
 
 /* ---- What trains --------------------------------------------------------------------------------------------- */
 
-thaw_status thaw_setup_own_trained(thaw_setup *s)
+/* Copies of what is in the shared memory, for this rank to write to. */
+static thaw_status own(thaw_setup *s, const bool *joins)
 {
     thaw_graph *graph = s->model->graph;
     int64_t bytes = 0;
     for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
-        const thaw_param *p = thaw_graph_param(graph, i);
-        if (in_backbone(p) && p->trainable)
-            bytes += padded_bytes(p);
+        if (joins[i])
+            bytes += padded_bytes(thaw_graph_param(graph, i));
     }
-    THAW_TRY(thaw_alloc(&s->own, bytes, 1));
-    char *at = s->own;
+    if (bytes == 0)
+        return THAW_OK;
+    THAW_ASSERT(s->own_count < THAW_MOST_PHASES);
+    THAW_TRY(thaw_alloc(&s->own[s->own_count], bytes, 1));
+    char *at = s->own[s->own_count++];
     for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
         const thaw_param *p = thaw_graph_param(graph, i);
-        if (!in_backbone(p) || !p->trainable)
+        if (!joins[i])
             continue;
         memcpy(at, p->data, (size_t)thaw_shape_count(&p->shape) * sizeof(float));
         thaw_graph_set_data(graph, i, (float *)(void *)at);
         at += padded_bytes(p);
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_setup_own_trained(thaw_setup *s, const bool *before)
+{
+    const thaw_graph *graph = s->model->graph;
+    const int32_t count = thaw_graph_param_count(graph);
+    bool *joins = NULL;
+    thaw_status status;
+    if (s->held == NULL)
+        THAW_TRY_TO(thaw_alloc(&s->held, count, sizeof *s->held));
+    if (s->joined == NULL)
+        THAW_TRY_TO(thaw_alloc(&s->joined, count, sizeof *s->joined));
+    THAW_TRY_TO(thaw_alloc(&joins, count, sizeof *joins));
+    for (int32_t i = 0; i < count; i++) {
+        const thaw_param *p = thaw_graph_param(graph, i);
+        joins[i] = in_backbone(p) && p->trainable && !s->held[i];
+        s->held[i] = s->held[i] || p->trainable;
+        if (p->trainable && (before == NULL || !before[i]))
+            s->joined[i] = s->phases.step[s->phases.now];
+    }
+    status = own(s, joins);
+done:
+    thaw_free(&joins);
+    return status;
+}
+
+thaw_status thaw_setup_held(const thaw_setup *s, thaw_state *out)
+{
+    const thaw_graph *graph = s->model->graph;
+    for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
+        const thaw_param *p = thaw_graph_param(graph, i);
+        if (s->held[i])
+            THAW_TRY(thaw_state_add(out, p->name, THAW_F32, p->shape, p->data));
     }
     return THAW_OK;
 }

@@ -74,6 +74,7 @@ static void check_types(const thaw_field *f, const char *path)
         [THAW_FIELD_DOUBLES] = {"fast", "[fast]", "[[1]]", "{a: 1}", NULL},
         [THAW_FIELD_INTS] = {"many", "[1.5]", "[[1]]", "{a: 1}", NULL},
         [THAW_FIELD_TABLE] = {"3", "[a]", "text", NULL},
+        [THAW_FIELD_TABLES] = {"3", "{a: 1}", "[3]", "[[1]]", NULL},
     };
     for (const char *const *value = bad[f->type]; *value != NULL; value++)
         refused_value(path, *value);
@@ -166,12 +167,73 @@ static void test_least(void **state)
     assert_int_equal(parse(least, "train.epochs", &config), THAW_ERR_USAGE);
 }
 
+/* Phases that cannot be, each with its place; what stands before them takes two lines. */
+static void test_phases_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"phases: [{epochs: 2}, {rung: full}]\n",
+         "job.yaml:3:10: phases.0: the required key 'rung'"},
+        {"phases:\n  - rung: frozen\n    epoch: 1\n  - rung: full\n",
+         "job.yaml:5:5: phases.0.epoch: unknown key; did you mean 'epochs'?"},
+        {"phases: [{rung: frozn, epochs: 1}, {rung: full}]\n", "job.yaml:3:17: phases.0.rung"},
+        {"phases: [{rung: scratch, epochs: 1}, {rung: full}]\n", "phases.0.rung: scratch begins"},
+        {"phases: [{rung: frozen, epochs: 1}, {rung: peft}]\n", "phases.1.rung: peft is not built"},
+        {"phases: [{rung: frozen}, {rung: full}]\n", "phases.0: says neither epochs nor patience"},
+        {"phases: [{rung: frozen, epochs: 2, patience: 2}, {rung: full}]\n",
+         "phases.0.patience: 2 is never reached in 2 epochs"},
+        {"phases: [{rung: frozen, epochs: 20}, {rung: full}]\n",
+         "job.yaml:3:9: phases: take at least 21 epochs, but train.epochs is 20"},
+        {"phases: [{rung: frozen, epochs: 3}, {rung: full, epochs: 4}]\n",
+         "phases: take 7 epochs, but train.epochs is 20"},
+        {"phases: [{rung: frozen, epochs: 3, rates: {layer_decay: 0}}, {rung: full}]\n",
+         "phases.0.rates.layer_decay: 0 is out of range"},
+        {"phases: [{rung: frozen, epochs: 3, rates: {hed: 0.1}}, {rung: full}]\n",
+         "did you mean 'head'?"},
+        {"rung: frozen\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
+         "job.yaml:3:7: rung: is frozen, but the last phase trains full"},
+        {"train: {frozen_precision: int8}\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
+         "train.frozen_precision: 8 bits are not built for a run with phases"},
+        {"train: {ema: 0.9}\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
+         "train.ema: an average is not built for a run with phases"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[400];
+        thaw_format(text, sizeof text, "output: out\ndata: {file: data.h5}\n%s", rows[i][0]);
+        refused(text, NULL, rows[i][1]);
+    }
+}
+
+static void test_phases(void **state)
+{
+    (void)state;
+    thaw_config config;
+    thaw_config back;
+    thaw_str text = {0};
+    const char *given =
+        "phases=[{rung: frozen, patience: 2}, {rung: 'partial:1', epochs: 3, rates: {head: 0.5}}, "
+        "{rung: full}]";
+    assert_int_equal(parse(least, given, &config), THAW_OK);
+    assert_int_equal(config.phases.count, 3);
+    assert_string_equal(config.rung, "full");
+    assert_int_equal(thaw_config_phase(&config, 0)->patience, 2);
+    assert_true(thaw_config_rates(&config, 1).head == 0.5);
+    assert_true(thaw_config_rates(&config, 1).backbone == config.rates.backbone);
+    assert_true(thaw_config_rates(&config, 2).head == config.rates.head);
+    thaw_conf_write(thaw_config_fields, &config, &text);
+    assert_int_equal(parse(thaw_str_c(&text), NULL, &back), THAW_OK);
+    assert_true(thaw_fields_equal(thaw_config_fields, &config, &back));
+    thaw_config_clear(&back);
+    thaw_config_clear(&config);
+    thaw_str_clear(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_together),
-        cmocka_unit_test(test_least),
+        cmocka_unit_test(test_every_key), cmocka_unit_test(test_together),
+        cmocka_unit_test(test_least),     cmocka_unit_test(test_phases_refused),
+        cmocka_unit_test(test_phases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,42 +135,6 @@ static void compare_average(double decay, const double expected[N])
         assert_float_equal(average[i], expected[i], 1e-6);
 }
 
-/* A tensor that begins to train after seven steps of others moves as one that began with them: its moments are as young. */
-static void test_joined(void **state)
-{
-    (void)state;
-    for (int kind = 0; thaw_optimizer_names()[kind]; kind++) {
-        thaw_optim_config config;
-        thaw_rates rates = {.head = 0.1, .adapter = -1, .layer_decay = 1};
-        float first[N], late[N], gradient[N];
-        const float *gradients[] = {gradient};
-        float *weights[] = {first, late};
-        thaw_optim_defaults(&config);
-        config.kind = kind;
-        config.dampening = 0.5;
-        for (int i = 0; i < 2; i++) {
-            thaw_optimizer *o = NULL;
-            thaw_state views = {0};
-            thaw_optim_tensor t = tensor("w", weights[i], N, THAW_PART_HEAD, 0, false);
-            t.joined = 7 * i;
-            fill("w", N, weights[i]);
-            ok(thaw_optimizer_new(&config, &rates, &t, 1, &o));
-            ok(thaw_optimizer_state(o, &views));
-            *(int64_t *)thaw_state_find(&views, "optim.step")->data = 7 * i;
-            for (int step = 0; step < 3; step++) {
-                char name[16];
-                assert_true(thaw_format(name, sizeof name, "g%d", step));
-                fill(name, N, gradient);
-                ok(thaw_optimizer_step(o, gradients, 1, 1, NULL));
-            }
-            assert_int_equal(thaw_optimizer_steps(o), 7 * i + 3);
-            thaw_state_clear(&views);
-            thaw_optimizer_free(&o);
-        }
-        assert_memory_equal(first, late, sizeof first);
-    }
-}
-
 static void compare_schedule(const char *kind, int total, const double *expected)
 {
     thaw_schedule schedule;
@@ -601,7 +565,6 @@ int main(void)
         cmocka_unit_test(test_clip_reports_norm_and_factor),
         cmocka_unit_test(test_bad_gradient_changes_nothing),
         cmocka_unit_test(test_update_ratio),
-        cmocka_unit_test(test_joined),
         cmocka_unit_test(test_nesterov_needs_momentum),
         cmocka_unit_test(test_presets),
     };

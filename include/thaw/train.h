@@ -280,6 +280,12 @@ THAW_NODISCARD thaw_status thaw_predictions_write(thaw_comm *comm, const char *r
 THAW_NODISCARD thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory,
                                          const char *dataset_file, const char *split,
                                          thaw_predictions *out);
+/* The same with weights of the backbone between those it started with (share 0) and the trained ones (1): start + share (trained - start),
+ * WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903; the head as trained. A share is chosen on val. Collective. THAW_ERR_USAGE: nothing of
+ * the backbone was trained, or it was from scratch, or there is an adapter. */
+THAW_NODISCARD thaw_status thaw_eval_interpolated(thaw_comm *comm, const char *run_directory,
+                                                  const char *dataset_file, const char *split,
+                                                  double share, thaw_predictions *out);
 
 /* What other programs load of a finished run. */
 typedef enum thaw_export_format {
@@ -290,10 +296,11 @@ typedef enum thaw_export_format {
 } thaw_export_format;
 const char *const *thaw_export_names(void); /* "safetensors", "peft", "hdf5"; ends with NULL */
 
-/* Writes it to `path`. merge: adapters are folded into the weights first. The head of a regression gives targets in their own
+/* Writes it to `path`. merge: adapters are folded into the weights first. share: as in thaw_eval_interpolated, 1: as trained. The head of a regression gives targets in their own
  * units. Collective. THAW_ERR_USAGE: the format cannot hold what the run trained; names the way out. */
 THAW_NODISCARD thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory,
-                                           thaw_export_format format, bool merge, const char *path);
+                                           thaw_export_format format, bool merge, double share,
+                                           const char *path);
 
 /* ---- What a config costs, without training ------------------------------------------------------------------ */
 

@@ -61,6 +61,11 @@ THAW_NODISCARD thaw_status cli_deadline(const cli_args *args, double *out);
             "saves the state and ends with exit code 75 before so much time has passed; "          \
             "default: what is left of a Slurm job; 0: no limit"                                    \
     }
+/* The share of --interpolate, or 1. THAW_ERR_USAGE: several of them, or no numbers in [0, 1]. */
+THAW_NODISCARD thaw_status cli_share(const cli_args *args, double *out);
+/* `thaw eval` with several. Collective. */
+bool cli_has_shares(const cli_args *args);
+THAW_NODISCARD thaw_status cli_eval_curve(thaw_comm *comm, const cli_args *args, const char *split);
 /* A line of the answer, to stdout. */
 void cli_print(const char *format, ...) THAW_PRINTF(1, 2);
 /* The whole answer as JSON, to stdout. */

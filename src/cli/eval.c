@@ -9,6 +9,8 @@ static const cli_option options[] = {
     {"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
     {"split", 's', "NAME",
      "split to evaluate (default: val, so that test is opened on purpose only)"},
+    {"interpolate", 0, "SHARE,...",
+     "trained weights of the backbone on the way from its start (0) to where they ended (1)"},
     {0}};
 
 static void add_number(thaw_table *table, const thaw_metric *metric, double value)
@@ -332,9 +334,15 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_predictions p;
     const char *split = cli_value(args, "split") == NULL ? "val" : cli_value(args, "split");
-    THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
+    double share;
+    if (cli_has_shares(args)) /* uniform */
+        return cli_eval_curve(comm, args, split);
+    THAW_TRY(cli_share(args, &share)); /* uniform */
+    THAW_TRY(
+        thaw_eval_interpolated(comm, args->words[0], cli_value(args, "data"), split, share, &p));
     fitted f = {0};
-    thaw_status status = fit(comm, args, split, &p, &f);
+    /* The temperature is that of the run's own predictions. */
+    thaw_status status = share == 1 ? fit(comm, args, split, &p, &f) : THAW_OK;
     if (status == THAW_OK)
         status = thaw_agree(comm, thaw_comm_rank(comm) == 0 ? print(args, split, &p, &f) : THAW_OK);
     thaw_predictions_clear(&p);
@@ -342,8 +350,11 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 }
 
 const cli_command cli_eval = {
-    .usage = "RUN [--split NAME] [--data FILE]",
+    .usage = "RUN [--split NAME] [--data FILE] [--interpolate SHARE,...]",
     .doc = "evaluates a finished run on a split, overall and per slice",
+    .help = "--interpolate 0.5 is half way from the backbone that training began with to the "
+            "trained one, with the trained head (WiSE-FT); several shares give a curve, on which "
+            "one is chosen, so not on the run's gate or test. `thaw export` takes the same option.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

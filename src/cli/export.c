@@ -4,6 +4,9 @@
 
 static const cli_option options[] = {{"format", 'f', "NAME", "safetensors, peft or hdf5"},
                                      {"merge", 0, NULL, "folds the adapter into the weights"},
+                                     {"interpolate", 0, "SHARE",
+                                      "trained weights of the backbone on the way from its start "
+                                      "(0) to where they ended (1)"},
                                      {"output", 'o', "PATH", "file to write; for peft a directory"},
                                      {0}};
 
@@ -30,12 +33,13 @@ static thaw_status find_format(const char *name, thaw_export_format *out)
     return status;
 }
 
-static void print_json(const cli_args *args)
+static void print_json(const cli_args *args, double share)
 {
     thaw_json *out = thaw_json_new_object();
     thaw_json_set_string(out, "run", args->words[0]);
     thaw_json_set_string(out, "format", cli_value(args, "format"));
     thaw_json_set_bool(out, "merged", cli_flag(args, "merge"));
+    thaw_json_set_double(out, "interpolate", share);
     thaw_json_set_string(out, "path", cli_value(args, "output"));
     cli_print_json(out);
     thaw_json_free(&out);
@@ -44,25 +48,28 @@ static void print_json(const cli_args *args)
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_export_format format;
+    double share;
     const char *name = cli_value(args, "format");
     const char *path = cli_value(args, "output");
     THAW_CHECK(name != NULL && path != NULL, THAW_ERR_USAGE,
                "thaw export: --format NAME and -o PATH are needed"); /* uniform */
     THAW_TRY(find_format(name, &format));                            /* uniform */
-    THAW_TRY(thaw_export_run(comm, args->words[0], format, cli_flag(args, "merge"), path));
+    THAW_TRY(cli_share(args, &share));                               /* uniform */
+    THAW_TRY(thaw_export_run(comm, args->words[0], format, cli_flag(args, "merge"), share, path));
     if (args->json && thaw_comm_rank(comm) == 0)
-        print_json(args);
+        print_json(args, share);
     return THAW_OK;
 }
 
 const cli_command cli_export = {
-    .usage = "RUN --format safetensors|peft|hdf5 [--merge] -o PATH",
+    .usage = "RUN --format safetensors|peft|hdf5 [--merge] [--interpolate SHARE] -o PATH",
     .doc = "writes a finished run as PyTorch, Hugging Face PEFT or h5py read it",
     .help = "safetensors  backbone and head under the names of their origin, for "
             "load_state_dict(strict=True)\n"
             "peft         a directory for PeftModel.from_pretrained: adapter and head\n"
             "hdf5         backbone, head and adapter, whatever was trained\n"
-            "--merge is checked on samples of val, so the run's data must be there.",
+            "--merge is checked on samples of val, so the run's data must be there.\n"
+            "--interpolate: see thaw eval, which shows on val what share is good.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

@@ -242,10 +242,18 @@ void thaw_reopened_close(thaw_reopened *run)
 thaw_status thaw_eval_run(thaw_comm *comm, const char *run_directory, const char *dataset_file,
                           const char *split, thaw_predictions *out)
 {
+    return thaw_eval_interpolated(comm, run_directory, dataset_file, split, 1, out);
+}
+
+thaw_status thaw_eval_interpolated(thaw_comm *comm, const char *run_directory,
+                                   const char *dataset_file, const char *split, double share,
+                                   thaw_predictions *out)
+{
     thaw_reopened run;
     memset(out, 0, sizeof *out);
     thaw_status status;
     THAW_TRY_TO(thaw_reopen(comm, run_directory, dataset_file, split, &run));
+    THAW_TRY_TO(thaw_agree(comm, thaw_setup_interpolate(&run.setup, run_directory, share)));
     THAW_TRY_TO(thaw_choices_begin(comm, &run.setup, NULL, run_directory));
     status = predict(comm, &run.setup, out);
 done:

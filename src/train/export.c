@@ -264,11 +264,12 @@ static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, 
 }
 
 thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory, thaw_export_format format,
-                            bool merge, const char *path)
+                            bool merge, double share, const char *path)
 {
     thaw_reopened run;
     thaw_status status;
     THAW_TRY_TO(thaw_reopen(comm, run_directory, NULL, NULL, &run));
+    THAW_TRY_TO(thaw_agree(comm, thaw_setup_interpolate(&run.setup, run_directory, share)));
     status = thaw_comm_rank(comm) == 0 ? export(&run.setup, format, merge, path) : THAW_OK;
     status = thaw_agree(comm, status);
 done:

@@ -91,6 +91,10 @@ THAW_NODISCARD thaw_status thaw_reopen(thaw_comm *comm, const char *run_director
                                        const char *dataset_file, const char *split,
                                        thaw_reopened *out);
 void thaw_reopened_close(thaw_reopened *run);
+/* Trained tensors of the backbone, running statistics too, become begin + share (trained - begin); the head stays as trained, since what it
+ * began with knows nothing. THAW_ERR_USAGE: a share outside [0, 1], or a run that has no such tensors. Local. */
+THAW_NODISCARD thaw_status thaw_setup_interpolate(thaw_setup *s, const char *run_directory,
+                                                  double share);
 /* Its steps, in this order. The first three are collective. */
 THAW_NODISCARD thaw_status thaw_setup_data(thaw_comm *comm, thaw_setup *s,
                                            thaw_setup_purpose purpose);

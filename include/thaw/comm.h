@@ -51,7 +51,8 @@ const char *thaw_comm_library(void);
 /* Collective. THAW_OK when every rank brings THAW_OK. Otherwise the error record of the lowest failing rank becomes
  * everybody's, and its code is returned everywhere. Where only some ranks failed, the message names that rank. */
 THAW_NODISCARD thaw_status thaw_agree(thaw_comm *comm, thaw_status mine);
-/* Collective. THAW_ERR_FAIL when the value is not the same on every rank; `what` is for the message. */
+/* Collective. THAW_ERR_FAIL when the value is not the same on every rank; `what` is for the message. Of digests it names the lowest rank that
+ * has not what most have, with its host; where as many have one as have another it says so. */
 THAW_NODISCARD thaw_status thaw_same_int64(thaw_comm *comm, const char *what, int64_t value);
 THAW_NODISCARD thaw_status thaw_same_digest(thaw_comm *comm, const char *what, thaw_digest value);
 /* Collective. The same for a line of text, which rank 0's is the measure of: THAW_ERR_USAGE names the lowest rank that has another one, its

@@ -74,6 +74,7 @@ typedef struct thaw_train_config {
     int recompute;            /* thaw_recompute */
     double memory_gib;        /* of a rank; 0: its share of the node's */
     int64_t log_every;        /* steps between rows in metrics.jsonl */
+    int64_t check_every;      /* steps between comparisons of ranks; 0: each epoch */
     int64_t checkpoint_every; /* steps between checkpoints; 0: each epoch */
     int64_t checkpoint_keep;
     char *

@@ -46,14 +46,70 @@ thaw_status thaw_same_int64(thaw_comm *comm, const char *what, int64_t value)
     return THAW_OK;
 }
 
+/* Ranks that have rank i's digest. */
+static int companions(const thaw_digest *all, int size, int i)
+{
+    int count = 0;
+    for (int k = 0; k < size; k++)
+        count += thaw_digest_equal(all[k], all[i]);
+    return count;
+}
+
+/* The lowest rank that is not with the most, and how many more there are. Where as many have another digest, nobody can say who is wrong:
+ * then it is the lowest that differs from rank 0. */
+static int find_odd(const thaw_digest *all, int size, bool *certain, int *more)
+{
+    int most = 0;
+    int odd = -1;
+    for (int i = 1; i < size; i++) {
+        if (companions(all, size, i) > companions(all, size, most))
+            most = i;
+    }
+    *certain = true;
+    *more = -1;
+    for (int i = 0; i < size; i++) {
+        if (thaw_digest_equal(all[i], all[most]))
+            continue;
+        odd = odd < 0 ? i : odd;
+        (*more)++;
+        *certain = *certain && companions(all, size, i) < companions(all, size, most);
+    }
+    return odd;
+}
+
+/* It is known to all that they differ: who does, and on which host. */
+static thaw_status name_odd(thaw_comm *comm, const char *what, thaw_digest value)
+{
+    thaw_digest *all = NULL;
+    char host[256] = "unknown";
+    char others[64] = "";
+    bool certain;
+    int more;
+    THAW_TRY(thaw_agree(comm, thaw_alloc(&all, comm->size, sizeof *all)));
+    thaw_allgather(comm, &value, (int64_t)sizeof value, all);
+    const int odd = find_odd(all, comm->size, &certain, &more);
+    thaw_free(&all);
+    int64_t rank = comm->world_rank;
+    (void)gethostname(host, sizeof host - 1);
+    thaw_bcast(comm, odd, host, (int64_t)sizeof host);
+    thaw_bcast(comm, odd, &rank, (int64_t)sizeof rank);
+    if (more > 0)
+        (void)thaw_format(others, sizeof others, " and %d more", more);
+    return THAW_FAIL(THAW_ERR_FAIL, /* uniform */
+                     "%s differs between ranks: rank %lld on host %s%s %s", what, (long long)rank,
+                     host, others,
+                     certain ? "is not what most have"
+                             : "and the others part, and as many have one as have another");
+}
+
 thaw_status thaw_same_digest(thaw_comm *comm, const char *what, thaw_digest value)
 {
     int64_t low = (int64_t)value.low, high = (int64_t)value.high;
     int64_t ends[4] = {low, ~low, high, ~high};
     thaw_allreduce_max_int64(comm, ends, 4);
-    THAW_CHECK(ends[0] == ~ends[1] && ends[2] == ~ends[3], THAW_ERR_FAIL, /* uniform */
-               "%s differs between ranks", what);
-    return THAW_OK;
+    if (ends[0] == ~ends[1] && ends[2] == ~ends[3]) /* uniform */
+        return THAW_OK;
+    return name_odd(comm, what, value);
 }
 
 /* Long lines are told apart at their end as well, and shown from a little before. */

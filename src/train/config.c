@@ -150,6 +150,9 @@ static const thaw_field train_fields[] = {
          "memory that a rank may plan with, in GiB; 0: its share of 80 % of the node's"),
     INT(thaw_train_config, "log_every", log_every, "10", 1, 1e9,
         "steps between rows of metrics.jsonl"),
+    INT(thaw_train_config, "check_every", check_every, "100", 0, 1e9,
+        "steps between comparisons of what was trained on all ranks, by digest; also before each "
+        "checkpoint; 0: at the ends of epochs only"),
     INT(thaw_train_config, "checkpoint_every", checkpoint_every, "0", 0, 1e9,
         "steps between checkpoints; 0: one each epoch"),
     INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000, "checkpoints kept"),

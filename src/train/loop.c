@@ -101,12 +101,33 @@ static thaw_status select_epoch(thaw_trainer *t, const verdict *val)
     return t->best.count == 0 ? THAW_OK : thaw_state_copy(&t->best, &t->trained);
 }
 
-/* Ranks that drifted apart (other CPU kernels, broken memory) are found once an epoch, not in the result. */
+/* Ranks that drifted apart (other CPU kernels, broken memory) are found now and then, not in the result. */
 static thaw_status compare_ranks(const thaw_trainer *t, thaw_comm *comm)
 {
+    char what[80];
     thaw_digest digest = {0};
+    if (thaw_comm_size(comm) == 1)
+        return THAW_OK;
+    thaw_format(what, sizeof what, "what was trained, after step %lld,",
+                (long long)t->position.step);
     THAW_TRY(thaw_agree(comm, thaw_state_digest(&t->trained, &digest)));
-    return thaw_same_digest(comm, "the trained weights at the end of an epoch", digest);
+    return thaw_same_digest(comm, what, digest);
+}
+
+/* A checkpoint of a rank that is apart would be worth nothing. */
+static bool is_compared(const thaw_trainer *t)
+{
+    const int64_t every = t->config->train.check_every;
+    return every > 0 && (t->position.step % every == 0 || thaw_trainer_is_due(t) || t->stop);
+}
+
+static thaw_status compare_now_and_then(const thaw_team *team, thaw_comm *comm)
+{
+    for (int32_t m = 0; m < team->count; m++) {
+        if (is_compared(team->members[m])) /* uniform */
+            THAW_TRY(compare_ranks(team->members[m], comm));
+    }
+    return THAW_OK;
 }
 
 /* A larger score is better; it is -INFINITY where the metric is undefined. */
@@ -196,7 +217,7 @@ thaw_status thaw_team_after_step(const thaw_team *team, thaw_comm *comm)
     const bool epoch_ended = epoch_is_full(team->members[0]);
     for (int32_t m = 0; m < team->count; m++)
         report_step(team->members[m], comm);
-    return epoch_ended ? end_epoch(team, comm) : THAW_OK;
+    return epoch_ended ? end_epoch(team, comm) : compare_now_and_then(team, comm);
 }
 
 bool thaw_trainer_is_finished(const thaw_trainer *t)

@@ -353,6 +353,16 @@ static void move_on(thaw_trainer *t, const step_context *c, double loss, double 
     t->position.step_in_epoch++;
 }
 
+/* The sign of the first value, or of zero the lowest bit of its exponent: no later update rounds that away. */
+static void flip_a_bit(const thaw_trainer *t)
+{
+    uint32_t bits;
+    float *first = t->trained.entries[0].tensor.data;
+    memcpy(&bits, first, sizeof bits);
+    bits ^= *first == 0.0f ? UINT32_C(1) << 29 : UINT32_C(1) << 31;
+    memcpy(first, &bits, sizeof bits);
+}
+
 static thaw_status apply(const step_context *c)
 {
     thaw_trainer *t = member_of(c);
@@ -368,6 +378,8 @@ static thaw_status apply(const step_context *c)
     THAW_TRY(thaw_optimizer_step(t->optimizer, t->gradients, 1.0 / weight, t->factor, &report));
     t->last_norm = report.gradient_norm;
     update_statistics(t, samples);
+    if (thaw_fault("desync"))
+        flip_a_bit(t);
     move_on(t, c, loss, weight, samples);
     thaw_ema_update(t);
     return THAW_OK;

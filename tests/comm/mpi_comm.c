@@ -61,6 +61,15 @@ static void equality_is_checked(void **state)
     assert_all(thaw_same_digest(world, "it", d) == THAW_OK);
     d.high ^= (uint64_t)(rank == size - 1) << 63;
     assert_all((thaw_same_digest(world, "it", d) == THAW_OK) == (size == 1));
+    char wanted[64];
+    thaw_format(wanted, sizeof wanted, "it differs between ranks: rank %d on host ", size - 1);
+    assert_all(size == 1 || thaw_starts_with(thaw_error_last()->message, wanted));
+    const char *why = size == 2 ? "as many have one as have another" : "is not what most have";
+    assert_all(size == 1 || strstr(thaw_error_last()->message, why) != NULL);
+    /* The lowest can be the odd one, too. */
+    d = thaw_hash("abc", (size_t)(rank == 0 ? 2 : 3));
+    assert_all((thaw_same_digest(world, "it", d) == THAW_OK) == (size == 1));
+    assert_all(size < 3 || strstr(thaw_error_last()->message, "ranks: rank 0 on") != NULL);
 }
 
 static void a_text_that_differs_is_named(void **state)

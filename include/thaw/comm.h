@@ -64,6 +64,8 @@ THAW_NODISCARD thaw_status thaw_same_text(thaw_comm *comm, const char *what, con
 /* All collective; counts and root must be equal on all ranks (allgatherv: bytes may differ). Only operations whose result
  * does not depend on the order of ranks: sums of floating-point numbers go through thaw_fixed or thaw_allgatherv. */
 void thaw_barrier(thaw_comm *comm);
+/* The same for ranks that may wait for long: they sleep between looks, so that their cores are free for those that work. */
+void thaw_barrier_asleep(thaw_comm *comm);
 void thaw_bcast(thaw_comm *comm, int root, void *data, int64_t bytes);
 void thaw_allreduce_sum_int64(thaw_comm *comm, int64_t *values, int64_t count);
 void thaw_allreduce_max_int64(thaw_comm *comm, int64_t *values, int64_t count);
@@ -113,6 +115,9 @@ typedef struct thaw_comm_counters {
     int64_t bcast_calls, bcast_bytes;
     int64_t gather_calls, gather_bytes;
     int64_t barrier_calls;
+    /* Of this rank at the end of its steps: waiting for slower ranks and for what travels, and adding where sums are taken in shared
+     * memory. What travels while backward goes on costs nothing here. */
+    double gradient_seconds;
 } thaw_comm_counters;
 
 thaw_comm_counters thaw_comm_count(const thaw_comm *comm);

@@ -116,6 +116,23 @@ typedef struct thaw_ladder_config {
     int64_t resamples;
 } thaw_ladder_config;
 
+/* A machine to extrapolate to, by the model of thaw/scale.h; 0: the value that was fitted. */
+typedef struct thaw_machine_config {
+    double alpha, beta; /* seconds a step of an all-reduce; seconds a byte */
+    int64_t ranks_per_node;
+    thaw_ints ranks; /* empty: no extrapolation */
+} thaw_machine_config;
+
+typedef struct thaw_scale_config {
+    thaw_strings rungs; /* empty: those of the ladder */
+    thaw_ints ranks;
+    int mode; /* THAW_SCALE_STRONG, ... */
+    int64_t steps, warmup, repeats;
+    thaw_machine_config machine;
+} thaw_scale_config;
+
+enum { THAW_SCALE_STRONG, THAW_SCALE_WEAK, THAW_SCALE_BOTH };
+
 typedef struct thaw_config {
     char *name;
     char *output; /* run directory */
@@ -134,6 +151,7 @@ typedef struct thaw_config {
     thaw_tables
         phases; /* thaw_phase_config, at most THAW_MOST_PHASES; none: one rung all the time */
     thaw_ladder_config ladder;
+    thaw_scale_config scale;
 } thaw_config;
 
 extern const thaw_field thaw_config_fields[];
@@ -327,6 +345,27 @@ typedef struct thaw_cost {
 /* Collective. `rung` NULL: config->rung. */
 THAW_NODISCARD thaw_status thaw_cost_of(thaw_comm *comm, const thaw_config *config,
                                         const char *rung, thaw_cost *out);
+
+/* ---- What a step takes ---------------------------------------------------------------------------------------- */
+
+/* Steps of one rung as training takes them, without evaluation, files or checkpoints. Equal on all ranks. */
+typedef struct thaw_timing {
+    int64_t steps;
+    double *seconds; /* (steps) from one step's end to the next, mean over ranks */
+    double
+        *transfer;  /* (steps) in gradient sums, of the rank that came last: it waited for nobody */
+    double *waited; /* (steps) the same, mean over ranks: with the wait for slower ones */
+    int64_t bytes,
+        calls; /* gradient payload of a rank a step, and all-reduces, as thaw_comm_count has them */
+    int64_t plan_calls; /* all-reduces where sums go through MPI, which they do between nodes */
+} thaw_timing;
+
+/* Takes `warmup` steps of config->rung, then as many as timing->steps says, and throws the result away. Uses options->pool and
+ * options->choices_from. Cleared with thaw_timing_clear, also after an error. Collective; statuses as thaw_train_run. */
+THAW_NODISCARD thaw_status thaw_train_time(thaw_comm *comm, const thaw_config *config,
+                                           int64_t warmup, const thaw_run_options *options,
+                                           thaw_timing *timing);
+void thaw_timing_clear(thaw_timing *timing);
 
 /* ---- Probes by depth ----------------------------------------------------------------------------------------- */
 

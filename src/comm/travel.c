@@ -111,7 +111,7 @@ static void sum_on_node(thaw_reducer *r, thaw_comm *comm)
         thaw_reducer_narrow_bytes(r) * r->narrow_count + 8 * (r->wide_count + r->control_count);
 }
 
-void thaw_reducer_send_rest(thaw_reducer *r, thaw_comm *comm)
+static void send_rest(thaw_reducer *r, thaw_comm *comm)
 {
     int64_t *words = r->wide_sums + r->wide_count;
     const size_t bytes = (size_t)r->control_count * sizeof *words;
@@ -127,4 +127,11 @@ void thaw_reducer_send_rest(thaw_reducer *r, thaw_comm *comm)
             MPI_Waitall(r->posted - r->arrived, r->requests + r->arrived, MPI_STATUSES_IGNORE));
     r->arrived = r->posted;
     memcpy(r->control, words, bytes);
+}
+
+void thaw_reducer_send_rest(thaw_reducer *r, thaw_comm *comm)
+{
+    const double began = thaw_seconds();
+    send_rest(r, comm);
+    comm->count.gradient_seconds += thaw_seconds() - began;
 }

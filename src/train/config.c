@@ -15,6 +15,7 @@ static const char *const select_words[] = {"metric", "loss", "last", NULL};
 static const char *const prefetch_words[] = {"auto", "off", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
 static const char *const together_words[] = {"auto", "off", NULL};
+static const char *const scale_words[] = {"strong", "weak", "both", NULL};
 static const char *const mode_words[] = {"sequential", "exhaustive", NULL};
 
 #define ROW(T, key, member, kind, ctype, preset, least, most, choices, doc)                        \
@@ -207,6 +208,33 @@ static const thaw_field ladder_fields[] = {
     INT(thaw_ladder_config, "resamples", resamples, "10000", 100, 1e7, "bootstrap resamples"),
     END};
 
+static const thaw_field machine_fields[] = {
+    REAL(thaw_machine_config, "alpha", alpha, "0", 0, 1,
+         "seconds that each of log2(ranks) steps of an all-reduce takes at least; 0: as fitted"),
+    REAL(thaw_machine_config, "beta", beta, "0", 0, 1,
+         "seconds a byte: 8e-11 for 100 Gbit/s; 0: as fitted"),
+    INT(thaw_machine_config, "ranks_per_node", ranks_per_node, "1", 1, 4096,
+        "ranks that share a node, whose sums are added before they leave it"),
+    ROW(thaw_machine_config, "ranks", ranks, THAW_FIELD_INTS, thaw_ints, "", 1, 1e7, NULL,
+        "rank counts to extrapolate to; empty: none"),
+    END};
+
+static const thaw_field scale_fields[] = {
+    ROW(thaw_scale_config, "rungs", rungs, THAW_FIELD_STRINGS, thaw_strings, "", 0, 0, NULL,
+        "rungs to time; empty: those of the ladder"),
+    ROW(thaw_scale_config, "ranks", ranks, THAW_FIELD_INTS, thaw_ints, "[1, 2, 4, 8]", 1, 1e6, NULL,
+        "rank counts, ascending; each divides train.shards and the largest one"),
+    WORD(thaw_scale_config, "mode", mode, "both", scale_words,
+         "strong: the batch of train on every rank count; weak: on fewer ranks than the most a "
+         "part of it, so that each rank always has the same work"),
+    INT(thaw_scale_config, "steps", steps, "20", 1, 1e6, "steps that are timed, each time"),
+    INT(thaw_scale_config, "warmup", warmup, "3", 1, 1e6, "steps before them"),
+    INT(thaw_scale_config, "repeats", repeats, "3", 1, 1000,
+        "times that each rank count has its turn, so that slow drifts of the machine show"),
+    TABLE(thaw_scale_config, "machine", machine, thaw_machine_config, machine_fields,
+          "a machine to extrapolate to"),
+    END};
+
 const thaw_field thaw_config_fields[] = {
     TEXT(thaw_config, "name", name, "run", "what reports call it"),
     TEXT(thaw_config, "output", output, NULL, "directory for everything that is written"),
@@ -235,6 +263,7 @@ const thaw_field thaw_config_fields[] = {
         "parts of a run that train one after another, each with a rung and rates of its own; "
         "none: `rung` all the time"),
     TABLE(thaw_config, "ladder", ladder, thaw_ladder_config, ladder_fields, "thaw ladder"),
+    TABLE(thaw_config, "scale", scale, thaw_scale_config, scale_fields, "thaw scale"),
     END};
 
 thaw_status thaw_config_at(const thaw_conf *conf, const char *path, thaw_status status)

@@ -24,6 +24,7 @@ static const char *const free_to_change[] = {"name",
                                              "train.save_backbone",
                                              "rates.reason",
                                              "ladder*",
+                                             "scale*",
                                              NULL};
 
 static bool may_change(const char *path)

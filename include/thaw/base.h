@@ -323,6 +323,36 @@ bool thaw_fault(const char *site);
 /* Every site in the tree, for the test that walks them (NULL-ended). Sites are listed in src/base/faults.def. */
 const char *const *thaw_fault_sites(void);
 
+/* ---- Beat: where this process is, for a watchdog ------------------------------------------------------------- */
+
+/* One thread of a process is watched; what other threads call here does nothing. All strings must outlive the process's work: literals
+ * and names of kinds. Nothing here allocates, locks or fails. */
+typedef struct thaw_where {
+    int64_t count;       /* signs of progress so far */
+    int64_t epoch, step; /* -1: not in an epoch */
+    const char *phase;   /* "training" */
+    const char *what;    /* what was begun last in it: an operator, a file; "" */
+    const char *wait;    /* the call in which it waits for other ranks; NULL: it works */
+    bool patient;        /* waiting is no sign of trouble */
+} thaw_where;
+
+/* The calling thread is watched from here on; false when another one, or this one, is already. */
+bool thaw_beat_begin(void);
+void thaw_beat_end(void); /* by the thread that began */
+/* Progress: to be called at least once in what takes minutes. */
+void thaw_beat(const char *what);
+/* Another phase; returns the one before, to be set again at its end. */
+const char *thaw_beat_phase(const char *phase);
+void thaw_beat_position(int64_t epoch, int64_t step);
+/* Around a wait for other ranks; waits may be nested, and what is called in a loop of an outer wait is no progress:
+ * const char *before = thaw_beat_wait("MPI_Barrier"); ...; thaw_beat_go(before); */
+const char *thaw_beat_wait(const char *on);
+void thaw_beat_go(const char *before);
+/* Others may take as long as they like: a group of a ladder has hours of work left when another one is through. */
+void thaw_beat_patience(bool patient);
+/* By any thread. */
+void thaw_beat_look(thaw_where *out);
+
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
 /* Threads of this rank in the loops of kern: OMP_NUM_THREADS, one when it is not set, and never more than the cores that the

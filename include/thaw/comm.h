@@ -151,6 +151,23 @@ void thaw_shared_join(thaw_comm *comm, thaw_shared *shared, int64_t count, int64
 /* Local; takes NULL. What other ranks still use stays. */
 void thaw_shared_free(thaw_shared **shared);
 
+/* ---- Watchdog ------------------------------------------------------------------------------------------------ */
+
+/* A thread of each rank, which looks at the beat of the thread that started it (thaw_beat_begin) and at those of the node's other ranks,
+ * in shared memory. When a rank that does not wait for others makes no progress for so many seconds, or no rank of the node does, one
+ * rank of the node prints where each of its ranks is, and the job ends with exit code 1 (MPI_Abort). A rank that is stopped is found by
+ * the others. Time in which the watchdog itself was stopped does not count, nor does that under a debugger.
+ * Ranks of other nodes are seen only by what they keep waiting: a node on which all wait for longer than that prints, too, and ends the job a little
+ * later, so that the node with the culprit speaks first. */
+typedef struct thaw_watchdog thaw_watchdog;
+
+/* Collective; seconds must be equal on all ranks. *out is NULL for 0 seconds and where a watchdog runs already, which then must be so on all ranks.
+ * THAW_ERR_RESOURCE: no memory or no thread. */
+THAW_NODISCARD thaw_status thaw_watchdog_start(thaw_comm *comm, double seconds,
+                                               thaw_watchdog **out);
+/* Local, by the thread that started it; takes NULL. The others go on without this rank. */
+void thaw_watchdog_stop(thaw_watchdog **watchdog);
+
 /* ---- Gradient sums ---------------------------------------------------------------------------------------- */
 
 /* Sums a fixed list of float tensors over shards, wherever the shards ran.

@@ -25,7 +25,12 @@ THAW_NODISCARD thaw_status thaw_comm_wrap(MPI_Comm mpi, thaw_comm **out);
 
 /* Prints one message and ends the job when `code` is an MPI error. */
 void thaw_mpi_check(int code, const char *call, const char *file, int line);
-#define THAW_MPI(call) thaw_mpi_check((call), #call, __FILE__, __LINE__)
+#define THAW_MPI(call)                                                                             \
+    do {                                                                                           \
+        const char *before_ = thaw_beat_wait(#call);                                               \
+        thaw_mpi_check((call), #call, __FILE__, __LINE__);                                         \
+        thaw_beat_go(before_);                                                                     \
+    } while (0)
 
 /* A broadcast within `mpi`, counted as comm's. */
 void thaw_bcast_within(thaw_comm *comm, MPI_Comm mpi, int root, void *data, int64_t bytes);

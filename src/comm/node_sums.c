@@ -86,6 +86,7 @@ void thaw_node_sums_may_write(thaw_node_sums *s)
 {
     if (s->all_begun)
         return;
+    const char *before = thaw_beat_wait("the step's begin on the other ranks");
     for (int rank = 0; rank < s->size; rank++) {
         /* The others are a forward pass away at most. */
         for (int round = 1;
@@ -95,6 +96,7 @@ void thaw_node_sums_may_write(thaw_node_sums *s)
                 let_others_on();
         }
     }
+    thaw_beat_go(before);
     s->all_begun = true;
 }
 

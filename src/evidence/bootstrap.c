@@ -243,8 +243,10 @@ thaw_status thaw_crossed_bootstrap(const thaw_units *units, const thaw_bootstrap
     THAW_TRY_TO(classes_of(units, draw, &c));
     THAW_TRY_TO(thaw_alloc(&drawn, c.count, sizeof *drawn));
     THAW_TRY_TO(thaw_alloc(&delta, how->resamples, sizeof *delta));
-    for (int64_t r = 0; r < how->resamples; r++)
+    for (int64_t r = 0; r < how->resamples; r++) {
+        thaw_beat("a bootstrap");
         delta[r] = replicate(&c, how->seed, (uint32_t)r, drawn);
+    }
     qsort(delta, (size_t)how->resamples, sizeof *delta, ascending);
     summarise(delta, how->resamples, out);
 done:

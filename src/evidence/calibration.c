@@ -107,6 +107,7 @@ static thaw_status set_intervals(const thaw_judged *j, const int32_t *cluster, c
     THAW_TRY_TO(thaw_alloc(&ece, how->resamples, sizeof *ece));
     THAW_TRY_TO(thaw_alloc(&brier, how->resamples, sizeof *brier));
     for (int64_t r = 0; r < how->resamples; r++) {
+        thaw_beat("a bootstrap");
         metric_units_draw(&units, j, how->seed, r, times);
         measure(all, n, times, out->bins, &ece[r], &brier[r]);
     }

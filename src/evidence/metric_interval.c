@@ -80,6 +80,7 @@ static thaw_status draw_all(const thaw_metric *metric, metric_input *in, const m
     THAW_TRY_TO(thaw_alloc(&times, in->judged->N, sizeof *times));
     in->times = times;
     for (int64_t r = 0; r < how->resamples; r++) {
+        thaw_beat("a bootstrap");
         metric_units_draw(units, in->judged, how->seed, r, times);
         const double value = metric_value_of(metric, in, NULL);
         if (!isnan(value))

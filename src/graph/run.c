@@ -66,6 +66,7 @@ void thaw_plan_forward(thaw_plan *plan, const thaw_run *run)
         if (step->need.node->op->view)
             continue;
         thaw_call call = thaw_plan_call(plan, step, run, false);
+        thaw_beat(step->need.node->op->kind);
         const double begun = thaw_watch_begin(plan);
         call.workspace = thaw_plan_span(plan, step->forward_workspace);
         if (plan->branches != NULL && plan->branches[p] != NULL)
@@ -121,6 +122,7 @@ static void backward_step(thaw_plan *plan, const thaw_step *step, const thaw_run
             call.dx[j] = thaw_plan_span(plan, plan->gradient[node->inputs[j]]);
         call.accumulate[j] = step->accumulate[j];
     }
+    thaw_beat(node->op->kind);
     const double begun = thaw_watch_begin(plan);
     node->op->backward(&call);
     thaw_watch_end(plan, step, run->B, true, begun);

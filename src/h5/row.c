@@ -99,6 +99,7 @@ thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first, in
     if (space < 0)
         THAW_TRY_TO(THAW_H5_FAIL(file, "read the shape of", name));
     THAW_TRY_TO(select_rows(file, name, first, n, space, &memory));
+    thaw_beat("reading rows of a file");
     THAW_CHECK_TO(!thaw_fault("h5_read"), THAW_ERR_INPUT, "%s: cannot read '%s': fault injected",
                   file->path, name);
     if (n > 0 && H5Dread(dataset, thaw_h5_memory_type(dtype), memory, space, H5P_DEFAULT, out) < 0)
@@ -115,6 +116,7 @@ thaw_status thaw_h5_put_rows(thaw_h5 *file, const char *name, hid_t dataset,
 {
     thaw_status status = THAW_OK;
     hid_t memory = THAW_H5_NONE;
+    thaw_beat("writing rows of a file");
     hid_t space = H5Dget_space(dataset);
     if (space < 0)
         THAW_TRY_TO(THAW_H5_FAIL(file, "read the shape of", name));

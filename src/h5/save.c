@@ -75,6 +75,7 @@ static thaw_status write_values(saver *s)
 {
     const thaw_tensor *t = &s->entry->tensor;
     const thaw_values *source = s->what->values;
+    thaw_beat("writing a tensor of a file");
     THAW_CHECK(!thaw_fault("h5_write"), THAW_ERR_RESOURCE, "%s: cannot write '%s': fault injected",
                s->file->path, s->entry->name);
     if (t->data != NULL || source == NULL)

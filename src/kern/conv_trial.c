@@ -82,6 +82,7 @@ static void bound(thaw_conv_spec *spec)
 
 static double run_once(conv_unit *unit, const trial_arrays *a)
 {
+    thaw_beat("a trial of convolution algorithms");
     double start = seconds();
     if (unit->packed_bytes > 0 && a->packing > 0)
         unit->algorithm->pack(unit, a->w, a->packed);

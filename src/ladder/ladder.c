@@ -131,7 +131,9 @@ static thaw_status climb_one(ladder *l, thaw_comm *world, thaw_comm *group, int6
     int64_t decided[2];
     const bool baseline = r->rung.kind == THAW_RUNG_SCRATCH || r->rung.kind == THAW_RUNG_FROZEN;
     thaw_depth_verdict verdict = THAW_DEPTH_INCONCLUSIVE;
+    thaw_beat_phase("training trials of a ladder");
     THAW_TRY(ladder_run_rung(l, world, group, index));
+    thaw_beat_phase("comparing rungs");
     thaw_status status = ladder_describe_rung(l, index);
     if (status == THAW_OK && !baseline)
         status = ladder_judge_step(l, index, &verdict);
@@ -239,6 +241,7 @@ static bool asks_the_same(const thaw_config *was, const thaw_config *now)
     before.train.log_every = now->train.log_every;
     before.train.checkpoint_every = now->train.checkpoint_every;
     before.train.checkpoint_keep = now->train.checkpoint_keep;
+    before.train.watchdog = now->train.watchdog;
     before.train.save_backbone = now->train.save_backbone;
     before.ladder.ranks_per_trial = now->ladder.ranks_per_trial;
     before.ladder.together = now->ladder.together;
@@ -316,6 +319,7 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
 {
     const int64_t width = config->ladder.ranks_per_trial;
     thaw_comm *group = NULL;
+    thaw_watchdog *watchdog = NULL;
     ladder l = {.config = config, .options = options};
     THAW_CHECK(thaw_comm_size(comm) % width == 0, THAW_ERR_CONFIG, /* uniform */
                "ladder.ranks_per_trial %lld does not divide the %d ranks", (long long)width,
@@ -325,6 +329,7 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
                (long long)config->train.shards, (long long)width);
     bool complete = false;
     thaw_status status;
+    THAW_TRY_TO(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
     THAW_TRY_TO(thaw_agree(comm, open_ladder(&l)));
     status = thaw_comm_rank(comm) == 0 ? look(&l, &complete) : THAW_OK;
     if (status == THAW_OK && complete)
@@ -346,5 +351,6 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
 done:
     thaw_comm_free(&group);
     close_ladder(&l);
+    thaw_watchdog_stop(&watchdog);
     return status;
 }

@@ -319,7 +319,11 @@ static thaw_status run_trials(const ladder *l, thaw_comm *world, thaw_comm *grou
     const thaw_status status = run_share(l, mine, groups, group, bell, r, trials, count, together);
     if (speaks)
         thaw_bell_ring(bell, world, status != THAW_OK);
+    /* The other groups may have hours to go. */
+    thaw_beat_patience(true);
     thaw_bell_end(&bell, world);
+    thaw_barrier(world);
+    thaw_beat_patience(false);
     return settle(l, world, status);
 }
 

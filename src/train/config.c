@@ -157,6 +157,9 @@ static const thaw_field train_fields[] = {
     INT(thaw_train_config, "checkpoint_every", checkpoint_every, "0", 0, 1e9,
         "steps between checkpoints; 0: one each epoch"),
     INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000, "checkpoints kept"),
+    REAL(thaw_train_config, "watchdog", watchdog, "600", 0, 1e6,
+         "seconds without any progress of a rank after which the job says where each rank is and "
+         "ends with exit code 1; 0: never (docs/faults.md)"),
     TEXT(thaw_train_config, "save_backbone", save_backbone, "",
          "also write the trained backbone to this file, with statistics of its features"),
     TEXT(thaw_train_config, "head_from", head_from, "",

@@ -118,6 +118,7 @@ static thaw_status finish(course *c, thaw_comm *comm, thaw_trainer **members)
         return THAW_OK;
     for (int32_t m = 0; m < team.count; m++)
         thaw_progress_finish(&members[m]->progress);
+    thaw_beat_phase("evaluating and writing results");
     THAW_TRY(thaw_team_finish(&team, comm));
     for (int32_t m = 0; m < team.count; m++)
         members[m]->done = true;
@@ -164,6 +165,7 @@ static void remember_longest(const course *c, double began)
 static thaw_status advance(course *c, thaw_comm *comm)
 {
     bool taken = false;
+    thaw_beat_phase("training");
     const double began = thaw_seconds();
     THAW_TRY(thaw_team_step(&c->front, comm, &taken));
     drop_failed(c);

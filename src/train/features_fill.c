@@ -55,10 +55,12 @@ thaw_status thaw_features_fill(thaw_comm *comm, thaw_features *f, const thaw_set
 {
     int64_t begin;
     int64_t end;
+    const char *phase = thaw_beat_phase("keeping features of the frozen part");
     thaw_shared_part(comm, f->chunks, &begin, &end);
     float *out = (float *)thaw_shared_data(f->memory) + begin * f->chunk * f->width;
     THAW_TRY(thaw_agree(comm, compute_chunks(f, s, prefix, begin, end, out)));
     thaw_shared_join(comm, f->memory, f->chunks, chunk_bytes(f), thaw_features_bytes(f));
+    thaw_beat_phase(phase);
     return THAW_OK;
 }
 
@@ -70,6 +72,7 @@ static thaw_status write_rounds(thaw_comm *comm, thaw_features *f, const thaw_se
 {
     const int64_t size = thaw_comm_size(comm);
     thaw_shared *staging = NULL;
+    const char *phase = thaw_beat_phase("writing features of the frozen part");
     thaw_status status;
     THAW_TRY_TO(thaw_shared_new(comm, size * chunk_bytes(f), &staging));
     float *rows = thaw_shared_data(staging);
@@ -87,6 +90,7 @@ static thaw_status write_rounds(thaw_comm *comm, thaw_features *f, const thaw_se
         *soft = thaw_agree(comm, *soft);
     }
 done:
+    thaw_beat_phase(phase);
     thaw_shared_free(&staging);
     return status;
 }

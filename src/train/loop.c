@@ -180,6 +180,7 @@ static thaw_status judge_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_pred
 static thaw_status judge_all(const thaw_team *team, thaw_comm *comm)
 {
     thaw_predictions *val = NULL;
+    thaw_beat_phase("evaluating on val");
     thaw_status status = thaw_team_predict(team, comm, THAW_BLOCK_VAL, &val);
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
         status = judge_epoch(team->members[m], comm, &val[m]);

@@ -114,11 +114,13 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
                                        .best = best};
     thaw_run_path(trainer->directory, "checkpoints", &directory);
     thaw_trainer_count_time(trainer, comm);
+    const char *phase = thaw_beat_phase("saving a checkpoint");
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
     status = thaw_ckpt_save(comm, thaw_str_c(&directory), trainer->position.step, &state,
                             &attributes, &options);
 done:
+    thaw_beat_phase(phase);
     thaw_str_clear(&directory);
     thaw_state_clear(&attributes);
     thaw_state_clear(&state);

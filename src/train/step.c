@@ -2,7 +2,9 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One training step of a team, mostly a team of one: every shard of this rank is read once and runs forward and backward in each member,
  * whose gradient goes into the reducer as soon as it is there; in the last shard a full bucket leaves while backward goes on. The reducer's
@@ -111,6 +113,8 @@ static void shard_loss(const step_context *c, const thaw_trainer *read, int64_t 
     loss->backward(&batch, t->outputs, thaw_plan_output_gradient(t->train_plan));
     if (read->other_labels != NULL)
         blend_loss(t, read, &batch);
+    if (thaw_fault("nan_step"))
+        t->loss[0] = NAN;
     int64_t correct = 0;
     for (int64_t i = 0; i < B; i++) {
         thaw_reducer_add_sum(reducer, sum_word(c, THAW_SUM_LOSS), (double)t->loss[i]);
@@ -211,6 +215,7 @@ static void ask_ahead(thaw_trainer *t, const thaw_comm *comm, int64_t k)
 static thaw_status read_shard(thaw_trainer *t, const thaw_comm *comm, int64_t k, int64_t *B,
                               int64_t *tokens)
 {
+    thaw_beat("reading samples");
     ask_ahead(t, comm, k);
     *B = choose_samples(t, &t->position, shard_of(t, comm, k), t->indices);
     THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, *B, t->indices, t->input));
@@ -388,6 +393,7 @@ static thaw_status apply(const step_context *c)
 /* Every rank has the same sums, so the same statuses. */
 static void apply_all(const thaw_team *team, int64_t bytes)
 {
+    thaw_beat("optimizer");
     step_context c = {.team = team};
     for (; c.member < team->count; c.member++) {
         thaw_trainer *t = member_of(&c);
@@ -411,11 +417,27 @@ static void take_exponents(const thaw_team *team, bool back)
     }
 }
 
+/* What befalls a process, for tests of what becomes of the others. */
+static void suffer(void)
+{
+    if (thaw_fault("kill_step"))
+        (void)raise(SIGKILL);
+    if (thaw_fault("stop_step"))
+        (void)raise(SIGSTOP);
+    if (thaw_fault("exit_step"))
+        _Exit(0);
+    if (thaw_fault("hang_step")) {
+        thaw_beat("an injected hang");
+        while (true)
+            (void)pause();
+    }
+}
+
 thaw_status thaw_team_step(const thaw_team *team, thaw_comm *comm, bool *taken)
 {
     *taken = false;
-    if (thaw_fault("kill_step"))
-        (void)raise(SIGKILL);
+    thaw_beat_position(team->members[0]->position.epoch, team->members[0]->position.step);
+    suffer();
     thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
     int64_t bytes = 0;
     take_exponents(team, false);

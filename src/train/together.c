@@ -198,14 +198,19 @@ thaw_status thaw_train_together(thaw_comm *comm, const thaw_config *configs, int
                                 const thaw_run_options *options, thaw_error *outcomes)
 {
     entrant *all = NULL;
+    thaw_watchdog *watchdog = NULL;
     for (int64_t i = 0; i < count; i++)
         outcomes[i] = (thaw_error){0};
+    THAW_TRY(thaw_watchdog_start(comm, configs[0].train.watchdog, &watchdog));
+    const char *phase = thaw_beat_phase("setting up");
     thaw_status status = check_all(configs, count);
     if (status == THAW_OK)
         status = thaw_alloc(&all, count, sizeof *all);
     THAW_TRY_TO(thaw_agree(comm, status));
     status = run_all(comm, configs, count, options, all, outcomes);
 done:
+    thaw_beat_phase(phase);
+    thaw_watchdog_stop(&watchdog);
     thaw_free(&all);
     return status;
 }

@@ -4,6 +4,14 @@
 
 /* WiSE-FT: between the backbone that training began with and the one it ended with. Wortsman et al. 2022, arXiv:2109.01903. */
 
+/* Where the network has tensor `i` of `begin`: there, unless it trains. */
+static float *data_of(const thaw_setup *s, int64_t i)
+{
+    const int32_t index = thaw_graph_find_param(s->model->graph, s->begin.entries[i].name);
+    THAW_ASSERT(index >= 0);
+    return thaw_graph_param(s->model->graph, index)->data;
+}
+
 static thaw_status check(const thaw_setup *s, const char *run_directory, double share)
 {
     THAW_CHECK(share >= 0 && share <= 1, THAW_ERR_USAGE,
@@ -19,11 +27,15 @@ static thaw_status check(const thaw_setup *s, const char *run_directory, double 
                "%s trained an adapter (%s) beside the backbone, which has no start to interpolate "
                "with; runs of rungs partial and full have",
                run_directory, s->model->adapter);
-    THAW_CHECK(counts.backbone > 0, THAW_ERR_USAGE,
-               "%s trained nothing of the backbone (rung %s): all interpolations are the same "
-               "network",
-               run_directory, s->config->rung);
-    return THAW_OK;
+    /* Of some phase, where there are several. */
+    for (int64_t i = 0; i < s->begin.count; i++) {
+        if (data_of(s, i) != s->begin.entries[i].tensor.data)
+            return THAW_OK;
+    }
+    return THAW_FAIL(THAW_ERR_USAGE,
+                     "%s trained nothing of the backbone (rung %s): all interpolations are the "
+                     "same network",
+                     run_directory, s->config->rung);
 }
 
 thaw_status thaw_setup_interpolate(thaw_setup *s, const char *run_directory, double share)
@@ -33,9 +45,7 @@ thaw_status thaw_setup_interpolate(thaw_setup *s, const char *run_directory, dou
     THAW_TRY(check(s, run_directory, share));
     for (int64_t i = 0; i < s->begin.count; i++) {
         const thaw_tensor *begin = &s->begin.entries[i].tensor;
-        const int32_t index = thaw_graph_find_param(s->model->graph, s->begin.entries[i].name);
-        THAW_ASSERT(index >= 0);
-        float *now = thaw_graph_param(s->model->graph, index)->data;
+        float *now = data_of(s, i);
         if (now == begin->data) /* frozen */
             continue;
         if (share == 0)

@@ -42,6 +42,12 @@ must "export at 0.5" alone export full --format safetensors --interpolate 0.5 -o
 cmp -s trained.safetensors one.safetensors || fail "a share of 1 is not what was trained"
 cmp -s trained.safetensors half.safetensors && fail "a share of 0.5 is what was trained"
 
+# What trained in any phase is on the way, frozen again or not.
+must "phases" alone train run.yaml --quiet --set output=phases --set 'phases=[{rung: full, epochs: 1}, {rung: frozen}]'
+must "curve of a run with phases" alone eval phases --interpolate 0,0.5,1 --json
+same "loss of it at 1" "$(get phases/summary.json val.loss)" "$(get out curve.2.loss)"
+same "losses of it" 3 "$(get out curve.0.loss curve.1.loss curve.2.loss | sort -u | grep -c .)"
+
 must "lora" alone train run.yaml --quiet --set rung=peft --set output=lora
 bad 2 'trained an adapter' alone eval lora --interpolate 0.5
 bad 2 'trained an adapter' alone export lora --format hdf5 --interpolate 0.5 -o x

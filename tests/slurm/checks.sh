@@ -1,7 +1,7 @@
 #!/bin/bash
 # checks.sh BUILD_DIR [quick]: slurm/train.sbatch and ladder.sbatch on the Slurm that the environment names (tools/slurm-lab test). Needs
 # nodes of 2 CPUs, a partition `low` that `high` takes nodes from, and everything on one machine. Prints a list; non-zero when a check
-# failed. quick leaves out a ladder, a killed rank, an array and the end of a time limit.
+# failed. quick leaves out a ladder, a study, a killed rank, an array and the end of a time limit.
 set -u
 mode=${2:-all}
 . "$(dirname "$0")/../cli/lib.sh"
@@ -151,6 +151,14 @@ if [ "$mode" != quick ]; then
     check "an array: done" ends_as COMPLETED "$job"
     until_true 60 [ -e seeds-4/summary.json ]
     check "an array: a run for each seed" [ "$(get seeds-3/summary.json seed) $(get seeds-4/summary.json seed)" = "3 4" ]
+
+    study=(run.yaml study --quiet --set 'scale={rungs: [frozen], ranks: [1, 2], steps: 2, repeats: 1}')
+    submit --nodes=2 --array=1,2 "$root/slurm/scaling.sbatch" "${study[@]}"
+    check "a study: done" ends_as COMPLETED "$job"
+    until_true 60 [ -e study/ranks-1/scale.json -a -e study/ranks-2/scale.json ]
+    submit --nodes=1 "$root/slurm/scaling.sbatch" "${study[@]}"
+    check "a study: joined" ends_as COMPLETED "$job"
+    check "a study: both rank counts" [ "$(cut -d, -f3 study/all/scale.csv | sort -u | tr '\n' ' ')" = "1 2 ranks " ]
 
     submit --nodes=2 "$root/slurm/ladder.sbatch" run.yaml climb --quiet --set ladder.seeds=2
     check "a ladder: done" ends_as COMPLETED "$job"

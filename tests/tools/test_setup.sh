@@ -57,8 +57,13 @@ echo slurm-wlm >"$dir/bin/without"
 run 0 debian '' 'installed'
 words=slurm
 run 1 debian '' 'apt-get install -y --no-install-recommends slurm-wlm$'
+echo libsimgrid-dev >"$dir/bin/without"
+words=
+run 0 debian '' 'installed'
+words=simgrid
+run 1 debian '' 'apt-get install -y --no-install-recommends libsimgrid-dev$'
 words=slrum
-run 2 debian '' "unknown word 'slrum'; known is slurm"
+run 2 debian '' "unknown word 'slrum'; known are slurm and simgrid"
 words=
 
 echo libyaml-dev >"$dir/bin/without"

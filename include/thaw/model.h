@@ -112,6 +112,8 @@ bool thaw_model_name_from_lite(const char *theirs, int blocks, char *out, size_t
  * (ViTModel; conversion_mapping.py of transformers 5). torch.save writes the names in memory. False, and nothing written, for names that are
  * no part of a layer there. */
 bool thaw_model_name_from_vit(const char *theirs, char *out, size_t bytes);
+/* The other way round. */
+bool thaw_model_name_to_vit(const char *ours, char *out, size_t bytes);
 
 /* Views of the head's parameters. Appends to *out. */
 THAW_NODISCARD thaw_status thaw_model_head_state(const thaw_model *model, thaw_state *out);

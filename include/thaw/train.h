@@ -316,11 +316,20 @@ typedef enum thaw_export_format {
 } thaw_export_format;
 const char *const *thaw_export_names(void); /* "safetensors", "peft", "hdf5"; ends with NULL */
 
-/* Writes it to `path`. merge: adapters are folded into the weights first. share: as in thaw_eval_interpolated, 1: as trained. The head of a regression gives targets in their own
- * units. Collective. THAW_ERR_USAGE: the format cannot hold what the run trained; names the way out. */
+typedef struct thaw_export_options {
+    thaw_export_format format;
+    const char *path;
+    bool merge;     /* adapters are folded into the weights first */
+    double share;   /* as in thaw_eval_interpolated; 1: as trained */
+    bool overwrite; /* what is there already is replaced; else that is an error */
+    bool
+        in_memory; /* peft: names that transformers 5 has in memory, where they differ from those of files */
+} thaw_export_options;
+
+/* Writes it to options->path. The head of a regression gives targets in their own units. Collective. THAW_ERR_USAGE: the format cannot hold what
+ * the run trained, names the way out; or the path exists. */
 THAW_NODISCARD thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory,
-                                           thaw_export_format format, bool merge, double share,
-                                           const char *path);
+                                           const thaw_export_options *options);
 
 /* ---- What a config costs, without training ------------------------------------------------------------------ */
 

@@ -7,6 +7,11 @@ static const cli_option options[] = {{"format", 'f', "NAME", "safetensors, peft 
                                      {"interpolate", 0, "SHARE",
                                       "trained weights of the backbone on the way from its start "
                                       "(0) to where they ended (1)"},
+                                     {"names", 0, "WHOSE",
+                                      "files, as transformers names weights in files (the usual), "
+                                      "or memory, as transformers 5 does in memory: of adapters of "
+                                      "vision transformers, for PEFT on it"},
+                                     {"overwrite", 0, NULL, "replaces what PATH already is"},
                                      {"output", 'o', "PATH", "file to write; for peft a directory"},
                                      {0}};
 
@@ -33,6 +38,15 @@ static thaw_status find_format(const char *name, thaw_export_format *out)
     return status;
 }
 
+static thaw_status find_names(const cli_args *args, bool *in_memory)
+{
+    const char *names = cli_value(args, "names");
+    *in_memory = names != NULL && strcmp(names, "memory") == 0;
+    THAW_CHECK(names == NULL || *in_memory || strcmp(names, "files") == 0, THAW_ERR_USAGE,
+               "thaw export: --names '%s' is not files or memory", names);
+    return THAW_OK;
+}
+
 static void print_json(const cli_args *args, double share)
 {
     thaw_json *out = thaw_json_new_object();
@@ -47,22 +61,24 @@ static void print_json(const cli_args *args, double share)
 
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
-    thaw_export_format format;
-    double share;
     const char *name = cli_value(args, "format");
-    const char *path = cli_value(args, "output");
-    THAW_CHECK(name != NULL && path != NULL, THAW_ERR_USAGE,
+    thaw_export_options how = {.path = cli_value(args, "output"),
+                               .merge = cli_flag(args, "merge"),
+                               .overwrite = cli_flag(args, "overwrite")};
+    THAW_CHECK(name != NULL && how.path != NULL, THAW_ERR_USAGE,
                "thaw export: --format NAME and -o PATH are needed"); /* uniform */
-    THAW_TRY(find_format(name, &format));                            /* uniform */
-    THAW_TRY(cli_share(args, &share));                               /* uniform */
-    THAW_TRY(thaw_export_run(comm, args->words[0], format, cli_flag(args, "merge"), share, path));
+    THAW_TRY(find_format(name, &how.format));                        /* uniform */
+    THAW_TRY(find_names(args, &how.in_memory));                      /* uniform */
+    THAW_TRY(cli_share(args, &how.share));                           /* uniform */
+    THAW_TRY(thaw_export_run(comm, args->words[0], &how));
     if (args->json && thaw_comm_rank(comm) == 0)
-        print_json(args, share);
+        print_json(args, how.share);
     return THAW_OK;
 }
 
 const cli_command cli_export = {
-    .usage = "RUN --format safetensors|peft|hdf5 [--merge] [--interpolate SHARE] -o PATH",
+    .usage =
+        "RUN --format safetensors|peft|hdf5 [--merge] [--interpolate SHARE] [--overwrite] -o PATH",
     .doc = "writes a finished run as PyTorch, Hugging Face PEFT or h5py read it",
     .help = "safetensors  backbone and head under the names of their origin, for "
             "load_state_dict(strict=True)\n"

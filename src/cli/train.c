@@ -1,4 +1,5 @@
 #include <math.h>
+#include <string.h>
 
 #include "cli/cli_impl.h"
 
@@ -16,6 +17,17 @@ static double val_metric(const thaw_json *summary)
     return thaw_json_double_or(summary, path, NAN);
 }
 
+/* A ladder has scratch among its rungs; here it is this rung or none. */
+static thaw_status check_rung(const thaw_config *config)
+{
+    THAW_CHECK(!config->model.zero_init_residual || strcmp(config->rung, "scratch") == 0,
+               THAW_ERR_CONFIG,
+               "model.zero_init_residual: is read where weights are random, and rung %s takes them "
+               "from the backbone; leave it out",
+               config->rung);
+    return THAW_OK;
+}
+
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_config config;
@@ -26,7 +38,9 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     THAW_TRY(thaw_agree(comm, cli_deadline(args, &how.deadline)));
     THAW_TRY(cli_load_config(comm, args, &config));
     thaw_stop_on_signals();
-    thaw_status status = thaw_train_run(comm, &config, &how);
+    thaw_status status = check_rung(&config);
+    if (status == THAW_OK) /* uniform */
+        status = thaw_train_run(comm, &config, &how);
     if (status == THAW_OK && thaw_comm_rank(comm) == 0) {
         thaw_str path = {0};
         thaw_json *summary = NULL;

@@ -81,19 +81,35 @@ static const struct {
                  {"mlp.fc2.", "output.dense."},
                  {"layernorm_", "layernorm_"}};
 
-bool thaw_model_name_from_vit(const char *theirs, char *out, size_t bytes)
+/* "FROM<number>.REST" to "TO<number>.rest", by a table's columns. */
+static bool rename_layer(const char *name, bool to_memory, char *out, size_t bytes)
 {
-    static const char layers[] = "layers.";
-    if (!thaw_starts_with(theirs, layers))
+    static const char memory[] = "layers.";
+    static const char file[] = "encoder.layer.";
+    const char *from = to_memory ? file : memory;
+    if (!thaw_starts_with(name, from))
         return false;
-    const char *number = theirs + strlen(layers);
+    const char *number = name + strlen(from);
     const size_t digits = strspn(number, "0123456789");
     if (digits == 0 || number[digits] != '.')
         return false;
     const char *rest = number + digits + 1;
-    for (size_t i = 0; i < sizeof vit_parts / sizeof *vit_parts; i++)
-        if (thaw_starts_with(rest, vit_parts[i].theirs))
-            return thaw_format(out, bytes, "encoder.layer.%.*s.%s%s", (int)digits, number,
-                               vit_parts[i].ours, rest + strlen(vit_parts[i].theirs));
+    for (size_t i = 0; i < sizeof vit_parts / sizeof *vit_parts; i++) {
+        const char *before = to_memory ? vit_parts[i].ours : vit_parts[i].theirs;
+        const char *after = to_memory ? vit_parts[i].theirs : vit_parts[i].ours;
+        if (thaw_starts_with(rest, before))
+            return thaw_format(out, bytes, "%s%.*s.%s%s", to_memory ? memory : file, (int)digits,
+                               number, after, rest + strlen(before));
+    }
     return false;
+}
+
+bool thaw_model_name_from_vit(const char *theirs, char *out, size_t bytes)
+{
+    return rename_layer(theirs, false, out, bytes);
+}
+
+bool thaw_model_name_to_vit(const char *ours, char *out, size_t bytes)
+{
+    return rename_layer(ours, true, out, bytes);
 }

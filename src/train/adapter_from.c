@@ -10,7 +10,16 @@ typedef struct source {
     const char *path;
     bool *used; /* (tensors) */
     int64_t found;
+    bool in_memory; /* its names are those that transformers 5 has in memory */
 } source;
+
+static bool has_names_of_memory(const source *from, const thaw_model *model)
+{
+    bool any = false;
+    for (int64_t i = 0; i < thaw_weights_count(from->weights); i++)
+        any = any || strstr(thaw_weights_at(from->weights, i)->name, ".vit.layers.") != NULL;
+    return any && thaw_export_differs_in_memory(model);
+}
 
 static int64_t find(const source *from, const char *key)
 {
@@ -49,7 +58,7 @@ static thaw_status read_param(source *from, const thaw_model *model, thaw_param 
 {
     thaw_str key = {0};
     const thaw_tensor out = {THAW_F32, p->shape, p->data};
-    thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, &key);
+    thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, from->in_memory, &key);
     const thaw_status status = read_tensor(from, thaw_str_c(&key), &out, p->adapter);
     thaw_str_clear(&key);
     return status;
@@ -76,7 +85,7 @@ static thaw_status compare_param(source *from, const thaw_model *model, const th
     thaw_str key = {0};
     float *data = NULL;
     thaw_status status = THAW_OK;
-    thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, &key);
+    thaw_peft_key(thaw_peft_form_of(model->adapter), model, p, from->in_memory, &key);
     const int64_t i = find(from, thaw_str_c(&key));
     if (i < 0)
         goto done;
@@ -136,6 +145,7 @@ static thaw_status read_directory(thaw_setup *s)
     thaw_path_join(&path, directory, "adapter_model.safetensors");
     from.path = thaw_str_c(&path);
     THAW_TRY_TO(thaw_weights_open(from.path, &from.weights));
+    from.in_memory = has_names_of_memory(&from, s->model);
     THAW_TRY_TO(thaw_alloc(&from.used, thaw_weights_count(from.weights), sizeof *from.used));
     THAW_TRY_TO(read_params(&from, s->model));
     THAW_LOG(THAW_INFO, "goes on from %s: %lld tensor%s", directory, (long long)from.found,

@@ -138,8 +138,7 @@ static const thaw_field train_fields[] = {
          "keep the features in a file, for --resume and for other runs with the same cache_dir"),
     INT(thaw_train_config, "views", views, "0", 0, 10000,
         "fixed augmented views of each training sample, taken in turn by epochs and the same for "
-        "all seeds, so that frozen features can be kept; 0: new ones every epoch; no effect "
-        "without data.augment"),
+        "all seeds, so that frozen features can be kept; 0: new ones every epoch"),
     WORD(thaw_train_config, "frozen_precision", frozen_precision, "f32", precision_words,
          "convolutions of the frozen part in 8 bits, with ranges seen on training samples, and its "
          "linear layers, with a scale for each row: faster where the CPU can; what it changes is "
@@ -383,6 +382,21 @@ static thaw_status check_peft(const thaw_conf *conf, const thaw_peft *p)
     return THAW_OK;
 }
 
+/* The same for what another setting switches on. */
+static thaw_status check_unread(const thaw_conf *conf, const thaw_config *c)
+{
+    const int64_t usual_magnitude = 9; /* as thaw_augment_fields presets it */
+    if (c->data.augment.rand_ops == 0 && c->data.augment.rand_magnitude != usual_magnitude)
+        return thaw_conf_error_at(conf, "data.augment.rand_magnitude",
+                                  "is read where data.augment.rand_ops is above 0; set it, or leave "
+                                  "this out");
+    if (c->train.views > 0 && thaw_augment_none(&c->data.augment))
+        return thaw_conf_error_at(conf, "train.views",
+                                  "is read where data.augment changes samples, and it does not; "
+                                  "leave it out");
+    return THAW_OK;
+}
+
 static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
 {
     if (c->output[0] == '\0')
@@ -411,6 +425,7 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     THAW_TRY(check_rungs(conf, c));
     THAW_TRY(thaw_phases_check(conf, c));
     THAW_TRY(check_peft(conf, &c->peft));
+    THAW_TRY(check_unread(conf, c));
     return check_search(conf, &c->ladder);
 }
 

@@ -1,6 +1,8 @@
 #include "train/export_impl.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A finished run for other programs. One rank writes; what is written is the network that thaw_eval_run would run. */
 
@@ -108,6 +110,23 @@ void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *ou
         thaw_str_printf(out, "%s%s", o->prefix, p->name);
 }
 
+bool thaw_export_differs_in_memory(const thaw_model *model)
+{
+    return strcmp(origin_of(model)->prefix, "vit.") == 0;
+}
+
+void thaw_export_name_in_memory(const thaw_model *model, const thaw_param *p, thaw_str *out)
+{
+    char renamed[256];
+    if (p->block >= 0 && thaw_export_differs_in_memory(model) &&
+        thaw_model_name_to_vit(p->name, renamed, sizeof renamed)) {
+        thaw_str_reset(out);
+        thaw_str_printf(out, "%s%s", origin_of(model)->prefix, renamed);
+    } else {
+        thaw_export_name(model, p, out);
+    }
+}
+
 /* ---- The network --------------------------------------------------------------------------------------------- */
 
 /* A regression was trained on standardised targets: y = mean + std (W x + b). */
@@ -192,16 +211,16 @@ thaw_status thaw_export_write(const thaw_setup *s, const thaw_state *tensors,
     return status;
 }
 
-static thaw_status write_format(const thaw_setup *s, thaw_export_format format, bool merged,
-                                const char *path)
+static thaw_status write_format(const thaw_setup *s, const thaw_export_options *o)
 {
     thaw_state tensors = {0};
     thaw_status status;
-    if (format == THAW_EXPORT_PEFT)
-        return thaw_export_peft(s, path);
-    const bool hdf5 = format == THAW_EXPORT_HDF5;
-    THAW_TRY_TO(collect(s->model, hdf5, hdf5 && !merged, &tensors));
-    status = thaw_export_write(s, &tensors, hdf5 ? thaw_hdf5_write : thaw_safetensors_write, path);
+    if (o->format == THAW_EXPORT_PEFT)
+        return thaw_export_peft(s, o->in_memory, o->path);
+    const bool hdf5 = o->format == THAW_EXPORT_HDF5;
+    THAW_TRY_TO(collect(s->model, hdf5, hdf5 && !o->merge, &tensors));
+    status =
+        thaw_export_write(s, &tensors, hdf5 ? thaw_hdf5_write : thaw_safetensors_write, o->path);
 done:
     thaw_state_clear(&tensors);
     return status;
@@ -244,33 +263,67 @@ done:
     return status;
 }
 
-static thaw_status export(thaw_setup *s, thaw_export_format format, bool merge, const char *path)
+static thaw_status check_fits(const thaw_setup *s, const thaw_export_options *o)
 {
     THAW_CHECK(
-        format != THAW_EXPORT_SAFETENSORS || !has_adapter(s->model) || merge, THAW_ERR_USAGE,
+        o->format != THAW_EXPORT_SAFETENSORS || !has_adapter(s->model) || o->merge, THAW_ERR_USAGE,
         "the run has %s beside its weights, which a network of the origin has no place for; "
         "fold it in with --merge, which lora, ia3 and ssf allow, or take --format peft or hdf5",
         s->model->adapter);
-    THAW_CHECK(format != THAW_EXPORT_PEFT || !merge, THAW_ERR_USAGE,
+    THAW_CHECK(o->format != THAW_EXPORT_PEFT || !o->merge, THAW_ERR_USAGE,
                "merging leaves no adapter for --format peft; take --format safetensors --merge");
-    if (merge)
-        THAW_TRY(merge_proved(s));
-    if (format != THAW_EXPORT_HDF5)
-        warn_of_pool(s->model);
-    THAW_TRY(restore_units(s));
-    THAW_TRY(write_format(s, format, merge, path));
-    THAW_LOG(THAW_INFO, "wrote %s", path);
+    THAW_CHECK(!o->in_memory || o->format == THAW_EXPORT_PEFT, THAW_ERR_USAGE,
+               "--names memory is for --format peft; weights have the names of files, which every "
+               "from_pretrained reads");
     return THAW_OK;
 }
 
-thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory, thaw_export_format format,
-                            bool merge, double share, const char *path)
+static thaw_status export(thaw_setup *s, const thaw_export_options *o)
+{
+    THAW_TRY(check_fits(s, o));
+    if (o->merge)
+        THAW_TRY(merge_proved(s));
+    if (o->format != THAW_EXPORT_HDF5)
+        warn_of_pool(s->model);
+    THAW_TRY(restore_units(s));
+    THAW_TRY(write_format(s, o));
+    THAW_LOG(THAW_INFO, "wrote %s", o->path);
+    return THAW_OK;
+}
+
+/* Before anything is read: a mistake in the path should not cost the wait. */
+static thaw_status check_path(const thaw_export_options *o)
+{
+    const bool there = thaw_path_exists(o->path);
+    THAW_CHECK(!there || o->overwrite, THAW_ERR_USAGE,
+               "%s exists; replace it with --overwrite, or name another path", o->path);
+    if (there)
+        return THAW_OK;
+    thaw_str parent = {0};
+    const char *slash = strrchr(o->path, '/');
+    thaw_str_add_bytes(&parent, slash == NULL ? "." : o->path,
+                       slash == NULL || slash == o->path ? 1 : (size_t)(slash - o->path));
+    /* A directory may make its parents. */
+    const bool writable = access(thaw_str_c(&parent), W_OK) == 0 ||
+                          (errno == ENOENT && o->format == THAW_EXPORT_PEFT);
+    const thaw_status status = writable
+                                   ? THAW_OK
+                                   : THAW_FAIL(THAW_ERR_RESOURCE, "%s: cannot write into %s: %s",
+                                               o->path, thaw_str_c(&parent), strerror(errno));
+    thaw_str_clear(&parent);
+    return status;
+}
+
+thaw_status thaw_export_run(thaw_comm *comm, const char *run_directory,
+                            const thaw_export_options *options)
 {
     thaw_reopened run;
     thaw_status status;
+    THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0 ? check_path(options) : THAW_OK));
     THAW_TRY_TO(thaw_reopen(comm, run_directory, NULL, NULL, &run));
-    THAW_TRY_TO(thaw_agree(comm, thaw_setup_interpolate(&run.setup, run_directory, share)));
-    status = thaw_comm_rank(comm) == 0 ? export(&run.setup, format, merge, path) : THAW_OK;
+    THAW_TRY_TO(
+        thaw_agree(comm, thaw_setup_interpolate(&run.setup, run_directory, options->share)));
+    status = thaw_comm_rank(comm) == 0 ? export(&run.setup, options) : THAW_OK;
     status = thaw_agree(comm, status);
 done:
     thaw_reopened_close(&run);

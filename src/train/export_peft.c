@@ -8,10 +8,17 @@
  * keys and values of all layers side by side.
  * Source: "PEFT checkpoint format" in PEFT's developer guides; for the table, get_prompt of PeftModel. */
 
-static void set_lora(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
-static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
-static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
-static void set_prefix(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
+/* What is written: a run's adapter, by names of files or of memory. */
+typedef struct export_of {
+    const thaw_setup *setup;
+    const thaw_peft_form *form;
+    bool in_memory;
+} export_of;
+
+static void set_lora(const export_of *e, thaw_json *config);
+static void set_ia3(const export_of *e, thaw_json *config);
+static void set_prompt(const export_of *e, thaw_json *config);
+static void set_prefix(const export_of *e, thaw_json *config);
 
 /* How PEFT says what a method of ours does: its type, the ends of the names that are its parameters (the first is there once a
  * module), its settings, what keys begin with, the one key of what belongs to no module, whether
@@ -19,7 +26,7 @@ static void set_prefix(const thaw_setup *s, const thaw_peft_form *form, thaw_jso
 static const struct thaw_peft_form {
     const char *method, *type;
     const char *ends[4];
-    void (*set)(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config);
+    void (*set)(const export_of *e, thaw_json *config);
     const char *base, *key;
     bool columns;
     const char *families[2];
@@ -59,11 +66,19 @@ const thaw_peft_form *thaw_peft_form_of(const char *method)
     return NULL;
 }
 
+static void name_of(const thaw_model *model, const thaw_param *p, bool in_memory, thaw_str *out)
+{
+    if (in_memory)
+        thaw_export_name_in_memory(model, p, out);
+    else
+        thaw_export_name(model, p, out);
+}
+
 void thaw_peft_key(const thaw_peft_form *form, const thaw_model *model, const thaw_param *p,
-                   thaw_str *out)
+                   bool in_memory, thaw_str *out)
 {
     thaw_str name = {0};
-    thaw_export_name(model, p, &name);
+    name_of(model, p, in_memory, &name);
     thaw_str_reset(out);
     if (form->key != NULL && p->adapter)
         thaw_str_add(out, form->key);
@@ -101,7 +116,7 @@ static const char *end_of(const thaw_peft_form *form, const thaw_param *p)
     return NULL;
 }
 
-static thaw_status check(const thaw_setup *s)
+static thaw_status check(const thaw_setup *s, bool in_memory)
 {
     char rung[THAW_RUNG_TEXT];
     const thaw_graph *g = s->model->graph;
@@ -114,6 +129,9 @@ static thaw_status check(const thaw_setup *s)
     THAW_CHECK(form != NULL, THAW_ERR_USAGE, "PEFT has no form of %s; take --format %s", method,
                thaw_adapt_merges(s->model) ? "safetensors --merge, or hdf5" : "hdf5");
     THAW_TRY(thaw_peft_form_fits(form, s->model));
+    THAW_CHECK(!in_memory || thaw_export_differs_in_memory(s->model), THAW_ERR_USAGE,
+               "transformers names %s in memory as in files; leave out --names memory",
+               s->model->spec.arch);
     for (int32_t i = 0; i < thaw_graph_param_count(g); i++) {
         const thaw_param *p = thaw_graph_param(g, i);
         THAW_CHECK(!p->adapter || end_of(form, p) != NULL, THAW_ERR_USAGE,
@@ -131,9 +149,10 @@ static thaw_status collect_columns(const thaw_model *model, const char *key, tha
     return THAW_OK;
 }
 
-static thaw_status collect(const thaw_model *model, thaw_state *out)
+static thaw_status collect(const export_of *e, thaw_state *out)
 {
-    const thaw_peft_form *form = thaw_peft_form_of(model->adapter);
+    const thaw_model *model = e->setup->model;
+    const thaw_peft_form *form = e->form;
     thaw_str key = {0};
     thaw_status status = THAW_OK;
     if (form->columns)
@@ -142,7 +161,7 @@ static thaw_status collect(const thaw_model *model, thaw_state *out)
         thaw_param *p = thaw_graph_param(model->graph, i);
         if (p->adapter ? form->columns : p->block >= 0 && !thaw_export_beside_head(model, p))
             continue;
-        thaw_peft_key(form, model, p, &key);
+        thaw_peft_key(form, model, p, e->in_memory, &key);
         THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&key), THAW_F32, p->shape, p->data));
     }
 done:
@@ -155,18 +174,19 @@ done:
 typedef bool is_wanted(const thaw_node *node);
 
 /* Full names of adapted modules; wanted NULL: all. */
-static void set_modules(const thaw_model *model, const thaw_peft_form *form, const char *key,
-                        is_wanted *wanted, thaw_json *config)
+static void set_modules(const export_of *e, const char *key, is_wanted *wanted, thaw_json *config)
 {
+    const thaw_model *model = e->setup->model;
+    const char *end = e->form->ends[0];
     thaw_json *list = thaw_json_set_array(config, key);
     thaw_str name = {0};
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         const thaw_param *p = thaw_graph_param(model->graph, i);
-        if (!p->adapter || !thaw_ends_with(p->name, form->ends[0]) ||
+        if (!p->adapter || !thaw_ends_with(p->name, end) ||
             (wanted != NULL && !wanted(thaw_graph_node(model->graph, p->node))))
             continue;
-        thaw_export_name(model, p, &name);
-        name.data[name.length - strlen(form->ends[0])] = '\0';
+        name_of(model, p, e->in_memory, &name);
+        name.data[name.length - strlen(end)] = '\0';
         thaw_json_add_string(list, name.data);
     }
     thaw_str_clear(&name);
@@ -181,15 +201,15 @@ static bool has_magnitudes(const thaw_model *model)
     return false;
 }
 
-static void set_lora(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+static void set_lora(const export_of *e, thaw_json *config)
 {
-    const thaw_peft *peft = &s->config->peft;
-    set_modules(s->model, form, "target_modules", NULL, config);
+    const thaw_peft *peft = &e->setup->config->peft;
+    set_modules(e, "target_modules", NULL, config);
     thaw_json_set_int(config, "r", peft->rank);
     thaw_json_set_double(config, "lora_alpha", peft->alpha);
     thaw_json_set_double(config, "lora_dropout", peft->dropout);
     thaw_json_set_bool(config, "use_rslora", peft->rslora);
-    thaw_json_set_bool(config, "use_dora", has_magnitudes(s->model));
+    thaw_json_set_bool(config, "use_dora", has_magnitudes(e->setup->model));
     thaw_json_set_string(config, "bias", "none");
     thaw_json_set_bool(config, "fan_in_fan_out", false);
     thaw_json_set_bool(config, "init_lora_weights", true);
@@ -200,10 +220,10 @@ static bool scales_input(const thaw_node *node)
     return node->attr.scale_shift.form == THAW_SCALE_INPUT;
 }
 
-static void set_ia3(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+static void set_ia3(const export_of *e, thaw_json *config)
 {
-    set_modules(s->model, form, "target_modules", NULL, config);
-    set_modules(s->model, form, "feedforward_modules", scales_input, config);
+    set_modules(e, "target_modules", NULL, config);
+    set_modules(e, "feedforward_modules", scales_input, config);
     thaw_json_set_bool(config, "fan_in_fan_out", false);
     thaw_json_set_bool(config, "init_ia3_weights", true);
 }
@@ -227,18 +247,16 @@ static void set_sizes(const thaw_setup *s, thaw_json *config)
     thaw_json_set_int(config, "num_transformer_submodules", 1);
 }
 
-static void set_prompt(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+static void set_prompt(const export_of *e, thaw_json *config)
 {
-    (void)form;
-    set_sizes(s, config);
+    set_sizes(e->setup, config);
     thaw_json_set_string(config, "prompt_tuning_init", "RANDOM");
 }
 
-static void set_prefix(const thaw_setup *s, const thaw_peft_form *form, thaw_json *config)
+static void set_prefix(const export_of *e, thaw_json *config)
 {
-    (void)form;
-    set_sizes(s, config);
-    thaw_json_set_int(config, "encoder_hidden_size", s->model->spec.width);
+    set_sizes(e->setup, config);
+    thaw_json_set_int(config, "encoder_hidden_size", e->setup->model->spec.width);
     thaw_json_set_bool(config, "prefix_projection", false);
 }
 
@@ -288,12 +306,12 @@ thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup 
     return form->set == set_lora ? compare_lora(s, config, path) : THAW_OK;
 }
 
-static thaw_status write_config(const thaw_setup *s, const char *path)
+static thaw_status write_config(const export_of *e, const char *path)
 {
-    const thaw_peft_form *form = thaw_peft_form_of(s->model->adapter);
+    const thaw_setup *s = e->setup;
     const char *const head = thaw_export_head(s->model);
     thaw_json *config = thaw_json_new_object();
-    thaw_json_set_string(config, "peft_type", form->type);
+    thaw_json_set_string(config, "peft_type", e->form->type);
     /* With a task PEFT names the head by itself and expects a model of transformers. */
     if (s->model->spec.T > 0)
         thaw_json_set_string(config, "task_type", "SEQ_CLS");
@@ -302,24 +320,25 @@ static thaw_status write_config(const thaw_setup *s, const char *path)
     thaw_json_set_null(config, "base_model_name_or_path");
     thaw_json_set_bool(config, "inference_mode", true);
     thaw_json_set_strings(config, "modules_to_save", &head, 1);
-    form->set(s, form, config);
+    e->form->set(e, config);
     const thaw_status status = thaw_json_write(path, config);
     thaw_json_free(&config);
     return status;
 }
 
-thaw_status thaw_export_peft(const thaw_setup *s, const char *path)
+thaw_status thaw_export_peft(const thaw_setup *s, bool in_memory, const char *path)
 {
+    const export_of e = {s, thaw_peft_form_of(s->model->adapter), in_memory};
     thaw_state tensors = {0};
     thaw_str file = {0};
     thaw_status status;
-    THAW_TRY_TO(check(s));
-    THAW_TRY_TO(collect(s->model, &tensors));
+    THAW_TRY_TO(check(s, in_memory));
+    THAW_TRY_TO(collect(&e, &tensors));
     THAW_TRY_TO(thaw_mkdirs(path));
     thaw_path_join(&file, path, "adapter_model.safetensors");
     THAW_TRY_TO(thaw_export_write(s, &tensors, thaw_safetensors_write, thaw_str_c(&file)));
     thaw_path_join(&file, path, "adapter_config.json");
-    status = write_config(s, thaw_str_c(&file));
+    status = write_config(&e, thaw_str_c(&file));
 done:
     thaw_str_clear(&file);
     thaw_state_clear(&tensors);

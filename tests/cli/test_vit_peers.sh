@@ -48,12 +48,22 @@ YAML
     must "predict" alone predict $origin-full --split val -o $origin-full.csv
 done
 must "lora" alone train hf.yaml --quiet --set rung=peft --set output=hf-peft
+must "lora on timm's names" alone train timm.yaml --quiet --set rung=peft --set output=timm-peft
 must "predict" alone predict hf-peft --split val -o hf-peft.csv
 mkdir hf-full-export hf-peft-export
 must "export" alone export hf-full --format safetensors -o hf-full-export/model.safetensors
 must "export merged" alone export hf-peft --format safetensors --merge -o hf-peft-export/model.safetensors
 must "export" alone export timm-full --format safetensors -o timm-full.safetensors
 must "export adapter" alone export hf-peft --format peft -o adapter
+must "export adapter by names in memory" alone export hf-peft --format peft --names memory -o adapter-memory
+bad 2 'memory as in files' alone export timm-peft --format peft --names memory -o no
+bad 2 'is not files or memory' alone export hf-peft --format peft --names transformers -o no
+bad 2 'is for --format peft' alone export hf-peft --format safetensors --merge --names memory -o no
+# Both go on alike.
+for adapter in adapter adapter-memory; do
+    must "go on from $adapter" alone train hf.yaml --quiet --set rung=peft --set train.adapter_from=$adapter --set output=on-$adapter
+done
+same "state after $adapter" "$(get on-adapter/summary.json state_digest)" "$(get on-adapter-memory/summary.json state_digest)"
 "$python" "$root/tests/cli/vit_peers.py" "$root/tools" compare >peer 2>&1 || fail "what was exported differs: $(tail -5 peer)"
 grep 'largest difference' peer
 finish

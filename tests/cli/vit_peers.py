@@ -91,6 +91,13 @@ def check():
     names = [n for n, _ in adapted.named_parameters() if "lora_A" in n]
     assert len(names) == 24 and all("query" in n or "value" in n for n in names), names
     compare("PEFT", adapted.eval()(x), "hf-peft")
+    # As transformers 5 has it in memory.
+    base = ViTForImageClassification(CONFIG)
+    base.load_state_dict(torch.load("hf/state.pt"), strict=True)
+    adapted = PeftModel.from_pretrained(base, "adapter-memory")
+    names = [n for n, _ in adapted.named_parameters() if "lora_A" in n]
+    assert len(names) == 24 and all("q_proj" in n or "v_proj" in n for n in names), names
+    compare("PEFT on transformers' own", adapted.eval()(pixel_values=x).logits, "hf-peft")
 
 
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -74,7 +74,10 @@ const thaw_field thaw_peft_fields[] = {
      .offset = FIELD(targets, thaw_strings),
      .preset = "",
      .doc = "Where the method goes: conv, linear, embedding, norm, or patterns of module names; "
-            "none: the method's own choice."},
+            "none: the method's own choice, of lora query and value of vision transformers, "
+            "DistilBERT "
+            "and RoBERTa, and every linear layer and plain convolution of other networks, BERT's "
+            "pooler among them."},
     {.name = "bottleneck",
      .type = THAW_FIELD_INT,
      .offset = FIELD(bottleneck, int64_t),

@@ -60,6 +60,23 @@ static void print_text(const thaw_backbone *b, const char *pool)
     cli_print("%-16s%s", "vocabulary", b->vocabulary == NULL ? "unknown" : b->vocabulary);
 }
 
+static void print_numbers(const char *title, const double *x, int64_t count)
+{
+    thaw_str line = {0};
+    for (int64_t i = 0; i < count; i++)
+        thaw_str_printf(&line, "%s%.6g", i == 0 ? "" : ", ", x[i]);
+    cli_print("%-16s%s", title, thaw_str_c(&line));
+    thaw_str_clear(&line);
+}
+
+static void print_pictures(const thaw_backbone *b, const char *pool)
+{
+    cli_print("%-16s%lld x %lld x %lld%s%s", "input", (long long)b->C, (long long)b->H,
+              (long long)b->W, pool != NULL ? ", pool " : "", pool != NULL ? pool : "");
+    print_numbers("mean", b->mean, b->C);
+    print_numbers("std", b->std, b->C);
+}
+
 static void print(const char *path, const thaw_backbone *b, const char *pool)
 {
     char hex[THAW_DIGEST_HEX];
@@ -68,8 +85,7 @@ static void print(const char *path, const thaw_backbone *b, const char *pool)
     if (b->tokens > 0)
         print_text(b, pool);
     else
-        cli_print("%-16s%lld x %lld x %lld%s%s", "input", (long long)b->C, (long long)b->H,
-                  (long long)b->W, pool != NULL ? ", pool " : "", pool != NULL ? pool : "");
+        print_pictures(b, pool);
     cli_print("%-16s%lld tensors, %lld values", "weights", (long long)b->tensors.count,
               (long long)count_values(&b->tensors));
     print_names("blocks", &b->blocks);

@@ -387,9 +387,10 @@ static thaw_status check_unread(const thaw_conf *conf, const thaw_config *c)
 {
     const int64_t usual_magnitude = 9; /* as thaw_augment_fields presets it */
     if (c->data.augment.rand_ops == 0 && c->data.augment.rand_magnitude != usual_magnitude)
-        return thaw_conf_error_at(conf, "data.augment.rand_magnitude",
-                                  "is read where data.augment.rand_ops is above 0; set it, or leave "
-                                  "this out");
+        return thaw_conf_error_at(
+            conf, "data.augment.rand_magnitude",
+            "is read where data.augment.rand_ops is above 0; set it, or leave "
+            "this out");
     if (c->train.views > 0 && thaw_augment_none(&c->data.augment))
         return thaw_conf_error_at(conf, "train.views",
                                   "is read where data.augment changes samples, and it does not; "

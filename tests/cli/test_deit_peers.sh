@@ -30,7 +30,7 @@ rates: {head: 0.02, backbone: 0.002}
 YAML
 must "full" ranks 2 train run.yaml --quiet
 must "predict" alone predict full --split val -o full.csv
-must "export" alone export full --format safetensors -o deit/model.safetensors
+must "export" alone export full --format safetensors --overwrite -o deit/model.safetensors
 peer compare
 grep 'largest difference' peer
 bad 3 'distilled/model.safetensors has deit.embeddings.distillation_token, the second token of a DeiT with distillation, which is not built' \

@@ -52,7 +52,7 @@ YAML
         [ $method = houlsby ] && continue
         if [ $method-$kind = prefix-distilbert ]; then
             bad 2 'which those of distilbert-tiny do not' alone export $method-$kind --format peft -o x
-            must "$kind: $method as hdf5" alone export $method-$kind --format hdf5 --quiet -o x.h5
+            must "$kind: $method as hdf5" alone export $method-$kind --format hdf5 --quiet -o $method-$kind.h5
             continue
         fi
         must "$kind: $method for PEFT" alone export $method-$kind --format peft --quiet -o $method-$kind-adapter

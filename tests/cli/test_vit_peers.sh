@@ -26,6 +26,8 @@ must "timm's names" alone backbone import timm.safetensors $grey -o timm.h5
 grep -q ': vit_tiny_patch16_224, all 150 tensors of it, and its head' err || fail "timm's names: $(cat err)"
 alone backbone info timm.h5 --json
 same "size" '[1,12,12]' "$(get out input)"
+alone backbone info timm.h5
+grep -Eq '^mean +0.5$' out && grep -Eq '^std +0.25$' out || fail "normalisation in backbone info: $(cat out)"
 must "another size" alone backbone import timm.safetensors $grey --size 20 -o larger.h5
 grep -q 'places of 3 x 3 patches are resampled to 5 x 5' err || fail "another size: $(cat err)"
 alone backbone info larger.h5 --json

@@ -13,7 +13,22 @@ typedef struct thaw_bucket {
     int64_t first, count;
     bool wide;
     int32_t pending; /* tensors in it that are not ready */
+    bool arrived;    /* by the ring */
 } thaw_bucket;
+
+/* Sums that go around all ranks by messages, node by node. A few buckets are under way at a time, each in a slot with room for a chunk. */
+enum { THAW_RING_WINDOW = 8 };
+typedef struct thaw_ring {
+    int size; /* 0: not in use */
+    int place, before, after;
+    int64_t least_bytes; /* of a bucket that goes around */
+    char *scratch;
+    int64_t chunk_bytes;
+    MPI_Request requests[2 * THAW_RING_WINDOW];
+    int32_t bucket[THAW_RING_WINDOW]; /* -1: the slot is free */
+    int turn[THAW_RING_WINDOW];
+    int32_t next; /* the first posted bucket that has not begun */
+} thaw_ring;
 
 /* The payload has two parts, each with its tensors one after another: the narrow one of 32-bit words (uint32_t, or float in mode
  * float; 16 bits in mode bf16, which are rounded when a tensor is ready) and the wide one of int64_t, with room for the control words behind its tensors: failed ranks, a bound a tensor, counts, sums. The
@@ -36,7 +51,8 @@ struct thaw_reducer {
     thaw_bucket *buckets;
     int32_t bucket_count, narrow_buckets;
     int32_t posted, arrived; /* buckets */
-    MPI_Request *requests;
+    MPI_Request *requests;   /* of buckets that do not go around */
+    thaw_ring ring;
     int32_t *exponent, *next; /* of this step, of the next one */
     int64_t *peak;            /* largest magnitude in a local shard, as float bits */
     bool *added, *ready;
@@ -59,5 +75,17 @@ const int64_t *thaw_reducer_wide_piece(const thaw_reducer *r, int32_t tensor, in
 void thaw_reducer_send_ready(thaw_reducer *r, thaw_comm *comm);
 /* Sends what was not sent, waits for everything. */
 void thaw_reducer_send_rest(thaw_reducer *r, thaw_comm *comm);
+
+/* Where the bucket's elements are that travel, from the one at `at` on, and what they are. */
+void *thaw_reducer_payload(const thaw_reducer *r, const thaw_bucket *b, int64_t at);
+MPI_Datatype thaw_reducer_type(const thaw_reducer *r, const thaw_bucket *b);
+/* Collective. Lets buckets of least_bytes and more go around. */
+THAW_NODISCARD thaw_status thaw_ring_open(thaw_reducer *r, thaw_comm *comm, int64_t least_bytes);
+void thaw_ring_close(thaw_reducer *r);
+bool thaw_ring_takes(const thaw_reducer *r, int32_t bucket);
+/* Moves posted buckets on: as far as they can, or to the end. */
+void thaw_ring_move(thaw_reducer *r, thaw_comm *comm, bool to_the_end);
+/* Collective, between nodes: measures what to sum by, and says so; in mode float a rule, since the order would show. */
+THAW_NODISCARD thaw_status thaw_reducer_choose_travel(thaw_reducer *r, thaw_comm *comm);
 
 #endif

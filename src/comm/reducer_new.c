@@ -177,8 +177,12 @@ static void free_payload(thaw_reducer *r)
 thaw_status thaw_reducer_share(thaw_reducer *r, thaw_comm *comm)
 {
     thaw_node_sums node;
-    if (comm->size == 1 || comm->node_count > 1 || r->options.travel != THAW_TRAVEL_AUTO)
+    if (comm->size > 1 && r->options.travel == THAW_TRAVEL_RING)
+        return thaw_ring_open(r, comm, 0); /* uniform */
+    if (comm->size == 1 || r->options.travel != THAW_TRAVEL_AUTO)
         return THAW_OK; /* uniform */
+    if (comm->node_count > 1)
+        return thaw_reducer_choose_travel(r, comm); /* uniform */
     const thaw_node_kind kind = r->options.mode == THAW_REDUCE_BF16    ? THAW_NODE_BF16
                                 : r->options.mode == THAW_REDUCE_FLOAT ? THAW_NODE_FLOAT
                                                                        : THAW_NODE_UINT32;
@@ -205,6 +209,7 @@ void thaw_reducer_free(thaw_reducer **reducer)
     if (r == NULL)
         return;
     free_payload(r);
+    thaw_ring_close(r);
     if (r->options.mode == THAW_REDUCE_BF16)
         thaw_free(&r->float_sums);
     if (r->half_add != MPI_OP_NULL)

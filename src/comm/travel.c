@@ -18,8 +18,15 @@ static void *narrow_at(const thaw_reducer *r, int64_t at)
     return r->float_sums != NULL ? (void *)(r->float_sums + at) : (void *)(r->narrow_sums + at);
 }
 
-static MPI_Datatype narrow_type(const thaw_reducer *r)
+void *thaw_reducer_payload(const thaw_reducer *r, const thaw_bucket *b, int64_t at)
 {
+    return b->wide ? r->wide_sums + b->first + at : narrow_at(r, b->first + at);
+}
+
+MPI_Datatype thaw_reducer_type(const thaw_reducer *r, const thaw_bucket *b)
+{
+    if (b->wide)
+        return MPI_INT64_T;
     if (r->half_sums != NULL)
         return MPI_UINT16_T;
     return r->float_sums != NULL ? MPI_FLOAT : MPI_UINT32_T;
@@ -43,13 +50,16 @@ static MPI_Op narrow_add(thaw_reducer *r)
 
 static void post(thaw_reducer *r, thaw_comm *comm)
 {
-    const thaw_bucket *b = &r->buckets[r->posted];
-    void *data = b->wide ? r->wide_sums + b->first : narrow_at(r, b->first);
-    const MPI_Datatype type = b->wide ? MPI_INT64_T : narrow_type(r);
+    thaw_bucket *b = &r->buckets[r->posted];
+    void *data = thaw_reducer_payload(r, b, 0);
+    const MPI_Datatype type = thaw_reducer_type(r, b);
     const MPI_Op add = b->wide ? MPI_SUM : narrow_add(r);
     comm->count.gradient_calls++;
     comm->count.gradient_bytes += b->count * (b->wide ? 8 : thaw_reducer_narrow_bytes(r));
-    if (overlaps(r, comm)) {
+    b->arrived = false;
+    if (thaw_ring_takes(r, r->posted)) {
+        /* The ring begins it when it has a slot. */
+    } else if (overlaps(r, comm)) {
         THAW_MPI(MPI_Iallreduce(MPI_IN_PLACE, data, (int)b->count, type, add, comm->mpi,
                                 &r->requests[r->posted]));
     } else {
@@ -57,6 +67,16 @@ static void post(thaw_reducer *r, thaw_comm *comm)
         r->arrived++;
     }
     r->posted++;
+}
+
+static void wait_for_posted(thaw_reducer *r, thaw_comm *comm)
+{
+    if (r->ring.size > 0)
+        thaw_ring_move(r, comm, true);
+    if (r->arrived < r->posted)
+        THAW_MPI(
+            MPI_Waitall(r->posted - r->arrived, r->requests + r->arrived, MPI_STATUSES_IGNORE));
+    r->arrived = r->posted;
 }
 
 void thaw_reducer_send_ready(thaw_reducer *r, thaw_comm *comm)
@@ -71,11 +91,15 @@ void thaw_reducer_send_ready(thaw_reducer *r, thaw_comm *comm)
 
 void thaw_reducer_progress(thaw_reducer *r, thaw_comm *comm)
 {
-    (void)comm;
     int here = 1;
+    if (r->ring.size > 0)
+        thaw_ring_move(r, comm, false);
     /* Testing any one request drives all of them. */
     while (here && r->arrived < r->posted) {
-        THAW_MPI(MPI_Test(&r->requests[r->arrived], &here, MPI_STATUS_IGNORE));
+        if (thaw_ring_takes(r, r->arrived))
+            here = r->buckets[r->arrived].arrived;
+        else
+            THAW_MPI(MPI_Test(&r->requests[r->arrived], &here, MPI_STATUS_IGNORE));
         r->arrived += here;
     }
 }
@@ -122,10 +146,7 @@ static void send_rest(thaw_reducer *r, thaw_comm *comm)
     memcpy(words, r->control, bytes);
     while (r->posted < r->bucket_count)
         post(r, comm);
-    if (r->arrived < r->posted)
-        THAW_MPI(
-            MPI_Waitall(r->posted - r->arrived, r->requests + r->arrived, MPI_STATUSES_IGNORE));
-    r->arrived = r->posted;
+    wait_for_posted(r, comm);
     memcpy(r->control, words, bytes);
 }
 
@@ -134,4 +155,65 @@ void thaw_reducer_send_rest(thaw_reducer *r, thaw_comm *comm)
     const double began = thaw_seconds();
     send_rest(r, comm);
     comm->count.gradient_seconds += thaw_seconds() - began;
+}
+
+/* ---- By what --------------------------------------------------------------------------------------------------------- */
+
+/* Smaller buckets are as fast by a tree, whose messages are fewer. */
+#define LEAST_RING_BYTES ((int64_t)64 << 10)
+/* Where nothing is measured: with more ranks a chunk of a bucket is too short to fill a link. */
+#define MOST_RING_RANKS 32
+
+static int32_t count_for_ring(const thaw_reducer *r, int32_t most)
+{
+    int32_t count = 0;
+    while (count < r->bucket_count && count < most && thaw_ring_takes(r, count))
+        count++;
+    return count;
+}
+
+/* Of the slowest rank, the second of two, since the first makes connections. What is summed are payloads before the first step: zeros. */
+static double time_posts(thaw_reducer *r, thaw_comm *comm, int32_t buckets)
+{
+    double seconds = 0;
+    for (int round = 0; round < 2; round++) {
+        r->posted = r->arrived = r->ring.next = 0;
+        THAW_MPI(MPI_Barrier(comm->mpi));
+        const double began = thaw_seconds();
+        while (r->posted < buckets)
+            post(r, comm);
+        wait_for_posted(r, comm);
+        seconds = thaw_seconds() - began;
+        THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, comm->mpi));
+    }
+    r->posted = r->arrived = r->ring.next = 0;
+    return seconds;
+}
+
+thaw_status thaw_reducer_choose_travel(thaw_reducer *r, thaw_comm *comm)
+{
+    const thaw_comm_counters counted = comm->count;
+    THAW_TRY(thaw_ring_open(r, comm, LEAST_RING_BYTES));
+    const int32_t buckets = count_for_ring(r, THAW_RING_WINDOW);
+    const bool by_rule = r->options.mode == THAW_REDUCE_FLOAT;
+    if (buckets == 0 || (by_rule && comm->size > MOST_RING_RANKS)) {
+        thaw_ring_close(r);
+        return THAW_OK; /* uniform */
+    }
+    if (by_rule)
+        return THAW_OK; /* uniform */
+    const int size = r->ring.size;
+    const double ring = time_posts(r, comm, buckets);
+    r->ring.size = 0;
+    const double library = time_posts(r, comm, buckets);
+    r->ring.size = size;
+    comm->count = counted;
+    THAW_LOG(THAW_INFO,
+             "gradients between %d nodes go %s: %d buckets took %.1f ms by a ring of messages, "
+             "%.1f ms by MPI_Iallreduce",
+             comm->node_count, ring < library ? "by the ring" : "by MPI_Iallreduce", buckets,
+             ring * 1e3, library * 1e3);
+    if (ring >= library)
+        thaw_ring_close(r);
+    return THAW_OK;
 }

@@ -183,6 +183,12 @@ static void bits_do_not_depend_on_the_spread(void **state)
             check_spreads((thaw_reduce_mode)mode, THAW_TRAVEL_AT_END, 8000, how, alone);
             check_spreads((thaw_reduce_mode)mode, THAW_TRAVEL_OVERLAP, how == SCATTERED ? 200 : 0,
                           how, alone);
+            /* Buckets of fewer elements than ranks, of chunks that differ by one, and more than can be under way. */
+            check_spreads((thaw_reduce_mode)mode, THAW_TRAVEL_RING,
+                          how == CONTIGUOUS  ? 12
+                          : how == SCATTERED ? 200
+                                             : 0,
+                          how, alone);
         }
     }
 }
@@ -249,7 +255,7 @@ static void float_sums_are_near(void **state)
     (void)state;
     static result alone[STEPS], here;
     run_alone(THAW_REDUCE_EXACT, alone);
-    for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_AT_END; travel++) {
+    for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_RING; travel++) {
         thaw_reducer *r = make(THAW_REDUCE_FLOAT, (thaw_reduce_travel)travel, 800);
         for (int step = 0; step < STEPS; step++) {
             run_step(r, world, CONTIGUOUS, step, &here);
@@ -292,7 +298,7 @@ static void bytes_are_what_was_sent(void **state)
          (LARGEST + 399) / 400 + (SMALL + 99) / 100},
     };
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
-        for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_AT_END; travel++) {
+        for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_RING; travel++) {
             thaw_reducer *r =
                 make(cases[c].mode, (thaw_reduce_travel)travel, cases[c].bucket_bytes);
             run_step(r, world, CONTIGUOUS, 0, &here);
@@ -497,7 +503,7 @@ static void a_failed_rank_stays_present(void **state)
     (void)state;
     float data[LARGEST] = {1};
     int rank = thaw_comm_rank(world), size = thaw_comm_size(world);
-    for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_AT_END; travel++)
+    for (int travel = THAW_TRAVEL_AUTO; travel <= THAW_TRAVEL_RING; travel++)
         for (int after = 0; after <= TENSORS; after++) {
             thaw_reducer *r = make(THAW_REDUCE_EXACT, (thaw_reduce_travel)travel, 400);
             thaw_reducer_begin(r);

@@ -37,8 +37,9 @@ sent() { "$lab" bytes | awk '{ print $3, $7 }'; }
 # train RUNG BATCH: bytes that each host sent during the run, and packets that it sent again, one a line, in sent.BATCH
 train() {
     sent >before
-    "$lab" run timeout -k 5 120 mpirun -n $hosts "$thaw" train run.yaml --quiet --set "rung=$1" --set "train.batch=$2" \
+    "$lab" run timeout -k 5 120 mpirun -n $hosts "$thaw" train run.yaml --set "rung=$1" --set "train.batch=$2" \
         --set "output=run-$1-$2" >out 2>err || { echo "FAIL: rung $1 on $hosts hosts ended with $?"; cat err; exit 1; }
+    [ "$1" = frozen ] || grep -q "gradients between $hosts nodes go by" out err || fail "rung $1: no word on what sums gradients"
     sent | paste before - | awk '{ print $3 - $1, $4 - $2 }' >"sent.$2"
 }
 

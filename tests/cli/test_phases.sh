@@ -63,6 +63,18 @@ broken after-boundary kill_step:0:7 2 4 6
 broken at-second kill_step:1:11 2 3 10
 broken in-last kill_step:0:18 3 2 17
 
+# A rank that has no memory where a phase begins ends all of them, and the run goes on later.
+for pass in 2400 3000; do
+    THAW_FAULT=alloc:1:$pass
+    export THAW_FAULT
+    ranks 2 train run.yaml --quiet --set "output=memory-$pass"
+    same "exit code without memory at pass $pass" 4 $?
+    unset THAW_FAULT
+    same "messages without memory at pass $pass" 1 "$(errors)"
+    ranks 2 train run.yaml --quiet --resume --set "output=memory-$pass" || fail "memory-$pass: resume: $(cat err)"
+    as_if_nothing memory-$pass
+done
+
 # What a run leaves can be used without it: the same figures, and a file with all that any phase trained.
 ranks 2 eval plain --split val --json || fail "eval: $(cat err)"
 same "loss of eval" "$(get plain/summary.json val.loss)" "$(get out loss)"

@@ -41,7 +41,7 @@ typedef enum thaw_status {
 int thaw_status_exit_code(thaw_status status);
 const char *thaw_status_name(thaw_status status);
 
-/* The last error of this process. A plain block of bytes, so that it can be broadcast. */
+/* The last error of this thread, so that what a helper fails with does not cover it. A plain block of bytes, so that it can be broadcast. */
 typedef struct thaw_error {
     int32_t code;       /* thaw_status */
     int32_t origin;     /* rank that reported it; 0 until ranks have agreed */

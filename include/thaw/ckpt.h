@@ -29,6 +29,28 @@ THAW_NODISCARD thaw_status thaw_ckpt_save(thaw_comm *comm, const char *directory
                                           const thaw_state *state, const thaw_state *attributes,
                                           const thaw_ckpt_options *options);
 
+/* Writes checkpoints while the caller goes on: a save copies the state and leaves the rest to a thread. One at a time: the next save, and
+ * settle, wait for the one before. The file, what is kept and what a crash leaves are those of thaw_ckpt_save; killed while it writes, a run
+ * has the checkpoint before. Only rank 0 needs one; elsewhere it may be NULL. Rank 0 without one saves before it goes on. */
+typedef struct thaw_ckpt_writer thaw_ckpt_writer;
+
+THAW_NODISCARD thaw_status thaw_ckpt_writer_new(thaw_ckpt_writer **out); /* local */
+/* Waits for what is being written; a failure that nobody has heard of yet becomes a warning. Local; takes NULL. */
+void thaw_ckpt_writer_free(thaw_ckpt_writer **writer);
+/* Collective. thaw_ckpt_save, but of this state only the copy is made when it returns. An earlier write that failed is its error, and then
+ * nothing new is begun. Rank 0 keeps the copy's memory for the next time. */
+THAW_NODISCARD thaw_status thaw_ckpt_save_later(thaw_ckpt_writer *writer, thaw_comm *comm,
+                                                const char *directory, int64_t step,
+                                                const thaw_state *state,
+                                                const thaw_state *attributes,
+                                                const thaw_ckpt_options *options);
+/* Collective. Waits until nothing is being written; the error of a write that failed, once. The writer may be NULL. */
+THAW_NODISCARD thaw_status thaw_ckpt_settle(thaw_ckpt_writer *writer, thaw_comm *comm);
+/* The error of a write that is over and failed, once; THAW_OK while it goes on. Local; waits for nothing; takes NULL. */
+THAW_NODISCARD thaw_status thaw_ckpt_look(thaw_ckpt_writer *writer);
+/* Seconds of the longest write so far, from its beginning to its end. Local; takes NULL. */
+double thaw_ckpt_longest(const thaw_ckpt_writer *writer);
+
 typedef struct thaw_ckpt_found {
     bool found;
     bool best; /* marked as the best */

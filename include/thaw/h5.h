@@ -6,7 +6,8 @@
  * Names are stored verbatim; '/' in a name means groups, so "optim/momentum/fc.weight" is h5py's f["optim/momentum/fc.weight"].
  * Files are in the format of HDF5 1.10 (2016), whose metadata have checksums. Element types are little-endian, texts UTF-8 of
  * fixed length (h5py gives bytes). HDF5's own error printing is turned off in the process by the first call here;
- * its innermost message becomes part of ours. Failing reads are THAW_ERR_INPUT, failing writes THAW_ERR_RESOURCE. */
+ * its innermost message becomes part of ours. Several threads may work on files of their own: the library, which is not for two threads
+ * at once, is entered by one at a time, and nobody holds it for longer than a call or a piece of a state takes. Failing reads are THAW_ERR_INPUT, failing writes THAW_ERR_RESOURCE. */
 #ifndef THAW_H5_H
 #define THAW_H5_H
 
@@ -85,7 +86,7 @@ THAW_NODISCARD thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name
                                            thaw_h5_info *out);
 /* Rows [first, first + n) of the first dimension (a scalar is one row) into caller memory as `dtype`. Integers convert to any
  * type that was asked for (out of range: clamped), floats to floats only. Datasets stay open inside, so a call per batch is
- * cheap. HDF5 is not for two threads at once, on whatever files. */
+ * cheap. */
 THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first,
                                              int64_t n, thaw_dtype dtype, void *out);
 /* The digest of a dataset's values, read in pieces. THAW_ERR_INPUT when the one that thaw_h5_save left with it is another. */

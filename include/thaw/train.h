@@ -77,7 +77,8 @@ typedef struct thaw_train_config {
     int64_t check_every;      /* steps between comparisons of ranks; 0: each epoch */
     int64_t checkpoint_every; /* steps between checkpoints; 0: each epoch */
     int64_t checkpoint_keep;
-    double watchdog; /* seconds without progress after which the job ends; 0: never */
+    double watchdog;      /* seconds without progress after which the job ends; 0: never */
+    int checkpoint_async; /* 0 auto, 1 off */
     char *
         save_backbone; /* write the trained backbone to this file, with its source feature statistics */
     char *head_from;    /* adaptation.h5 whose head is the starting head (LP-FT); "" fresh */

@@ -1,6 +1,5 @@
 #include "thaw/base.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,8 @@ static const struct {
     [THAW_ERR_STOPPED] = {"stopped", 75},
 };
 
-static thaw_error last;
-/* Writer and loader threads may fail at the same moment as the main one; a message must stay whole. */
-static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Writer and loader threads may fail at the same moment as the main one. */
+static _Thread_local thaw_error last;
 static thaw_abort_hook *abort_hook;
 
 static bool known(thaw_status status)
@@ -46,9 +44,7 @@ thaw_error *thaw_error_last(void)
 
 void thaw_error_clear(void)
 {
-    pthread_mutex_lock(&last_lock);
     memset(&last, 0, sizeof last);
-    pthread_mutex_unlock(&last_lock);
 }
 
 static const char *base_name(const char *path)
@@ -65,13 +61,11 @@ thaw_status thaw_fail(thaw_status code, const char *file, int line, const char *
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    pthread_mutex_lock(&last_lock);
     memset(&last, 0, sizeof last);
     last.code = (int32_t)code;
     last.line = line;
     snprintf(last.file, sizeof last.file, "%s", base_name(file));
     memcpy(last.message, message, sizeof message);
-    pthread_mutex_unlock(&last_lock);
     return code;
 }
 
@@ -83,12 +77,10 @@ thaw_status thaw_fail_context(thaw_status code, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    pthread_mutex_lock(&last_lock);
     if (!thaw_format(joined, sizeof joined, "%s: %s", message, last.message))
         memcpy(joined + sizeof joined - 4, "...", 4);
     memcpy(last.message, joined, sizeof joined);
     last.code = (int32_t)code;
-    pthread_mutex_unlock(&last_lock);
     return code;
 }
 

@@ -17,6 +17,11 @@ typedef struct thaw_ckpt_list {
     int64_t count, capacity;
 } thaw_ckpt_list;
 
+/* What thaw_ckpt_save does on rank 0. */
+THAW_NODISCARD thaw_status thaw_ckpt_save_here(const char *directory, int64_t step,
+                                               const thaw_state *state,
+                                               const thaw_state *attributes,
+                                               const thaw_ckpt_options *options);
 void thaw_ckpt_path(const char *directory, int64_t step, thaw_str *out);
 /* The files that are there, with what the manifest says about them. A missing directory gives an empty list. */
 THAW_NODISCARD thaw_status thaw_ckpt_scan(const char *directory, thaw_ckpt_list *out);

@@ -130,8 +130,8 @@ static thaw_status retain(const char *directory, int64_t step, int64_t keep, tha
     return status == THAW_OK && fewer ? thaw_ckpt_write_manifest(directory, list) : status;
 }
 
-static thaw_status save(const char *directory, int64_t step, const thaw_state *state,
-                        const thaw_state *attributes, const thaw_ckpt_options *options)
+thaw_status thaw_ckpt_save_here(const char *directory, int64_t step, const thaw_state *state,
+                                const thaw_state *attributes, const thaw_ckpt_options *options)
 {
     thaw_status status = THAW_OK;
     thaw_ckpt_list list = {0};
@@ -157,7 +157,7 @@ thaw_status thaw_ckpt_save(thaw_comm *comm, const char *directory, int64_t step,
 {
     thaw_status status = THAW_OK;
     if (thaw_comm_rank(comm) == 0)
-        status = save(directory, step, state, attributes, options);
+        status = thaw_ckpt_save_here(directory, step, state, attributes, options);
     return thaw_agree(comm, status);
 }
 

@@ -37,6 +37,7 @@ static thaw_status open_attribute(const thaw_h5 *file, const char *object, const
 
 bool thaw_h5_has_attribute(const thaw_h5 *file, const char *object, const char *name)
 {
+    THAW_H5_ALONE;
     bool there = (strcmp(object, "/") == 0 || thaw_h5_exists(file, object)) &&
                  H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) > 0;
     (void)H5Eclear2(H5E_DEFAULT);
@@ -46,6 +47,7 @@ bool thaw_h5_has_attribute(const thaw_h5 *file, const char *object, const char *
 thaw_status thaw_h5_get_strings(const thaw_h5 *file, const char *object, const char *name,
                                 thaw_strings *out)
 {
+    THAW_H5_ALONE;
     opened a;
     *out = (thaw_strings){0};
     THAW_TRY(open_attribute(file, object, name, &a));
@@ -58,6 +60,7 @@ thaw_status thaw_h5_get_strings(const thaw_h5 *file, const char *object, const c
 thaw_status thaw_h5_get_text(const thaw_h5 *file, const char *object, const char *name,
                              thaw_str *out)
 {
+    THAW_H5_ALONE;
     thaw_strings list;
     thaw_str_reset(out);
     THAW_TRY(thaw_h5_get_strings(file, object, name, &list));
@@ -117,18 +120,21 @@ done:
 
 thaw_status thaw_h5_get_int(const thaw_h5 *file, const char *object, const char *name, int64_t *out)
 {
+    THAW_H5_ALONE;
     return read_one(file, object, name, THAW_I64, out);
 }
 
 thaw_status thaw_h5_get_double(const thaw_h5 *file, const char *object, const char *name,
                                double *out)
 {
+    THAW_H5_ALONE;
     return read_one(file, object, name, THAW_F64, out);
 }
 
 thaw_status thaw_h5_get_doubles(const thaw_h5 *file, const char *object, const char *name,
                                 double **out, int64_t *count)
 {
+    THAW_H5_ALONE;
     opened a;
     thaw_shape shape;
     void *values = NULL;
@@ -194,6 +200,7 @@ static herr_t take_name(hid_t object, const char *name, const H5A_info_t *info, 
 
 thaw_status thaw_h5_read_attributes(const thaw_h5 *file, thaw_state *out)
 {
+    THAW_H5_ALONE;
     names n = {0};
     hsize_t position = 0;
     thaw_status status = THAW_OK;
@@ -259,28 +266,33 @@ static thaw_status set_numbers(thaw_h5 *file, const char *object, const char *na
 
 thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name, const char *value)
 {
+    THAW_H5_ALONE;
     return set_texts(file, object, name, &value, -1);
 }
 
 thaw_status thaw_h5_set_strings(thaw_h5 *file, const char *object, const char *name,
                                 const thaw_strings *values)
 {
+    THAW_H5_ALONE;
     return set_texts(file, object, name, (const char *const *)values->items, values->count);
 }
 
 thaw_status thaw_h5_set_int(thaw_h5 *file, const char *object, const char *name, int64_t value)
 {
+    THAW_H5_ALONE;
     return set_numbers(file, object, name, THAW_I64, (thaw_shape){0}, &value);
 }
 
 thaw_status thaw_h5_set_double(thaw_h5 *file, const char *object, const char *name, double value)
 {
+    THAW_H5_ALONE;
     return set_numbers(file, object, name, THAW_F64, (thaw_shape){0}, &value);
 }
 
 thaw_status thaw_h5_set_doubles(thaw_h5 *file, const char *object, const char *name,
                                 const double *values, int64_t count)
 {
+    THAW_H5_ALONE;
     return set_numbers(file, object, name, THAW_F64, thaw_shape1(count), values);
 }
 
@@ -303,6 +315,7 @@ static thaw_status put_entry(thaw_h5 *file, const thaw_entry *entry)
 
 thaw_status thaw_h5_write_attributes(thaw_h5 *file, const thaw_state *attributes)
 {
+    THAW_H5_ALONE;
     for (int64_t i = 0; i < attributes->count; i++) {
         const char *name = attributes->entries[i].name;
         THAW_CHECK(!is_own(name), THAW_ERR_FAIL, "%s: '%s' is not free as the name of an attribute",

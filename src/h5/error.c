@@ -65,6 +65,7 @@ static void detach(const thaw_h5 *file)
 
 void thaw_h5_break(thaw_h5 *file)
 {
+    THAW_H5_ALONE;
     if (file->temporary == NULL)
         return;
     file->broken = true;
@@ -76,6 +77,7 @@ void thaw_h5_break(thaw_h5 *file)
 
 thaw_status thaw_h5_shut(thaw_h5 *file, const char *name, hid_t *dataset)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     if (file->temporary != NULL && *dataset >= 0 && H5Dflush(*dataset) < 0 && !file->broken) {
         status = THAW_H5_FAIL(file, "write", name);

@@ -66,6 +66,7 @@ static thaw_status look_at(const char *path, int64_t *bytes)
 
 thaw_status thaw_h5_open(const char *path, thaw_h5 **out)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     thaw_h5 *file = NULL;
     hid_t access = THAW_H5_NONE;
@@ -90,6 +91,7 @@ done:
 
 thaw_status thaw_h5_create(const char *path, thaw_h5 **out)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     thaw_h5 *file = NULL;
     hid_t access = THAW_H5_NONE;
@@ -129,6 +131,7 @@ thaw_status thaw_h5_drop_kept(thaw_h5 *file)
 
 thaw_status thaw_h5_seal(thaw_h5 *file)
 {
+    THAW_H5_ALONE;
     THAW_TRY(thaw_h5_drop_kept(file));
     if (H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0) {
         thaw_status status = THAW_H5_FAIL(file, "write it", NULL);
@@ -153,6 +156,7 @@ static thaw_status check_again(const thaw_h5 *file)
 
 thaw_status thaw_h5_commit(thaw_h5 **inout)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     thaw_h5 *file = *inout;
     THAW_ASSERT(file->temporary != NULL);
@@ -169,6 +173,7 @@ done:
 
 void thaw_h5_close(thaw_h5 **inout)
 {
+    THAW_H5_ALONE;
     thaw_h5 *file = *inout;
     if (file == NULL)
         return;

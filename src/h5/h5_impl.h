@@ -27,6 +27,13 @@ struct thaw_h5 {
 /* No identifier; what HDF5 returns when it fails, too. */
 #define THAW_H5_NONE ((hid_t)-1)
 
+/* Serial HDF5 is not for two threads at once, on whatever files: a function that calls it begins with this line, and is alone in it until it
+ * returns. Long work is done in many such functions, so that another thread waits for a piece, not for a file. */
+#define THAW_H5_ALONE                                                                              \
+    const int thaw_h5_entered __attribute__((cleanup(thaw_h5_leave), unused)) = thaw_h5_enter()
+int thaw_h5_enter(void);
+void thaw_h5_leave(const int *entered);
+
 /* Turns HDF5's printing off. */
 void thaw_h5_silence(void);
 /* "<path>: cannot <doing> '<object>': <innermost message of HDF5>"; object may be NULL. THAW_ERR_RESOURCE for a file that

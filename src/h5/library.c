@@ -1,9 +1,10 @@
 #include "thaw/h5.h"
 
-#include <hdf5.h>
+#include "h5/h5_impl.h"
 
 const char *thaw_h5_library(void)
 {
+    THAW_H5_ALONE;
     static char text[32];
     unsigned major = 0;
     unsigned minor = 0;

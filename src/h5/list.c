@@ -36,6 +36,7 @@ static H5O_type_t kind_of(hid_t from, const char *name)
 
 bool thaw_h5_exists(const thaw_h5 *file, const char *name)
 {
+    THAW_H5_ALONE;
     bool there = strcmp(name, "/") == 0 ||
                  (link_exists(file, name) && H5Oexists_by_name(file->id, name, H5P_DEFAULT) > 0);
     (void)H5Eclear2(H5E_DEFAULT);
@@ -44,6 +45,7 @@ bool thaw_h5_exists(const thaw_h5 *file, const char *name)
 
 bool thaw_h5_is_dataset(const thaw_h5 *file, const char *name)
 {
+    THAW_H5_ALONE;
     return thaw_h5_exists(file, name) && kind_of(file->id, name) == H5O_TYPE_DATASET;
 }
 
@@ -86,11 +88,13 @@ static thaw_status list_kind(const thaw_h5 *file, const char *group, H5O_type_t 
 
 thaw_status thaw_h5_list_datasets(const thaw_h5 *file, const char *group, thaw_strings *out)
 {
+    THAW_H5_ALONE;
     return list_kind(file, group, H5O_TYPE_DATASET, out);
 }
 
 thaw_status thaw_h5_list_groups(const thaw_h5 *file, const char *group, thaw_strings *out)
 {
+    THAW_H5_ALONE;
     return list_kind(file, group, H5O_TYPE_GROUP, out);
 }
 
@@ -103,6 +107,7 @@ static int by_name(const void *a, const void *b)
 
 thaw_status thaw_h5_all_datasets(const thaw_h5 *file, const char *prefix, thaw_strings *out)
 {
+    THAW_H5_ALONE;
     search s = {.out = out, .kind = H5O_TYPE_DATASET, .prefix = prefix};
     *out = (thaw_strings){0};
     if (H5Lvisit(file->id, H5_INDEX_NAME, H5_ITER_INC, take, &s) < 0) {

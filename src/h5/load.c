@@ -30,6 +30,7 @@ static thaw_status read_shape(const thaw_h5 *file, const char *name, thaw_h5_inf
 static thaw_status read_values(const thaw_h5 *file, const char *name, const thaw_h5_info *info,
                                void *data)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     hid_t how = H5Pcreate(H5P_DATASET_XFER);
     thaw_beat("reading a tensor of a file");

@@ -91,6 +91,7 @@ static thaw_status check_length(const thaw_h5 *file)
 thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n,
                               thaw_dtype dtype, void *out)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     hid_t dataset = THAW_H5_NONE, space = THAW_H5_NONE, memory = THAW_H5_NONE;
     THAW_TRY_TO(open_kept(file, name, &dataset));
@@ -114,6 +115,7 @@ done:
 thaw_status thaw_h5_put_rows(thaw_h5 *file, const char *name, hid_t dataset,
                              const thaw_h5_rows *rows, const void *data)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     hid_t memory = THAW_H5_NONE;
     thaw_beat("writing rows of a file");
@@ -133,6 +135,7 @@ done:
 thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *name, int64_t first, int64_t n,
                                thaw_dtype dtype, const void *data)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     const thaw_h5_rows rows = {first, n, dtype};
     hid_t dataset = THAW_H5_NONE;
@@ -154,6 +157,7 @@ thaw_status thaw_h5_make(thaw_h5 *file, const char *name, thaw_dtype dtype, cons
 
 thaw_status thaw_h5_make_group(thaw_h5 *file, const char *name)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     THAW_TRY(thaw_h5_check_name(file, name));
     hid_t links = H5Pcreate(H5P_LINK_CREATE);
@@ -182,6 +186,7 @@ static thaw_status describe(const thaw_h5 *file, const char *name, hid_t dataset
 
 thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name, thaw_h5_info *out)
 {
+    THAW_H5_ALONE;
     *out = (thaw_h5_info){0};
     hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (dataset < 0)

@@ -109,6 +109,7 @@ thaw_status thaw_h5_strings_of(const thaw_h5 *file, const char *object, hid_t id
 
 thaw_status thaw_h5_read_strings(thaw_h5 *file, const char *name, thaw_strings *out)
 {
+    THAW_H5_ALONE;
     *out = (thaw_strings){0};
     hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (dataset < 0)
@@ -149,6 +150,7 @@ static thaw_status pack(const char *const *texts, int64_t count, size_t *size, c
 
 thaw_status thaw_h5_put_strings(thaw_h5 *file, const char *name, const thaw_strings *strings)
 {
+    THAW_H5_ALONE;
     char *block = NULL;
     size_t size = 1;
     THAW_TRY(thaw_h5_check_name(file, name));
@@ -180,6 +182,7 @@ thaw_status thaw_h5_put_strings(thaw_h5 *file, const char *name, const thaw_stri
 thaw_status thaw_h5_put_texts(thaw_h5 *file, hid_t object, const char *label,
                               const char *const *texts, int64_t count)
 {
+    THAW_H5_ALONE;
     char *block = NULL;
     size_t size = 1;
     THAW_TRY(pack(texts, count < 0 ? 1 : count, &size, &block));

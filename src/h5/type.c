@@ -160,6 +160,7 @@ hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows)
 thaw_status thaw_h5_make_dataset(thaw_h5 *file, const char *name, thaw_dtype dtype,
                                  const thaw_shape *shape, int64_t rows_per_chunk, hid_t *dataset)
 {
+    THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     THAW_TRY(thaw_h5_check_name(file, name));
     hid_t space = thaw_h5_space(shape);

@@ -19,14 +19,38 @@ static double own_budget(const thaw_comm *comm, const thaw_config *config)
     return NODE_SHARE * bytes / thaw_comm_node_ranks(comm);
 }
 
-/* Weights; per trained value its gradient of a shard, its sum, the optimizer's moments and the selected epoch's copy. */
+/* The optimizer's moments of a trained value, and its average. */
+static int64_t companions(const thaw_config *config)
+{
+    return thaw_optim_config_moments(&config->optimizer) + (config->train.ema > 0);
+}
+
+/* Weights; per trained value its gradient of a shard, its sum, what goes with it and the selected epoch's copy. */
 static double state_bytes(const thaw_setup *setup)
 {
     const thaw_graph *graph = setup->model->graph;
-    const int64_t moments = setup->config->optimizer.kind == 0 ? 1 : 2;
     const int64_t total = thaw_graph_count_params(graph, false);
     const int64_t trained = thaw_graph_count_params(graph, true);
-    return 4.0 * (double)(total + trained * (3 + moments));
+    return 4.0 * (double)(total + trained * (3 + companions(setup->config)));
+}
+
+/* What a checkpoint holds of each trained value: itself, the selected epoch's copy, what goes with it. */
+static double copy_bytes(const thaw_setup *setup)
+{
+    const thaw_train_config *train = &setup->config->train;
+    const int64_t selected = train->select != THAW_SELECT_LAST;
+    if (train->checkpoint_async != 0)
+        return 0;
+    return 4.0 * (double)(thaw_graph_count_params(setup->model->graph, true) *
+                          (1 + selected + companions(setup->config)));
+}
+
+int64_t thaw_train_copy_bytes(const thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan,
+                              int32_t company)
+{
+    const double copy = copy_bytes(setup);
+    const double rest = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup);
+    return company * (rest + copy) <= own_budget(comm, setup->config) ? (int64_t)copy : 0;
 }
 
 static thaw_status over_budget(const thaw_setup *setup, const thaw_plan *plan, double budget)

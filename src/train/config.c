@@ -12,6 +12,7 @@ static const char *const recompute_words[] = {"auto", "on", "off", NULL};
 static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
 static const char *const select_words[] = {"metric", "loss", "last", NULL};
+static const char *const async_words[] = {"auto", "off", NULL};
 static const char *const prefetch_words[] = {"auto", "off", NULL};
 static const char *const cache_words[] = {"auto", "off", NULL};
 static const char *const together_words[] = {"auto", "off", NULL};
@@ -159,6 +160,9 @@ static const thaw_field train_fields[] = {
     REAL(thaw_train_config, "watchdog", watchdog, "600", 0, 1e6,
          "seconds without any progress of a rank after which the job says where each rank is and "
          "ends with exit code 1; 0: never (docs/faults.md)"),
+    WORD(thaw_train_config, "checkpoint_async", checkpoint_async, "auto", async_words,
+         "copy the state in memory and write it while training goes on; auto: where the memory of "
+         "a rank has room for the copy; off: steps wait for the disk"),
     TEXT(thaw_train_config, "save_backbone", save_backbone, "",
          "also write the trained backbone to this file, with statistics of its features"),
     TEXT(thaw_train_config, "head_from", head_from, "",

@@ -85,6 +85,7 @@ static thaw_status plan_step(thaw_comm *comm, thaw_setup *s, const thaw_sampler 
     thaw_status status;
     THAW_TRY_TO(thaw_train_plan_open(comm, s, &options, &plan));
     out->arena_bytes = thaw_plan_arena_bytes(plan);
+    out->state_bytes = (size_t)thaw_train_copy_bytes(comm, s, plan, 1);
     out->constant_bytes = thaw_plan_constant_bytes(plan);
     out->plan = thaw_plan_count(plan);
     THAW_TRY_TO(thaw_agree(comm, count_payload(plan, s->config, out)));
@@ -132,9 +133,10 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     out->parameters_trainable = thaw_graph_count_params(graph, true);
     out->forward_flops = thaw_graph_forward_flops(graph);
     out->backward_flops = thaw_graph_backward_flops(graph);
-    /* Of each trained value: itself, its sum, the optimizer's moments, the selected epoch's copy, and the average. */
+    /* Of each trained value: itself, its sum, the optimizer's moments, the selected epoch's copy, and the average; besides
+     * what checkpoints are copied to. */
     const int64_t moments = thaw_optim_config_moments(&s->config->optimizer);
-    out->state_bytes = (size_t)(trained_bytes(graph) * (3 + moments + (train->ema > 0)));
+    out->state_bytes += (size_t)(trained_bytes(graph) * (3 + moments + (train->ema > 0)));
     out->node_bytes = (size_t)(thaw_shared_bytes(s->weights) + thaw_shared_bytes(s->samples));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);
     out->smallest_shard = smallest_shard(&sampler);

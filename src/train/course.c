@@ -220,6 +220,13 @@ static void start(course *c, const thaw_comm *comm)
     }
 }
 
+static thaw_status open_writers(const course *c, const thaw_comm *comm)
+{
+    for (int32_t i = 0; i < c->count; i++)
+        THAW_TRY(thaw_trainer_open_writer(c->all[i], comm));
+    return THAW_OK;
+}
+
 thaw_status thaw_trainers_run(thaw_comm *comm, thaw_trainer **trainers, int32_t count)
 {
     course c = {.all = trainers, .count = count, .stale = true};
@@ -229,6 +236,7 @@ thaw_status thaw_trainers_run(thaw_comm *comm, thaw_trainer **trainers, int32_t 
         status = thaw_alloc(&finished, count, sizeof(thaw_trainer *));
     THAW_TRY_TO(thaw_agree(comm, status));
     start(&c, comm);
+    THAW_TRY_TO(thaw_agree(comm, open_writers(&c, comm)));
     status = run(&c, comm, finished);
     for (int32_t i = 0; i < count; i++)
         thaw_progress_finish(&trainers[i]->progress);

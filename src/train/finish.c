@@ -154,6 +154,10 @@ static void add_cost(const thaw_trainer *t, const memory *used, thaw_json *out)
     thaw_json_set_double(out, "train_seconds", s->train_seconds);
     thaw_json_set_double(out, "data_seconds", t->data_seconds);
     thaw_json_set_double(out, "core_seconds", s->core_seconds);
+    thaw_json_set_int(out, "checkpoints", t->checkpoints);
+    thaw_json_set_int(out, "checkpoint_copy_bytes", t->copy_bytes);
+    thaw_json_set_double(out, "checkpoint_seconds", t->checkpoint_seconds);
+    thaw_json_set_double(out, "checkpoint_longest_write_seconds", thaw_ckpt_longest(t->writer));
     if (t->company > 1)
         thaw_json_set_int(out, "trained_together", t->company);
     thaw_json_set_double(out, "samples_per_second",
@@ -279,6 +283,8 @@ static thaw_status finish(const thaw_team *team, thaw_comm *comm, thaw_json **su
 {
     memory used;
     thaw_status status = THAW_OK;
+    for (int32_t m = 0; m < team->count; m++)
+        THAW_TRY(thaw_trainer_settle(team->members[m], comm));
     for (int32_t m = 0; m < team->count; m++)
         THAW_TRY(thaw_phases_select(team->members[m], comm));
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++) {

@@ -199,12 +199,14 @@ static thaw_status end_epoch(const thaw_team *team, thaw_comm *comm)
     return status;
 }
 
-/* A row that cannot be written is one rank's trouble: it is carried into the next thing that ranks do together. */
+/* A row or a checkpoint that cannot be written is one rank's trouble: it is carried into the next thing that ranks do together. */
 static void report_step(thaw_trainer *t, const thaw_comm *comm)
 {
     if (!is_writer(comm))
         return;
     t->pending = step_row(t, t->state.train_seconds);
+    if (t->pending == THAW_OK)
+        t->pending = thaw_ckpt_look(t->writer);
     thaw_progress_update(&t->progress, t->position.step, t->state.samples_seen, t->last_loss);
 }
 
@@ -234,7 +236,8 @@ bool thaw_trainer_is_short_of_time(const thaw_trainer *t)
 {
     const double reserve = 15;
     const double deadline = t->options->deadline;
-    return deadline > 0 && thaw_seconds() + 2 * t->longest + reserve > deadline;
+    return deadline > 0 &&
+           thaw_seconds() + 2 * (t->longest + thaw_ckpt_longest(t->writer)) + reserve > deadline;
 }
 
 /* An epoch that has just ended has no steps of the next one yet. */

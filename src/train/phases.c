@@ -288,6 +288,10 @@ static void keep_run(thaw_trainer *t, const thaw_trainer *old)
     t->counted = old->counted;
     t->startup_seconds = old->startup_seconds;
     t->longest = old->longest;
+    t->writer = old->writer;
+    t->copy_bytes = old->copy_bytes;
+    t->checkpoint_seconds = old->checkpoint_seconds;
+    t->checkpoints = old->checkpoints;
     t->progress = old->progress;
     t->events = old->events;
 }
@@ -319,6 +323,7 @@ static thaw_status reopen(thaw_trainer *t, thaw_comm *comm, bool next)
     t->optimizer = NULL;
     t->features_before = NULL;
     t->own = (thaw_features){0};
+    t->writer = NULL;
     thaw_trainer_close(t);
     close_constants(s);
     s->spare = &old.own;

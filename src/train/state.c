@@ -105,6 +105,19 @@ static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attri
     return describe(t, attributes);
 }
 
+thaw_status thaw_trainer_open_writer(thaw_trainer *t, const thaw_comm *comm)
+{
+    if (thaw_comm_rank(comm) != 0)
+        return THAW_OK;
+    t->copy_bytes = thaw_train_copy_bytes(comm, t->setup, t->train_plan, t->company);
+    if (t->copy_bytes > 0)
+        return thaw_ckpt_writer_new(&t->writer);
+    if (t->config->train.checkpoint_async == 0 && !t->options->quiet)
+        THAW_LOG(THAW_INFO, "%s: no room for a copy of the state: steps wait for checkpoints",
+                 t->directory);
+    return THAW_OK;
+}
+
 thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
 {
     thaw_state state = {0};
@@ -115,16 +128,26 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
     thaw_run_path(trainer->directory, "checkpoints", &directory);
     thaw_trainer_count_time(trainer, comm);
     const char *phase = thaw_beat_phase("saving a checkpoint");
+    const double began = thaw_seconds();
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
-    status = thaw_ckpt_save(comm, thaw_str_c(&directory), trainer->position.step, &state,
-                            &attributes, &options);
+    THAW_TRY_TO(thaw_ckpt_save_later(trainer->writer, comm, thaw_str_c(&directory),
+                                     trainer->position.step, &state, &attributes, &options));
+    if (trainer->stop) /* uniform */
+        status = thaw_trainer_settle(trainer, comm);
+    trainer->checkpoint_seconds += thaw_seconds() - began;
+    trainer->checkpoints++;
 done:
     thaw_beat_phase(phase);
     thaw_str_clear(&directory);
     thaw_state_clear(&attributes);
     thaw_state_clear(&state);
     return status;
+}
+
+thaw_status thaw_trainer_settle(thaw_trainer *trainer, thaw_comm *comm)
+{
+    return thaw_ckpt_settle(trainer->writer, comm);
 }
 
 thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm)

@@ -3,6 +3,7 @@
 #ifndef THAW_TRAIN_IMPL_H
 #define THAW_TRAIN_IMPL_H
 
+#include "thaw/ckpt.h"
 #include "thaw/evidence.h"
 #include "thaw/store.h"
 #include "thaw/train.h"
@@ -134,6 +135,10 @@ THAW_NODISCARD thaw_status thaw_plan_keep_constants(thaw_comm *comm, thaw_setup 
 /* Opens and keeps. Collective. */
 THAW_NODISCARD thaw_status thaw_plan_open(thaw_comm *comm, thaw_setup *setup,
                                           const thaw_plan_options *options, thaw_plan **out);
+/* Bytes of the copy from which checkpoints are written while training goes on; 0 where they are not: asked for, or no room for it in the
+ * memory budget, for all of `company` runs side by side. plan: of training. Local; ranks may differ. */
+int64_t thaw_train_copy_bytes(const thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan,
+                              int32_t company);
 /* How many runs like this one fit into the memory budget side by side; at least 1. Collective. */
 int32_t thaw_train_room(thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan);
 /* The same for training: recomputes blocks as train.recompute says, within the memory budget. THAW_ERR_RESOURCE. Collective. */
@@ -445,11 +450,15 @@ typedef struct thaw_trainer {
     thaw_error error;
     int32_t company; /* runs that go side by side, itself included */
     int32_t sharers; /* those that the time spent now is shared by; 0: it waits for the others */
-    thaw_status pending;    /* a failure of this rank that the others have yet to hear of */
-    double opened;          /* thaw_seconds() when the run began to set up */
-    double counted;         /* up to here core_seconds knows of this start */
-    double startup_seconds; /* from there to the first step */
-    double longest;         /* seconds of a step with what followed it, in this start */
+    thaw_status pending;       /* a failure of this rank that the others have yet to hear of */
+    thaw_ckpt_writer *writer;  /* on rank 0, where checkpoints are written meanwhile; else NULL */
+    int64_t copy_bytes;        /* of its copy */
+    double checkpoint_seconds; /* that steps of this start waited for checkpoints */
+    int64_t checkpoints;       /* of this start */
+    double opened;             /* thaw_seconds() when the run began to set up */
+    double counted;            /* up to here core_seconds knows of this start */
+    double startup_seconds;    /* from there to the first step */
+    double longest;            /* seconds of a step with what followed it, in this start */
     thaw_progress progress;
     thaw_events *events;
 } thaw_trainer;
@@ -526,8 +535,13 @@ void thaw_ema_describe(const thaw_trainer *trainer, thaw_json *out);
 /* Brings core_seconds up to now. Local. */
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm);
 
-/* Checkpoints: everything a run needs to go on, and nothing frozen. Collective. */
+/* Checkpoints: everything a run needs to go on, and nothing frozen. When a stop was agreed it is on the disk when this returns, else it may be
+ * written while training goes on. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best);
+/* From now on checkpoints are written meanwhile, where that is asked for and has room; company is known. Local. */
+THAW_NODISCARD thaw_status thaw_trainer_open_writer(thaw_trainer *trainer, const thaw_comm *comm);
+/* Waits for one that is still being written. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_settle(thaw_trainer *trainer, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
 /* The newest checkpoint of a run directory, if one is whole and of this config; *found says so. state must be {0}. Collective. */
 THAW_NODISCARD thaw_status thaw_state_newest(thaw_comm *comm, const thaw_config *config,

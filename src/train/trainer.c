@@ -378,6 +378,7 @@ done:
 
 void thaw_trainer_close(thaw_trainer *t)
 {
+    thaw_ckpt_writer_free(&t->writer);
     thaw_str_clear(&t->rows_path);
     thaw_free(&t->features_before);
     thaw_free(&t->outputs);

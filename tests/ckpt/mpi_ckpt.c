@@ -93,6 +93,70 @@ static void the_newest_comes_back(void **state)
     assert_all(thaw_alloc_live() == live);
 }
 
+/* What is saved later is what was there when it was asked for, whatever happens to it meanwhile; without a writer it is saved at once. */
+static void a_writer_saves_what_was_there(void **state)
+{
+    (void)state;
+    const int64_t live = thaw_alloc_live();
+    const char *d = in_folder("later");
+    const thaw_ckpt_options options = {.keep = 2};
+    thaw_ckpt_writer *writer = NULL;
+    assert_all(thaw_ckpt_prepare(world, d) == THAW_OK);
+    for (int64_t step = 1; step <= 6; step++) {
+        thaw_state s = {0}, a = {0};
+        if (thaw_comm_rank(world) == 0 && step == 2)
+            assert_ok(thaw_ckpt_writer_new(&writer));
+        fill(step, &s, &a);
+        assert_all(thaw_ckpt_save_later(writer, world, d, step, &s, &a, &options) == THAW_OK);
+        assert_all(step > 1 || latest_is(d, 1));
+        memset(weight, 0, sizeof weight);
+        thaw_state_clear(&s);
+        thaw_state_clear(&a);
+    }
+    assert_all(thaw_ckpt_settle(writer, world) == THAW_OK);
+    assert_all(latest_is(d, 6) && there(d, 5) && !there(d, 4));
+    assert_all((thaw_ckpt_longest(writer) > 0) == (thaw_comm_rank(world) == 0));
+    thaw_ckpt_writer_free(&writer);
+    assert_all(thaw_alloc_live() == live);
+}
+
+/* On every rank, at whichever of the three comes first, and once. */
+static void a_writer_reports_what_failed(void **state)
+{
+    (void)state;
+    const thaw_ckpt_options options = {.keep = 2};
+    const char *d = in_folder("cannot");
+    thaw_ckpt_writer *writer = NULL;
+    if (thaw_comm_rank(world) == 0)
+        assert_ok(thaw_ckpt_writer_new(&writer));
+    assert_all(thaw_ckpt_prepare(world, d) == THAW_OK);
+    for (int how = 0; how < 3; how++) {
+        thaw_state s = {0}, a = {0};
+        thaw_status looked = THAW_OK;
+        fill(7, &s, &a);
+        assert_all(thaw_ckpt_save_later(writer, world, in_folder("no-such"), 7, &s, &a, &options) ==
+                   THAW_OK);
+        thaw_error_clear();
+        if (how == 0) {
+            assert_all(thaw_ckpt_settle(writer, world) == THAW_ERR_RESOURCE);
+        } else if (how == 1) {
+            assert_all(thaw_ckpt_save_later(writer, world, d, 8, &s, &a, &options) ==
+                       THAW_ERR_RESOURCE);
+        } else {
+            while (thaw_comm_rank(world) == 0 && looked == THAW_OK)
+                looked = thaw_ckpt_look(writer);
+            assert_all(thaw_agree(world, looked) == THAW_ERR_RESOURCE);
+        }
+        assert_all(strstr(thaw_error_last()->message, "no-such") != NULL);
+        assert_all(thaw_ckpt_look(writer) == THAW_OK);
+        assert_all(thaw_ckpt_settle(writer, world) == THAW_OK);
+        thaw_state_clear(&s);
+        thaw_state_clear(&a);
+    }
+    assert_all(latest_is(d, -1));
+    thaw_ckpt_writer_free(&writer);
+}
+
 static void the_best_is_kept(void **state)
 {
     (void)state;
@@ -295,6 +359,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest ckpt[] = {
         cmocka_unit_test(the_newest_comes_back),
+        cmocka_unit_test(a_writer_saves_what_was_there),
+        cmocka_unit_test(a_writer_reports_what_failed),
         cmocka_unit_test(the_best_is_kept),
         cmocka_unit_test(damaged_ones_are_passed_over),
         cmocka_unit_test(a_damaged_file_is_refused_by_all),

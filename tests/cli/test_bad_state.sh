@@ -10,7 +10,7 @@ digest=$(get plain/summary.json state_digest)
 # A run that was killed in its second epoch, with checkpoints of steps 6 and 8, to copy from.
 THAW_FAULT=kill_step:0:10
 export THAW_FAULT
-ranks 2 train run.yaml --quiet --set rung=full --set output=killed --set train.checkpoint_every=2
+ranks 2 train run.yaml --quiet --set rung=full --set output=killed --set train.checkpoint_every=2 --set train.checkpoint_async=off
 unset THAW_FAULT
 same "checkpoints of the killed run" 2 "$(find killed/checkpoints -name 'step-*.h5' | grep -c .)"
 newest=$(find killed/checkpoints -name 'step-*.h5' | sort | tail -1 | sed 's/.*\///')
@@ -155,7 +155,16 @@ gone_while_running "a vanished directory" 'disk2/run' mv disk2/run vanished
 rm -rf vanished disk2/run
 if mount -t tmpfs -o size=20m tmpfs disk2 2>/dev/null; then
     trap 'cd /; umount "$work/disk" "$work/disk2" 2>/dev/null; rm -rf "$work"' EXIT
-    gone_while_running "a read-only disk" 'disk2/run.*Read-only' mount -o remount,ro disk2
+    # Refused while a file is open for writing, as one often is.
+    make_read_only() {
+        tries=300
+        until mount -o remount,ro disk2 2>/dev/null; do
+            tries=$((tries - 1))
+            [ $tries -gt 0 ] || return 1
+            sleep 0.03
+        done
+    }
+    gone_while_running "a read-only disk" 'disk2/run.*Read-only' make_read_only
     mount -o remount,rw disk2
 else
     echo "SKIPPED: the read-only disk; this user cannot mount a tmpfs"

@@ -22,7 +22,7 @@ awk -v e="$(get one/summary.json int8.feature_error)" 'BEGIN { exit !(e > 0 && e
 # Killed in the second epoch, after a checkpoint, and gone on with on another number of ranks.
 THAW_FAULT=kill_step:1:8
 export THAW_FAULT
-ranks 2 train run.yaml --quiet $eight --set output=killed && fail "survived $THAW_FAULT"
+ranks 2 train run.yaml --quiet $eight --set output=killed --set train.checkpoint_async=off && fail "survived $THAW_FAULT"
 unset THAW_FAULT
 gone "killed in 8 bits"
 [ ! -f killed/summary.json ] || fail "killed has a summary"

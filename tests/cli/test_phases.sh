@@ -50,7 +50,7 @@ as_if_nothing() {
 broken() {
     THAW_FAULT=$2
     export THAW_FAULT
-    ranks "$3" train run.yaml --quiet --set "output=$1" --set train.checkpoint_every=1 && fail "$1: survived $2"
+    ranks "$3" train run.yaml --quiet --set "output=$1" --set train.checkpoint_every=1 --set train.checkpoint_async=off && fail "$1: survived $2"
     unset THAW_FAULT
     ranks "$4" train run.yaml --resume --set "output=$1" || fail "$1: resume: $(cat err)"
     grep -q "resumed after step $5 " err || fail "$1: $(cat err)"

@@ -85,6 +85,9 @@ expect 'conv2d/backward'
 expect '^step .* unexplained [0-9.]+ %$'
 
 export THAW_BENCH_NETS=resnet20@16 THAW_BENCH_RANKS=1 THAW_BENCH_IMAGES=64 THAW_BENCH_FACTORS=2
+THAW_BENCH_IMAGES=32 THAW_BENCH_EVERY=1 bench checkpoint
+expect '^checkpoint/resnet20@16/np1 +% +[0-9.]+ '
+expect '^checkpoint/resnet20@16/np1/speed +samples/s +[0-9.]+ '
 bench disk
 expect '^disk/resnet20@16/np1/x2 +% +[0-9.]+ '
 expect '^disk/resnet20@16/np1/x2/speed +samples/s +[0-9.]+ '

@@ -64,13 +64,13 @@ damaged() {
     same "$1: warnings" 1 "$(warnings)"
     cached "after $1" 2 $place file --set train.cache_keep=true --set train.cache_dir=kept --set train.cache_limit_gib="$2"
 }
-for limit in 1 0; do
+for gib in 1 0; do
     head -c 3000 good.h5 >"$kept"
-    damaged "a cut file" $limit
+    damaged "a cut file" $gib
     : >"$kept"
-    damaged "an empty file" $limit
+    damaged "an empty file" $gib
     cp target.h5 "$kept"
-    damaged "another kind of file" $limit
+    damaged "another kind of file" $gib
 done
 cp good.h5 "$kept"
 must "flip" "$tool" flip "$kept" $offset

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every fault site, on each of two ranks: the job ends soon, completely, with one message and a code that is not 0; and then resumes.
 # A fault that a rank never passes leaves the run undisturbed.
-# thaw-test: timeout=240
+# thaw-test: timeout=480
 set -u
 . "$(dirname "$0")/lib.sh"
 make_all

@@ -116,13 +116,24 @@ THAW_NODISCARD thaw_status thaw_optimizer_new(const thaw_optim_config *config,
                                               const thaw_rates *rates,
                                               const thaw_optim_tensor *tensors, int32_t count,
                                               thaw_optimizer **out);
+/* The same for one of `parts` that share the work (Rajbhandari et al. 2020, arXiv:1910.02054, stage 1): state is kept, and tensors are
+ * updated, for this part's elements only; who updates the rest, gives it to the others. Parts take about equal runs of the list, cut inside
+ * tensors; where an update needs a tensor's norms (lars, lamb), between them. All parts together do what one alone does, bit for bit. */
+THAW_NODISCARD thaw_status thaw_optimizer_new_part(const thaw_optim_config *config,
+                                                   const thaw_rates *rates,
+                                                   const thaw_optim_tensor *tensors, int32_t count,
+                                                   int32_t part, int32_t parts,
+                                                   thaw_optimizer **out);
 void thaw_optimizer_free(thaw_optimizer **optimizer);
+/* Elements [*begin, *end) of tensor i that `part` keeps. */
+void thaw_optimizer_range(const thaw_optimizer *optimizer, int32_t i, int32_t part, int64_t *begin,
+                          int64_t *end);
 
 typedef struct thaw_step_report {
     double gradient_norm; /* of gradient_scale * gradient over all tensors, before clipping */
     double clip_factor;   /* 1 when not clipped */
     double *
-        update_ratio; /* in: NULL or room for one value a tensor; out: |update| / |weights before| (0 for zero weights) */
+        update_ratio; /* in: NULL or room for one value a tensor; out: |update| / |weights before| (0 for zero weights), of the elements kept here */
 } thaw_step_report;
 
 /* One update. Allocates nothing. Norms of trust ratios are over whole tensors, double in fixed order.
@@ -137,6 +148,7 @@ THAW_NODISCARD thaw_status thaw_optimizer_step(thaw_optimizer *optimizer,
                                                double schedule_factor, thaw_step_report *report);
 
 int32_t thaw_optimizer_count(const thaw_optimizer *optimizer);
+float *thaw_optimizer_tensor(const thaw_optimizer *optimizer, int32_t i); /* its data */
 /* Learning rate of tensor i at schedule factor 1. */
 double thaw_optimizer_rate(const thaw_optimizer *optimizer, int32_t i);
 int64_t thaw_optimizer_steps(const thaw_optimizer *optimizer); /* done so far */
@@ -144,6 +156,9 @@ size_t thaw_optimizer_state_bytes(const thaw_optimizer *optimizer);
 /* Adds views: "optim.step", "optim.momentum.<tensor>" or "optim.adam_m.<tensor>" and "optim.adam_v.<tensor>", and with l2sp
  * "optim.anchor.<tensor>". thaw_state_copy into them restores the optimizer. They live as long as the optimizer. */
 THAW_NODISCARD thaw_status thaw_optimizer_state(thaw_optimizer *optimizer, thaw_state *out);
+/* Of entry `entry` of that state, which is not the step: the tensor it belongs to, and where this part's elements of it are. With several
+ * parts thaw_optimizer_state gives such entries in their whole shape without data. */
+float *thaw_optimizer_kept(const thaw_optimizer *optimizer, int64_t entry, int32_t *tensor);
 
 /* ---- Average of weights --------------------------------------------------------------------------------------- */
 

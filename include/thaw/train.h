@@ -57,8 +57,9 @@ typedef struct thaw_model_config {
 
 typedef struct thaw_train_config {
     int64_t epochs, batch, shards, eval_batch;
-    int reduce;          /* thaw_reduce_mode */
-    char *loss, *metric; /* names, or "auto" */
+    int reduce;           /* thaw_reduce_mode */
+    bool shard_optimizer; /* each rank keeps the optimizer's state of its part of what trains */
+    char *loss, *metric;  /* names, or "auto" */
     double label_smoothing;
     double ema;                 /* decay of the average of what trains; 0: none */
     double batch_norm_momentum; /* PyTorch's meaning; 0: the architecture's own */

@@ -122,6 +122,24 @@ void thaw_allgather(thaw_comm *comm, const void *mine, int64_t bytes, void *all)
     }
 }
 
+void thaw_fetch(thaw_comm *comm, int from, const void *mine, int64_t bytes, void *out)
+{
+    if (from == 0 && comm->rank == 0 && bytes > 0)
+        memcpy(out, mine, (size_t)bytes);
+    if (from == 0 || (comm->rank != from && comm->rank != 0))
+        return;
+    comm->count.gather_calls++;
+    comm->count.gather_bytes += bytes;
+    for (int64_t at = 0; at < bytes; at += piece(bytes - at)) {
+        if (comm->rank == from)
+            THAW_MPI(
+                MPI_Send((const char *)mine + at, piece(bytes - at), MPI_BYTE, 0, 0, comm->mpi));
+        else
+            THAW_MPI(MPI_Recv((char *)out + at, piece(bytes - at), MPI_BYTE, from, 0, comm->mpi,
+                              MPI_STATUS_IGNORE));
+    }
+}
+
 /* counts and displacements are scratch for MPI: 2 * size ints. */
 static void gather_parts(thaw_comm *comm, const void *mine, const int64_t *offset, int *scratch,
                          char *all)

@@ -9,12 +9,17 @@
 /* Weights before the update are kept a piece at a time when update ratios are asked for. */
 #define PIECE 4096
 
+/* Cuts inside tensors lie at multiples of this, so that the loops' vectors hold the same elements whoever runs them. */
+#define CUT 64
+
 typedef struct tensor_state {
     thaw_optim_tensor tensor;
-    int64_t n;
+    int64_t n, start;    /* elements; of all tensors before it */
+    int64_t begin, kept; /* elements [begin, begin + kept) have state here */
     double rate, weight_decay, anchor_strength;
-    float *slots[OPTIM_MAX_SLOTS];
-    float *anchor;
+    float *slots[OPTIM_MAX_SLOTS]; /* (kept) */
+    bool anchored;
+    float *anchor; /* (kept) */
 } tensor_state;
 
 struct thaw_optimizer {
@@ -22,7 +27,8 @@ struct thaw_optimizer {
     const optim_optimizer *kind;
     int slot_count;
     tensor_state *tensors;
-    int32_t count;
+    int32_t count, part, parts;
+    int64_t total; /* elements of all tensors */
     int64_t steps;
     size_t state_bytes;
     float before[PIECE];
@@ -37,32 +43,72 @@ static double rate_of(const thaw_rates *rates, const thaw_optim_tensor *tensor)
     return rates->head;
 }
 
+/* The first element of a tensor that belongs to `part` or one after it. */
+static int64_t cut_at(const thaw_optimizer *o, const tensor_state *t, int32_t part)
+{
+    const int64_t cut = o->total / o->parts * part + o->total % o->parts * part / o->parts;
+    const int64_t at = cut - t->start;
+    if (at <= 0 || part == 0)
+        return 0;
+    if (at >= t->n || part == o->parts)
+        return t->n;
+    if (o->kind->prepare != NULL)
+        return at > t->n / 2 ? t->n : 0;
+    return at / CUT * CUT;
+}
+
+void thaw_optimizer_range(const thaw_optimizer *o, int32_t i, int32_t part, int64_t *begin,
+                          int64_t *end)
+{
+    *begin = cut_at(o, &o->tensors[i], part);
+    *end = cut_at(o, &o->tensors[i], part + 1);
+}
+
 static thaw_status tensor_init(thaw_optimizer *o, const thaw_rates *rates,
                                const thaw_optim_tensor *tensor, tensor_state *out)
 {
     const thaw_optim_config *config = &o->config;
-    out->tensor = *tensor;
-    out->n = thaw_shape_count(&tensor->shape);
+    out->begin = cut_at(o, out, o->part);
+    out->kept = cut_at(o, out, o->part + 1) - out->begin;
     out->rate = rate_of(rates, tensor);
     if (tensor->rate_factor > 0)
         out->rate *= tensor->rate_factor;
     out->weight_decay = tensor->is_weight || config->decay_all ? config->weight_decay : 0;
     for (int i = 0; i < o->slot_count; i++) {
-        THAW_TRY(thaw_alloc(&out->slots[i], out->n, sizeof(float)));
-        o->state_bytes += (size_t)out->n * sizeof(float);
+        THAW_TRY(thaw_alloc(&out->slots[i], out->kept, sizeof(float)));
+        o->state_bytes += (size_t)out->kept * sizeof(float);
     }
     if (tensor->part == THAW_PART_BACKBONE && config->l2sp > 0) {
-        THAW_TRY(thaw_alloc(&out->anchor, out->n, sizeof(float)));
-        memcpy(out->anchor, tensor->data, (size_t)out->n * sizeof(float));
+        THAW_TRY(thaw_alloc(&out->anchor, out->kept, sizeof(float)));
+        memcpy(out->anchor, tensor->data + out->begin, (size_t)out->kept * sizeof(float));
+        out->anchored = true;
         out->anchor_strength = config->l2sp;
-        o->state_bytes += (size_t)out->n * sizeof(float);
+        o->state_bytes += (size_t)out->kept * sizeof(float);
     }
     return THAW_OK;
+}
+
+/* Where cuts lie depends on all tensors. */
+static void place(thaw_optimizer *o, const thaw_optim_tensor *tensors)
+{
+    for (int32_t i = 0; i < o->count; i++) {
+        o->tensors[i].tensor = tensors[i];
+        o->tensors[i].n = thaw_shape_count(&tensors[i].shape);
+        o->tensors[i].start = o->total;
+        o->total += o->tensors[i].n;
+    }
 }
 
 thaw_status thaw_optimizer_new(const thaw_optim_config *config, const thaw_rates *rates,
                                const thaw_optim_tensor *tensors, int32_t count,
                                thaw_optimizer **out)
+{
+    return thaw_optimizer_new_part(config, rates, tensors, count, 0, 1, out);
+}
+
+thaw_status thaw_optimizer_new_part(const thaw_optim_config *config, const thaw_rates *rates,
+                                    const thaw_optim_tensor *tensors, int32_t count, int32_t part,
+                                    int32_t parts, thaw_optimizer **out)
 {
     thaw_status status = THAW_OK;
     thaw_optimizer *o = NULL;
@@ -72,7 +118,10 @@ thaw_status thaw_optimizer_new(const thaw_optim_config *config, const thaw_rates
     o->kind = optim_optimizer_at(config->kind);
     o->slot_count = o->kind->slot_count(config);
     o->count = count;
+    o->part = part;
+    o->parts = parts;
     THAW_TRY_TO(thaw_alloc(&o->tensors, count, sizeof *o->tensors));
+    place(o, tensors);
     for (int32_t i = 0; i < count; i++)
         THAW_TRY_TO(tensor_init(o, rates, &tensors[i], &o->tensors[i]));
     *out = o;
@@ -164,6 +213,10 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
     o->steps++;
     for (int32_t i = 0; i < o->count; i++) {
         tensor_state *t = &o->tensors[i];
+        if (report && report->update_ratio)
+            report->update_ratio[i] = 0;
+        if (t->kept == 0)
+            continue;
         optim_sweep sweep = {
             .config = &o->config,
             .rate = t->rate * schedule_factor,
@@ -173,10 +226,10 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
             .trust = 1,
             .trusting = t->tensor.is_weight || o->config.trust_all,
             .step = o->steps - t->tensor.joined,
-            .n = t->n,
-            .gradient = gradients[i],
+            .n = t->kept,
+            .gradient = gradients[i] + t->begin,
             .anchor = t->anchor,
-            .w = t->tensor.data,
+            .w = t->tensor.data + t->begin,
             .slots = {t->slots[0], t->slots[1]},
         };
         if (o->kind->prepare)
@@ -196,6 +249,11 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
 int32_t thaw_optimizer_count(const thaw_optimizer *optimizer)
 {
     return optimizer->count;
+}
+
+float *thaw_optimizer_tensor(const thaw_optimizer *o, int32_t i)
+{
+    return o->tensors[i].tensor.data;
 }
 
 double thaw_optimizer_rate(const thaw_optimizer *optimizer, int32_t i)
@@ -225,13 +283,28 @@ static thaw_status add_view(thaw_state *out, const char *slot, tensor_state *t, 
 thaw_status thaw_optimizer_state(thaw_optimizer *o, thaw_state *out)
 {
     thaw_shape scalar = {0};
+    const bool whole = o->parts == 1;
     THAW_TRY(thaw_state_add(out, "optim.step", THAW_I64, scalar, &o->steps));
     for (int32_t i = 0; i < o->count; i++) {
         tensor_state *t = &o->tensors[i];
         for (int s = 0; s < o->slot_count; s++)
-            THAW_TRY(add_view(out, o->kind->slots[s], t, t->slots[s]));
-        if (t->anchor)
-            THAW_TRY(add_view(out, "anchor", t, t->anchor));
+            THAW_TRY(add_view(out, o->kind->slots[s], t, whole ? t->slots[s] : NULL));
+        if (t->anchored)
+            THAW_TRY(add_view(out, "anchor", t, whole ? t->anchor : NULL));
     }
     return THAW_OK;
+}
+
+float *thaw_optimizer_kept(const thaw_optimizer *o, int64_t entry, int32_t *tensor)
+{
+    for (int32_t i = 0; i < o->count; i++) {
+        const tensor_state *t = &o->tensors[i];
+        const int64_t entries = o->slot_count + (t->anchored ? 1 : 0);
+        if (entry <= entries) {
+            *tensor = i;
+            return entry <= o->slot_count ? t->slots[entry - 1] : t->anchor;
+        }
+        entry -= entries;
+    }
+    return NULL;
 }

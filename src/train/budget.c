@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #define GIB 1073741824.0
 
@@ -25,13 +25,17 @@ static int64_t companions(const thaw_config *config)
     return thaw_optim_config_moments(&config->optimizer) + (config->train.ema > 0);
 }
 
-/* Weights; per trained value its gradient of a shard, its sum, what goes with it and the selected epoch's copy. */
-static double state_bytes(const thaw_setup *setup)
+/* Weights; per trained value its gradient of a shard, its sum, what goes with it and the selected epoch's copy. Of the moments a rank may
+ * have its part only. */
+static double state_bytes(const thaw_setup *setup, const thaw_comm *comm)
 {
     const thaw_graph *graph = setup->model->graph;
+    const int64_t moments = thaw_optim_config_moments(&setup->config->optimizer);
     const int64_t total = thaw_graph_count_params(graph, false);
     const int64_t trained = thaw_graph_count_params(graph, true);
-    return 4.0 * (double)(total + trained * (3 + companions(setup->config)));
+    const double elsewhere = (double)moments * (1 - 1.0 / thaw_parts(setup->config, comm));
+    return 4.0 * ((double)(total + trained * (3 + companions(setup->config))) -
+                  (double)trained * elsewhere);
 }
 
 /* What a checkpoint holds of each trained value: itself, the selected epoch's copy, what goes with it. */
@@ -49,15 +53,16 @@ int64_t thaw_train_copy_bytes(const thaw_comm *comm, const thaw_setup *setup, co
                               int32_t company)
 {
     const double copy = copy_bytes(setup);
-    const double rest = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup);
+    const double rest = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup, comm);
     return company * (rest + copy) <= own_budget(comm, setup->config) ? (int64_t)copy : 0;
 }
 
-static thaw_status over_budget(const thaw_setup *setup, const thaw_plan *plan, double budget)
+static thaw_status over_budget(const thaw_comm *comm, const thaw_setup *setup,
+                               const thaw_plan *plan, double budget)
 {
     char text[4][32];
     const double activations = (double)thaw_plan_arena_bytes(plan);
-    const double state = state_bytes(setup);
+    const double state = state_bytes(setup, comm);
     thaw_format_bytes(activations, text[0], sizeof *text);
     thaw_format_bytes(state, text[1], sizeof *text);
     thaw_format_bytes(activations + state, text[2], sizeof *text);
@@ -83,7 +88,7 @@ static void say_recomputed(double needed, double budget)
 
 int32_t thaw_train_room(thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan)
 {
-    const double needed = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup);
+    const double needed = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup, comm);
     double runs = own_budget(comm, setup->config) / needed;
     thaw_allreduce_min_double(comm, &runs, 1);
     return runs < 1 ? 1 : runs > INT16_MAX ? INT16_MAX : (int32_t)runs;
@@ -96,7 +101,7 @@ thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
     thaw_plan_options o = *options;
     double budget = own_budget(comm, setup->config);
     thaw_allreduce_min_double(comm, &budget, 1);
-    const double limit = budget - state_bytes(setup);
+    const double limit = budget - state_bytes(setup, comm);
     o.recompute = train->recompute == THAW_RECOMPUTE_ON;
     THAW_TRY(thaw_plan_agree(comm, setup, &o, out));
     /* Workspaces may differ between CPUs; all ranks decide on the largest. */
@@ -110,7 +115,7 @@ thaw_status thaw_train_plan_open(thaw_comm *comm, thaw_setup *setup,
     }
     thaw_status status = THAW_OK;
     if (train->memory_gib > 0 && (double)thaw_plan_arena_bytes(*out) > limit)
-        status = over_budget(setup, *out, budget);
+        status = over_budget(comm, setup, *out, budget);
     status = thaw_agree(comm, status);
     if (status == THAW_OK)
         status = thaw_plan_keep_constants(comm, setup, *out);

@@ -105,6 +105,9 @@ static const thaw_field train_fields[] = {
     WORD(thaw_train_config, "reduce", reduce, "exact", reduce_words,
          "gradient sums: exact, exact64 (twice the bytes): the same on any rank count; float and "
          "bf16 (half the bytes, 8 bits of each number) are not"),
+    FLAG(thaw_train_config, "shard_optimizer", shard_optimizer, "false",
+         "each rank keeps the optimizer's state of its part of what trains, and gives the others "
+         "its weights after each step; same results"),
     TEXT(thaw_train_config, "loss", loss, "auto",
          "cross_entropy, binary_cross_entropy (multi_label) or mse (regression); auto: that of the "
          "data's task"),

@@ -1,4 +1,4 @@
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #include <string.h>
 
@@ -136,7 +136,9 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     /* Of each trained value: itself, its sum, the optimizer's moments, the selected epoch's copy, and the average; besides
      * what checkpoints are copied to. */
     const int64_t moments = thaw_optim_config_moments(&s->config->optimizer);
-    out->state_bytes += (size_t)(trained_bytes(graph) * (3 + moments + (train->ema > 0)));
+    const int32_t parts = thaw_parts(s->config, comm);
+    const int64_t each = trained_bytes(graph);
+    out->state_bytes += (size_t)(each * (3 + (train->ema > 0)) + each * moments / parts);
     out->node_bytes = (size_t)(thaw_shared_bytes(s->weights) + thaw_shared_bytes(s->samples));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);
     out->smallest_shard = smallest_shard(&sampler);

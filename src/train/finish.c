@@ -1,4 +1,4 @@
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #include <math.h>
 #include <string.h>
@@ -98,8 +98,8 @@ static int64_t planned_bytes(const thaw_trainer *t)
     for (int32_t i = 0; i < t->reduced_count; i++)
         sums += thaw_plan_reduced(t->train_plan, i)->count * (int64_t)sizeof(float);
     return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + t->payload_bytes +
-           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + state_bytes(&t->best) +
-           state_bytes(&t->ema);
+           (int64_t)thaw_optimizer_state_bytes(t->optimizer) + thaw_parts_bytes(t) +
+           state_bytes(&t->best) + state_bytes(&t->ema);
 }
 
 /* What keeping features took and gave, over all ranks. Saved: what computing each row that was read would have taken, less what filling took
@@ -163,6 +163,8 @@ static void add_cost(const thaw_trainer *t, const memory *used, thaw_json *out)
     thaw_json_set_double(out, "samples_per_second",
                          s->train_seconds > 0 ? (double)s->samples_seen / s->train_seconds : NAN);
     thaw_json_set_int(out, "allreduce_bytes_per_step", t->bytes_per_step);
+    if (t->parts > 1)
+        thaw_json_set_int(out, "gathered_bytes_per_step", t->gathered_bytes);
     thaw_json_set_int(out, "peak_rss_bytes_per_rank", used->peak_rss);
     thaw_json_set_double(out, "pss_bytes_per_rank", used->pss < 0 ? NAN : (double)used->pss);
     thaw_json_set_int(out, "arena_bytes", (int64_t)thaw_plan_arena_bytes(t->train_plan));

@@ -1,4 +1,4 @@
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #include <string.h>
 
@@ -54,12 +54,12 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
                           t->exponents);
 }
 
-static thaw_status whole_state(thaw_trainer *t, thaw_state *out)
+/* All but the optimizer, which may be in parts. */
+static thaw_status own_state(thaw_trainer *t, thaw_state *out)
 {
     THAW_TRY(add_prefixed(out, "model", &t->trained));
     THAW_TRY(add_prefixed(out, "best", &t->best));
     THAW_TRY(add_prefixed(out, "ema", &t->ema));
-    THAW_TRY(thaw_optimizer_state(t->optimizer, out));
     return add_numbers(t, out);
 }
 
@@ -99,7 +99,7 @@ static thaw_status add_classes(const thaw_trainer *t, thaw_state *out)
 /* Builds both states on every rank, so that a failure is common. */
 static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attributes)
 {
-    THAW_TRY(whole_state(t, state));
+    THAW_TRY(own_state(t, state));
     THAW_TRY(add_classes(t, state));
     THAW_TRY(thaw_setup_add_moments(t->setup, state));
     return describe(t, attributes);
@@ -131,6 +131,7 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
     const double began = thaw_seconds();
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
+    THAW_TRY_TO(thaw_parts_collect(trainer, comm, &state));
     THAW_TRY_TO(thaw_ckpt_save_later(trainer->writer, comm, thaw_str_c(&directory),
                                      trainer->position.step, &state, &attributes, &options));
     if (trainer->stop) /* uniform */
@@ -161,6 +162,7 @@ thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm
     if (status == THAW_OK)
         status = thaw_ranges_add(trainer->setup, &state);
     THAW_TRY_TO(thaw_agree(comm, status));
+    THAW_TRY_TO(thaw_parts_collect(trainer, comm, &state));
     status = thaw_ckpt_write(comm, thaw_str_c(&path), &state, &attributes, NULL);
 done:
     thaw_str_clear(&path);
@@ -201,7 +203,8 @@ static thaw_status compare_config(const thaw_state *attributes, const thaw_confi
     return status;
 }
 
-static thaw_status restore(thaw_trainer *t, const thaw_state *state, const thaw_state *attributes)
+static thaw_status restore(thaw_trainer *t, const thaw_comm *comm, const thaw_state *state,
+                           const thaw_state *attributes)
 {
     thaw_state mine = {0};
     thaw_state into = {0};
@@ -212,8 +215,9 @@ static thaw_status restore(thaw_trainer *t, const thaw_state *state, const thaw_
     THAW_TRY_TO(compare_text(attributes, &mine, "rung", "rung"));
     THAW_TRY_TO(compare_text(attributes, &mine, "dataset_digest", "the dataset (digest)"));
     THAW_TRY_TO(compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)"));
-    THAW_TRY_TO(whole_state(t, &into));
-    status = thaw_state_copy(&into, state);
+    THAW_TRY_TO(own_state(t, &into));
+    THAW_TRY_TO(thaw_state_copy(&into, state));
+    status = thaw_parts_restore(t, comm, state);
 done:
     thaw_state_clear(&into);
     thaw_state_clear(&mine);
@@ -268,7 +272,7 @@ thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *fo
     if (!checkpoint.found)
         goto done;
     THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, &state, &attributes));
-    status = restore(trainer, &state, &attributes);
+    status = restore(trainer, comm, &state, &attributes);
     if (status != THAW_OK)
         status = thaw_fail_context(status, "%s", checkpoint.path);
     status = thaw_agree(comm, status);

@@ -1,4 +1,4 @@
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #include <math.h>
 #include <signal.h>
@@ -368,7 +368,7 @@ static void flip_a_bit(const thaw_trainer *t)
     memcpy(first, &bits, sizeof bits);
 }
 
-static thaw_status apply(const step_context *c)
+static thaw_status apply(step_context *c)
 {
     thaw_trainer *t = member_of(c);
     const thaw_reducer *reducer = c->team->reducer;
@@ -382,6 +382,7 @@ static thaw_status apply(const step_context *c)
     thaw_step_report report = {0};
     THAW_TRY(thaw_optimizer_step(t->optimizer, t->gradients, 1.0 / weight, t->factor, &report));
     t->last_norm = report.gradient_norm;
+    thaw_parts_exchange(t, c->comm);
     update_statistics(t, samples);
     if (thaw_fault("desync"))
         flip_a_bit(t);
@@ -391,10 +392,10 @@ static thaw_status apply(const step_context *c)
 }
 
 /* Every rank has the same sums, so the same statuses. */
-static void apply_all(const thaw_team *team, int64_t bytes)
+static void apply_all(const thaw_team *team, thaw_comm *comm, int64_t bytes)
 {
     thaw_beat("optimizer");
-    step_context c = {.team = team};
+    step_context c = {.team = team, .comm = comm};
     for (; c.member < team->count; c.member++) {
         thaw_trainer *t = member_of(&c);
         t->bytes_per_step = thaw_team_share_bytes(team, bytes);
@@ -453,7 +454,7 @@ thaw_status thaw_team_step(const thaw_team *team, thaw_comm *comm, bool *taken)
         return THAW_OK;
     }
     take_exponents(team, true);
-    apply_all(team, bytes);
+    apply_all(team, comm, bytes);
     *taken = true;
     return THAW_OK;
 }

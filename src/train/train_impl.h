@@ -415,6 +415,10 @@ typedef struct thaw_trainer {
     int32_t *exponents;        /* reduced tensor i: of its quantum in the next step */
     int64_t payload_bytes;     /* of one step of this run */
     thaw_optimizer *optimizer;
+    int32_t parts; /* of the optimizer's work; rank r has part r */
+    float *part_own,
+        *part_all; /* (part_count), (parts, part_count): updated weights on their way */
+    int64_t part_count, part_most, gathered_bytes; /* elements: at once, most; given last step */
     thaw_sampler sampler;
     float *class_weights;    /* (K) or NULL */
     float *input;            /* (most, width) */

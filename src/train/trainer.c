@@ -1,4 +1,4 @@
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #include <math.h>
 #include <string.h>
@@ -207,10 +207,11 @@ static thaw_optim_tensor describe(const thaw_trainer *t, int32_t index)
 }
 
 /* The optimizer's list is in the graph's order; `gradients` follows it into the sums of the reduced tensors. */
-static thaw_status open_optimizer(thaw_trainer *t)
+static thaw_status open_optimizer(thaw_trainer *t, const thaw_comm *comm)
 {
     const thaw_model *model = t->setup->model;
     const int32_t params = thaw_graph_param_count(model->graph);
+    const int32_t part = t->parts > 1 ? thaw_comm_rank(comm) : 0;
     thaw_optim_tensor *tensors = NULL;
     int32_t count = 0;
     thaw_status status;
@@ -229,7 +230,8 @@ static thaw_status open_optimizer(thaw_trainer *t)
         tensors[count++] = describe(t, i);
     }
     const thaw_rates rates = thaw_config_rates(t->config, t->setup->phases.now);
-    status = thaw_optimizer_new(&t->config->optimizer, &rates, tensors, count, &t->optimizer);
+    status = thaw_optimizer_new_part(&t->config->optimizer, &rates, tensors, count, part, t->parts,
+                                     &t->optimizer);
 done:
     thaw_free(&tensors);
     return status;
@@ -321,10 +323,12 @@ static thaw_status open_buffers(thaw_trainer *t)
     return thaw_alloc(&t->outputs, most * K, sizeof *t->outputs);
 }
 
-static thaw_status open_local(thaw_trainer *t)
+static thaw_status open_local(thaw_trainer *t, const thaw_comm *comm)
 {
     THAW_TRY(open_sums(t));
-    THAW_TRY(open_optimizer(t));
+    t->parts = thaw_parts(t->config, comm);
+    THAW_TRY(open_optimizer(t, comm));
+    THAW_TRY(thaw_parts_open(t));
     THAW_TRY(open_states(t));
     THAW_TRY(open_class_weights(t));
     return open_buffers(t);
@@ -365,7 +369,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     THAW_TRY_TO(thaw_agree(comm, open_ahead(out, thaw_comm_size(comm))));
     THAW_TRY_TO(open_prefix(out, comm));
     THAW_TRY_TO(open_plans(out, comm));
-    THAW_TRY_TO(thaw_agree(comm, open_local(out)));
+    THAW_TRY_TO(thaw_agree(comm, open_local(out, comm)));
     THAW_TRY_TO(open_reducer(out, comm));
     out->state.best_score = -INFINITY;
     out->state.best_loss = 1e300;
@@ -399,6 +403,8 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_state_clear(&t->ema);
     thaw_state_clear(&t->best);
     thaw_state_clear(&t->trained);
+    thaw_free(&t->part_all);
+    thaw_free(&t->part_own);
     thaw_optimizer_free(&t->optimizer);
     thaw_reducer_free(&t->reducer);
     thaw_free(&t->exponents);

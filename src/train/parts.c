@@ -1,0 +1,180 @@
+#include "train/parts_impl.h"
+
+#include <string.h>
+
+/* The optimizer in parts: rank r keeps the state of part r and updates its weights; then all give each other what they updated. */
+
+/* Of all ranks' weights in one exchange: memory that does not grow with the network. */
+#define EXCHANGE_ELEMENTS ((int64_t)1 << 20)
+
+int32_t thaw_parts(const thaw_config *config, const thaw_comm *comm)
+{
+    return config->train.shard_optimizer ? thaw_comm_size(comm) : 1;
+}
+
+static int64_t part_size(const thaw_trainer *t, int32_t part)
+{
+    int64_t size = 0;
+    for (int32_t i = 0; i < thaw_optimizer_count(t->optimizer); i++) {
+        int64_t begin;
+        int64_t end;
+        thaw_optimizer_range(t->optimizer, i, part, &begin, &end);
+        size += end - begin;
+    }
+    return size;
+}
+
+static int64_t largest_part(const thaw_trainer *t)
+{
+    int64_t most = 0;
+    for (int32_t part = 0; part < t->parts; part++) {
+        const int64_t size = part_size(t, part);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+thaw_status thaw_parts_open(thaw_trainer *t)
+{
+    if (t->parts == 1)
+        return THAW_OK;
+    t->part_most = largest_part(t);
+    t->part_count = EXCHANGE_ELEMENTS / t->parts > 0 ? EXCHANGE_ELEMENTS / t->parts : 1;
+    t->part_count = t->part_count < t->part_most ? t->part_count : t->part_most;
+    THAW_TRY(thaw_alloc(&t->part_own, t->part_count, sizeof *t->part_own));
+    return thaw_alloc(&t->part_all, t->parts * t->part_count, sizeof *t->part_all);
+}
+
+int64_t thaw_parts_bytes(const thaw_trainer *t)
+{
+    return t->parts == 1 ? 0 : (t->parts + 1) * t->part_count * (int64_t)sizeof(float);
+}
+
+/* Elements [at, at + n) of a part, as far as it has them, into the buffer or out of it. */
+static void copy_run(const thaw_trainer *t, int32_t part, int64_t at, int64_t n, float *buffer,
+                     bool in)
+{
+    int64_t before = 0;
+    for (int32_t i = 0; i < thaw_optimizer_count(t->optimizer) && before < at + n; i++) {
+        int64_t begin;
+        int64_t end;
+        thaw_optimizer_range(t->optimizer, i, part, &begin, &end);
+        const int64_t first = at > before ? at - before : 0;
+        const int64_t past = at + n - before < end - begin ? at + n - before : end - begin;
+        if (first < past) {
+            float *weights = thaw_optimizer_tensor(t->optimizer, i) + begin + first;
+            float *place = buffer + (before + first - at);
+            const size_t bytes = (size_t)(past - first) * sizeof(float);
+            memcpy(in ? place : weights, in ? weights : place, bytes);
+        }
+        before += end - begin;
+    }
+}
+
+void thaw_parts_exchange(thaw_trainer *t, thaw_comm *comm)
+{
+    const int64_t before = thaw_comm_count(comm).gather_bytes;
+    for (int64_t at = 0; t->parts > 1 && at < t->part_most; at += t->part_count) {
+        const int64_t left = t->part_most - at;
+        const int64_t n = left < t->part_count ? left : t->part_count;
+        copy_run(t, thaw_comm_rank(comm), at, n, t->part_own, true);
+        thaw_allgather(comm, t->part_own, n * (int64_t)sizeof(float), t->part_all);
+        for (int32_t part = 0; part < t->parts; part++) {
+            if (part != thaw_comm_rank(comm))
+                copy_run(t, part, at, n, t->part_all + part * n, false);
+        }
+    }
+    t->gathered_bytes = thaw_comm_count(comm).gather_bytes - before;
+}
+
+/* ---- Checkpoints -------------------------------------------------------------------------------------------- */
+
+/* Entries in their whole shape; memory for them on rank 0 only. */
+static thaw_status make_room(const thaw_state *parts, bool root, thaw_state *out)
+{
+    for (int64_t i = 0; i < parts->count; i++) {
+        const thaw_entry *e = &parts->entries[i];
+        void *data = NULL;
+        if (e->tensor.data != NULL)
+            THAW_TRY(
+                thaw_state_add(out, e->name, e->tensor.dtype, e->tensor.shape, e->tensor.data));
+        else if (root)
+            THAW_TRY(thaw_state_add_new(out, e->name, e->tensor.dtype, e->tensor.shape, &data));
+    }
+    return THAW_OK;
+}
+
+static void fetch_entry(const thaw_trainer *t, thaw_comm *comm, int64_t entry, float *out)
+{
+    int32_t tensor;
+    const float *kept = thaw_optimizer_kept(t->optimizer, entry, &tensor);
+    for (int32_t part = 0; part < t->parts; part++) {
+        int64_t begin;
+        int64_t end;
+        thaw_optimizer_range(t->optimizer, tensor, part, &begin, &end);
+        thaw_fetch(comm, part, kept, (end - begin) * (int64_t)sizeof(float),
+                   out == NULL ? NULL : out + begin);
+    }
+}
+
+thaw_status thaw_parts_collect(thaw_trainer *t, thaw_comm *comm, thaw_state *out)
+{
+    const bool root = thaw_comm_rank(comm) == 0;
+    const int64_t first = out->count;
+    thaw_state parts = {0};
+    thaw_status status;
+    if (t->parts == 1)
+        return thaw_agree(comm, thaw_optimizer_state(t->optimizer, out));
+    status = thaw_optimizer_state(t->optimizer, &parts);
+    if (status == THAW_OK)
+        status = make_room(&parts, root, out);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    for (int64_t i = 1; i < parts.count; i++)
+        fetch_entry(t, comm, i, root ? out->entries[first + i].tensor.data : NULL);
+done:
+    thaw_state_clear(&parts);
+    return status;
+}
+
+static thaw_status find_whole(const thaw_state *from, const thaw_entry *e, const thaw_tensor **out)
+{
+    *out = thaw_state_find(from, e->name);
+    THAW_CHECK(*out != NULL && (*out)->dtype == e->tensor.dtype &&
+                   thaw_shape_equal(&(*out)->shape, &e->tensor.shape),
+               THAW_ERR_INPUT, "'%s' is missing or has another shape than this run's optimizer",
+               e->name);
+    return THAW_OK;
+}
+
+static thaw_status restore_parts(thaw_trainer *t, const thaw_comm *comm, thaw_state *parts,
+                                 const thaw_state *from)
+{
+    for (int64_t i = 0; i < parts->count; i++) {
+        thaw_entry *e = &parts->entries[i];
+        const thaw_tensor *whole;
+        THAW_TRY(find_whole(from, e, &whole));
+        if (e->tensor.data != NULL) {
+            memcpy(e->tensor.data, whole->data, thaw_tensor_bytes(whole));
+            continue;
+        }
+        int32_t tensor;
+        int64_t begin;
+        int64_t end;
+        float *kept = thaw_optimizer_kept(t->optimizer, i, &tensor);
+        thaw_optimizer_range(t->optimizer, tensor, thaw_comm_rank(comm), &begin, &end);
+        if (begin < end)
+            memcpy(kept, (const float *)whole->data + begin, (size_t)(end - begin) * sizeof(float));
+    }
+    return THAW_OK;
+}
+
+thaw_status thaw_parts_restore(thaw_trainer *t, const thaw_comm *comm, const thaw_state *from)
+{
+    thaw_state parts = {0};
+    thaw_status status = thaw_optimizer_state(t->optimizer, &parts);
+    if (status == THAW_OK)
+        status =
+            t->parts == 1 ? thaw_state_copy(&parts, from) : restore_parts(t, comm, &parts, from);
+    thaw_state_clear(&parts);
+    return status;
+}

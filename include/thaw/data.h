@@ -72,7 +72,7 @@ const char *const *thaw_dataset_class_names(const thaw_dataset *ds); /* their na
 /* Digest of the content: what was trained on. Independent of the path and of HDF5's layout. */
 thaw_digest thaw_dataset_digest(const thaw_dataset *ds);
 
-/* Splits, in the order of their names. find gives -1 when absent; need gives THAW_ERR_INPUT naming those there are. */
+/* Splits, in the order of their names. find gives -1 when absent; need gives THAW_ERR_USAGE naming those there are. */
 int64_t thaw_dataset_split_count(const thaw_dataset *ds);
 const char *thaw_dataset_split_name(const thaw_dataset *ds, int64_t split);
 int64_t thaw_dataset_split_find(const thaw_dataset *ds, const char *name);

@@ -173,7 +173,7 @@ const thaw_phase_config *thaw_config_phase(const thaw_config *config, int64_t ph
 thaw_rates thaw_config_rates(const thaw_config *config, int64_t phase);
 /* Deep copy. */
 THAW_NODISCARD thaw_status thaw_config_copy(const thaw_config *from, thaw_config *to);
-/* May what was begun with the config in this file go on with `now`? THAW_ERR_INPUT naming the first setting that differs and changes
+/* May what was begun with the config in this file go on with `now`? THAW_ERR_CONFIG naming the first setting that differs and changes
  * what trials give; names, paths, logging and the ladder's settings may differ. Local. */
 THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw_config *now);
 

@@ -254,7 +254,7 @@ thaw_status thaw_dataset_split_need(const thaw_dataset *ds, const char *name, in
     thaw_str known = {0};
     for (int64_t s = 0; s < ds->split_count; s++)
         thaw_str_printf(&known, "%s%s", s ? ", " : "", ds->splits[s].name);
-    thaw_status status = THAW_FAIL(THAW_ERR_INPUT, "%s: no split \"%s\"; there are %s", ds->path,
+    thaw_status status = THAW_FAIL(THAW_ERR_USAGE, "%s: no split \"%s\"; there are %s", ds->path,
                                    name, thaw_str_c(&known));
     thaw_str_clear(&known);
     return status;

@@ -63,7 +63,7 @@ static thaw_status refuse(const thaw_field *one, const char *path, const void *b
     write_value(one, before, &a);
     write_value(one, now, &b);
     const thaw_status status = THAW_FAIL(
-        THAW_ERR_INPUT,
+        THAW_ERR_CONFIG,
         "%s was %s when this run began and is %s now; resume with the old value, or start "
         "in another output directory",
         path, thaw_str_c(&a), thaw_str_c(&b));

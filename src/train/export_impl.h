@@ -34,7 +34,7 @@ const char *thaw_peft_form_table(const thaw_peft_form *form);
 thaw_shape thaw_columns_shape(const thaw_model *model);
 void thaw_columns_gather(const thaw_model *model, float *table);
 void thaw_columns_scatter(float *table, const thaw_model *model); /* leaves the table as it is */
-/* THAW_ERR_INPUT when an adapter_config.json says another method or other settings than the run's; `path` is the file's. */
+/* THAW_ERR_CONFIG when an adapter_config.json says another method or other settings than the run's; `path` is the file's. */
 THAW_NODISCARD thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup *s,
                                                   const thaw_json *config, const char *path);
 /* A directory. THAW_ERR_USAGE: no adapter that PEFT has; in_memory of a network whose names do not differ. */

@@ -273,7 +273,7 @@ static thaw_status compare_lora(const thaw_setup *s, const thaw_json *config, co
     THAW_CHECK(
         rank == peft->rank && alpha == peft->alpha && rslora == peft->rslora &&
             dora == has_magnitudes(s->model),
-        THAW_ERR_INPUT,
+        THAW_ERR_CONFIG,
         "%s: made with peft: {rank: %lld, alpha: %g, rslora: %s, dora: %s}, which the config "
         "must say too",
         path, (long long)rank, alpha, rslora ? "true" : "false", dora ? "true" : "false");
@@ -293,12 +293,12 @@ thaw_status thaw_peft_form_compare(const thaw_peft_form *form, const thaw_setup 
 {
     const thaw_peft *peft = &s->config->peft;
     const char *type = thaw_json_string_or(config, "peft_type", "");
-    THAW_CHECK(strcmp(type, form->type) == 0, THAW_ERR_INPUT,
+    THAW_CHECK(strcmp(type, form->type) == 0, THAW_ERR_CONFIG,
                "%s: an adapter of type '%s', but peft.method %s is PEFT's %s", path, type,
                form->method, form->type);
     if (form->key != NULL) {
         const int64_t tokens = thaw_json_int_or(config, "num_virtual_tokens", 0);
-        THAW_CHECK(tokens == peft->virtual_tokens, THAW_ERR_INPUT,
+        THAW_CHECK(tokens == peft->virtual_tokens, THAW_ERR_CONFIG,
                    "%s: made with peft: {method: %s, virtual_tokens: %lld}, which the config must "
                    "say too",
                    path, form->method, (long long)tokens);

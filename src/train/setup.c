@@ -24,7 +24,7 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
         THAW_CHECK_TO(m->base_width == 0 || m->base_width == source.width, THAW_ERR_INPUT,
                       "%s holds a %s of width %lld, but the config says model.width: %lld",
                       m->backbone, source.arch, (long long)source.width, (long long)m->base_width);
-        THAW_CHECK_TO(m->patch == 0 || m->patch == source.patch, THAW_ERR_INPUT,
+        THAW_CHECK_TO(m->patch == 0 || m->patch == source.patch, THAW_ERR_CONFIG,
                       "%s holds a %s with patches of %lld pixels, but the config says model.patch: "
                       "%lld",
                       m->backbone, source.arch, (long long)source.patch, (long long)m->patch);

@@ -21,6 +21,15 @@ thaw_status thaw_config_check_splits(const thaw_data_config *d, bool test)
     return THAW_OK;
 }
 
+/* key: what names the split in the config; NULL: a command does. */
+static thaw_status need_split(const thaw_dataset *ds, const char *key, const char *name,
+                              int64_t *split)
+{
+    const thaw_status status = thaw_dataset_split_need(ds, name, split);
+    return status == THAW_OK || key == NULL ? status
+                                            : thaw_fail_context(THAW_ERR_CONFIG, "%s", key);
+}
+
 static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
 {
     const thaw_data_config *data = &s->config->data;
@@ -34,8 +43,10 @@ static thaw_status open_file(thaw_setup *s, thaw_setup_purpose purpose)
     if (purpose == THAW_SETUP_TRAIN)
         THAW_TRY(thaw_config_check_splits(data, false));
     THAW_TRY(thaw_dataset_open(data->file, &options, &s->dataset));
-    THAW_TRY(thaw_dataset_split_need(s->dataset, data->train, &s->train));
-    THAW_TRY(thaw_dataset_split_need(s->dataset, data->val, &s->val));
+    /* Elsewhere than in training both are the split that a command was asked for. */
+    const bool named = purpose == THAW_SETUP_TRAIN;
+    THAW_TRY(need_split(s->dataset, named ? "data.train" : NULL, data->train, &s->train));
+    THAW_TRY(need_split(s->dataset, named ? "data.val" : NULL, data->val, &s->val));
     s->gate = -1;
     if (data->gate[0] != '\0')
         s->gate = thaw_dataset_split_find(s->dataset, data->gate);

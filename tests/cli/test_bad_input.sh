@@ -84,8 +84,8 @@ refused 3 'cut.h5' --set data.file=cut.h5
 cp target.h5 flipped.h5
 must "one damaged byte" "$tool" flip flipped.h5 -1
 bad 3 'flipped.h5' alone data info flipped.h5 --verify
-refused 3 "split.*nowhere" --set data.train=nowhere
-refused 3 "nowhere" --set data.val=nowhere
+refused 2 "data.train: .*no split .nowhere.; there are" --set data.train=nowhere
+refused 2 "data.val: .*nowhere" --set data.val=nowhere
 refused 3 "slice.*hard.*soft" --set 'data.slices=[hard]'
 must "nan again" "$tool" dataset nan bad.h5
 bad 3 'bad.h5.*NaN' ranks 2 train run.yaml --set data.file=bad.h5

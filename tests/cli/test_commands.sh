@@ -170,7 +170,8 @@ awk -v a="$brier" -v b="$(get calibrated.json calibration.brier)" 'BEGIN { exit 
 awk -v t="$(get calibrated.json calibration.temperature)" 'BEGIN { exit !(t >= 0.01 && t <= 100) }' || fail "temperature: $(get calibrated.json calibration.temperature)"
 must "eval of another file" alone eval run --split gate --data target.h5 --json
 json "eval of another file"
-bad 3 'no split .nowhere.'  alone eval run --split nowhere
+bad 2 'target.h5: no split .nowhere.' alone eval run --split nowhere
+bad 2 'no split .nowhere.' alone predict run --split nowhere -o x.csv
 
 must predict ranks 2 predict run --split val -o val.csv
 same "lines of predictions" 14 "$(grep -c . val.csv)"

@@ -72,8 +72,8 @@ awk -F, 'NR == FNR { for (i = 5; i <= 7; i++) p[FNR, i] = $i; next }
     END { exit !(n > 30 && !bad) }' lora.csv on.csv || fail "training went on from another adapter"
 must "going on from ia3" alone train run.yaml --quiet $still --set rung=peft --set 'peft={method: ia3}' --set train.adapter_from=ia3-adapter --set output=on-ia3
 bad 2 'needs rung peft' alone train run.yaml --set rung=full --set train.adapter_from=adapter --set output=no
-bad 3 'peft: {rank: 2, alpha: 4, rslora: false, dora: false}' alone train run.yaml $lora --set peft.rank=1 --set output=no
-bad 3 "type 'LORA', but peft.method ia3 is PEFT's IA3" alone train run.yaml $lora --set 'peft={method: ia3}' --set output=no
+bad 2 'peft: {rank: 2, alpha: 4, rslora: false, dora: false}' alone train run.yaml $lora --set peft.rank=1 --set output=no
+bad 2 "type 'LORA', but peft.method ia3 is PEFT's IA3" alone train run.yaml $lora --set 'peft={method: ia3}' --set output=no
 bad 3 'is no part of this network' alone train run.yaml $lora --set 'peft.targets=["layer1.*"]' --set output=no
 cp -r adapter nan-adapter
 printf '\000\000\300\177' | dd of=nan-adapter/adapter_model.safetensors bs=1 conv=notrunc status=none \

@@ -83,7 +83,7 @@ like_plain middle
 # A complete ladder may be resumed; it answers the same. A changed setting is refused and named.
 ranks 1 ladder run.yaml --resume --quiet --set output=plain || fail "plain: $(cat err)"
 like_plain plain
-bad 3 'train.epochs' ranks 2 ladder run.yaml --resume --quiet --set output=plain --set train.epochs=3
+bad 2 'train.epochs' ranks 2 ladder run.yaml --resume --quiet --set output=plain --set train.epochs=3
 bad 2 'already holds' ranks 2 ladder run.yaml --quiet --set output=plain
 like_plain plain
 

@@ -42,7 +42,7 @@ same "type" PREFIX_TUNING "$(get adapter/adapter_config.json peft_type)"
 same "tokens" 5 "$(get adapter/adapter_config.json num_virtual_tokens)"
 bad 2 'cannot be merged' alone export run --format hdf5 --merge -o x
 must "hdf5" alone export run --format hdf5 --quiet -o out.h5
-bad 3 'made with peft: {method: prefix, virtual_tokens: 7}' alone train bert.yaml --set train.adapter_from=made --set output=no
-bad 3 "of type 'PREFIX_TUNING', but peft.method prompt" alone train bert.yaml --set peft.method=prompt --set train.adapter_from=made --set output=no
+bad 2 'made with peft: {method: prefix, virtual_tokens: 7}' alone train bert.yaml --set train.adapter_from=made --set output=no
+bad 2 "of type 'PREFIX_TUNING', but peft.method prompt" alone train bert.yaml --set peft.method=prompt --set train.adapter_from=made --set output=no
 bad 2 '500 virtual tokens and 16 of a text are more than the 512 places' alone train bert.yaml --set peft.virtual_tokens=500 --set output=no
 finish

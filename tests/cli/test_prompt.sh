@@ -48,7 +48,7 @@ same "tokens" 5 "$(get bert-adapter/adapter_config.json num_virtual_tokens)"
 bad 2 'cannot be merged' alone export run-bert --format hdf5 --merge -o x
 bad 2 'fold it in with --merge' alone export run-bert --format safetensors -o x
 must "hdf5" alone export run-bert --format hdf5 --quiet -o bert-out.h5
-bad 3 'made with peft: {method: prompt, virtual_tokens: 7}' alone train bert.yaml --set train.adapter_from=bert-made --set output=no
+bad 2 'made with peft: {method: prompt, virtual_tokens: 7}' alone train bert.yaml --set train.adapter_from=bert-made --set output=no
 bad 2 'peft.virtual_tokens: is a setting of prompt, prefix, vpt' alone train bert.yaml --set peft.method=lora --set output=no
 bad 2 '500 virtual tokens and 16 of a text are more than the 512 places' alone train bert.yaml --set peft.virtual_tokens=500 --set output=no
 finish

@@ -140,7 +140,7 @@ static void a_file_written_by_hand_is_read(void **state)
     }
     const thaw_levels levels = thaw_dataset_levels(ds);
     assert_true(levels.zero[0] == -0.5 && levels.zero[1] == -0.25);
-    assert_fails(thaw_dataset_split_need(ds, "gate", &none), THAW_ERR_INPUT,
+    assert_fails(thaw_dataset_split_need(ds, "gate", &none), THAW_ERR_USAGE,
                  "no split \"gate\"; there are test, train");
     assert_fails(thaw_dataset_slice_need(ds, "quater", &none), THAW_ERR_INPUT,
                  "did you mean \"quarter\"");

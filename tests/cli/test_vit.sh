@@ -43,7 +43,7 @@ same "vpt: what is kept" memory "$(get vpt-true/summary.json cache.place)"
 bad 2 'PEFT has no form of vpt; take --format hdf5' alone export vpt-true --format peft -o x
 bad 2 'cannot be merged' alone export vpt-true --format hdf5 --merge -o x
 must "export of vpt" alone export vpt-true --format hdf5 -o vpt.h5
-bad 3 'patches of 4 pixels' alone train run.yaml --quiet --set model.patch=3 --set output=no
+bad 2 'patches of 4 pixels' alone train run.yaml --quiet --set model.patch=3 --set output=no
 # Its linear layers in 8 bits: the same bits on any number of ranks, evaluation agrees, and the loss is another one than that of floats.
 eight="--set rung=partial:2 --set train.frozen_precision=int8"
 alone train run.yaml --quiet $eight --set output=eight

@@ -80,7 +80,8 @@ static thaw_status tensor_init(thaw_optimizer *o, const thaw_rates *rates,
     }
     if (tensor->part == THAW_PART_BACKBONE && config->l2sp > 0) {
         THAW_TRY(thaw_alloc(&out->anchor, out->kept, sizeof(float)));
-        memcpy(out->anchor, tensor->data + out->begin, (size_t)out->kept * sizeof(float));
+        if (out->kept > 0)
+            memcpy(out->anchor, tensor->data + out->begin, (size_t)out->kept * sizeof(float));
         out->anchored = true;
         out->anchor_strength = config->l2sp;
         o->state_bytes += (size_t)out->kept * sizeof(float);

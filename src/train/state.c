@@ -198,7 +198,8 @@ static thaw_status compare_config(const thaw_state *attributes, const thaw_confi
         status = thaw_config_compare("the config kept in it", thaw_str_c(&before), now);
     /* That of the run was compared before: this file came from somewhere else. */
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "this checkpoint is of another run; move it away");
+        status = thaw_fail_context(status == THAW_ERR_CONFIG ? THAW_ERR_INPUT : status,
+                                   "this checkpoint is of another run; move it away");
     thaw_str_clear(&before);
     return status;
 }

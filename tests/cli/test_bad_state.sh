@@ -29,11 +29,11 @@ resume() { # CODE PATTERN ARGUMENT...
 }
 
 # Another config, data or backbone.
-resume 3 'train.epochs was 2 when this run began and is 5 now' --set train.epochs=5
-resume 3 'seed was 3 .* is 4' --set seed=4
-resume 3 'rung was full .* is peft' --set rung=peft
-resume 3 'train.shards was 24 .* is 8' --set train.shards=8
-resume 3 'data.augment.flip was true .* is false' --set data.augment.flip=false
+resume 2 'train.epochs was 2 when this run began and is 5 now' --set train.epochs=5
+resume 2 'seed was 3 .* is 4' --set seed=4
+resume 2 'rung was full .* is peft' --set rung=peft
+resume 2 'train.shards was 24 .* is 8' --set train.shards=8
+resume 2 'data.augment.flip was true .* is false' --set data.augment.flip=false
 must "other data" alone data import --quiet --images images.idx --labels labels.idx --select 3=ash,4=birch,5=cedar \
     --splits train=100total,val=13total -o other.h5
 resume 3 'dataset' --set data.file=other.h5

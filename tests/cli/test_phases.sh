@@ -124,7 +124,7 @@ same "digest with and without kept features" "$(digest_of kept)" "$(digest_of no
 alone check run.yaml --json || fail "check: $(cat err)"
 same "check: rungs" "frozen partial:layer3 full" "$(get out 0.rung 1.rung 2.rung | tr '\n' ' ' | sed 's/ $//')"
 bad 2 'phases are for `thaw train`' alone ladder run.yaml --set output=ladder
-bad 3 'phases was - rung: frozen .* when this run began' alone train run.yaml --resume --set output=in-last \
+bad 2 'phases was - rung: frozen .* when this run began' alone train run.yaml --resume --set output=in-last \
     --set 'phases=[{rung: frozen, epochs: 2}, {rung: full}]'
 
 finish

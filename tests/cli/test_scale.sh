@@ -53,7 +53,7 @@ refused() { # WHAT CODE PATTERN COMMAND...
     grep -q "$pattern" err || fail "$what: the message does not say '$pattern': $(cat err)"
 }
 refused "a study that is there" 2 'holds a study' study 1 --set output=two
-refused "another batch" 3 'train.batch' study 1 --set output=two --resume --set train.batch=48
+refused "another batch" 2 'train.batch' study 1 --set output=two --resume --set train.batch=48
 refused "more ranks than there are" 2 'this job has 1' study 1 --set output=new --only 4
 refused "a size that is not listed" 2 'none of the rank counts' study 1 --set output=new --only 3
 refused "shards that ranks do not divide" 2 'train.shards 24' ranks 1 scale run.yaml --set output=new --set 'scale.ranks=[1, 16]'

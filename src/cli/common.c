@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,16 @@ thaw_status cli_deadline(const cli_args *args, double *out)
         end);
     *out = thaw_seconds() + (seconds - (double)time(NULL));
     return THAW_OK;
+}
+
+void cli_add_metric(thaw_table *table, const thaw_metric *metric, double value)
+{
+    if (isnan(value))
+        thaw_table_cell(table, "undefined");
+    else if (metric->share)
+        thaw_table_value(table, value, THAW_UNIT_PERCENT);
+    else
+        thaw_table_printf(table, "%.5g", value);
 }
 
 void cli_print_table(const thaw_table *table)

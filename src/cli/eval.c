@@ -13,16 +13,6 @@ static const cli_option options[] = {
      "trained weights of the backbone on the way from its start (0) to where they ended (1)"},
     {0}};
 
-static void add_number(thaw_table *table, const thaw_metric *metric, double value)
-{
-    if (isnan(value))
-        thaw_table_cell(table, "undefined");
-    else if (metric->share)
-        thaw_table_value(table, value, THAW_UNIT_PERCENT);
-    else
-        thaw_table_printf(table, "%.5g", value);
-}
-
 static void add_interval(thaw_table *table, const thaw_metric *metric, thaw_interval i)
 {
     if (isnan(i.low))
@@ -60,7 +50,7 @@ static thaw_status print_metrics(const thaw_predictions *p)
         THAW_TRY_TO(thaw_predictions_metric(p, NULL, *m, &value, why));
         THAW_TRY_TO(thaw_predictions_interval(p, NULL, *m, &how, &interval));
         thaw_table_cell(&table, (*m)->title);
-        add_number(&table, *m, value);
+        cli_add_metric(&table, *m, value);
         add_interval(&table, *m, interval);
         thaw_table_cell(&table, (*m)->lower_is_better ? "lower" : "higher");
         if (why[0] != '\0')
@@ -156,7 +146,7 @@ static void add_calibration(thaw_table *table, const char *name, const thaw_cali
     for (size_t i = 0; i < 2; i++) {
         const thaw_metric like = {.share = rows[i].share};
         thaw_table_printf(table, "%s%s", rows[i].title, name);
-        add_number(table, &like, rows[i].value);
+        cli_add_metric(table, &like, rows[i].value);
         add_interval(table, &like, rows[i].interval);
         thaw_table_cell(table, "lower");
     }
@@ -229,7 +219,7 @@ static thaw_status add_row(thaw_table *table, const char *name, const thaw_predi
     THAW_TRY(thaw_predictions_interval(p, mask, metric, &how, &interval));
     thaw_table_cell(table, name);
     thaw_table_printf(table, "%lld", (long long)n);
-    add_number(table, metric, value);
+    cli_add_metric(table, metric, value);
     add_interval(table, metric, interval);
     thaw_table_printf(table, "%.4f", thaw_predictions_loss(p, mask));
     return THAW_OK;

@@ -128,16 +128,6 @@ static int best_of(const curve *c)
     return best;
 }
 
-static void add_value(thaw_table *table, const thaw_metric *metric, double value)
-{
-    if (isnan(value))
-        thaw_table_cell(table, "undefined");
-    else if (metric->share)
-        thaw_table_value(table, value, THAW_UNIT_PERCENT);
-    else
-        thaw_table_printf(table, "%.5g", value);
-}
-
 static void print_table(const curve *c, const char *split, const thaw_metric *own)
 {
     thaw_table table = {0};
@@ -151,7 +141,7 @@ static void print_table(const curve *c, const char *split, const thaw_metric *ow
         thaw_table_column(&table, thaw_dataset_slice_name(c->dataset, s), THAW_RIGHT);
     for (int i = 0; i < c->count; i++) {
         thaw_table_printf(&table, "%g", c->shares[i]);
-        add_value(&table, c->metric, c->value[i]);
+        cli_add_metric(&table, c->metric, c->value[i]);
         if (isnan(c->interval[i].low))
             thaw_table_cell(&table, "");
         else
@@ -159,7 +149,7 @@ static void print_table(const curve *c, const char *split, const thaw_metric *ow
                               scale * c->interval[i].high);
         thaw_table_printf(&table, "%.4f", c->loss[i]);
         for (int64_t s = 0; s < c->slice_count; s++)
-            add_value(&table, own, c->slices[i * c->slice_count + s]);
+            cli_add_metric(&table, own, c->slices[i * c->slice_count + s]);
     }
     cli_print_table(&table);
     thaw_table_clear(&table);

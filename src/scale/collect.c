@@ -20,20 +20,6 @@ done:
     return status == THAW_OK ? status : thaw_fail_context(status, "%s", directory);
 }
 
-static thaw_status write_joined(const scale_plan *plan)
-{
-    thaw_json *rows = NULL;
-    scale_result result = {0};
-    thaw_status status = scale_rows_read(plan->config->output, &rows);
-    if (status == THAW_OK)
-        status = scale_result_make(plan, rows, &result);
-    if (status == THAW_OK)
-        status = scale_write_all(&result);
-    scale_result_clear(&result);
-    thaw_json_free(&rows);
-    return status;
-}
-
 thaw_status thaw_scale_collect(const thaw_config *config, const char *const *directories,
                                int64_t count, const thaw_scale_options *options)
 {
@@ -47,7 +33,7 @@ thaw_status thaw_scale_collect(const thaw_config *config, const char *const *dir
     THAW_TRY_TO(scale_directory_prepare(config, &fresh));
     for (int64_t i = 0; i < count; i++)
         THAW_TRY_TO(add_rows(config, directories[i], thaw_str_c(&path)));
-    status = write_joined(&plan);
+    status = scale_write(&plan);
 done:
     thaw_str_clear(&path);
     scale_plan_clear(&plan);

@@ -175,18 +175,7 @@ static thaw_status begin(const thaw_comm *world, const measurement *m, thaw_json
 
 static thaw_status finish(const thaw_comm *world, const scale_plan *plan)
 {
-    thaw_json *rows = NULL;
-    scale_result result = {0};
-    if (thaw_comm_rank(world) != 0)
-        return THAW_OK;
-    thaw_status status = scale_rows_read(plan->config->output, &rows);
-    if (status == THAW_OK)
-        status = scale_result_make(plan, rows, &result);
-    if (status == THAW_OK)
-        status = scale_write_all(&result);
-    scale_result_clear(&result);
-    thaw_json_free(&rows);
-    return status;
+    return thaw_comm_rank(world) == 0 ? scale_write(plan) : THAW_OK;
 }
 
 thaw_status thaw_scale_run(thaw_comm *comm, const thaw_config *config,

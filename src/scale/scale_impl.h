@@ -53,7 +53,7 @@ THAW_NODISCARD thaw_status scale_directory_prepare(const thaw_config *config,
 /* points.jsonl of a directory; an empty array when there is none. */
 THAW_NODISCARD thaw_status scale_rows_read(const char *directory, thaw_json **out);
 /* Everything but points.jsonl. */
-THAW_NODISCARD thaw_status scale_write_all(const scale_result *result);
+THAW_NODISCARD thaw_status scale_write(const scale_plan *plan);
 void scale_write_markdown(const scale_result *result, thaw_str *out);
 THAW_NODISCARD thaw_status scale_write_charts(const scale_result *result);
 

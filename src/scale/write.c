@@ -210,7 +210,7 @@ static thaw_status write_markdown(const scale_result *r, const char *path)
     return status;
 }
 
-thaw_status scale_write_all(const scale_result *r)
+static thaw_status write_all(const scale_result *r)
 {
     const char *directory = r->plan->config->output;
     thaw_str path = {0};
@@ -225,5 +225,19 @@ thaw_status scale_write_all(const scale_result *r)
     if (status == THAW_OK)
         status = write_json(r, thaw_str_c(&path));
     thaw_str_clear(&path);
+    return status;
+}
+
+thaw_status scale_write(const scale_plan *plan)
+{
+    thaw_json *rows = NULL;
+    scale_result result = {0};
+    thaw_status status = scale_rows_read(plan->config->output, &rows);
+    if (status == THAW_OK)
+        status = scale_result_make(plan, rows, &result);
+    if (status == THAW_OK)
+        status = write_all(&result);
+    scale_result_clear(&result);
+    thaw_json_free(&rows);
     return status;
 }

@@ -203,6 +203,8 @@ typedef struct thaw_rule {
     double seed_majority; /* 2/3 of the seeds must show the gain's sign */
     bool
         alone; /* one comparison by itself: explanations speak neither of depth nor of a correction */
+    bool
+        two_sided; /* neither side was there first: p is two-sided, and a loss needs it as a gain does */
 } thaw_rule;
 
 thaw_rule thaw_rule_default(void);
@@ -248,6 +250,9 @@ thaw_decision thaw_decide_depth(const thaw_paired *overall, double p_adjusted,
                                 const thaw_rule *rule);
 /* The same for one slice on its own: interval, effect, seeds and count; no p, no further slices. */
 thaw_decision thaw_decide_slice(const thaw_paired *slice, const thaw_rule *rule);
+/* The decision as it is with another p, that of a family: the same evidence, p, reasons and verdict anew. With rule.two_sided a
+ * difference below zero whose p is above alpha is no longer worse but inconclusive. */
+void thaw_decision_adjust(thaw_decision *decision, double p_adjusted);
 /* Judges a rung (B) against scratch (A): helps iff low > 0, negative transfer iff high < 0; with
  * fewer than min_count examples no evidence. reasons as above. */
 thaw_transfer_verdict thaw_decide_transfer(const thaw_paired *against_scratch,

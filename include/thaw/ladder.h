@@ -41,10 +41,13 @@ THAW_NODISCARD thaw_status thaw_advise(thaw_comm *comm, const thaw_config *confi
 /* Writes note.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
 THAW_NODISCARD thaw_status thaw_ladder_render(const char *directory);
 
-/* Compares two finished runs on the predictions of one split both have ("gate", else "val"); *out gets B - A overall and per slice
- * with verdicts. Collective. THAW_ERR_INPUT when they were not judged on the same samples. */
-THAW_NODISCARD thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a,
-                                                    const char *run_b, const char *split,
+/* Compares finished runs, each with the first, on the predictions of one split that all have ("gate", "val" or "test"; NULL: gate where all
+ * have it, else val). Samples are paired by their ids. *out is an array with an object for every run but the first: B - A overall and per
+ * slice with verdicts from two-sided p (Holm's over all runs; of slices Holm's over those large enough), McNemar, the losses, the classes that
+ * moved, every setting that differs and whether one cause can be credited, costs, and sentences on what cannot be said. Collective.
+ * THAW_ERR_INPUT when they were not judged on the same samples, or an id is there twice. */
+THAW_NODISCARD thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *const *runs,
+                                                    int64_t count, const char *split,
                                                     thaw_json **out);
 
 #ifdef __cplusplus

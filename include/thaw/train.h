@@ -176,6 +176,9 @@ THAW_NODISCARD thaw_status thaw_config_copy(const thaw_config *from, thaw_config
 /* May what was begun with the config in this file go on with `now`? THAW_ERR_CONFIG naming the first setting that differs and changes
  * what trials give; names, paths, logging and the ladder's settings may differ. Local. */
 THAW_NODISCARD thaw_status thaw_config_compare_file(const char *path, const thaw_config *now);
+/* Every setting in which two runs differ and that may change what a run gives, as {"setting", "a", "b"} with the values as YAML, appended to
+ * an array. Names, paths (data and backbone are known by their digests), logging and the ladder's settings are left out. */
+void thaw_config_differences(const thaw_config *a, const thaw_config *b, thaw_json *list);
 
 /* ---- One run ---------------------------------------------------------------------------------------------- */
 
@@ -262,9 +265,12 @@ typedef struct thaw_predictions {
     float *score;  /* (N) thaw_metric_of_sample */
     double *scale; /* (K) of a regression: standard deviations of its training targets; else NULL */
     int32_t *cluster; /* (N) or NULL */
+    int64_t *ids;     /* (N) of the samples in the dataset, or NULL where it has none */
 } thaw_predictions;
 
 void thaw_predictions_clear(thaw_predictions *p);
+/* Puts the samples in another order: row i becomes what row from[i] was; from (N) has each row once. */
+THAW_NODISCARD thaw_status thaw_predictions_reorder(thaw_predictions *p, const int64_t *from);
 /* Of the samples in a slice (mask NULL: all); NaN when there are none. */
 double thaw_predictions_loss(const thaw_predictions *p, const uint8_t *mask);
 /* As thaw_metric_value and thaw_metric_interval, of the samples in a slice (mask NULL: all). Without labels: NaN. */

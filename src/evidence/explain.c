@@ -105,6 +105,15 @@ static void add_slice(const thaw_decision *d, const char *name, thaw_str *out)
                     (long long)d->slices_harmed, (long long)d->slices);
 }
 
+static const char *correction(const thaw_decision *d)
+{
+    if (!d->rule.alone)
+        return " corrected for the number of rungs";
+    return d->rule.two_sided && d->p_adjusted > d->evidence.p_two_sided
+               ? " corrected for the number of comparisons"
+               : "";
+}
+
 void thaw_decision_explain(const thaw_decision *d, const char *worst_slice_name, thaw_str *out)
 {
     size_t start = out->length;
@@ -113,8 +122,7 @@ void thaw_decision_explain(const thaw_decision *d, const char *worst_slice_name,
     add_interval(&d->evidence, d->reasons, out);
     add_effect(d, out);
     if (d->reasons & THAW_REASON_P_LARGE)
-        thaw_str_printf(out, "The p-value%s, %.3g, is above %g. ",
-                        d->rule.alone ? "" : " corrected for the number of rungs", d->p_adjusted,
+        thaw_str_printf(out, "The p-value%s, %.3g, is above %g. ", correction(d), d->p_adjusted,
                         d->rule.alpha);
     add_slice(d, worst_slice_name, out);
     if ((d->reasons & THAW_REASON_SEEDS_DISAGREE) && d->evidence.seeds > 1)

@@ -53,7 +53,7 @@ static uint32_t reasons_of(const thaw_paired *paired, const thaw_rule *rule)
     return reasons;
 }
 
-static thaw_depth_verdict verdict_of(uint32_t reasons)
+static thaw_depth_verdict verdict_of(uint32_t reasons, const thaw_rule *rule)
 {
     const uint32_t against_gain = THAW_REASON_LOW_NOT_POSITIVE | THAW_REASON_EFFECT_SMALL |
                                   THAW_REASON_P_LARGE | THAW_REASON_SLICE_HARMED |
@@ -64,7 +64,8 @@ static thaw_depth_verdict verdict_of(uint32_t reasons)
         return THAW_DEPTH_CLEAR_GAIN;
     if (reasons & THAW_REASON_WITHIN_MARGIN)
         return THAW_DEPTH_EQUIVALENT;
-    if (reasons & THAW_REASON_HIGH_NEGATIVE)
+    if ((reasons & THAW_REASON_HIGH_NEGATIVE) &&
+        !(rule->two_sided && (reasons & THAW_REASON_P_LARGE)))
         return THAW_DEPTH_WORSE;
     return THAW_DEPTH_INCONCLUSIVE;
 }
@@ -100,7 +101,7 @@ thaw_decision thaw_decide_depth(const thaw_paired *overall, double p_adjusted,
     if (!(p_adjusted <= rule->alpha))
         decision.reasons |= THAW_REASON_P_LARGE;
     judge_slices(slices, slice_count, &decision);
-    decision.verdict = verdict_of(decision.reasons);
+    decision.verdict = verdict_of(decision.reasons, rule);
     return decision;
 }
 
@@ -113,8 +114,17 @@ thaw_decision thaw_decide_slice(const thaw_paired *slice, const thaw_rule *rule)
     decision.p_adjusted = slice->p_greater;
     decision.worst_slice = -1;
     decision.reasons = reasons_of(slice, rule);
-    decision.verdict = verdict_of(decision.reasons);
+    decision.verdict = verdict_of(decision.reasons, rule);
     return decision;
+}
+
+void thaw_decision_adjust(thaw_decision *decision, double p_adjusted)
+{
+    decision->p_adjusted = p_adjusted;
+    decision->reasons &= ~(uint32_t)THAW_REASON_P_LARGE;
+    if (!(p_adjusted <= decision->rule.alpha))
+        decision->reasons |= THAW_REASON_P_LARGE;
+    decision->verdict = verdict_of(decision->reasons, &decision->rule);
 }
 
 thaw_transfer_verdict thaw_decide_transfer(const thaw_paired *against_scratch,

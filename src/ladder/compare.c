@@ -48,6 +48,7 @@ static void add_mcnemar(const ladder_pair *pair, thaw_json *out)
         thaw_json_set_int(row, "a_only", m.a_only);
         thaw_json_set_int(row, "b_only", m.b_only);
         thaw_json_set_double(row, "p_exact", m.p_exact);
+        thaw_json_set_double(row, "p_mid", m.p_mid);
     }
 }
 
@@ -57,7 +58,8 @@ static void add_samples_needed(const ladder_pair *pair, const thaw_paired *p, co
                                thaw_json *out)
 {
     thaw_design design = thaw_paired_design(p);
-    const double effect = fmax(p->delta, 2 * rule->min_effect);
+    const double seen = rule->two_sided ? fabs(p->delta) : p->delta;
+    const double effect = fmax(seen, 2 * rule->min_effect);
     design.alpha = rule->alpha;
     design.min_effect = rule->min_effect;
     if (pair->power > 0)
@@ -70,27 +72,91 @@ static void add_samples_needed(const ladder_pair *pair, const thaw_paired *p, co
     thaw_json_set_double(out, "samples_needed_effect", effect);
 }
 
+static void add_slice_decision(const thaw_decision *d, thaw_json *row)
+{
+    thaw_json_set_string(row, "verdict", thaw_depth_verdict_name(d->verdict));
+    add_reasons(d->reasons, row);
+}
+
+/* Holm over the slices that are large enough for a claim; smaller ones get none and so cost the others nothing. */
+static thaw_status adjust_slices(thaw_decision *decisions, int64_t count, thaw_json **rows)
+{
+    double *p = NULL;
+    int64_t n = 0;
+    int64_t taken = 0;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&p, count, sizeof *p));
+    for (int64_t i = 0; i < count; i++) {
+        if ((decisions[i].reasons & THAW_REASON_TOO_FEW) == 0)
+            p[n++] = decisions[i].evidence.p_two_sided;
+    }
+    THAW_TRY_TO(thaw_holm(p, n, p));
+    for (int64_t i = 0; i < count; i++) {
+        const bool judged = (decisions[i].reasons & THAW_REASON_TOO_FEW) == 0;
+        if (judged)
+            thaw_decision_adjust(&decisions[i], p[taken++]);
+        thaw_json_set_double(rows[i], "p_adjusted", judged ? decisions[i].p_adjusted : NAN);
+        add_slice_decision(&decisions[i], rows[i]);
+    }
+done:
+    thaw_free(&p);
+    return status;
+}
+
+static thaw_status compare_slice(const ladder_pair *pair, const thaw_bootstrap *how, int64_t i,
+                                 thaw_paired *out, thaw_json *row)
+{
+    const thaw_scores scores = {.a = pair->each_a,
+                                .b = pair->each_b,
+                                .points = true,
+                                .seeds = pair->seeds,
+                                .N = pair->N,
+                                .cluster = pair->cluster,
+                                .mask = thaw_dataset_slice_mask(pair->dataset, pair->split, i)};
+    THAW_TRY(thaw_paired_compare(&scores, how, out));
+    thaw_json_set_string(row, "name", thaw_dataset_slice_name(pair->dataset, i));
+    add_paired(out, row);
+    return THAW_OK;
+}
+
 static thaw_status compare_slices(const ladder_pair *pair, const thaw_bootstrap *how,
                                   const thaw_rule *rule, thaw_paired *slices, thaw_json *out)
 {
+    const int64_t count = thaw_dataset_slice_count(pair->dataset);
     thaw_json *list = thaw_json_set_array(out, "slices");
-    for (int64_t i = 0; i < thaw_dataset_slice_count(pair->dataset); i++) {
-        const thaw_scores scores = {.a = pair->each_a,
-                                    .b = pair->each_b,
-                                    .points = true,
-                                    .seeds = pair->seeds,
-                                    .N = pair->N,
-                                    .cluster = pair->cluster,
-                                    .mask = thaw_dataset_slice_mask(pair->dataset, pair->split, i)};
-        THAW_TRY(thaw_paired_compare(&scores, how, &slices[i]));
-        const thaw_decision d = thaw_decide_slice(&slices[i], rule);
-        thaw_json *row = thaw_json_add_object(list);
-        thaw_json_set_string(row, "name", thaw_dataset_slice_name(pair->dataset, i));
-        add_paired(&slices[i], row);
-        thaw_json_set_string(row, "verdict", thaw_depth_verdict_name(d.verdict));
-        add_reasons(d.reasons, row);
+    thaw_decision *decisions = NULL;
+    thaw_json **rows = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&decisions, count, sizeof *decisions));
+    THAW_TRY_TO(thaw_alloc(&rows, count, sizeof *rows));
+    for (int64_t i = 0; i < count; i++) {
+        rows[i] = thaw_json_add_object(list);
+        THAW_TRY_TO(compare_slice(pair, how, i, &slices[i], rows[i]));
+        decisions[i] = thaw_decide_slice(&slices[i], rule);
+        if (!rule->two_sided)
+            add_slice_decision(&decisions[i], rows[i]);
     }
-    return THAW_OK;
+    if (rule->two_sided)
+        THAW_TRY_TO(adjust_slices(decisions, count, rows));
+done:
+    thaw_free(&rows);
+    thaw_free(&decisions);
+    return status;
+}
+
+void ladder_decision_to_json(const ladder_pair *pair, const thaw_decision *decision, thaw_json *out)
+{
+    thaw_str text = {0};
+    const char *worst = decision->worst_slice < 0
+                            ? NULL
+                            : thaw_dataset_slice_name(pair->dataset, decision->worst_slice);
+    thaw_decision_explain(decision, worst, &text);
+    thaw_json_set_double(out, "p_adjusted", decision->p_adjusted);
+    thaw_json_set_string(out, "verdict", thaw_depth_verdict_name(decision->verdict));
+    add_reasons(decision->reasons, out);
+    thaw_json_set_string(out, "explanation", thaw_str_c(&text));
+    thaw_json_set_string(out, "worst_slice", worst);
+    thaw_str_clear(&text);
 }
 
 thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
@@ -108,7 +174,6 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
     judged.alone = adjust == NULL;
     thaw_paired overall;
     thaw_paired *slices = NULL;
-    thaw_str text = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&slices, slice_count, sizeof *slices));
     THAW_TRY_TO(thaw_paired_compare(&scores, how, &overall));
@@ -122,19 +187,28 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
         add_mcnemar(pair, out);
     add_samples_needed(pair, &overall, rule, out);
     THAW_TRY_TO(compare_slices(pair, how, rule, slices, out));
-    const double p = adjust == NULL ? overall.p_greater : adjust(context, overall.p_greater);
-    *decision = thaw_decide_depth(&overall, p, slices, slice_count, &judged);
-    thaw_json_set_double(out, "p_adjusted", p);
-    thaw_json_set_string(out, "verdict", thaw_depth_verdict_name(decision->verdict));
-    add_reasons(decision->reasons, out);
-    const char *worst = decision->worst_slice < 0
-                            ? NULL
-                            : thaw_dataset_slice_name(pair->dataset, decision->worst_slice);
-    thaw_decision_explain(decision, worst, &text);
-    thaw_json_set_string(out, "explanation", thaw_str_c(&text));
-    thaw_json_set_string(out, "worst_slice", worst);
+    const double p = rule->two_sided ? overall.p_two_sided : overall.p_greater;
+    *decision = thaw_decide_depth(&overall, adjust == NULL ? p : adjust(context, p), slices,
+                                  slice_count, &judged);
+    ladder_decision_to_json(pair, decision, out);
 done:
-    thaw_str_clear(&text);
     thaw_free(&slices);
     return status;
+}
+
+void ladder_confusion_changes(const thaw_dataset *dataset, const int64_t *before,
+                              const int64_t *after, thaw_json *out)
+{
+    thaw_cell_change cells[10];
+    const char *const *names = thaw_dataset_class_names(dataset);
+    const int64_t count =
+        thaw_confusion_changes(before, after, thaw_dataset_classes(dataset), cells, 10);
+    thaw_json *list = thaw_json_set_array(out, "confusion_changes");
+    for (int64_t i = 0; i < count; i++) {
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_string(row, "label", names[cells[i].label]);
+        thaw_json_set_string(row, "predicted", names[cells[i].prediction]);
+        thaw_json_set_int(row, "before", cells[i].before);
+        thaw_json_set_int(row, "after", cells[i].after);
+    }
 }

@@ -2,140 +2,128 @@
 
 #include <string.h>
 
-/* `thaw compare`: two finished runs, the predictions they left, the data they were judged on. */
+/* `thaw compare`: finished runs against one of them. */
 
-typedef struct two_runs {
-    thaw_predictions a, b;
-    thaw_config config; /* of run A, for the data and the ladder's thresholds */
-    thaw_config config_b;
-    thaw_dataset *dataset;
-    int64_t split;
-    const thaw_metric *metric;
-    float *score, *each; /* (2, N) */
-} two_runs;
-
-static bool has_predictions(const char *run, const char *split)
+static ladder_pair pair_of(const ladder_runs *all, const ladder_run *b)
 {
-    thaw_str path = {0};
-    thaw_str name = {0};
-    thaw_str_printf(&name, "predictions-%s.h5", split);
-    thaw_path_join(&path, run, thaw_str_c(&name));
-    const bool there = thaw_path_exists(thaw_str_c(&path));
-    thaw_str_clear(&name);
-    thaw_str_clear(&path);
-    return there;
+    const ladder_run *a = &all->runs[0];
+    return (ladder_pair){.name_a = a->path,
+                         .name_b = b->path,
+                         .a = a->score,
+                         .b = b->score,
+                         .each_a = a->each,
+                         .each_b = b->each,
+                         .metric = all->metric,
+                         .seeds = 1,
+                         .N = a->p.N,
+                         .cluster = a->p.cluster,
+                         .dataset = all->dataset,
+                         .split = all->split,
+                         .power = a->config.ladder.power,
+                         .comparisons = all->count - 1};
 }
 
-static thaw_status read_config(const char *run, thaw_config *out)
+/* The loss of each sample, paired: what moves even where no prediction does. Above 0: B's is lower. */
+static thaw_status add_loss(const ladder_run *a, const ladder_run *b, thaw_json *out)
 {
-    thaw_str path = {0};
-    thaw_path_join(&path, run, "config.yaml");
-    thaw_status status = thaw_config_load(thaw_str_c(&path), NULL, out);
-    if (status == THAW_ERR_CONFIG)
-        status = thaw_fail_context(THAW_ERR_INPUT, "%s is not a run directory", run);
-    thaw_str_clear(&path);
-    return status;
-}
-
-static const char *split_name(const thaw_config *config, const char *split)
-{
-    if (strcmp(split, "gate") == 0)
-        return config->data.gate;
-    return strcmp(split, "val") == 0 ? config->data.val : config->data.test;
-}
-
-/* Of two metrics there is no difference to speak of. */
-static thaw_status same_metric(const char *run_a, const char *run_b, two_runs *t)
-{
-    const thaw_metric *other;
-    THAW_TRY(thaw_config_metric(&t->config, t->dataset, &t->metric));
-    THAW_TRY(thaw_config_metric(&t->config_b, t->dataset, &other));
-    THAW_CHECK(other == t->metric, THAW_ERR_INPUT,
-               "%s is judged by %s and %s by %s (train.metric); a paired comparison needs one "
-               "metric. thaw eval shows all metrics of each run",
-               run_a, t->metric->name, run_b, other->name);
+    const thaw_bootstrap how = ladder_bootstrap(&a->config);
+    const thaw_scores scores = {
+        .a = b->p.loss, .b = a->p.loss, .seeds = 1, .N = a->p.N, .cluster = a->p.cluster};
+    thaw_paired loss;
+    THAW_TRY(thaw_paired_compare(&scores, &how, &loss));
+    thaw_json *row = thaw_json_set_object(out, "loss");
+    thaw_json_set_double(row, "mean_a", loss.mean_b);
+    thaw_json_set_double(row, "mean_b", loss.mean_a);
+    thaw_json_set_double(row, "delta", 0 - loss.delta);
+    thaw_json_set_double(row, "low", 0 - loss.high);
+    thaw_json_set_double(row, "high", 0 - loss.low);
+    thaw_json_set_double(row, "p_two_sided", loss.p_two_sided);
     return THAW_OK;
 }
 
-static thaw_status same_samples(const char *run_a, const char *run_b, two_runs *t,
-                                const char *split)
+static thaw_status add_confusion(const ladder_runs *all, const ladder_run *a, const ladder_run *b,
+                                 thaw_json *out)
 {
-    const thaw_dataset_options how = {.memory_limit_bytes = -1,
-                                      .no_class_slices = !t->config.data.class_slices};
-    THAW_CHECK(t->a.task == t->b.task, THAW_ERR_INPUT, "%s is of a task of %s and %s of %s", run_a,
-               thaw_task_name(t->a.task), run_b, thaw_task_name(t->b.task));
-    THAW_CHECK(t->a.N == t->b.N && t->a.K == t->b.K, THAW_ERR_INPUT,
-               "%s has %lld predictions of %lld classes and %s has %lld of %lld; a paired "
-               "comparison needs the same samples",
-               run_a, (long long)t->a.N, (long long)t->a.K, run_b, (long long)t->b.N,
-               (long long)t->b.K);
-    THAW_CHECK(thaw_digest_equal(ladder_truth(&t->a), ladder_truth(&t->b)), THAW_ERR_INPUT,
-               "%s and %s were judged on different samples of '%s' (their labels differ)", run_a,
-               run_b, split);
-    THAW_TRY(thaw_dataset_open(t->config.data.file, &how, &t->dataset));
-    THAW_TRY(thaw_dataset_keep_slices(t->dataset, &t->config.data.slices));
-    THAW_TRY(thaw_dataset_split_need(t->dataset, split_name(&t->config, split), &t->split));
-    THAW_CHECK(thaw_dataset_count(t->dataset, t->split) == t->a.N, THAW_ERR_INPUT,
-               "%s: split '%s' has %lld samples now, but the runs predicted %lld",
-               t->config.data.file, split, (long long)thaw_dataset_count(t->dataset, t->split),
-               (long long)t->a.N);
-    THAW_TRY(same_metric(run_a, run_b, t));
-    THAW_TRY(thaw_alloc(&t->score, 2 * t->a.N, sizeof *t->score));
-    THAW_TRY(thaw_alloc(&t->each, 2 * t->a.N, sizeof *t->each));
-    THAW_TRY(ladder_take_scores(&t->a, t->metric, t->score, t->each));
-    return ladder_take_scores(&t->b, t->metric, t->score + t->a.N, t->each + t->a.N);
+    const int64_t K = a->p.K;
+    int64_t *counts = NULL; /* of A, then of B */
+    thaw_status status;
+    if (a->p.labels == NULL)
+        return THAW_OK;
+    THAW_TRY_TO(thaw_alloc(&counts, 2 * K * K, sizeof *counts));
+    THAW_TRY_TO(thaw_confusion_add(a->p.labels, a->p.predicted, a->p.N, NULL, K, counts));
+    THAW_TRY_TO(thaw_confusion_add(b->p.labels, b->p.predicted, b->p.N, NULL, K, counts + K * K));
+    ladder_confusion_changes(all->dataset, counts, counts + K * K, out);
+done:
+    thaw_free(&counts);
+    return status;
 }
 
-static thaw_status judge(const char *run_a, const char *run_b, const two_runs *t, const char *split,
-                         thaw_json *out)
+static thaw_status compare_one(const ladder_runs *all, int64_t index, thaw_decision *decision,
+                               thaw_json *out)
 {
-    const ladder_pair pair = {.name_a = run_a,
-                              .name_b = run_b,
-                              .a = t->score,
-                              .b = t->score + t->a.N,
-                              .each_a = t->each,
-                              .each_b = t->each + t->a.N,
-                              .metric = t->metric,
-                              .seeds = 1,
-                              .N = t->a.N,
-                              .cluster = t->a.cluster,
-                              .dataset = t->dataset,
-                              .split = t->split};
-    const thaw_rule rule = ladder_rule(&t->config);
-    const thaw_bootstrap how = ladder_bootstrap(&t->config);
-    thaw_decision decision;
-    thaw_json_set_string(out, "split", split);
-    return ladder_compare(&pair, &how, &rule, NULL, NULL, &decision, out);
+    const ladder_run *a = &all->runs[0];
+    const ladder_run *b = &all->runs[index];
+    const ladder_pair pair = pair_of(all, b);
+    const thaw_bootstrap how = ladder_bootstrap(&a->config);
+    thaw_rule rule = ladder_rule(&a->config);
+    rule.two_sided = true;
+    thaw_json_set_string(out, "split", all->split_name);
+    thaw_json_set_string(out, "paired_by", all->by_id ? "id" : "place");
+    ladder_add_causes(a, b, out);
+    THAW_TRY(ladder_compare(&pair, &how, &rule, NULL, NULL, decision, out));
+    THAW_TRY(add_loss(a, b, out));
+    return add_confusion(all, a, b, out);
 }
 
-thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *run_a, const char *run_b,
+/* Of one family: each p is Holm's. */
+static thaw_status judge_family(const ladder_runs *all, thaw_decision *decisions, thaw_json **rows)
+{
+    const int64_t n = all->count - 1;
+    double *p = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&p, n, sizeof *p));
+    for (int64_t i = 0; i < n; i++)
+        p[i] = decisions[i].evidence.p_two_sided;
+    THAW_TRY_TO(thaw_holm(p, n, p));
+    for (int64_t i = 0; i < n; i++) {
+        const ladder_pair pair = pair_of(all, &all->runs[i + 1]);
+        thaw_decision_adjust(&decisions[i], p[i]);
+        ladder_decision_to_json(&pair, &decisions[i], rows[i]);
+        ladder_add_limits(all, &all->runs[i + 1], &decisions[i], rows[i]);
+    }
+done:
+    thaw_free(&p);
+    return status;
+}
+
+static thaw_status compare_all(const ladder_runs *all, thaw_json *list)
+{
+    thaw_decision *decisions = NULL;
+    thaw_json **rows = NULL;
+    thaw_status status;
+    THAW_TRY_TO(thaw_alloc(&decisions, all->count, sizeof *decisions));
+    THAW_TRY_TO(thaw_alloc(&rows, all->count, sizeof *rows));
+    for (int64_t i = 1; i < all->count; i++) {
+        rows[i - 1] = thaw_json_add_object(list);
+        THAW_TRY_TO(compare_one(all, i, &decisions[i - 1], rows[i - 1]));
+    }
+    status = judge_family(all, decisions, rows);
+done:
+    thaw_free(&rows);
+    thaw_free(&decisions);
+    return status;
+}
+
+thaw_status thaw_ladder_compare_runs(thaw_comm *comm, const char *const *runs, int64_t count,
                                      const char *split, thaw_json **out)
 {
-    two_runs t;
-    memset(&t, 0, sizeof t);
-    *out = thaw_json_new_object();
-    /* Rank 0's view of the directories decides for all. */
-    int64_t gate = has_predictions(run_a, "gate") && has_predictions(run_b, "gate");
-    thaw_bcast(comm, 0, &gate, sizeof gate);
-    if (split == NULL)
-        split = gate != 0 ? "gate" : "val";
-    thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, read_config(run_a, &t.config)));
-    THAW_TRY_TO(thaw_agree(comm, read_config(run_b, &t.config_b)));
-    THAW_TRY_TO(thaw_predictions_read(comm, run_a, split, &t.a));
-    THAW_TRY_TO(thaw_predictions_read(comm, run_b, split, &t.b));
-    status = same_samples(run_a, run_b, &t, split);
+    ladder_runs all;
+    *out = thaw_json_new_array();
+    THAW_ASSERT(count > 1);
+    thaw_status status = ladder_runs_read(comm, runs, count, split, &all);
     if (status == THAW_OK)
-        status = judge(run_a, run_b, &t, split, *out);
-    status = thaw_agree(comm, status);
-done:
-    thaw_free(&t.each);
-    thaw_free(&t.score);
-    thaw_dataset_free(&t.dataset);
-    thaw_predictions_clear(&t.b);
-    thaw_predictions_clear(&t.a);
-    thaw_config_clear(&t.config_b);
-    thaw_config_clear(&t.config);
+        status = thaw_agree(comm, compare_all(&all, *out));
+    ladder_runs_clear(&all);
     if (status != THAW_OK)
         thaw_json_free(out);
     return status;

@@ -186,22 +186,6 @@ static ladder_pair pair_of(const ladder *l, int64_t a, int64_t b)
                          .comparisons = l->planned};
 }
 
-static void add_confusion_changes(const ladder *l, int64_t a, int64_t b, thaw_json *out)
-{
-    thaw_cell_change cells[10];
-    const int64_t count =
-        thaw_confusion_changes(l->rungs[a].confusion, l->rungs[b].confusion, l->K, cells, 10);
-    thaw_json *list = thaw_json_set_array(out, "confusion_changes");
-    for (int64_t i = 0; i < count; i++) {
-        thaw_json *row = thaw_json_add_object(list);
-        thaw_json_set_string(row, "label", thaw_dataset_class_names(l->dataset)[cells[i].label]);
-        thaw_json_set_string(row, "predicted",
-                             thaw_dataset_class_names(l->dataset)[cells[i].prediction]);
-        thaw_json_set_int(row, "before", cells[i].before);
-        thaw_json_set_int(row, "after", cells[i].after);
-    }
-}
-
 thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verdict)
 {
     const thaw_rule rule = ladder_rule(l->config);
@@ -214,7 +198,8 @@ thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verd
     THAW_TRY(ladder_compare(&pair, &how, &rule, adjust, &f, &decision, row));
     THAW_TRY(f.status);
     if (l->rungs[index].confusion != NULL)
-        add_confusion_changes(l, l->best, index, row);
+        ladder_confusion_changes(l->dataset, l->rungs[l->best].confusion, l->rungs[index].confusion,
+                                 row);
     *verdict = decision.verdict;
     return THAW_OK;
 }

@@ -100,6 +100,40 @@ THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bo
                                           const thaw_rule *rule,
                                           double (*adjust)(void *context, double p), void *context,
                                           thaw_decision *decision, thaw_json *out);
+/* What is decided, in the words of `out`; once more after thaw_decision_adjust. */
+void ladder_decision_to_json(const ladder_pair *pair, const thaw_decision *decision,
+                             thaw_json *out);
+/* The classes that are mistaken for others more or less often, the largest changes first, as "confusion_changes". before, after (K, K). */
+void ladder_confusion_changes(const thaw_dataset *dataset, const int64_t *before,
+                              const int64_t *after, thaw_json *out);
+/* compare_read.c: finished runs and what they said of one split, sample for sample in the order of the dataset. */
+typedef struct ladder_run {
+    const char *path; /* borrowed */
+    thaw_config config;
+    thaw_json *summary;
+    thaw_predictions p;
+    float *score, *each; /* (N) */
+} ladder_run;
+typedef struct ladder_runs {
+    ladder_run *runs; /* (count); the first is what the others are compared with */
+    int64_t count;
+    const char *split_name; /* gate, val or test; borrowed */
+    bool by_id;             /* samples were matched by their ids; else by their places */
+    thaw_dataset *dataset;
+    int64_t split;
+    const thaw_metric *metric;
+} ladder_runs;
+/* split NULL: gate where all runs have it, else val. Collective. Cleared by ladder_runs_clear whatever comes out. THAW_ERR_INPUT: no finished
+ * run, another task or metric, other samples or labels, an id twice, a dataset that is no longer the one that was predicted. */
+THAW_NODISCARD thaw_status ladder_runs_read(thaw_comm *comm, const char *const *paths,
+                                            int64_t count, const char *split, ladder_runs *out);
+void ladder_runs_clear(ladder_runs *runs);
+/* compare_causes.c: "differences", every setting, code, data and backbone in which the two differ; "credit", whether the difference can be
+ * put down to one cause; "cost", both sides' with the ratio. */
+void ladder_add_causes(const ladder_run *a, const ladder_run *b, thaw_json *out);
+/* compare_limits.c: "detectable", what these samples can show; "limits", sentences on what the comparison cannot say and why. */
+void ladder_add_limits(const ladder_runs *runs, const ladder_run *b, const thaw_decision *decision,
+                       thaw_json *out);
 /* score.c: what is paired. */
 /* Both scores of one seed's predictions, (N) each. */
 THAW_NODISCARD thaw_status ladder_take_scores(const thaw_predictions *p, const thaw_metric *metric,

@@ -89,6 +89,37 @@ static thaw_status compare(const thaw_field *table, const char *prefix, const vo
     return THAW_OK;
 }
 
+static void list_differences(const thaw_field *table, const char *prefix, const void *a,
+                             const void *b, thaw_json *list)
+{
+    for (const thaw_field *f = table; f->name != NULL; f++) {
+        const thaw_field one[] = {*f, {.name = NULL}};
+        char path[256];
+        thaw_format(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", f->name);
+        if (f->type == THAW_FIELD_TABLE) {
+            list_differences(f->table, path, (const char *)a + f->offset,
+                             (const char *)b + f->offset, list);
+            continue;
+        }
+        if (thaw_fields_equal(one, a, b) || may_change(path))
+            continue;
+        thaw_str value = {0};
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_string(row, "setting", path);
+        write_value(one, a, &value);
+        thaw_json_set_string(row, "a", thaw_str_c(&value));
+        thaw_str_reset(&value);
+        write_value(one, b, &value);
+        thaw_json_set_string(row, "b", thaw_str_c(&value));
+        thaw_str_clear(&value);
+    }
+}
+
+void thaw_config_differences(const thaw_config *a, const thaw_config *b, thaw_json *list)
+{
+    list_differences(thaw_config_fields, "", a, b, list);
+}
+
 thaw_status thaw_config_compare(const char *name, const char *before, const thaw_config *now)
 {
     thaw_config was;

@@ -190,6 +190,8 @@ static thaw_status add_identity(const thaw_trainer *t, const thaw_comm *comm, th
     thaw_json_set_string(out, "reduce", thaw_reduce_name(t->config));
     thaw_json_set_bool(out, "any_ranks",
                        thaw_reduce_is_exact((thaw_reduce_mode)t->config->train.reduce));
+    thaw_json_set_string(out, "version", thaw_version());
+    thaw_json_set_string(out, "commit", thaw_commit());
     thaw_json_set_string(out, "backend", t->setup->kern->name);
     thaw_json_set_string(out, "cpu_kernels", t->setup->kern->cpu_kernels);
     thaw_json_set_bool(out, "cached_features", t->features != NULL);

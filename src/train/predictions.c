@@ -6,7 +6,7 @@
 #include "thaw/ckpt.h"
 
 static thaw_status allocate(thaw_predictions *p, thaw_task task, int64_t N, int64_t K,
-                            bool clusters)
+                            bool clusters, bool ids)
 {
     memset(p, 0, sizeof *p);
     p->task = task;
@@ -25,6 +25,8 @@ static thaw_status allocate(thaw_predictions *p, thaw_task task, int64_t N, int6
     THAW_TRY(thaw_alloc(&p->outputs, N * K, sizeof *p->outputs));
     if (clusters)
         THAW_TRY(thaw_alloc(&p->cluster, N, sizeof *p->cluster));
+    if (ids)
+        THAW_TRY(thaw_alloc(&p->ids, N, sizeof *p->ids));
     return THAW_OK;
 }
 
@@ -38,7 +40,35 @@ void thaw_predictions_clear(thaw_predictions *p)
     thaw_free(&p->score);
     thaw_free(&p->outputs);
     thaw_free(&p->cluster);
+    thaw_free(&p->ids);
     memset(p, 0, sizeof *p);
+}
+
+static void reorder(void *values, size_t row_bytes, const int64_t *from, int64_t N, void *room)
+{
+    if (values == NULL)
+        return;
+    for (int64_t i = 0; i < N; i++)
+        memcpy((char *)room + (size_t)i * row_bytes,
+               (const char *)values + (size_t)from[i] * row_bytes, row_bytes);
+    memcpy(values, room, (size_t)N * row_bytes);
+}
+
+thaw_status thaw_predictions_reorder(thaw_predictions *p, const int64_t *from)
+{
+    const size_t wide = (size_t)p->K * sizeof *p->outputs;
+    double *room = NULL; /* no row is wider than K + 1 of these */
+    THAW_TRY(thaw_alloc(&room, p->N * (p->K + 1), sizeof *room));
+    reorder(p->labels, sizeof *p->labels, from, p->N, room);
+    reorder(p->predicted, sizeof *p->predicted, from, p->N, room);
+    reorder(p->targets, wide, from, p->N, room);
+    reorder(p->outputs, wide, from, p->N, room);
+    reorder(p->loss, sizeof *p->loss, from, p->N, room);
+    reorder(p->score, sizeof *p->score, from, p->N, room);
+    reorder(p->cluster, sizeof *p->cluster, from, p->N, room);
+    reorder(p->ids, sizeof *p->ids, from, p->N, room);
+    thaw_free(&room);
+    return THAW_OK;
 }
 
 /* The class of the largest logit; the first one when several are equal. */
@@ -58,6 +88,7 @@ static void take_truth(const thaw_dataset *dataset, int64_t split, thaw_predicti
     const int32_t *labels = thaw_dataset_labels(dataset, split);
     const float *targets = thaw_dataset_targets(dataset, split);
     const int32_t *cluster = thaw_dataset_clusters(dataset, split);
+    const int64_t *ids = thaw_dataset_ids(dataset, split);
     out->labelled = labels != NULL || targets != NULL;
     if (labels != NULL)
         memcpy(out->labels, labels, (size_t)out->N * sizeof *labels);
@@ -65,6 +96,8 @@ static void take_truth(const thaw_dataset *dataset, int64_t split, thaw_predicti
         memcpy(out->targets, targets, (size_t)(out->N * out->K) * sizeof *targets);
     if (cluster != NULL)
         memcpy(out->cluster, cluster, (size_t)out->N * sizeof *cluster);
+    if (ids != NULL)
+        memcpy(out->ids, ids, (size_t)out->N * sizeof *ids);
 }
 
 static void forget_truth(thaw_predictions *p)
@@ -124,7 +157,8 @@ thaw_status thaw_predictions_from_logits(const thaw_setup *setup, int64_t split,
     const int64_t N = thaw_dataset_count(dataset, split);
     const int64_t K = thaw_dataset_classes(dataset);
     thaw_status status;
-    THAW_TRY_TO(allocate(out, setup->task, N, K, thaw_dataset_clusters(dataset, split) != NULL));
+    THAW_TRY_TO(allocate(out, setup->task, N, K, thaw_dataset_clusters(dataset, split) != NULL,
+                         thaw_dataset_ids(dataset, split) != NULL));
     take_truth(dataset, split, out);
     if (out->scale != NULL)
         memcpy(out->scale, setup->target_std, (size_t)K * sizeof *out->scale);
@@ -258,6 +292,8 @@ static thaw_status as_state(const thaw_predictions *p, thaw_state *out)
                             p->outputs));
     if (p->cluster != NULL)
         THAW_TRY(thaw_state_add(out, "cluster", THAW_I32, rows, p->cluster));
+    if (p->ids != NULL)
+        THAW_TRY(thaw_state_add(out, "id", THAW_I64, rows, p->ids));
     return THAW_OK;
 }
 
@@ -301,7 +337,8 @@ static thaw_status from_state(const char *path, const thaw_state *state, thaw_pr
     THAW_CHECK(outputs != NULL && outputs->shape.ndim == 2, THAW_ERR_INPUT,
                "%s: no (N, K) dataset 'probability' or 'value'; this is no predictions file", path);
     THAW_TRY(allocate(out, task, outputs->shape.dim[0], outputs->shape.dim[1],
-                      thaw_state_find(state, "cluster") != NULL));
+                      thaw_state_find(state, "cluster") != NULL,
+                      thaw_state_find(state, "id") != NULL));
     thaw_state into = {0};
     thaw_status status = as_state(out, &into);
     if (status == THAW_OK)

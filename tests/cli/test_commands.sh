@@ -218,6 +218,18 @@ says compare '^B - A on val'
 must "compare --json" ranks 2 compare run full --json
 json compare
 same "compared on" val "$(get out split)"
+same "what differs" rung "$(get out differences.0.setting)"
+same "paired by" id "$(get out paired_by)"
+must "compare --many" alone compare --many run full --baseline full
+says compare '^baseline: full, accuracy on val (13 samples)'
+must "compare --csv" alone compare --many run full --csv
+same "lines of CSV" 2 "$(grep -c . out)"
+grep -q '^run,full,val,' out || fail "CSV of compare: $(cat out)"
+bad 2 '--many makes a table of more' alone compare run full run
+bad 2 '--baseline goes with --many' alone compare run full --baseline run
+bad 2 'run is there twice' alone compare --many run run
+bad 2 'needs a run besides the baseline' alone compare --many run --baseline run
+bad 2 'ask for one' alone compare run full --csv --json
 bad 3 'gate' alone compare run full --split gate
 bad 3 'nothing' alone compare run nothing
 

@@ -349,7 +349,10 @@ typedef struct thaw_plan_options {
     bool
         recompute; /* keep only what enters each block, and run its forward again before its backward (Chen et al. 2016);
                      * the same bits, less memory, one more forward */
-    bool observe;  /* thaw_plan_ranges is wanted; for inference */
+    int32_t
+        abreast; /* most runs that go abreast, so that a batch norm that trains takes the statistics of all of them, and of whom they meet: for
+                  * training. Each has an arena. 0, and where no such norm is: each run for itself */
+    bool observe; /* thaw_plan_ranges is wanted; for inference */
     const float *
         ranges; /* of a plan of the same graph that observed: frozen convolutions (where kern->has_int8) and linear
                           * layers (kern->has_linear_int8) outside of backward run in 8 bits where the range of what they give
@@ -407,6 +410,30 @@ typedef struct thaw_run {
 } thaw_run;
 
 void thaw_plan_forward(thaw_plan *plan, const thaw_run *run);
+
+/* Runs that go abreast, operator by operator. Where they meet, each brings a row of numbers: meet gets those of these runs, (count,
+ * width), and returns (*all, width), those of all who meet there, in an order that does not depend on where they ran; all call it as often.
+ * NULL: these runs meet alone. */
+typedef const double *thaw_meet(void *context, const double *rows, int64_t count, int64_t width,
+                                int64_t *all);
+typedef struct thaw_abreast {
+    const thaw_run *runs;
+    int32_t count; /* 1..thaw_plan_lanes */
+    thaw_meet *meet;
+    void *context;
+} thaw_abreast;
+/* options.abreast, or 1 where nothing meets. */
+int32_t thaw_plan_lanes(const thaw_plan *plan);
+/* How often runs meet in forward and backward, and doubles that one brings: at once, most; and in all. */
+typedef struct thaw_meetings {
+    int32_t count;
+    int64_t widest, doubles;
+} thaw_meetings;
+thaw_meetings thaw_plan_meetings(const thaw_plan *plan);
+void thaw_plan_forward_abreast(thaw_plan *plan, const thaw_abreast *all);
+/* What thaw_plan_value, thaw_plan_output_gradient and thaw_plan_reduced show are those of run k, until the next call. */
+void thaw_plan_turn_to(thaw_plan *plan, const thaw_abreast *all, int32_t k);
+int32_t thaw_plan_turn(const thaw_plan *plan); /* whose they are */
 /* (B, shape) after forward; valid until the next run. `v` must be options.to, options.keep or among options.kept. */
 const float *thaw_plan_value(const thaw_plan *plan, thaw_value v);
 /* Where the caller writes the gradient of the loss with respect to `to` before backward. NULL in a plan not for training. */
@@ -450,6 +477,10 @@ typedef void thaw_ready(void *context, int32_t reduced_index);
 typedef void thaw_progress_hook(void *context);
 void thaw_plan_backward(thaw_plan *plan, const thaw_run *run, thaw_ready *ready,
                         thaw_progress_hook *progress, void *context);
+/* The same for runs abreast: ready(index) is called for each run in turn, when thaw_plan_reduced shows that run's; when it returns the
+ * values may go. */
+void thaw_plan_backward_abreast(thaw_plan *plan, const thaw_abreast *all, thaw_ready *ready,
+                                thaw_progress_hook *progress, void *context);
 
 /* Compares analytic gradients (trainable parameters, input) with central differences in double-rounded steps on a random input, in
  * training mode; of a large tensor some elements are drawn. Parameters keep their values, which should not be all zero. *worst gets

@@ -282,6 +282,31 @@ void thaw_kern_batch_norm_eval_backward(const thaw_image *s, const float *x, con
                                         float *dresidual, bool accumulate_residual, float *dweight,
                                         float *dbias);
 
+/* The halves of the training form, for statistics over more than one array: where there is one only, they give its bits. First what each array
+ * brings: mean (C) and the sum of squared differences from it (C); then, with mean and inv_std over all, what the training form writes. */
+void thaw_kern_batch_norm_moments(const thaw_image *s, const float *x, double *mean,
+                                  double *squares);
+void thaw_kern_batch_norm_given(const thaw_image *s, const float *x, const float *weight,
+                                const float *bias, const double *mean, const double *inv_std,
+                                const float *residual, thaw_act act, float *y);
+/* What follows from `squares` over `count` values of a channel. */
+typedef struct thaw_norm_moments {
+    double inv_std, unbiased_var;
+} thaw_norm_moments;
+thaw_norm_moments thaw_kern_norm_moments(double count, double squares, float epsilon);
+/* Backward: each array's sums of g, total (C), and of g (x - mean), product (C); a dresidual that only
+ * takes g is written. Then, with both sums over all `count` values of a channel, dx and what is left of dresidual; same arguments. */
+void thaw_kern_batch_norm_backward_sums(const thaw_image *s, const float *x, const float *y,
+                                        thaw_act act, const float *mean, const float *inv_std,
+                                        const float *dy, float *dresidual, bool accumulate_residual,
+                                        double *total, double *product);
+void thaw_kern_batch_norm_backward_given(const thaw_image *s, const float *x, const float *y,
+                                         thaw_act act, const float *weight, const float *mean,
+                                         const float *inv_std, double count, const double *total,
+                                         const double *product, const float *dy, float *dx,
+                                         bool accumulate, float *dresidual,
+                                         bool accumulate_residual);
+
 /* y = act(x scale + shift + residual), a factor and a summand for each channel; NULL: none. y may be x or residual. The gradients
  * as for the eval form of a batch norm; x is looked at for dscale only. */
 void thaw_kern_scale_shift(const thaw_image *s, const float *x, const float *scale,

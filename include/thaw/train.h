@@ -28,6 +28,7 @@ extern "C" {
 enum { THAW_KERNELS_MEASURE, THAW_KERNELS_RULE };
 enum { THAW_PRECISION_F32, THAW_PRECISION_INT8 };
 enum { THAW_PREFETCH_AUTO, THAW_PREFETCH_OFF };
+enum { THAW_NORM_SHARD, THAW_NORM_SYNC };
 enum { THAW_RECOMPUTE_AUTO, THAW_RECOMPUTE_ON, THAW_RECOMPUTE_OFF };
 
 typedef struct thaw_data_config {
@@ -61,7 +62,8 @@ typedef struct thaw_train_config {
     bool shard_optimizer; /* each rank keeps the optimizer's state of its part of what trains */
     char *loss, *metric;  /* names, or "auto" */
     double label_smoothing;
-    double ema;                 /* decay of the average of what trains; 0: none */
+    double ema;     /* decay of the average of what trains; 0: none */
+    int batch_norm; /* statistics of one that trains: THAW_NORM_SHARD or THAW_NORM_SYNC */
     double batch_norm_momentum; /* PyTorch's meaning; 0: the architecture's own */
     int class_weights;          /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */
@@ -349,10 +351,13 @@ typedef struct thaw_cost {
     thaw_plan_counts plan; /* what lowering made of a training step */
     int64_t steps_per_epoch;
     int64_t smallest_shard; /* samples a shard sees in the smallest batch */
+    int64_t smallest_batch; /* of an epoch, the last */
     bool trains_norm;       /* batch statistics in use */
-    bool cacheable;         /* frozen features can be computed once */
-    size_t cache_bytes;     /* of them, a node */
-    char cache_place[512];  /* "memory", "file in DIRECTORY", or why they are not kept */
+    int32_t norm_meetings; /* exchanges a step of norms whose statistics are over the whole batch */
+    int64_t norm_bytes;    /* that a rank gets in them: of all shards */
+    bool cacheable;        /* frozen features can be computed once */
+    size_t cache_bytes;    /* of them, a node */
+    char cache_place[512]; /* "memory", "file in DIRECTORY", or why they are not kept */
     size_t
         node_bytes; /* what the ranks of a node share beside them: weights as training starts, samples */
     char boundary[128];   /* the cut, by name */

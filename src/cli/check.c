@@ -47,6 +47,8 @@ static void add_json(thaw_json *list, const char *rung, const thaw_cost *c)
     thaw_json_set_int(row, "plan.reorders", c->plan.reorders);
     thaw_json_set_int(row, "plan.recomputed", c->plan.replayed);
     thaw_json_set_int(row, "allreduce_bytes_per_step", (int64_t)c->allreduce_bytes);
+    thaw_json_set_int(row, "batch_norm_meetings_per_step", c->norm_meetings);
+    thaw_json_set_int(row, "batch_norm_bytes_per_step", c->norm_bytes);
     thaw_json_set_int(row, "steps_per_epoch", c->steps_per_epoch);
     thaw_json_set_int(row, "smallest_shard", c->smallest_shard);
     thaw_json_set_int(row, "shared_bytes_per_node", (int64_t)c->node_bytes);
@@ -70,18 +72,40 @@ static void say_cache(const char *rung, const thaw_cost *c)
                  c->cache_place);
 }
 
+static void say_meetings(const char *rung, const thaw_cost *c)
+{
+    char text[2][32];
+    if (c->norm_meetings == 0)
+        return;
+    thaw_format_bytes((double)c->norm_bytes, text[0], sizeof *text);
+    thaw_format_bytes((double)c->allreduce_bytes, text[1], sizeof *text);
+    THAW_LOG(THAW_INFO,
+             "rung %s: batch norms over the whole batch: %d exchanges a step, which wait for the "
+             "slowest rank each, of %s in all beside %s of gradients",
+             rung, c->norm_meetings, text[0], text[1]);
+}
+
 /* Batch statistics over fewer samples than this are noise (Wu & He 2018 show the loss growing below 8). */
 #define LEAST_NORM_SAMPLES 8
 
 static void warn(const thaw_config *config, const char *rung, const thaw_cost *c)
 {
-    const int64_t full = config->train.batch / config->train.shards;
-    if (c->trains_norm && (full < LEAST_NORM_SAMPLES || c->smallest_shard < LEAST_NORM_SAMPLES))
+    const bool meets = c->norm_meetings > 0;
+    const int64_t full = meets ? config->train.batch : config->train.batch / config->train.shards;
+    const int64_t least = meets ? c->smallest_batch : c->smallest_shard;
+    if (!c->trains_norm || (full >= LEAST_NORM_SAMPLES && least >= LEAST_NORM_SAMPLES))
+        return;
+    if (meets)
+        THAW_LOG(THAW_WARN,
+                 "rung %s trains batch norm on batches of %lld samples (%lld in the last one); "
+                 "below %d its statistics are noise: raise train.batch",
+                 rung, (long long)full, (long long)least, LEAST_NORM_SAMPLES);
+    else
         THAW_LOG(THAW_WARN,
                  "rung %s trains batch norm on shards of %lld samples (%lld in the last batch); "
                  "below %d its statistics are "
-                 "noise: lower train.shards or raise train.batch",
-                 rung, (long long)full, (long long)c->smallest_shard, LEAST_NORM_SAMPLES);
+                 "noise: lower train.shards, raise train.batch, or set train.batch_norm: sync",
+                 rung, (long long)full, (long long)least, LEAST_NORM_SAMPLES);
 }
 
 /* What a run would refuse, and a ladder for its frozen rung; its other rungs run in floats then. */
@@ -104,6 +128,7 @@ static thaw_status check_rung(thaw_comm *comm, const thaw_config *config, const 
     add_json(list, rung, &cost);
     warn(config, rung, &cost);
     say_cache(rung, &cost);
+    say_meetings(rung, &cost);
     return THAW_OK;
 }
 

@@ -27,9 +27,10 @@ typedef struct thaw_need {
     float scale_in[THAW_MAX_INPUTS], scale_out; /* of bytes */
     bool active;                                /* takes part in backward */
     bool batch_statistics;                      /* a norm that trains, in a plan for training */
-    bool dx[THAW_MAX_INPUTS];                   /* gradient wanted */
-    bool dparam[THAW_MAX_PARAMS];               /* gradient wanted; for buffers: statistic wanted */
-    bool frozen[THAW_MAX_PARAMS];               /* never changes while the plan lives */
+    bool meets;                   /* its statistics are those of all runs that go abreast */
+    bool dx[THAW_MAX_INPUTS];     /* gradient wanted */
+    bool dparam[THAW_MAX_PARAMS]; /* gradient wanted; for buffers: statistic wanted */
+    bool frozen[THAW_MAX_PARAMS]; /* never changes while the plan lives */
 } thaw_need;
 
 /* What must still be there in backward. */
@@ -57,6 +58,8 @@ typedef struct thaw_call {
     void *saved, *workspace;
     void *object;          /* what prepare made */
     const void *constants; /* what fill wrote */
+    const double *brought,
+        *met; /* this run's row, and what join made of all; NULL: a replay, which finds it in `saved` */
 } thaw_call;
 
 /* Which layouts a kind takes. */
@@ -97,6 +100,12 @@ struct thaw_op {
     bool (*is_random)(const thaw_node *node); /* draws in training; NULL: never */
     /* An input that is tokens and not a quantity: ids must be below this (INT64_MAX: any). 0: a quantity. NULL: all are. */
     int64_t (*ids_below)(const thaw_node *node, int32_t input);
+    /* A kind that may meet: before forward, and before backward, each run brings a row of so many doubles (0: this node brings none), and
+     * join makes one row of all, in their order. The row of a run without samples is zero. */
+    int64_t (*row)(const thaw_need *need, bool backward);
+    void (*bring)(const thaw_call *call, bool backward, double *row);
+    void (*join)(const thaw_need *need, bool backward, int64_t count, const double *rows,
+                 double *out);
     void (*forward)(const thaw_call *call);
     void (*backward)(const thaw_call *call);
     /* A kind with kinks, for gradient checks; NULL: smooth. After a forward, take_branches copies which side every element

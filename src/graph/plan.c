@@ -59,6 +59,7 @@ void thaw_fill_need(const thaw_graph *g, int32_t index, const thaw_plan_options 
                         .scale_out = g->values[node->output].scale,
                         .active = node->active,
                         .batch_statistics = uses_batch_statistics(g, options, node)};
+    need->meets = need->batch_statistics && options->abreast > 0;
     for (int32_t j = 0; j < node->input_count; j++) {
         need->in[j] = g->values[node->inputs[j]].shape;
         need->block_in[j] = block_of(g, node->inputs[j]);
@@ -98,6 +99,18 @@ static thaw_status make_step(const thaw_plan *plan, int32_t index, thaw_step *st
     return THAW_OK;
 }
 
+/* Where runs meet, and what they bring. */
+static void note_meetings(thaw_plan *plan, thaw_step *step)
+{
+    for (int back = 0; back < 2 && step->need.meets; back++) {
+        const int64_t n = step->need.node->op->row(&step->need, back == 1);
+        step->row[back] = n;
+        plan->meetings.count += n > 0;
+        plan->meetings.doubles += n;
+        plan->meetings.widest = n > plan->meetings.widest ? n : plan->meetings.widest;
+    }
+}
+
 /* Every node of the lowered graph, and what backward from `to` needs of it. */
 static thaw_status make_steps(thaw_plan *plan)
 {
@@ -114,9 +127,11 @@ static thaw_status make_steps(thaw_plan *plan)
     for (int32_t i = 0; i < g->node_count; i++) {
         g->nodes[i]->active = o->training && active[i];
         THAW_TRY_TO(make_step(plan, i, &plan->steps[plan->step_count++]));
+        note_meetings(plan, &plan->steps[i]);
         plan->steps[i].constant_offset = plan->constant_bytes;
         plan->constant_bytes += (plan->steps[i].constant_bytes + 63) / 64 * 64;
     }
+    plan->lanes = plan->meetings.count > 0 ? o->abreast : 1;
 done:
     thaw_free(&active);
     thaw_free(&needed);
@@ -143,6 +158,7 @@ static void add_reduced(thaw_plan *plan, int32_t p, bool statistic)
             continue;
         int32_t at = find_reduced(plan, param);
         if (at >= 0) {
+            plan->gathers = true;
             plan->reduced_count--;
             memmove(&plan->reduced[at], &plan->reduced[at + 1],
                     (size_t)(plan->reduced_count - at) * sizeof *plan->reduced);
@@ -160,6 +176,33 @@ static int64_t padded(int64_t count)
     return (count + 15) / 16 * 16; /* 64 bytes: every tensor starts on a cache line */
 }
 
+static int64_t gradient_elements(const thaw_plan *plan)
+{
+    return plan->reduced_elements - plan->statistic_elements;
+}
+
+/* Gradients are handed out before the next lane's turn, unless they gather over several steps. */
+static int64_t reduced_memory(const thaw_plan *plan)
+{
+    return plan->lanes * plan->statistic_elements +
+           (plan->gathers ? plan->lanes : 1) * gradient_elements(plan);
+}
+
+void thaw_plan_use_lane(thaw_plan *plan, int32_t lane)
+{
+    plan->lane = lane;
+    if (plan->reduced_data == NULL)
+        return;
+    float *statistic = plan->reduced_data + lane * plan->statistic_elements;
+    float *gradient = plan->reduced_data + plan->lanes * plan->statistic_elements +
+                      (plan->gathers ? lane : 0) * gradient_elements(plan);
+    for (int32_t i = 0; i < plan->reduced_count; i++) {
+        float **data = i < plan->statistic_count ? &statistic : &gradient;
+        plan->reduced[i].data = *data;
+        *data += padded(plan->reduced[i].count);
+    }
+}
+
 static thaw_status make_reduced(thaw_plan *plan)
 {
     const thaw_graph *g = plan->graph;
@@ -175,12 +218,8 @@ static thaw_status make_reduced(thaw_plan *plan)
         if (i < plan->statistic_count)
             plan->statistic_elements = plan->reduced_elements;
     }
-    THAW_TRY(thaw_alloc(&plan->reduced_data, plan->reduced_elements, sizeof *plan->reduced_data));
-    int64_t offset = 0;
-    for (int32_t i = 0; i < plan->reduced_count; i++) {
-        plan->reduced[i].data = plan->reduced_data + offset;
-        offset += padded(plan->reduced[i].count);
-    }
+    THAW_TRY(thaw_alloc(&plan->reduced_data, reduced_memory(plan), sizeof *plan->reduced_data));
+    thaw_plan_use_lane(plan, 0);
     for (int32_t p = 0; p < plan->step_count; p++)
         for (int32_t j = 0; j < plan->steps[p].need.node->param_count; j++)
             if (plan->steps[p].need.dparam[j])
@@ -224,9 +263,11 @@ static thaw_status build(thaw_plan *plan)
     THAW_TRY(thaw_liveness(plan));
     THAW_TRY(thaw_memory_assign(plan->spans, plan->span_count, !plan->extra.no_reuse,
                                 &plan->arena_bytes));
-    THAW_CHECK(plan->arena_bytes <= PTRDIFF_MAX, THAW_ERR_RESOURCE,
+    THAW_CHECK(plan->arena_bytes <= PTRDIFF_MAX / (size_t)plan->lanes, THAW_ERR_RESOURCE,
                "the plan needs more memory than an address can name; use a smaller batch");
-    return thaw_alloc(&plan->arena, (int64_t)plan->arena_bytes, 1);
+    THAW_TRY(
+        thaw_alloc(&plan->rows, (plan->lanes + 1) * plan->meetings.widest, sizeof *plan->rows));
+    return thaw_alloc(&plan->arena, (int64_t)thaw_plan_arena_bytes(plan), 1);
 }
 
 thaw_status thaw_plan_new_with(thaw_graph *g, const thaw_kern *kern,
@@ -282,6 +323,7 @@ void thaw_plan_free(thaw_plan **plan)
     thaw_free(&(*plan)->scratch);
     thaw_free(&(*plan)->branches);
     thaw_free(&(*plan)->arena);
+    thaw_free(&(*plan)->rows);
     thaw_free(&(*plan)->reduced_data);
     thaw_free(&(*plan)->final_step);
     thaw_free(&(*plan)->reduced);
@@ -316,12 +358,27 @@ void thaw_plan_algorithms(const thaw_plan *plan, thaw_str *out)
 
 size_t thaw_plan_arena_bytes(const thaw_plan *plan)
 {
-    return plan->arena_bytes;
+    return plan->arena_bytes * (size_t)plan->lanes;
 }
 
 size_t thaw_plan_reduced_bytes(const thaw_plan *plan)
 {
-    return (size_t)plan->reduced_elements * sizeof *plan->reduced_data;
+    return (size_t)reduced_memory(plan) * sizeof *plan->reduced_data;
+}
+
+int32_t thaw_plan_lanes(const thaw_plan *plan)
+{
+    return plan->lanes;
+}
+
+int32_t thaw_plan_turn(const thaw_plan *plan)
+{
+    return plan->lane;
+}
+
+thaw_meetings thaw_plan_meetings(const thaw_plan *plan)
+{
+    return plan->meetings;
 }
 
 int32_t thaw_plan_reduced_count(const thaw_plan *plan)
@@ -337,7 +394,8 @@ const thaw_reduced *thaw_plan_reduced(const thaw_plan *plan, int32_t index)
 
 float *thaw_plan_span(const thaw_plan *plan, int32_t span)
 {
-    return span >= 0 ? (float *)(void *)(plan->arena + plan->spans[span].offset) : NULL;
+    const size_t offset = (size_t)plan->lane * plan->arena_bytes;
+    return span >= 0 ? (float *)(void *)(plan->arena + offset + plan->spans[span].offset) : NULL;
 }
 
 const float *thaw_plan_value(const thaw_plan *plan, thaw_value v)

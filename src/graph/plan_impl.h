@@ -31,6 +31,7 @@ typedef struct thaw_step {
     int32_t replay_at, backward_at; /* moments */
     bool accumulate[THAW_MAX_INPUTS];
     int32_t reduced[THAW_MAX_PARAMS]; /* -1: none */
+    int64_t row[2]; /* doubles that a run brings to forward and to backward; 0: it does not meet */
 } thaw_step;
 
 /* What the steps need in runs of fewer tokens. */
@@ -57,11 +58,18 @@ struct thaw_plan {
     thaw_span *spans;
     int32_t span_count, span_capacity;
     char *arena;
-    size_t arena_bytes;
+    size_t arena_bytes; /* of one run */
+    int32_t
+        lanes; /* runs that go abreast, each with an arena and statistics of its own; 1: no step meets */
+    int32_t lane; /* whose turn it is */
+    thaw_meetings meetings;
+    double *rows; /* (lanes + 1, widest): what each brings, and what is made of all */
     thaw_reduced *reduced;
     int32_t *final_step; /* per reduced tensor: the last step in backward that adds to it */
     int32_t reduced_count, statistic_count;
-    float *reduced_data; /* of all reduced tensors, statistics first */
+    float *
+        reduced_data; /* of all reduced tensors, statistics first: those of each lane, then gradients */
+    bool gathers;     /* a gradient comes from several steps, so that each lane needs its own */
     int64_t reduced_elements, statistic_elements;
     size_t constant_bytes;
     char *constants, *own_constants; /* in use; where they are if nobody gives memory */
@@ -175,6 +183,8 @@ thaw_call thaw_plan_call(const thaw_plan *plan, const thaw_step *step, const tha
 THAW_NODISCARD thaw_status thaw_liveness(thaw_plan *plan);
 /* NULL for THAW_NO_SPAN. */
 float *thaw_plan_span(const thaw_plan *plan, int32_t span);
+/* The buffers of that run are in use from now on. */
+void thaw_plan_use_lane(thaw_plan *plan, int32_t lane);
 
 THAW_NODISCARD thaw_status thaw_plan_new_with(thaw_graph *g, const thaw_kern *kern,
                                               const thaw_plan_options *options,

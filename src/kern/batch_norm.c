@@ -141,6 +141,19 @@ typedef struct forward_call {
     float *y;
 } forward_call;
 
+/* With mean and inv_std of the group's channels. */
+static void apply_group(const forward_call *f, const group *g, const double *mean,
+                        const double *inv_std)
+{
+    double scale[COLUMNS];
+    double shift[COLUMNS];
+    for (int64_t i = 0; i < g->channels; i++) {
+        scale[i] = f->weight[g->first + i] * inv_std[i];
+        shift[i] = f->bias[g->first + i] - scale[i] * mean[i];
+    }
+    affine(g, f->x, scale, shift, f->residual, f->act, f->y);
+}
+
 static void train_group(const forward_call *f, int64_t index, float *mean, float *inv_std,
                         float *unbiased_var)
 {
@@ -148,20 +161,54 @@ static void train_group(const forward_call *f, int64_t index, float *mean, float
     double count = (double)f->s->B * (double)g.S;
     double center[COLUMNS];
     double squares[COLUMNS];
-    double shift[COLUMNS];
     moments(&g, f->x, center, squares);
     for (int64_t i = 0; i < g.channels; i++) {
         int64_t c = g.first + i;
-        double variance = squares[i] / count;
-        variance = variance < 0 ? 0 : variance;
-        double scale = 1.0 / sqrt(variance + f->epsilon);
+        const thaw_norm_moments m = thaw_kern_norm_moments(count, squares[i], f->epsilon);
         mean[c] = (float)center[i];
-        inv_std[c] = (float)scale;
-        unbiased_var[c] = (float)(variance * (count / (count > 1 ? count - 1 : 1)));
-        squares[i] = f->weight[c] * scale;
-        shift[i] = f->bias[c] - squares[i] * center[i];
+        inv_std[c] = (float)m.inv_std;
+        unbiased_var[c] = (float)m.unbiased_var;
+        squares[i] = m.inv_std;
     }
-    affine(&g, f->x, squares, shift, f->residual, f->act, f->y);
+    apply_group(f, &g, center, squares);
+}
+
+thaw_norm_moments thaw_kern_norm_moments(double count, double squares, float epsilon)
+{
+    double variance = squares / count;
+    variance = variance < 0 ? 0 : variance;
+    return (thaw_norm_moments){
+        .inv_std = 1.0 / sqrt(variance + epsilon),
+        .unbiased_var = variance * (count / (count > 1 ? count - 1 : 1)),
+    };
+}
+
+static void moments_group(const thaw_image *s, int64_t index, const float *x, double *mean,
+                          double *squares)
+{
+    group g = group_at(s, index);
+    moments(&g, x, mean + g.first, squares + g.first);
+}
+
+void thaw_kern_batch_norm_moments(const thaw_image *s, const float *x, double *mean,
+                                  double *squares)
+{
+    KERN_EACH(thaw_image_count(s), group_count(s), i, moments_group(s, i, x, mean, squares));
+}
+
+static void given_group(const forward_call *f, int64_t index, const double *mean,
+                        const double *inv_std)
+{
+    group g = group_at(f->s, index);
+    apply_group(f, &g, mean + g.first, inv_std + g.first);
+}
+
+void thaw_kern_batch_norm_given(const thaw_image *s, const float *x, const float *weight,
+                                const float *bias, const double *mean, const double *inv_std,
+                                const float *residual, thaw_act act, float *y)
+{
+    forward_call f = {s, x, weight, bias, residual, 0, act, y};
+    KERN_EACH(thaw_image_count(s), group_count(s), i, given_group(&f, i, mean, inv_std));
 }
 
 void thaw_kern_batch_norm_train(const thaw_image *s, const float *x, const float *weight,
@@ -281,30 +328,85 @@ typedef struct backward_call {
     float *dweight, *dbias;
 } backward_call;
 
+/* dx = a (g - mean(g) - xhat mean(g xhat)), a = weight inv_std, written as p g + q x + r: total and product are sums over count values. */
+static void train_gradient(const backward_call *f, const group *g, bool after_sums, double count,
+                           const double *total, const double *product)
+{
+    double coefficients[3][COLUMNS];
+    for (int64_t i = 0; i < g->channels; i++) {
+        double scale = f->spread[g->first + i];
+        double slope = f->weight[g->first + i] * scale;
+        coefficients[0][i] = slope;
+        coefficients[1][i] = -slope * product[i] * scale * scale / count;
+        coefficients[2][i] = -slope * total[i] / count - coefficients[1][i] * f->mean[g->first + i];
+    }
+    combine(g, &f->streams, after_sums, coefficients);
+}
+
+static void train_sums(const backward_call *f, const group *g, double *total, double *product)
+{
+    double center[COLUMNS];
+    double scale[COLUMNS];
+    for (int64_t i = 0; i < g->channels; i++) {
+        center[i] = f->mean[g->first + i];
+        scale[i] = f->spread[g->first + i];
+    }
+    gradient_sums(g, &f->streams, center, scale, total, product, f->dweight, f->dbias);
+}
+
 static void train_backward_group(const backward_call *f, int64_t index)
 {
     group g = group_at(f->s, index);
     bool sums = f->streams.dx || f->dweight || f->dbias;
-    double count = (double)f->s->B * (double)g.S;
-    double center[COLUMNS];
-    double scale[COLUMNS];
     double total[COLUMNS] = {0};
     double product[COLUMNS] = {0};
-    double coefficients[3][COLUMNS];
-    for (int64_t i = 0; i < g.channels; i++) {
-        center[i] = f->mean[g.first + i];
-        scale[i] = f->spread[g.first + i];
-    }
     if (sums)
-        gradient_sums(&g, &f->streams, center, scale, total, product, f->dweight, f->dbias);
-    /* dx = a (g - mean(g) - xhat mean(g xhat)), a = weight inv_std, written as p g + q x + r. */
-    for (int64_t i = 0; i < g.channels; i++) {
-        double slope = f->weight[g.first + i] * scale[i];
-        coefficients[0][i] = slope;
-        coefficients[1][i] = -slope * product[i] * scale[i] * scale[i] / count;
-        coefficients[2][i] = -slope * total[i] / count - coefficients[1][i] * center[i];
-    }
-    combine(&g, &f->streams, sums, coefficients);
+        train_sums(f, &g, total, product);
+    train_gradient(f, &g, sums, (double)f->s->B * (double)g.S, total, product);
+}
+
+static void sums_backward_group(const backward_call *f, int64_t index, double *total,
+                                double *product)
+{
+    group g = group_at(f->s, index);
+    train_sums(f, &g, total + g.first, product + g.first);
+}
+
+static void given_backward_group(const backward_call *f, int64_t index, double count,
+                                 const double *total, const double *product)
+{
+    group g = group_at(f->s, index);
+    train_gradient(f, &g, true, count, total + g.first, product + g.first);
+}
+
+void thaw_kern_batch_norm_backward_sums(const thaw_image *s, const float *x, const float *y,
+                                        thaw_act act, const float *mean, const float *inv_std,
+                                        const float *dy, float *dresidual, bool accumulate_residual,
+                                        double *total, double *product)
+{
+    backward_call f = {
+        .s = s,
+        .streams = {x, y, dy, NULL, dresidual, false, accumulate_residual, kern_bounds_of(act)},
+        .mean = mean,
+        .spread = inv_std};
+    KERN_EACH(thaw_image_count(s), group_count(s), i, sums_backward_group(&f, i, total, product));
+}
+
+void thaw_kern_batch_norm_backward_given(const thaw_image *s, const float *x, const float *y,
+                                         thaw_act act, const float *weight, const float *mean,
+                                         const float *inv_std, double count, const double *total,
+                                         const double *product, const float *dy, float *dx,
+                                         bool accumulate, float *dresidual,
+                                         bool accumulate_residual)
+{
+    backward_call f = {
+        .s = s,
+        .streams = {x, y, dy, dx, dresidual, accumulate, accumulate_residual, kern_bounds_of(act)},
+        .weight = weight,
+        .mean = mean,
+        .spread = inv_std};
+    KERN_EACH(thaw_image_count(s), group_count(s), i,
+              given_backward_group(&f, i, count, total, product));
 }
 
 void thaw_kern_batch_norm_train_backward(const thaw_image *s, const float *x, const float *y,

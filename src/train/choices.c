@@ -180,7 +180,8 @@ static thaw_status open_plans(thaw_comm *comm, thaw_setup *setup)
                                      .training = true,
                                      .from = from,
                                      .to = -1,
-                                     .keep = -1};
+                                     .keep = -1,
+                                     .abreast = thaw_train_abreast(comm, config)};
     const thaw_plan_options eval = {.batch = config->train.eval_batch,
                                     .from = from,
                                     .to = -1,

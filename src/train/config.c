@@ -8,6 +8,7 @@
 
 static const char *const reduce_words[] = {"exact", "exact64", "float", "bf16", NULL};
 static const char *const precision_words[] = {"f32", "int8", NULL};
+static const char *const norm_words[] = {"shard", "sync", NULL};
 static const char *const recompute_words[] = {"auto", "on", "off", NULL};
 static const char *const kernel_words[] = {"measure", "rule", NULL};
 static const char *const weight_words[] = {"none", "balanced", NULL};
@@ -115,6 +116,12 @@ static const thaw_field train_fields[] = {
          "selects epochs and rates on val and judges rungs: accuracy, top5, macro_f1, auroc, "
          "sample_f1, rmse or "
          "spearman; auto: accuracy, for multi_label auroc, for regression rmse"),
+    WORD(thaw_train_config, "batch_norm", batch_norm, "shard", norm_words,
+         "statistics of a batch norm that trains: of its shard, or sync: of the whole batch, the "
+         "same on any "
+         "rank count (PyTorch's SyncBatchNorm), for two exchanges a norm and step and the "
+         "activations "
+         "of all shards of a rank"),
     REAL(
         thaw_train_config, "batch_norm_momentum", batch_norm_momentum, "0", 0, 1,
         "share of the newest batch in running statistics; 0: the architecture's own (0.1, but 0.01 "

@@ -79,7 +79,8 @@ static thaw_status plan_step(thaw_comm *comm, thaw_setup *s, const thaw_sampler 
                                        .training = true,
                                        .from = split ? boundary : -1,
                                        .to = -1,
-                                       .keep = -1};
+                                       .keep = -1,
+                                       .abreast = thaw_train_abreast(comm, s->config)};
     thaw_plan *plan = NULL;
     thaw_prefix prefix = {0};
     thaw_status status;
@@ -88,6 +89,8 @@ static thaw_status plan_step(thaw_comm *comm, thaw_setup *s, const thaw_sampler 
     out->state_bytes = (size_t)thaw_train_copy_bytes(comm, s, plan, 1);
     out->constant_bytes = thaw_plan_constant_bytes(plan);
     out->plan = thaw_plan_count(plan);
+    out->norm_meetings = thaw_plan_meetings(plan).count;
+    out->norm_bytes = thaw_train_norm_bytes(s->config, plan);
     THAW_TRY_TO(thaw_agree(comm, count_payload(plan, s->config, out)));
     if (!split)
         goto done;
@@ -142,6 +145,7 @@ static thaw_status measure(thaw_comm *comm, thaw_setup *s, thaw_cost *out)
     out->node_bytes = (size_t)(thaw_shared_bytes(s->weights) + thaw_shared_bytes(s->samples));
     out->steps_per_epoch = thaw_sampler_steps(&sampler);
     out->smallest_shard = smallest_shard(&sampler);
+    out->smallest_batch = thaw_sampler_batch_size(&sampler, out->steps_per_epoch - 1);
     thaw_boundary_name(graph, out->boundary, sizeof out->boundary);
     return THAW_OK;
 }

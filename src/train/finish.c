@@ -165,6 +165,7 @@ static void add_cost(const thaw_trainer *t, const memory *used, thaw_json *out)
     thaw_json_set_int(out, "allreduce_bytes_per_step", t->bytes_per_step);
     if (t->parts > 1)
         thaw_json_set_int(out, "gathered_bytes_per_step", t->gathered_bytes);
+    thaw_lanes_describe(&t->lanes, t->config, t->train_plan, out);
     thaw_json_set_int(out, "peak_rss_bytes_per_rank", used->peak_rss);
     thaw_json_set_double(out, "pss_bytes_per_rank", used->pss < 0 ? NAN : (double)used->pss);
     thaw_json_set_int(out, "arena_bytes", (int64_t)thaw_plan_arena_bytes(t->train_plan));

@@ -157,6 +157,7 @@ void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)
              t->setup->kern->name, t->setup->kern->cpu_kernels,
              t->features == NULL ? "" : ", frozen features kept");
     say_scaling(t->config, t->setup->phases.now);
+    thaw_lanes_announce(&t->lanes, t->config, t->train_plan);
     if (!thaw_reduce_is_exact((thaw_reduce_mode)t->config->train.reduce))
         THAW_LOG(THAW_INFO,
                  "train.reduce: %s: gradients are rounded on their way, so another number of ranks "

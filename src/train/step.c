@@ -7,14 +7,15 @@
 #include <unistd.h>
 
 /* One training step of a team, mostly a team of one: every shard of this rank is read once and runs forward and backward in each member,
- * whose gradient goes into the reducer as soon as it is there; in the last shard a full bucket leaves while backward goes on. The reducer's
+ * whose gradient goes into the reducer as soon as it is there. Shards run one after another; where batch norms take their statistics over the whole
+ * batch all of a rank's go abreast, and meet those of the other ranks in each norm. In the last shard a full bucket leaves while backward goes on. The reducer's
  * outcome is the same on every rank. Member m's tensors and words follow those of the members before it. */
 
 typedef struct step_context {
     const thaw_team *team;
     thaw_comm *comm;
     int32_t member;
-    bool last_shard;
+    bool last_shards; /* of this rank in this step */
 } step_context;
 
 static thaw_trainer *member_of(const step_context *c)
@@ -38,7 +39,7 @@ static void on_ready(void *context, int32_t index)
     const thaw_trainer *t = member_of(c);
     const int32_t tensor = c->member * t->reduced_count + index;
     thaw_reducer_add(c->team->reducer, tensor, thaw_plan_reduced(t->train_plan, index)->data);
-    if (c->last_shard)
+    if (c->last_shards && thaw_plan_turn(t->train_plan) == t->lanes.count - 1)
         thaw_reducer_ready(c->team->reducer, c->comm, tensor);
 }
 
@@ -46,6 +47,19 @@ static void on_progress(void *context)
 {
     step_context *c = context;
     thaw_reducer_progress(c->team->reducer, c->comm);
+}
+
+/* A rank's shards follow those of the rank before it, so rows come in the order of shards. */
+static const double *meet_all(void *context, const double *rows, int64_t count, int64_t width,
+                              int64_t *all)
+{
+    const step_context *c = context;
+    thaw_trainer *t = member_of(c);
+    const double begun = thaw_seconds();
+    thaw_allgather(c->comm, rows, count * width * (int64_t)sizeof *rows, t->lanes.met);
+    t->lanes.seconds += thaw_seconds() - begun;
+    *all = count * thaw_comm_size(c->comm);
+    return t->lanes.met;
 }
 
 /* The class of the largest logit, the first one when several are equal, is the label. */
@@ -125,15 +139,15 @@ static void shard_loss(const step_context *c, const thaw_trainer *read, int64_t 
     thaw_reducer_add_count(reducer, count_word(c, THAW_WORD_CORRECT), correct);
 }
 
-/* Labels or targets of what the samples in t->indices are blended with. */
-static void blend_labels(thaw_trainer *t, int64_t B)
+/* Labels or targets of what these samples are blended with. */
+static void blend_labels(thaw_trainer *t, int64_t B, const int64_t *indices)
 {
     const thaw_setup *s = t->setup;
     const int32_t *labels = thaw_dataset_labels(s->dataset, s->train);
     const int64_t K = thaw_dataset_classes(s->dataset);
     thaw_blend blend;
     for (int64_t i = 0; i < B; i++) {
-        if (!thaw_feed_blend(&t->train, (uint32_t)t->position.epoch, t->indices[i], &blend))
+        if (!thaw_feed_blend(&t->train, (uint32_t)t->position.epoch, indices[i], &blend))
             return;
         if (t->labels != NULL) {
             t->other_labels[i] = labels[blend.partner];
@@ -150,17 +164,15 @@ static void blend_labels(thaw_trainer *t, int64_t B)
     }
 }
 
-/* Of the samples in t->indices. */
-static void take_labels(thaw_trainer *t, int64_t B)
+static void take_labels(thaw_trainer *t, int64_t B, const int64_t *indices)
 {
     const thaw_setup *s = t->setup;
     const int32_t *labels = thaw_dataset_labels(s->dataset, s->train);
     for (int64_t i = 0; t->labels != NULL && i < B; i++)
-        t->labels[i] = labels[t->indices[i]];
+        t->labels[i] = labels[indices[i]];
     if (t->targets != NULL)
-        thaw_setup_targets(s, thaw_dataset_targets(s->dataset, s->train), B, t->indices,
-                           t->targets);
-    blend_labels(t, B);
+        thaw_setup_targets(s, thaw_dataset_targets(s->dataset, s->train), B, indices, t->targets);
+    blend_labels(t, B, indices);
 }
 
 /* Which samples a shard has depends on the batch alone. Returns how many. */
@@ -211,42 +223,47 @@ static void ask_ahead(thaw_trainer *t, const thaw_comm *comm, int64_t k)
     thaw_feed_ask(&t->train, (uint32_t)at.epoch, n, t->coming);
 }
 
-/* Samples, labels and what the frozen prefix makes of them, for all members. */
-static thaw_status read_shard(thaw_trainer *t, const thaw_comm *comm, int64_t k, int64_t *B,
-                              int64_t *tokens)
+/* Samples and what the frozen prefix makes of them, for all members: shards first..first + lanes - 1 of this rank. */
+static thaw_status read_shards(thaw_trainer *t, const thaw_comm *comm, int64_t first)
 {
+    const int64_t most = thaw_sampler_shard_most(&t->sampler);
     thaw_beat("reading samples");
-    ask_ahead(t, comm, k);
-    *B = choose_samples(t, &t->position, shard_of(t, comm, k), t->indices);
-    THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, *B, t->indices, t->input));
-    *tokens = thaw_buckets_crop(&t->train.buckets, *B, t->indices, t->input);
-    take_labels(t, *B);
+    for (int32_t lane = 0; lane < t->lanes.count; lane++) {
+        const int64_t k = first + lane;
+        int64_t *indices = t->indices + lane * most;
+        float *input = t->input + lane * most * t->train.width;
+        ask_ahead(t, comm, k);
+        const int64_t B = choose_samples(t, &t->position, shard_of(t, comm, k), indices);
+        THAW_TRY(thaw_feed_read(&t->train, (uint32_t)t->position.epoch, B, indices, input));
+        t->lanes.runs[lane] =
+            (thaw_run){.B = B,
+                       .tokens = thaw_buckets_crop(&t->train.buckets, B, indices, input),
+                       .input = input,
+                       .sample_ids = indices};
+    }
     return THAW_OK;
 }
 
-static thaw_status run_shard(step_context *c, int64_t k)
+/* The shards that `first` has read, in one member. */
+static void run_member(step_context *c, thaw_trainer *first)
 {
-    thaw_trainer *first = c->team->members[0];
-    int64_t B;
-    int64_t tokens;
-    const double waited = first->train_waited;
-    THAW_TRY(read_shard(first, c->comm, k, &B, &tokens));
-    for (int32_t m = 0; m < c->team->count; m++)
-        c->team->members[m]->data_seconds += (first->train_waited - waited) / c->team->count;
-    for (c->member = 0; c->member < c->team->count; c->member++) {
-        thaw_trainer *t = member_of(c);
-        const thaw_run run = {.B = B,
-                              .tokens = tokens,
-                              .input = first->input,
-                              .sample_ids = first->indices,
-                              .seed = (uint64_t)t->config->seed,
-                              .step = (uint32_t)t->position.step,
-                              .training = true};
-        thaw_plan_forward(t->train_plan, &run);
-        shard_loss(c, first, B);
-        thaw_plan_backward(t->train_plan, &run, on_ready, on_progress, c);
+    thaw_trainer *t = member_of(c);
+    const thaw_abreast all = {
+        .runs = t->lanes.runs, .count = t->lanes.count, .meet = meet_all, .context = c};
+    for (int32_t lane = 0; lane < t->lanes.count; lane++) {
+        t->lanes.runs[lane] = first->lanes.runs[lane];
+        t->lanes.runs[lane].seed = (uint64_t)t->config->seed;
+        t->lanes.runs[lane].step = (uint32_t)t->position.step;
+        t->lanes.runs[lane].training = true;
     }
-    return THAW_OK;
+    thaw_plan_forward_abreast(t->train_plan, &all);
+    for (int32_t lane = 0; lane < t->lanes.count; lane++) {
+        const thaw_run *run = &t->lanes.runs[lane];
+        thaw_plan_turn_to(t->train_plan, &all, lane);
+        take_labels(first, run->B, run->sample_ids);
+        shard_loss(c, first, run->B);
+    }
+    thaw_plan_backward_abreast(t->train_plan, &all, on_ready, on_progress, c);
 }
 
 static bool stop_wanted(const thaw_trainer *t)
@@ -271,20 +288,31 @@ static thaw_status pending_of(const thaw_team *team)
 /* Everything up to the sums. A rank that fails stays present: it stops adding and goes on to the common end. */
 static thaw_status run_shards(const thaw_team *team, thaw_comm *comm, thaw_reduce_outcome *outcome)
 {
-    const int64_t count = team->members[0]->sampler.shards / thaw_comm_size(comm);
-    const bool stop = stop_wanted(team->members[0]);
+    thaw_trainer *first = team->members[0];
+    const int64_t count = first->sampler.shards / thaw_comm_size(comm);
+    const bool meets = first->lanes.met != NULL;
+    const double waited = first->train_waited;
+    const bool stop = stop_wanted(first);
     step_context context = {.team = team, .comm = comm};
     thaw_reducer_begin(team->reducer);
     for (; context.member < team->count; context.member++)
         thaw_reducer_add_count(team->reducer, count_word(&context, THAW_WORD_STOP), stop);
     thaw_status status = pending_of(team);
-    for (int64_t k = 0; k < count && status == THAW_OK; k++) {
-        context.last_shard = k == count - 1;
-        status = run_shard(&context, k);
+    for (int64_t k = 0; k < count && (status == THAW_OK || meets); k += first->lanes.count) {
+        if (status == THAW_OK)
+            status = read_shards(first, comm, k);
+        if (meets) /* nobody may wait in a norm for a rank that failed: all lanes at once, so once a step */
+            status = thaw_agree(comm, status);
+        context.last_shards = k + first->lanes.count == count;
+        for (context.member = 0; status == THAW_OK && context.member < team->count;
+             context.member++)
+            run_member(&context, first);
     }
+    for (int32_t m = 0; m < team->count; m++)
+        team->members[m]->data_seconds += (first->train_waited - waited) / team->count;
     thaw_reducer_fail(team->reducer, status);
     const thaw_status finished = thaw_reducer_finish(team->reducer, comm, outcome);
-    thaw_dataset_pause(team->members[0]->setup->dataset); /* what follows may use HDF5 */
+    thaw_dataset_pause(first->setup->dataset); /* what follows may use HDF5 */
     return finished;
 }
 

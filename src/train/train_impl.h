@@ -7,6 +7,7 @@
 #include "thaw/evidence.h"
 #include "thaw/store.h"
 #include "thaw/train.h"
+#include "train/norms_impl.h"
 
 /* ---- Config ------------------------------------------------------------------------------------------------- */
 
@@ -47,9 +48,8 @@ typedef struct thaw_setup {
     const thaw_metric *metric;        /* selects epochs */
     double *target_mean, *target_std; /* (K) of a regression: its training targets; else NULL */
     thaw_model *model;
-    thaw_shared *
-        weights; /* of the whole backbone as training starts: one copy a node; frozen parameters live there */
-    thaw_state begin; /* views into it, by parameter name */
+    thaw_shared *weights; /* of the backbone as training starts: one copy a node */
+    thaw_state begin;     /* views into it, by parameter name */
     /* This rank's copies of the backbone's parameters that train, block by block as phases thaw them. */
     void *own[THAW_MOST_PHASES];
     int own_count;
@@ -410,6 +410,7 @@ typedef struct thaw_trainer {
     thaw_features *features; /* own, those of options->pool, or NULL */
     int64_t hits_before;     /* of the features when this run began */
     thaw_plan *train_plan, *eval_plan;
+    thaw_lanes lanes;
     struct thaw_trainer *lead; /* whose prefix it takes, and which outlives it; NULL: its own */
     thaw_reducer *reducer;     /* NULL in company */
     int32_t *exponents;        /* reduced tensor i: of its quantum in the next step */
@@ -421,8 +422,8 @@ typedef struct thaw_trainer {
     int64_t part_count, part_most, gathered_bytes; /* elements: at once, most; given last step */
     thaw_sampler sampler;
     float *class_weights;    /* (K) or NULL */
-    float *input;            /* (most, width) */
-    int64_t *indices;        /* (most) */
+    float *input;            /* (lanes.count, most, width) */
+    int64_t *indices;        /* (lanes.count, most) */
     int64_t *coming;         /* (most) of a shard that is asked for ahead */
     int64_t ahead;           /* so many shards of this rank further on */
     double train_waited;     /* seconds of the feed `train` */
@@ -444,8 +445,7 @@ typedef struct thaw_trainer {
     float *features_before; /* (N val, D) or NULL: for drift */
     thaw_position position;
     thaw_progress_state state;
-    int64_t
-        bytes_per_step; /* gradient payload of the last plain step, counted where MPI is called */
+    int64_t bytes_per_step; /* gradient payload of the last step, counted where MPI is called */
     double last_loss, last_norm;
     double factor;      /* of the schedule, last step */
     bool stop;          /* agreed: somebody asked for a stop */

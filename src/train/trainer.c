@@ -148,13 +148,15 @@ static thaw_status open_plans(thaw_trainer *t, thaw_comm *comm)
                                      .training = true,
                                      .from = t->from,
                                      .to = -1,
-                                     .keep = -1};
+                                     .keep = -1,
+                                     .abreast = thaw_train_abreast(comm, t->config)};
     const thaw_plan_options eval = {.batch = t->config->train.eval_batch,
                                     .from = t->from,
                                     .to = -1,
                                     .keep = thaw_graph_features(graph)};
     THAW_TRY(thaw_agree(comm, open_buckets(t)));
     THAW_TRY(thaw_train_plan_open(comm, t->setup, &train, &t->train_plan));
+    THAW_TRY(thaw_agree(comm, thaw_lanes_open(&t->lanes, t->config, t->train_plan)));
     THAW_TRY(thaw_agree(comm, thaw_buckets_fit(&t->train.buckets, t->train_plan)));
     THAW_TRY(thaw_plan_open(comm, t->setup, &eval, &t->eval_plan));
     return thaw_agree(comm, thaw_buckets_fit(&t->train.buckets, t->eval_plan));
@@ -305,8 +307,8 @@ static thaw_status open_buffers(thaw_trainer *t)
         THAW_TRY(thaw_alloc(&t->labels, most, sizeof *t->labels));
     else
         THAW_TRY(thaw_alloc(&t->targets, most * K, sizeof *t->targets));
-    THAW_TRY(thaw_alloc(&t->input, most * t->train.width, sizeof *t->input));
-    THAW_TRY(thaw_alloc(&t->indices, most, sizeof *t->indices));
+    THAW_TRY(thaw_alloc(&t->input, t->lanes.count * most * t->train.width, sizeof *t->input));
+    THAW_TRY(thaw_alloc(&t->indices, t->lanes.count * most, sizeof *t->indices));
     if (t->train.buckets.crops != NULL) {
         THAW_TRY(thaw_alloc(&t->batch, t->sampler.batch, sizeof *t->batch));
         THAW_TRY(thaw_alloc(&t->sorted, t->sampler.batch, sizeof *t->sorted));
@@ -397,6 +399,7 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->batch);
     thaw_free(&t->coming);
     thaw_free(&t->indices);
+    thaw_lanes_close(&t->lanes);
     thaw_free(&t->input);
     thaw_free(&t->class_weights);
     thaw_state_clear(&t->initial);

@@ -236,6 +236,112 @@ static void shared_parameters_are_summed(void **state)
     thaw_kern_close(&kern);
 }
 
+/* Two convolutions with the same weight, each before a norm; the second norm takes the input in again. */
+static thaw_graph *tied_graph(void)
+{
+    thaw_graph *g = new_graph();
+    thaw_value x = thaw_graph_input(g, thaw_shape_make(3, (int64_t[]){4, 3, 3}));
+    thaw_value v = thaw_graph_relu(g, conv_norm(g, "a", 1, x, 4, 3, 1));
+    v = thaw_graph_add(g, conv_norm(g, "b", 1, v, 4, 3, 1), x, 1.0f);
+    thaw_graph_set_logits(g, thaw_graph_relu(g, v));
+    assert_ok(thaw_graph_finish(g));
+    randomize(g, 7);
+    train_all(g);
+    return g;
+}
+
+typedef struct meeting {
+    const thaw_plan *plan;
+    double rows[5 * 9]; /* of the runs and of two more, that come first and last */
+    double *sums[16];
+    int32_t calls;
+} meeting;
+
+static void add_up(void *context, int32_t index)
+{
+    meeting *m = context;
+    const thaw_reduced *r = thaw_plan_reduced(m->plan, index);
+    for (int64_t i = 0; i < r->count; i++)
+        m->sums[index][i] += (double)r->data[i];
+}
+
+/* Others who bring nothing change nothing, wherever they stand. */
+static const double *meet_nobody(void *context, const double *rows, int64_t count, int64_t width,
+                                 int64_t *all)
+{
+    meeting *m = context;
+    assert_true(width == 9 || width == 8);
+    memset(m->rows, 0, sizeof m->rows);
+    memcpy(m->rows + width, rows, (size_t)(count * width) * sizeof *rows);
+    m->calls++;
+    *all = count + 2;
+    return m->rows;
+}
+
+/* Runs of 3, 0 and 2 samples that go abreast, against one run of all 5: values, gradients and statistics. */
+static void check_abreast(bool tied, bool recompute)
+{
+    enum { B = 5, N = 4 * 3 * 3 };
+    static const int64_t begin[] = {0, 3, 3, 5};
+    thaw_kern *kern = open_kern();
+    thaw_graph *g = tied_graph();
+    if (tied) /* node 3 is the second convolution */
+        thaw_graph_node(g, 3)->params[0] = thaw_graph_find_param(g, "a.conv1.weight");
+    float *x = random_floats(B * N, 3);
+    thaw_run runs[3];
+    thaw_plan *one = new_plan(g, kern, B, true);
+    thaw_plan *abreast = NULL;
+    thaw_plan_options options = plan_options(3, true);
+    options.abreast = 3;
+    options.recompute = recompute;
+    assert_ok(thaw_plan_new(g, kern, &options, &abreast));
+    meeting m = {.plan = abreast};
+    for (int32_t i = 0; i < thaw_plan_reduced_count(one); i++)
+        assert_ok(thaw_alloc(&m.sums[i], thaw_plan_reduced(one, i)->count, sizeof **m.sums));
+    for (int k = 0; k < 3; k++)
+        runs[k] = make_run(begin[k + 1] - begin[k], x + begin[k] * N, true);
+    const thaw_abreast all = {.runs = runs, .count = 3, .meet = meet_nobody, .context = &m};
+    assert_int_equal(thaw_plan_lanes(abreast), 3);
+    assert_int_equal(thaw_plan_meetings(abreast).count, 4);
+    assert_true((thaw_plan_count(abreast).replayed > 0) == recompute);
+    const thaw_run whole = make_run(B, x, true);
+    run_both(one, &whole, N);
+    thaw_plan_forward_abreast(abreast, &all);
+    for (int k = 0; k < 3; k++) {
+        thaw_plan_turn_to(abreast, &all, k);
+        assert_int_equal(thaw_plan_turn(abreast), k);
+        float *dy = thaw_plan_output_gradient(abreast);
+        for (int64_t i = begin[k] * N; i < begin[k + 1] * N; i++) {
+            const double difference =
+                thaw_plan_value(abreast, -1)[i - begin[k] * N] - thaw_plan_value(one, -1)[i];
+            assert_true(fabs(difference) < 1e-5);
+            dy[i - begin[k] * N] = (float)(i % 7) - 2.5f;
+        }
+    }
+    thaw_plan_backward_abreast(abreast, &all, add_up, NULL, &m);
+    assert_int_equal(m.calls, 4);
+    for (int32_t i = 0; i < thaw_plan_reduced_count(one); i++) {
+        const thaw_reduced *r = thaw_plan_reduced(one, i);
+        for (int64_t k = 0; k < r->count; k++)
+            assert_true(fabs(m.sums[i][k] - (double)r->data[k]) <
+                        2e-5 * (1 + fabs((double)r->data[k])));
+        thaw_free(&m.sums[i]);
+    }
+    thaw_free(&x);
+    thaw_plan_free(&abreast);
+    thaw_plan_free(&one);
+    thaw_graph_free(&g);
+    thaw_kern_close(&kern);
+}
+
+static void runs_abreast_are_one_batch(void **state)
+{
+    (void)state;
+    check_abreast(false, false);
+    check_abreast(true, false);
+    check_abreast(false, true);
+}
+
 static thaw_graph *dropout_graph(float probability)
 {
     thaw_graph *g = new_graph();
@@ -370,6 +476,7 @@ int main(void)
         cmocka_unit_test(one_value_has_no_variance),
         cmocka_unit_test(gradients_become_ready_in_order),
         cmocka_unit_test(shared_parameters_are_summed),
+        cmocka_unit_test(runs_abreast_are_one_batch),
         cmocka_unit_test(dropout_depends_on_the_sample_only),
         cmocka_unit_test(rewriting_leaves_masks_alone),
         cmocka_unit_test(partial_gradients_are_those_of_full),

@@ -384,12 +384,71 @@ static void test_channel_sums(void **state)
     }
 }
 
+/* The two halves, for statistics over more than one array: of one alone they give the bits of the whole, whatever is in place. */
+static void check_halves(sample *z, bool add)
+{
+    const thaw_image *s = &z->s;
+    const int64_t C = s->C;
+    const int64_t n = thaw_image_count(s);
+    double *joint = NULL;
+    if (z->fixed)
+        return;
+    assert_int_equal(thaw_alloc(&joint, 2 * C, sizeof *joint), THAW_OK);
+    float *x = image_from(s, z->x);
+    float *y[2] = {image_from(s, z->residual), image_from(s, z->residual)};
+    float *dy[2] = {image_from(s, z->dy), image_from(s, z->dy)};
+    float *dx[2] = {test_random(n, 21), test_random(n, 21)};
+    float *stats = test_floats(3 * C);
+    float *sums = test_floats(2 * C);
+    thaw_kern_batch_norm_train(s, x, z->weight, z->bias, epsilon, add ? y[0] : NULL, z->act, y[0],
+                               stats, stats + C, stats + 2 * C);
+    thaw_kern_batch_norm_moments(s, x, joint, joint + C);
+    for (int64_t c = 0; c < C; c++) {
+        const thaw_norm_moments m =
+            thaw_kern_norm_moments((double)(s->B * z->S), joint[C + c], epsilon);
+        assert_true((float)joint[c] == stats[c] && (float)m.inv_std == stats[C + c] &&
+                    (float)m.unbiased_var == stats[2 * C + c]);
+        joint[C + c] = m.inv_std;
+    }
+    thaw_kern_batch_norm_given(s, x, z->weight, z->bias, joint, joint + C, add ? y[1] : NULL,
+                               z->act, y[1]);
+    assert_memory_equal(y[0], y[1], (size_t)n * sizeof(float));
+    thaw_kern_batch_norm_train_backward(s, x, y[0], z->act, z->weight, stats, stats + C, dy[0],
+                                        dx[0], true, add ? dy[0] : NULL, false, sums, sums + C);
+    thaw_kern_batch_norm_backward_sums(s, x, y[0], z->act, stats, stats + C, dy[1],
+                                       add ? dy[1] : NULL, false, joint, joint + C);
+    for (int64_t c = 0; c < C; c++)
+        assert_true(sums[c] == (float)(joint[C + c] * stats[C + c]) &&
+                    sums[C + c] == (float)joint[c]);
+    thaw_kern_batch_norm_backward_given(s, x, y[0], z->act, z->weight, stats, stats + C,
+                                        (double)(s->B * z->S), joint, joint + C, dy[1], dx[1], true,
+                                        add ? dy[1] : NULL, false);
+    assert_memory_equal(dx[0], dx[1], (size_t)n * sizeof(float));
+    assert_memory_equal(dy[0], dy[1], (size_t)n * sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        thaw_free(&y[i]);
+        thaw_free(&dy[i]);
+        thaw_free(&dx[i]);
+    }
+    thaw_free(&x);
+    thaw_free(&stats);
+    thaw_free(&sums);
+    thaw_free(&joint);
+}
+
+static void test_halves(void **state)
+{
+    (void)state;
+    each_layout(check_halves, 0.5f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),          cmocka_unit_test(test_backward),
         cmocka_unit_test(test_optional_outputs), cmocka_unit_test(test_hard_variances),
         cmocka_unit_test(test_not_finite),       cmocka_unit_test(test_channel_sums),
+        cmocka_unit_test(test_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,11 @@
 static void test_no_allocation(void **state)
 {
     (void)state;
-    static const char *const rungs[] = {"rung=frozen", "rung=peft", "rung=partial:1", "rung=full"};
+    static const char *const rungs[] = {"rung=frozen", "rung=peft", "rung=partial:1", "rung=full",
+                                        "rung=full"};
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++) {
         const char *const more[] = {rungs[i],
+                                    i == 4 ? "train.batch_norm=sync" : "train.batch_norm=shard",
                                     "optimizer.clip_norm=1",
                                     "optimizer.kind=adamw",
                                     "train.ema=0.9",
@@ -138,6 +140,55 @@ static void test_blends_against_one_go(void **state)
     compare_with_one_go(all, one, 10);
 }
 
+/* Batch norms that train, over the whole batch: shards that meet against one batch in one go, which is what PyTorch's batch norm does on one
+ * device and its SyncBatchNorm on many. Running statistics are among the sums; with statistics of shards the same comparison fails. */
+static void test_sync_against_one_go(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"rung=full", "train.batch_norm=sync", NULL};
+    static const char *const recomputed[] = {"rung=full", "train.batch_norm=sync",
+                                             "train.recompute=on", NULL};
+    static const char *const one[] = {"rung=full", "train.shards=1", NULL};
+    compare_with_one_go(all, one, 1e-4);
+    compare_with_one_go(recomputed, one, 1e-4);
+}
+
+/* Of one shard there is nothing else to take statistics of: the same bits, by the other half of the kernels. */
+static void test_sync_of_one_shard(void **state)
+{
+    (void)state;
+    static const char *const sync[] = {"rung=full", "train.shards=1", "train.batch_norm=sync",
+                                       NULL};
+    static const char *const shard[] = {"rung=full", "train.shards=1", NULL};
+    task a;
+    task b;
+    thaw_comm *self = NULL;
+    assert_ok(thaw_comm_split(world, thaw_comm_rank(world), 0, &self));
+    assert_ok(open_task(self, sync, &a));
+    assert_ok(open_task(self, shard, &b));
+    assert_all(thaw_plan_meetings(a.trainer.train_plan).count > 30);
+    assert_all(thaw_plan_meetings(b.trainer.train_plan).count == 0);
+    const thaw_meetings meetings = thaw_plan_meetings(a.trainer.train_plan);
+    const thaw_comm_counters before = thaw_comm_count(self);
+    for (int64_t step = 0; step < 3; step++) {
+        assert_ok(thaw_trainer_step(&a.trainer, self));
+        assert_ok(thaw_trainer_step(&b.trainer, self));
+        for (int32_t i = 0; i < a.trainer.reduced_count; i++) {
+            const int64_t count = thaw_plan_reduced(a.trainer.train_plan, i)->count;
+            assert_all(memcmp(a.trainer.sums[i], b.trainer.sums[i],
+                              (size_t)count * sizeof **a.trainer.sums) == 0);
+        }
+    }
+    const thaw_comm_counters after = thaw_comm_count(self);
+    const int64_t passes = (after.gather_calls - before.gather_calls) / meetings.count;
+    assert_all(passes >= 3 && after.gather_bytes - before.gather_bytes ==
+                                  passes * meetings.doubles * (int64_t)sizeof(double));
+    assert_all(passes * meetings.count == after.gather_calls - before.gather_calls);
+    close_task(&b);
+    close_task(&a);
+    thaw_comm_free(&self);
+}
+
 /* The gradient of the head's bias is the sum of softmax - target, where a blended target is split between two classes. */
 static void test_blended_gradient(void **state)
 {
@@ -207,11 +258,12 @@ static void first_convolution(const float *x, const float *weight, double *mean,
 }
 
 /* Running statistics after one step over all samples, against loops over the pixels. The mean does not depend on how samples are
- * spread over shards of 4 and 5; the variance does, so it is looked at with one shard. Tolerance: float sums of 6464 terms. */
-static void check_statistics(thaw_comm *comm, const char *shards)
+ * spread over shards of 4 and 5; the variance does, unless it is the whole batch's, so it is looked at with one shard or all in one. Tolerance: float sums of 6464 terms. */
+static void check_statistics(thaw_comm *comm, const char *shards, const char *norm)
 {
     const char *const more[] = {"rung=full",
                                 shards,
+                                norm,
                                 "train.batch=120",
                                 "data.augment.crop_padding=0",
                                 "train.epochs=1",
@@ -232,7 +284,7 @@ static void check_statistics(thaw_comm *comm, const char *shards)
         double variance;
         first_convolution(x, weight + 9 * k, &mean, &variance);
         assert_all(fabs((double)values_of(&t, "bn1.running_mean")[k] - 0.1 * mean) < 1e-5);
-        if (t.config.train.shards == 1)
+        if (t.config.train.shards == 1 || t.config.train.batch_norm == THAW_NORM_SYNC)
             assert_all(fabs((double)values_of(&t, "bn1.running_var")[k] - 0.9 - 0.1 * variance) <
                        1e-5 * (1 + variance));
     }
@@ -244,8 +296,9 @@ static void test_running_statistics(void **state)
     (void)state;
     thaw_comm *self = NULL;
     assert_ok(thaw_comm_split(world, thaw_comm_rank(world), 0, &self));
-    check_statistics(self, "train.shards=1");
-    check_statistics(world, "train.shards=24");
+    check_statistics(self, "train.shards=1", "train.batch_norm=shard");
+    check_statistics(world, "train.shards=24", "train.batch_norm=shard");
+    check_statistics(world, "train.shards=24", "train.batch_norm=sync");
     thaw_comm_free(&self);
 }
 
@@ -256,6 +309,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_payload, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_against_one_go, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_blends_against_one_go, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_sync_against_one_go, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_sync_of_one_shard, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_blended_gradient, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_running_statistics, make_task, remove_task),
     };

@@ -52,12 +52,14 @@ typedef enum thaw_batch_scaling {
 } thaw_batch_scaling;
 
 typedef struct thaw_schedule {
-    int kind; /* index in thaw_schedule_names(): constant, cosine, onecycle, step */
+    int kind; /* index in thaw_schedule_names(): cosine, constant, onecycle, slanted, step */
     double
         warmup; /* below 1: share of all steps; from 1 on: steps. onecycle: 0 means its usual 0.3 */
     double final_factor;     /* cosine: factor reached after the last step */
     thaw_doubles milestones; /* step: shares of all steps, ascending; none: 0.5, 0.75 */
     double gamma;            /* step: factor at each milestone */
+    double cut;              /* slanted: share of all steps for which it rises */
+    double ratio;            /* slanted: of the highest rate to the lowest */
 } thaw_schedule;
 
 extern const thaw_field thaw_optim_fields[];
@@ -78,13 +80,17 @@ const char *const *thaw_batch_scaling_names(void);
 const char *const *thaw_optimizer_names(void); /* NULL-ended, in the order of `kind` */
 const char *const *thaw_schedule_names(void);
 
+/* Its first rates are low, by a warm-up or by its kind. */
+bool thaw_schedule_rises(const thaw_schedule *schedule);
+
 /* What ranges of single fields cannot say. THAW_ERR_CONFIG. */
 THAW_NODISCARD thaw_status thaw_optim_config_check(const thaw_optim_config *config);
 THAW_NODISCARD thaw_status thaw_schedule_check(const thaw_schedule *schedule);
 
 /* Factor in [0, 1] for step 0..total_steps-1. A pure function of its arguments: resuming needs no state.
  * Warm-up of w steps: factor * (step + 1) / w, and the schedule proper runs over the steps after it. onecycle: Smith &
- * Topin 2019 as PyTorch's OneCycleLR with cosine annealing, warm-up being its rise. */
+ * Topin 2019 as PyTorch's OneCycleLR with cosine annealing, warm-up being its rise. slanted: Howard & Ruder 2018 (arXiv:1801.06146),
+ * equation 3. */
 double thaw_schedule_factor(const thaw_schedule *schedule, int64_t step, int64_t total_steps);
 
 /* ---- Optimizer ---------------------------------------------------------------------------------------------- */

@@ -228,6 +228,20 @@ const thaw_field thaw_schedule_fields[] = {
      .least = 0,
      .most = 1,
      .doc = "Factor on the rate at each milestone."},
+    {.name = "cut",
+     .type = THAW_FIELD_DOUBLE,
+     .offset = FIELD(cut, double),
+     .preset = "0.1",
+     .least = 0,
+     .most = 1,
+     .doc = "Share of all steps for which slanted rises."},
+    {.name = "ratio",
+     .type = THAW_FIELD_DOUBLE,
+     .offset = FIELD(ratio, double),
+     .preset = "32",
+     .least = 1,
+     .most = 1e9,
+     .doc = "What slanted begins and ends with is the rate divided by this."},
     {.name = NULL}};
 #undef FIELD
 
@@ -269,7 +283,7 @@ int thaw_optim_config_moments(const thaw_optim_config *config)
 
 void thaw_schedule_defaults(thaw_schedule *out)
 {
-    *out = (thaw_schedule){.gamma = 0.1};
+    *out = (thaw_schedule){.gamma = 0.1, .cut = 0.1, .ratio = 32};
 }
 
 thaw_status thaw_optim_config_check(const thaw_optim_config *config)

@@ -47,6 +47,7 @@ typedef struct optim_schedule {
     const char *name;
     bool own_warmup;
     double (*factor)(const thaw_schedule *schedule, int64_t step, int64_t total, int64_t warm);
+    thaw_status (*check)(const thaw_schedule *schedule); /* NULL: nothing to say */
 } optim_schedule;
 
 #define OPTIM_DECLARE_OPTIMIZER(name) extern const optim_optimizer optim_kind_##name;

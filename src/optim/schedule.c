@@ -32,9 +32,16 @@ double thaw_schedule_factor(const thaw_schedule *schedule, int64_t step, int64_t
     return factor;
 }
 
+bool thaw_schedule_rises(const thaw_schedule *schedule)
+{
+    return schedules[schedule->kind]->own_warmup || schedule->warmup > 0;
+}
+
 thaw_status thaw_schedule_check(const thaw_schedule *schedule)
 {
     const thaw_doubles *milestones = &schedule->milestones;
+    if (schedules[schedule->kind]->check != NULL)
+        THAW_TRY(schedules[schedule->kind]->check(schedule));
     for (int64_t i = 1; i < milestones->count; i++)
         THAW_CHECK(milestones->items[i] > milestones->items[i - 1], THAW_ERR_CONFIG,
                    "schedule.milestones must ascend, but %g follows %g", milestones->items[i],

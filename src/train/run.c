@@ -133,7 +133,9 @@ static void say_scaling(const thaw_config *config, int64_t phase)
              thaw_rates_factor(given, config->train.batch),
              thaw_batch_scaling_names()[given->scale_with_batch], (long long)given->reference_batch,
              (long long)config->train.batch, used.head, used.backbone,
-             config->schedule.warmup > 0 ? "" : "; schedule.warmup is 0, large rates want some");
+             thaw_schedule_rises(&config->schedule)
+                 ? ""
+                 : "; schedule.warmup is 0, large rates want some");
 }
 
 void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm)

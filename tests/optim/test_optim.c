@@ -189,53 +189,6 @@ static void test_golden(void **state)
     assert_int_equal(records, 16);
 }
 
-/* ---- Schedules ---- */
-
-static void test_every_schedule_is_a_factor(void **state)
-{
-    (void)state;
-    const double warmups[] = {0, 0.1, 0.99, 1, 5, 1e6};
-    const int64_t totals[] = {1, 2, 3, 10, 1000};
-    for (int kind = 0; thaw_schedule_names()[kind]; kind++)
-        for (int w = 0; w < 6; w++)
-            for (int t = 0; t < 5; t++) {
-                thaw_schedule schedule;
-                thaw_schedule_defaults(&schedule);
-                schedule.kind = kind;
-                schedule.warmup = warmups[w];
-                for (int64_t step = 0; step < totals[t]; step++) {
-                    double factor = thaw_schedule_factor(&schedule, step, totals[t]);
-                    assert_true(isfinite(factor) && factor >= 0 && factor <= 1);
-                }
-            }
-}
-
-static void test_warmup_rises_in_a_line(void **state)
-{
-    (void)state;
-    thaw_schedule schedule;
-    thaw_schedule_defaults(&schedule);
-    schedule.kind = kind_of("constant", thaw_schedule_names());
-    schedule.warmup = 4;
-    for (int i = 0; i < 8; i++)
-        assert_float_equal(thaw_schedule_factor(&schedule, i, 40), i < 4 ? (i + 1) / 4.0 : 1, 0);
-    schedule.warmup = 0.1; /* of 40 */
-    for (int i = 0; i < 8; i++)
-        assert_float_equal(thaw_schedule_factor(&schedule, i, 40), i < 4 ? (i + 1) / 4.0 : 1, 0);
-}
-
-static void test_milestones_must_ascend(void **state)
-{
-    (void)state;
-    double items[] = {0.5, 0.5};
-    thaw_schedule schedule;
-    thaw_schedule_defaults(&schedule);
-    schedule.milestones = (thaw_doubles){.items = items, .count = 2};
-    assert_int_equal(thaw_schedule_check(&schedule), THAW_ERR_CONFIG);
-    items[1] = 0.6;
-    ok(thaw_schedule_check(&schedule));
-}
-
 /* ---- Groups ---- */
 
 static void test_rates_of_groups(void **state)
@@ -552,9 +505,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_every_schedule_is_a_factor),
-        cmocka_unit_test(test_warmup_rises_in_a_line),
-        cmocka_unit_test(test_milestones_must_ascend),
         cmocka_unit_test(test_rates_of_groups),
         cmocka_unit_test(test_rates_scale_with_the_batch),
         cmocka_unit_test(test_moments_are_counted),

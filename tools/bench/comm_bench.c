@@ -1,15 +1,18 @@
 /* comm_bench.c - what gradient sums cost, for tools/bench/comm. Every round runs all sides one after another.
  *
  *   bench_comm sizes SECONDS                       reducer modes and plain MPI_Allreduce, 1 KB to 100 MB of float
- *   bench_comm step ARCH SIDE BATCH SECONDS        share of a full step of one network, modes alternating step by step
+ *   bench_comm step ARCH SIDE BATCH SECONDS [RUNG] share of a step of one network (full), modes alternating step by step
  *
  *   bench_comm error ARCH SIDE BATCH               errors of sums over 24 shards of BATCH samples, on one rank
  *
- * A size is timed from begin to the last get with one shard a rank: rounding, collective, and back. The slowest rank counts. */
+ * A size is timed from begin to the last get with one shard a rank: rounding, collective, and back. The slowest rank counts.
+ * Of a step: what ranks wait in collectives on average (waiting), and what the last of them to come still waits (moving), which
+ * is the network's part. Rounding (adding, getting) and cpu are seconds of the process's own work, busy waiting included in cpu. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <mpi.h>
 
@@ -18,7 +21,8 @@
 #include "thaw/model.h"
 #include "thaw/optim.h"
 
-enum { MOST_ROUNDS = 4096, CLASSES = 10, CHANNELS = 3, MODES = 3, SIDES = 4, PARTS = 4 };
+enum { MOST_ROUNDS = 4096, CLASSES = 10, CHANNELS = 3, MODES = 3, SIDES = 4 };
+typedef enum part { STEP, ADDING, WAITING, MOVING, GETTING, CPU, PARTS } part;
 static const char *const mode_names[SIDES] = {"exact", "exact64", "float", "mpi"};
 
 typedef struct samples {
@@ -139,21 +143,24 @@ typedef struct bench {
     int64_t *ids;
     float **sums;
     const float **gradients;
-    double adding, waiting, getting; /* seconds of this step */
+    double parts[PARTS]; /* seconds of this step; MOVING is taken from WAITING */
     int64_t redone;
 } bench;
 
-static thaw_status open_model(bench *b, const char *arch)
+static thaw_status open_model(bench *b, const char *arch, const char *rung_name)
 {
     thaw_rung rung;
+    thaw_peft peft;
     char name[64];
+    const bool lora = strcmp(rung_name, "lora") == 0;
+    thaw_peft_defaults(&peft);
     (void)thaw_copy(name, sizeof name, arch);
     thaw_model_spec spec = {.arch = name, .C = CHANNELS, .H = b->side, .W = b->side, .K = CLASSES};
     THAW_TRY(thaw_kern_open("auto", &b->kern));
-    THAW_TRY(thaw_rung_parse("full", &rung));
+    THAW_TRY(thaw_rung_parse(lora ? "peft" : rung_name, &rung));
     THAW_TRY(thaw_model_new(&spec, &b->model));
     thaw_model_initialize(b->model, 1);
-    THAW_TRY(thaw_adapt_apply(b->model, &rung, NULL, 1));
+    THAW_TRY(thaw_adapt_apply(b->model, &rung, &peft, 1));
     thaw_plan_options options = {
         .batch = b->batch, .training = true, .from = -1, .to = -1, .keep = -1};
     return thaw_plan_new(b->model->graph, b->kern, &options, &b->plan);
@@ -230,15 +237,23 @@ static thaw_status open_data(bench *b, int64_t batches)
     return THAW_OK;
 }
 
+/* Rounding waits for nobody: seconds of the process's own work, which other load does not stretch. */
+static double own_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void on_ready(void *context, int32_t index)
 {
     bench *b = context;
-    const double at = thaw_seconds();
+    const double own = own_seconds();
     thaw_reducer_add(b->reducer, index, thaw_plan_reduced(b->plan, index)->data);
-    const double added = thaw_seconds();
+    b->parts[ADDING] += own_seconds() - own;
+    const double at = thaw_seconds();
     thaw_reducer_ready(b->reducer, b->comm, index);
-    b->adding += added - at;
-    b->waiting += thaw_seconds() - added;
+    b->parts[WAITING] += thaw_seconds() - at;
 }
 
 static void on_progress(void *context)
@@ -246,7 +261,7 @@ static void on_progress(void *context)
     bench *b = context;
     const double at = thaw_seconds();
     thaw_reducer_progress(b->reducer, b->comm);
-    b->waiting += thaw_seconds() - at;
+    b->parts[WAITING] += thaw_seconds() - at;
 }
 
 static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome)
@@ -270,40 +285,66 @@ static thaw_status one_try(bench *b, uint32_t step, thaw_reduce_outcome *outcome
     thaw_plan_backward(b->plan, &run, on_ready, on_progress, b);
     const double at = thaw_seconds();
     const thaw_status status = thaw_reducer_finish(b->reducer, b->comm, outcome);
-    b->waiting += thaw_seconds() - at;
+    b->parts[WAITING] += thaw_seconds() - at;
     return status;
 }
 
 static thaw_status one_step(bench *b, uint32_t step)
 {
     thaw_reduce_outcome outcome = THAW_REDUCE_REDO;
-    b->adding = b->waiting = b->getting = 0;
+    memset(b->parts, 0, sizeof b->parts);
     for (int tries = 0; outcome == THAW_REDUCE_REDO; tries++) {
         THAW_TRY(one_try(b, step, &outcome)); /* uniform */
         b->redone += tries > 0;
     }
     THAW_CHECK(outcome == THAW_REDUCE_OK, THAW_ERR_NUMERIC,
                "a gradient is not finite"); /* uniform */
-    const double at = thaw_seconds();
+    const double own = own_seconds();
     for (int32_t i = 0; i < thaw_plan_reduced_count(b->plan); i++)
         thaw_reducer_get(b->reducer, i, 1.0, b->sums[i]);
-    b->getting = thaw_seconds() - at;
+    b->parts[GETTING] = own_seconds() - own;
     return thaw_optimizer_step(b->optimizer, b->gradients,
                                1.0 / (double)thaw_reducer_count(b->reducer, 0), 1.0, NULL);
 }
 
-/* Part 0 is the whole step; the slowest rank counts, but for the wait, where the faster one waits for the slower: there, the mean. */
-static void keep_parts(bench *b, double step, samples *parts)
+/* The slowest rank counts, but for waits: of them the mean, and the least. Nothing is received before the last rank has come, so that
+ * what it waits is what moving takes. */
+static void keep_parts(bench *b, samples *parts)
 {
-    const double mine[PARTS] = {step, b->adding, b->waiting, b->getting};
     thaw_fixed wait = {0};
-    thaw_fixed_add(&wait, b->waiting);
+    double least = -b->parts[WAITING];
+    thaw_fixed_add(&wait, b->parts[WAITING]);
     thaw_allreduce_sum_fixed(b->comm, &wait, 1);
-    for (int p = 0; p < PARTS; p++) {
-        double value = mine[p];
-        thaw_allreduce_max_double(b->comm, &value, 1);
-        keep(&parts[p], p == 2 ? thaw_fixed_value(&wait) / thaw_comm_size(b->comm) : value);
-    }
+    thaw_allreduce_max_double(b->comm, &least, 1);
+    thaw_allreduce_max_double(b->comm, b->parts, PARTS);
+    b->parts[WAITING] = thaw_fixed_value(&wait) / thaw_comm_size(b->comm);
+    b->parts[MOVING] = -least;
+    for (int p = 0; p < PARTS; p++)
+        keep(&parts[p], b->parts[p]);
+}
+
+static thaw_status timed_step(bench *b, uint32_t step)
+{
+    thaw_barrier(b->comm);
+    const double at = thaw_seconds();
+    const double own = own_seconds();
+    THAW_TRY(one_step(b, step)); /* uniform */
+    b->parts[STEP] = thaw_seconds() - at;
+    b->parts[CPU] = own_seconds() - own;
+    return THAW_OK;
+}
+
+static void print_step(const bench *b, const char *arch, const char *mode, samples *parts,
+                       samples *over)
+{
+    printf("step %s@%lld %s step_ms %.3f adding_ms %.3f waiting_ms %.3f getting_ms %.3f "
+           "over_float %.4f steps %lld least_step_ms %.3f least_waiting_ms %.3f moving_ms %.3f "
+           "cpu_ms %.3f\n",
+           arch, (long long)b->side, mode, quantile(&parts[STEP], 0.5) * 1e3,
+           quantile(&parts[ADDING], 0.5) * 1e3, quantile(&parts[WAITING], 0.5) * 1e3,
+           quantile(&parts[GETTING], 0.5) * 1e3, quantile(over, 0.5), (long long)parts[STEP].count,
+           quantile(&parts[STEP], 0) * 1e3, quantile(&parts[WAITING], 0) * 1e3,
+           quantile(&parts[MOVING], 0.5) * 1e3, quantile(&parts[CPU], 0.5) * 1e3);
 }
 
 static thaw_status time_step(bench *b, const char *arch, double seconds)
@@ -318,27 +359,19 @@ static thaw_status time_step(bench *b, const char *arch, double seconds)
         for (int i = 0; i < MODES; i++) {
             const int m = (int)((round + i) % MODES);
             b->reducer = b->reducers[m];
-            thaw_barrier(b->comm);
-            const double at = thaw_seconds();
-            THAW_TRY(one_step(b, step++)); /* uniform */
-            took[m] = thaw_seconds() - at;
+            THAW_TRY(timed_step(b, step++)); /* uniform */
+            took[m] = b->parts[STEP];
             thaw_allreduce_max_double(b->comm, &took[m], 1);
             if (round > 1)
-                keep_parts(b, took[m], parts[m]);
+                keep_parts(b, parts[m]);
         }
         for (int m = 0; m < MODES && round > 1; m++)
             keep(&over[m], took[m] / took[THAW_REDUCE_FLOAT] - 1);
         more = all_want_more(
-            b->comm, round < 6 || (round < MOST_ROUNDS && thaw_seconds() - start < seconds));
+            b->comm, round < 4 || (round < MOST_ROUNDS && thaw_seconds() - start < seconds));
     }
     for (int m = 0; m < MODES && thaw_comm_rank(b->comm) == 0; m++)
-        printf("step %s@%lld %s step_ms %.3f adding_ms %.3f waiting_ms %.3f getting_ms %.3f "
-               "over_float %.4f steps %lld least_step_ms %.3f least_waiting_ms %.3f\n",
-               arch, (long long)b->side, mode_names[m], quantile(&parts[m][0], 0.5) * 1e3,
-               quantile(&parts[m][1], 0.5) * 1e3, quantile(&parts[m][2], 0.5) * 1e3,
-               quantile(&parts[m][3], 0.5) * 1e3, quantile(&over[m], 0.5),
-               (long long)parts[m][0].count, quantile(&parts[m][0], 0) * 1e3,
-               quantile(&parts[m][2], 0) * 1e3);
+        print_step(b, arch, mode_names[m], parts[m], &over[m]);
     return THAW_OK;
 }
 
@@ -457,42 +490,41 @@ static thaw_status measure_errors(bench *b)
     return THAW_OK;
 }
 
-static thaw_status run_network(thaw_comm *comm, const char *arch, int64_t side, int64_t batch,
-                               double seconds)
-{
-    const bool errors = seconds < 0;
-    static bench b;
-    b.comm = comm;
-    b.side = side;
-    b.batch = batch;
-    thaw_status status = open_model(&b, arch);
-    if (status == THAW_OK)
-        status = open_reducers(&b, errors ? SHARDS : thaw_comm_size(comm));
-    if (status == THAW_OK)
-        status = open_optimizer(&b);
-    if (status == THAW_OK)
-        status = open_data(&b, errors ? SHARDS : 1);
-    THAW_TRY(thaw_agree(comm, status));
-    return errors ? measure_errors(&b) : time_step(&b, arch, seconds);
-}
-
 typedef struct request {
     bool sizes, error;
-    const char *arch;
+    const char *arch, *rung;
     double seconds;
     int64_t side, batch;
 } request;
+
+static thaw_status run_network(thaw_comm *comm, const request *q)
+{
+    static bench b;
+    b.comm = comm;
+    b.side = q->side;
+    b.batch = q->batch;
+    thaw_status status = open_model(&b, q->arch, q->rung);
+    if (status == THAW_OK)
+        status = open_reducers(&b, q->error ? SHARDS : thaw_comm_size(comm));
+    if (status == THAW_OK)
+        status = open_optimizer(&b);
+    if (status == THAW_OK)
+        status = open_data(&b, q->error ? SHARDS : 1);
+    THAW_TRY(thaw_agree(comm, status));
+    return q->error ? measure_errors(&b) : time_step(&b, q->arch, q->seconds);
+}
 
 static bool understood(int argc, char **argv, request *q)
 {
     const char *what = argc > 1 ? argv[1] : "";
     q->sizes = argc == 3 && strcmp(what, "sizes") == 0;
     q->error = argc == 5 && strcmp(what, "error") == 0;
-    if (!q->sizes && !q->error && !(argc == 6 && strcmp(what, "step") == 0))
+    const bool step = (argc == 6 || argc == 7) && strcmp(what, "step") == 0;
+    if (!q->sizes && !q->error && !step)
         return false;
-    q->seconds = -1;
     q->arch = argv[2];
-    if (!q->error && !thaw_parse_double(argv[argc - 1], &q->seconds))
+    q->rung = argc == 7 ? argv[6] : "full";
+    if (!q->error && !thaw_parse_double(argv[q->sizes ? 2 : 5], &q->seconds))
         return false;
     return q->sizes || (thaw_parse_int(argv[3], &q->side) && thaw_parse_int(argv[4], &q->batch));
 }
@@ -503,15 +535,15 @@ int main(int argc, char **argv)
     thaw_comm *comm = NULL;
     request q = {0};
     if (!understood(argc, argv, &q)) {
-        printf("usage: bench_comm sizes SECONDS | step ARCH SIDE BATCH SECONDS | error ARCH SIDE "
-               "BATCH\n");
+        printf("usage: bench_comm sizes SECONDS | step ARCH SIDE BATCH SECONDS [RUNG] | "
+               "error ARCH SIDE BATCH\n");
         return 2;
     }
     thaw_status status = thaw_comm_start(&argc, &argv, &comm);
     if (status == THAW_OK && q.sizes)
         status = time_sizes(comm, q.seconds);
     else if (status == THAW_OK)
-        status = run_network(comm, q.arch, q.side, q.batch, q.seconds);
+        status = run_network(comm, &q);
     if (status != THAW_OK)
         THAW_LOG(THAW_ERROR, "%s", thaw_error_last()->message);
     thaw_comm_stop(&comm);

@@ -3,7 +3,7 @@
 
 peer_step.py ARCH SIDE RUNG MODE SECONDS BATCH RANKS VARIANTS DIRECTORY
 
-One thread a rank; two and more ranks: DistributedDataParallel over gloo. SIDE is that of the image, or tokens. MODE train is what bench_step
+One thread a rank; two and more ranks: DistributedDataParallel over gloo, started here or, under mpirun (on hosts of tools/net-lab), by it. SIDE is that of the image, or tokens. MODE train is what bench_step
 does: forward, cross-entropy, backward with gradient all-reduce, SGD with momentum; what is frozen runs in evaluation mode under no_grad; only
 what trains is inside DistributedDataParallel. MODE infer is the frozen part of the rung alone.
 
@@ -148,9 +148,10 @@ def serve(rank, args, names, seconds, directory, parent):
     torch.set_num_threads(1)
     torch.manual_seed(rank)
     if ranks > 1:
-        # One core a rank, as far as there are cores: otherwise the ranks wander and wait for each other.
+        # One core a rank, where there are as many: otherwise the ranks wander and wait for each other.
         cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[rank % len(cores)]})
+        if ranks <= len(cores):
+            os.sched_setaffinity(0, {cores[rank]})
         torch.distributed.init_process_group("gloo", rank=rank, world_size=ranks)
     step, variant = choose(args, names, seconds)
     on = torch.ones(1)
@@ -186,6 +187,11 @@ def main():
         serve(0, args, names, float(seconds), directory, os.getppid())
         return
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    rank = os.environ.get("OMPI_COMM_WORLD_RANK")
+    if rank is not None:
+        os.environ.setdefault("MASTER_PORT", "20000")
+        serve(int(rank), args, names, float(seconds), directory, os.getppid())
+        return
     os.environ.setdefault("MASTER_PORT", str(20000 + os.getpid() % 20000))
     torch.multiprocessing.spawn(serve, (args, names, float(seconds), directory, os.getpid()), args[5])
 

@@ -187,7 +187,8 @@ static thaw_status open_reducer(bench *b)
                                     .sums = 1};
     thaw_status status = thaw_reducer_new(sizes, count, &options, &b->reducer);
     thaw_free(&sizes);
-    return status;
+    THAW_TRY(thaw_agree(b->comm, status));
+    return thaw_reducer_share(b->reducer, b->comm);
 }
 
 static thaw_status open_optimizer(bench *b)

@@ -21,11 +21,11 @@ function quantile(v, n, q,    at, low) {
 function number(x) { return x == 0 ? "0" : x >= 1000 ? sprintf("%.0f", x) : x >= 100 ? sprintf("%.1f", x) : x >= 1 ? sprintf("%.2f", x) : sprintf("%.4g", x) }
 function text(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
 function rest(from,    s, i) { s = $from; for (i = from + 1; i <= NF; i++) s = s " " $i; return s }
-# The bar of a row against a peer: PyTorch 1 has the first column of the file, a newer one the second.
+# The bar of a row against a peer: PyTorch 1 has the first column of the file, a newer one the second, what is no PyTorch the third.
 function bar_of(row, peer,    i) {
     for (i = 1; i <= bar_count; i++)
         if (row ~ bar_pattern[i])
-            return peer ~ /^torch-1\./ ? bar_old[i] : peer ~ /^torch-/ ? bar_new[i] : "-"
+            return peer ~ /^torch-1\./ ? bar_old[i] : peer ~ /^torch-/ ? bar_new[i] : bar_other[i]
     return "-"
 }
 function ratio_of(row, side,    a, b) {
@@ -49,7 +49,7 @@ BEGIN {
     CONVFMT = OFMT = "%.9g"
     while (bars != "" && (getline line < bars) > 0) {
         if (line ~ /^#/ || split(line, f, " ") < 3) continue
-        bar_pattern[++bar_count] = glob(f[1]); bar_old[bar_count] = f[2]; bar_new[bar_count] = f[3]
+        bar_pattern[++bar_count] = glob(f[1]); bar_old[bar_count] = f[2]; bar_new[bar_count] = f[3]; bar_other[bar_count] = f[4] == "" ? "-" : f[4]
     }
 }
 $1 == "note" { notes[++note_count] = rest(2) }

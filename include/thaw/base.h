@@ -227,6 +227,9 @@ bool thaw_path_exists(const char *path);
 bool thaw_path_is_dir(const char *path);
 /* With parents; existing is fine. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_mkdirs(const char *path);
+/* Whether a file of this path could be written, asked before work is done for it: its directory is there, or `makes` says that
+ * missing directories will be made, and we may write into it. Makes nothing itself. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_output_check(const char *path, bool makes);
 THAW_NODISCARD thaw_status thaw_file_read(const char *path, thaw_str *out); /* THAW_ERR_INPUT */
 /* The same of a file that others gave: a pipe, a device or a directory is refused before it could block or never end, and so is
  * a file of more than `most` bytes. */

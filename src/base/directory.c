@@ -46,6 +46,43 @@ thaw_status thaw_mkdirs(const char *path)
     return status;
 }
 
+/* The directory that a path is in: "." of a bare name, "/" of what is in the root. */
+static void go_up(thaw_str *path)
+{
+    const char *slash = strrchr(thaw_str_c(path), '/');
+    thaw_str above = {0};
+    thaw_str_add_bytes(
+        &above, slash == NULL ? "." : thaw_str_c(path),
+        slash == NULL || slash == thaw_str_c(path) ? 1 : (size_t)(slash - thaw_str_c(path)));
+    thaw_str_clear(path);
+    *path = above;
+}
+
+thaw_status thaw_output_check(const char *path, bool makes)
+{
+    thaw_str directory = {0};
+    thaw_status status;
+    THAW_CHECK(!thaw_path_is_dir(path), THAW_ERR_RESOURCE,
+               "cannot create %s: a directory of this name exists", path);
+    thaw_str_add(&directory, path);
+    do
+        go_up(&directory);
+    while (makes && !thaw_path_exists(thaw_str_c(&directory)) &&
+           strcmp(thaw_str_c(&directory), ".") != 0);
+    THAW_CHECK_TO(thaw_path_exists(thaw_str_c(&directory)), THAW_ERR_RESOURCE,
+                  "cannot create %s: there is no directory %s", path, thaw_str_c(&directory));
+    THAW_CHECK_TO(thaw_path_is_dir(thaw_str_c(&directory)), THAW_ERR_RESOURCE,
+                  "%s: cannot create directory %s: a file of this name exists", path,
+                  thaw_str_c(&directory));
+    THAW_CHECK_TO(access(thaw_str_c(&directory), W_OK | X_OK) == 0, THAW_ERR_RESOURCE,
+                  "cannot create %s: cannot write into %s: %s", path, thaw_str_c(&directory),
+                  strerror(errno));
+    status = THAW_OK;
+done:
+    thaw_str_clear(&directory);
+    return status;
+}
+
 static int remove_at(int parent, const char *name);
 
 /* Returns an errno, 0 when the directory is empty afterwards. Links are removed, not followed. */

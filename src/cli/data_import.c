@@ -100,6 +100,8 @@ static thaw_status run(const cli_args *args)
                 break;
         }
     }
+    if (status == THAW_OK && import.output != NULL)
+        status = thaw_output_check(import.output, true);
     if (status == THAW_OK)
         status = thaw_import_check(&import);
     if (status == THAW_OK)

@@ -102,6 +102,9 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     const char *split = cli_value(args, "split") == NULL ? "test" : cli_value(args, "split");
     THAW_CHECK(cli_value(args, "output") != NULL, THAW_ERR_USAGE,
                "thaw predict: -o FILE is needed"); /* uniform */
+    THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0
+                                  ? thaw_output_check(cli_value(args, "output"), false)
+                                  : THAW_OK));
     THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
     const thaw_status status = thaw_comm_rank(comm) == 0 ? write_file(args, &p) : THAW_OK;
     if (status == THAW_OK && args->json && thaw_comm_rank(comm) == 0)

@@ -314,6 +314,15 @@ done:
     return status;
 }
 
+static thaw_status check_output(const char *directory)
+{
+    thaw_str path = {0};
+    thaw_path_join(&path, directory, "config.yaml");
+    const thaw_status status = thaw_output_check(thaw_str_c(&path), true);
+    thaw_str_clear(&path);
+    return status;
+}
+
 thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
                             const thaw_ladder_options *options)
 {
@@ -330,6 +339,9 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
     bool complete = false;
     thaw_status status;
     THAW_TRY_TO(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
+    if (!options->resume) /* uniform: a resumed one may be complete, and is only read then */
+        THAW_TRY_TO(
+            thaw_agree(comm, thaw_comm_rank(comm) == 0 ? check_output(config->output) : THAW_OK));
     THAW_TRY_TO(thaw_agree(comm, open_ladder(&l)));
     status = thaw_comm_rank(comm) == 0 ? look(&l, &complete) : THAW_OK;
     if (status == THAW_OK && complete)

@@ -399,12 +399,31 @@ static thaw_status check_peft(const thaw_conf *conf, const thaw_peft *p)
 /* The same for what another setting switches on. */
 static thaw_status check_unread(const thaw_conf *conf, const thaw_config *c)
 {
-    const int64_t usual_magnitude = 9; /* as thaw_augment_fields presets it */
-    if (c->data.augment.rand_ops == 0 && c->data.augment.rand_magnitude != usual_magnitude)
-        return thaw_conf_error_at(
-            conf, "data.augment.rand_magnitude",
-            "is read where data.augment.rand_ops is above 0; set it, or leave "
-            "this out");
+    const thaw_augment *a = &c->data.augment;
+    thaw_augment preset;
+    THAW_TRY(thaw_fields_default(thaw_augment_fields, &preset));
+    const struct {
+        const char *path, *owner;
+        bool given, on;
+    } settings[] = {
+        {"data.augment.rand_magnitude", "rand_ops", a->rand_magnitude != preset.rand_magnitude,
+         a->rand_ops > 0},
+        {"data.augment.crop_aspect_most", "crop_area_least",
+         a->crop_aspect_most != preset.crop_aspect_most, a->crop_area_least > 0},
+        {"data.augment.crop_fill", "crop_padding", a->crop_fill != preset.crop_fill,
+         a->crop_padding > 0},
+        {"data.augment.erase_area_least", "erase_probability",
+         a->erase_area_least != preset.erase_area_least, a->erase_probability > 0},
+        {"data.augment.erase_area_most", "erase_probability",
+         a->erase_area_most != preset.erase_area_most, a->erase_probability > 0},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        if (settings[i].given && !settings[i].on)
+            return thaw_conf_error_at(
+                conf, settings[i].path,
+                "is read where data.augment.%s is above 0; set it, or leave this out",
+                settings[i].owner);
+    }
     if (c->train.views > 0 && thaw_augment_none(&c->data.augment))
         return thaw_conf_error_at(conf, "train.views",
                                   "is read where data.augment changes samples, and it does not; "

@@ -1,8 +1,6 @@
 #include "train/export_impl.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A finished run for other programs. One rank writes; what is written is the network that thaw_eval_run would run. */
 
@@ -297,20 +295,12 @@ static thaw_status check_path(const thaw_export_options *o)
     const bool there = thaw_path_exists(o->path);
     THAW_CHECK(!there || o->overwrite, THAW_ERR_USAGE,
                "%s exists; replace it with --overwrite, or name another path", o->path);
-    if (there)
-        return THAW_OK;
-    thaw_str parent = {0};
-    const char *slash = strrchr(o->path, '/');
-    thaw_str_add_bytes(&parent, slash == NULL ? "." : o->path,
-                       slash == NULL || slash == o->path ? 1 : (size_t)(slash - o->path));
-    /* A directory may make its parents. */
-    const bool writable = access(thaw_str_c(&parent), W_OK) == 0 ||
-                          (errno == ENOENT && o->format == THAW_EXPORT_PEFT);
-    const thaw_status status = writable
-                                   ? THAW_OK
-                                   : THAW_FAIL(THAW_ERR_RESOURCE, "%s: cannot write into %s: %s",
-                                               o->path, thaw_str_c(&parent), strerror(errno));
-    thaw_str_clear(&parent);
+    if (o->format != THAW_EXPORT_PEFT)
+        return thaw_output_check(o->path, false);
+    thaw_str file = {0};
+    thaw_path_join(&file, o->path, "adapter_config.json");
+    const thaw_status status = thaw_output_check(thaw_str_c(&file), true);
+    thaw_str_clear(&file);
     return status;
 }
 

@@ -196,6 +196,19 @@ static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config,
     return status;
 }
 
+/* Found out before anything is read or computed. */
+static thaw_status check_outputs(const thaw_config *config)
+{
+    thaw_str path = {0};
+    thaw_status status =
+        thaw_output_check(thaw_run_path(config->output, "config.yaml", &path), true);
+    if (status == THAW_OK && config->train.save_backbone[0] != '\0' &&
+        thaw_output_check(config->train.save_backbone, true) != THAW_OK)
+        status = thaw_fail_context(THAW_ERR_RESOURCE, "train.save_backbone");
+    thaw_str_clear(&path);
+    return status;
+}
+
 thaw_status thaw_run_look(thaw_comm *comm, const thaw_config *config,
                           const thaw_run_options *options, thaw_run_found *found, bool *complete)
 {
@@ -210,5 +223,5 @@ thaw_status thaw_run_look(thaw_comm *comm, const thaw_config *config,
                "%s already holds a run; continue it with --resume, replace it with --overwrite, or "
                "choose another output",
                config->output);
-    return THAW_OK;
+    return thaw_agree(comm, thaw_comm_rank(comm) == 0 ? check_outputs(config) : THAW_OK);
 }

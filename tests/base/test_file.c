@@ -131,9 +131,28 @@ static void removal_stays_inside_the_tree(void **state)
     thaw_str_clear(&target);
 }
 
+static void outputs_are_checked_before_they_are_made(void **state)
+{
+    (void)state;
+    const thaw_status ok = thaw_output_check(in_root("there.csv"), false);
+    assert_int_equal(ok, THAW_OK);
+    assert_int_equal(thaw_output_check("bare-name.csv", false), THAW_OK);
+    assert_int_equal(thaw_output_check(in_root("no/such/there.csv"), true), THAW_OK);
+    assert_false(thaw_path_exists(in_root("no")));
+    assert_int_equal(thaw_output_check(in_root("no/such/there.csv"), false), THAW_ERR_RESOURCE);
+    assert_non_null(strstr(thaw_error_last()->message, "there is no directory"));
+    assert_int_equal(thaw_output_check(root, true), THAW_ERR_RESOURCE);
+    assert_non_null(strstr(thaw_error_last()->message, "a directory of this name exists"));
+    assert_int_equal(thaw_file_write(in_root("plain"), "x", 1), THAW_OK);
+    assert_int_equal(thaw_output_check(in_root("plain"), false), THAW_OK);
+    assert_int_equal(thaw_output_check(in_root("plain/deep/x"), true), THAW_ERR_RESOURCE);
+    assert_non_null(strstr(thaw_error_last()->message, "a file of this name exists"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outputs_are_checked_before_they_are_made),
         cmocka_unit_test(paths_join),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),

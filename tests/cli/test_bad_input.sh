@@ -50,6 +50,13 @@ refused 2 'crop_padding 8' --set data.augment.crop_padding=8
 bad 2 'train.epochs' ranks 2 train run.yaml --set train.epochs=many
 bad 2 'no such file' ranks 3 train nothing.yaml
 bad 2 'data.gate' ranks 2 ladder run.yaml --set 'data.gate='
+# A setting that nothing reads is an error, at its place.
+refused 2 'crop_fill: is read where data.augment.crop_padding' --set data.augment.crop_padding=0 --set data.augment.crop_fill=reflect
+refused 2 'crop_aspect_most: is read where data.augment.crop_area_least' --set data.augment.crop_aspect_most=2
+for setting in least=0.01 most=0.5; do
+    refused 2 "erase_area_${setting%=*}: is read where data.augment.erase_probability" --set data.augment.erase_probability=0 \
+        --set data.augment.erase_area_$setting
+done
 refused 2 "data.val and data.train are both 'train'" --set data.val=train
 refused 2 "data.gate and data.val are both 'val'" --set data.gate=val
 bad 2 'train.adapter_from is for a run with rung peft' ranks 2 ladder run.yaml --set train.adapter_from=adapter
@@ -141,6 +148,13 @@ refused 4 'cannot create directory file: a file of this name exists' --set outpu
 refused 4 'directory file: a file' --set train.save_backbone=file/x.h5
 bad 4 'directory file: a file' ranks 2 train run.yaml --set output=file/run
 bad 4 'directory file: a file' ranks 2 ladder run.yaml --set output=file/run
+# Before the data are looked for: what cannot be written is not computed.
+for command in train ladder; do
+    bad 4 'directory file: a file' alone $command run.yaml --set output=file/run --set data.file=nothing.h5
+done
+bad 4 'train.save_backbone: .*directory file: a file' alone train run.yaml --set train.save_backbone=file/x.h5 --set data.file=nothing.h5
+bad 4 'directory file: a file' alone data import --images nothing.idx --labels nothing.idx --splits train=1 -o file/x.h5
+bad 4 'there is no directory nowhere' alone predict nothing -o nowhere/x.csv
 
 # ---- Ranks -----------------------------------------------------------------------------------------------------------------
 bad 2 'train.shards 24 is not divisible by the 5 ranks' ranks 5 train run.yaml

@@ -36,7 +36,7 @@ bad 2 'leaves no adapter' alone export peft --format peft --merge -o x
 bad 2 'did you mean safetensors' alone export peft --format safetensor -o x
 bad 2 'are needed' alone export peft --format peft
 bad 3 'nowhere' alone export nowhere --format hdf5 -o x
-bad 4 'cannot write into missing: No such file' alone export full --format safetensors -o missing/x
+bad 4 'missing/x: there is no directory missing' alone export full --format safetensors -o missing/x
 bad 2 'two.safetensors exists; replace it with --overwrite' alone export full --format safetensors -o two.safetensors
 [ ! -e x ] || fail "a refused export left a file"
 

@@ -124,7 +124,15 @@ static thaw_status give(void *context, const thaw_entry *entry, thaw_take_rows *
     return (resampled ? give_places : give_rows)(g, g->x->from[index], entry, take, to);
 }
 
-static void print_json(const char *file, const thaw_backbone *b)
+static void set_numbers(thaw_json *out, const char *key, const import_numbers *n)
+{
+    thaw_json *list = thaw_json_set_array(out, key);
+    for (int64_t c = 0; c < n->count; c++)
+        thaw_json_add_double(list, n->value[c]);
+}
+
+/* norm: of pictures; NULL. */
+static void print_json(const char *file, const thaw_backbone *b, const import_norm *norm)
 {
     thaw_json *out = thaw_json_new_object();
     thaw_json_set_string(out, "file", file);
@@ -132,6 +140,11 @@ static void print_json(const char *file, const thaw_backbone *b)
     thaw_json_set_int(out, "tensors", b->tensors.count);
     thaw_json_set_bool(out, "head", b->head.count > 0);
     thaw_json_set_digest(out, "digest", b->digest);
+    if (norm != NULL) {
+        set_numbers(out, "mean", &norm->mean);
+        set_numbers(out, "std", &norm->std);
+        thaw_json_set_string(out, "normalisation", norm->source);
+    }
     cli_print_json(out);
     thaw_json_free(&out);
 }
@@ -175,7 +188,7 @@ static thaw_status write_file(const cli_args *args, const import_weights *f, con
     if (status == THAW_OK)
         THAW_LOG(THAW_INFO, "wrote %s", cli_value(args, "output"));
     if (status == THAW_OK && args->json)
-        print_json(cli_value(args, "output"), &b);
+        print_json(cli_value(args, "output"), &b, f->is_text ? NULL : &w->norm);
 done:
     thaw_str_clear(&licence);
     thaw_free(&b.blocks.items);

@@ -25,6 +25,20 @@ static const cli_text_kind distilbert = {.family = "distilbert",
                                          .epsilon = 1e-12,
                                          .own_pooler = true};
 
+/* "encoder.layer.3.output..." is of layer 3; -1: of none. */
+static int64_t layer_of(const char *name)
+{
+    static const char before[] = ".layer.";
+    const char *at = strstr(name, before);
+    int64_t layer = 0;
+    int digits = 0;
+    for (at = at == NULL ? "" : at + strlen(before); *at >= '0' && *at <= '9' && digits < 6; at++) {
+        layer = 10 * layer + (*at - '0');
+        digits++;
+    }
+    return digits > 0 && *at == '.' ? layer : -1;
+}
+
 /* A RoBERTa differs from a BERT in its one type of tokens, a DistilBERT in the names of its attention. */
 bool cli_text_recognise(cli_text *text, const char *name, const thaw_shape *shape)
 {
@@ -39,9 +53,12 @@ bool cli_text_recognise(cli_text *text, const char *name, const thaw_shape *shap
     if (thaw_ends_with(name, "token_type_embeddings.weight") && shape->ndim == 2 &&
         shape->dim[0] == 1)
         text->kind = &roberta;
+    const int64_t layer = layer_of(name);
+    text->layers = layer >= text->layers ? layer + 1 : text->layers;
     if (!thaw_ends_with(name, "embeddings.word_embeddings.weight") || shape->ndim != 2)
         return false;
     text->rows = shape->dim[0];
+    text->width = shape->dim[1];
     return true;
 }
 

@@ -18,7 +18,8 @@ typedef struct cli_text_kind {
 
 typedef struct cli_text {
     const cli_text_kind *kind; /* by cli_text_recognise */
-    int64_t rows;              /* of the table of tokens */
+    int64_t rows, width;       /* of the table of tokens */
+    int64_t layers;            /* that names count */
     bool has_pooler;
     const char *said_pool; /* by the weights' metadata, if thaw export wrote it; NULL */
     int pool;              /* thaw_pool_rule */

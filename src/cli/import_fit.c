@@ -253,6 +253,28 @@ static void keep_better(import_fit *x, import_fit *best, const thaw_model_arch *
     *best = *x;
 }
 
+/* What was looked at, so that its reader sees which size is not built. */
+static thaw_status refuse_sizes(const import_weights *f)
+{
+    const thaw_weight *first =
+        thaw_weights_count(f->weights) > 0 ? thaw_weights_at(f->weights, 0) : NULL;
+    char shape[96] = "";
+    thaw_str text = {0};
+    if (f->is_text)
+        thaw_str_printf(&text, "it is a %s of %lld layers and %lld features; ",
+                        f->text.kind->family, (long long)f->text.layers, (long long)f->text.width);
+    if (first != NULL)
+        thaw_shape_format(&first->shape, shape, sizeof shape);
+    const thaw_status status = THAW_FAIL(
+        THAW_ERR_INPUT,
+        "%s fits no architecture (`thaw backbone list`): %sit has %lld tensors and begins with "
+        "'%s' %s",
+        f->path, thaw_str_c(&text), (long long)thaw_weights_count(f->weights),
+        first != NULL ? first->name : "", shape);
+    thaw_str_clear(&text);
+    return status;
+}
+
 /* The architecture whose every tensor is there and that leaves least; else the one that lacks the smallest share. */
 static thaw_status recognise(const import_weights *f, int64_t size, import_fit *best)
 {
@@ -270,12 +292,15 @@ static thaw_status recognise(const import_weights *f, int64_t size, import_fit *
         THAW_TRY(status);
         keep_better(&x, best, &tie);
     }
-    const bool any = best->arch != NULL && best->gaps < best->wanted;
-    const char *begins =
-        thaw_weights_count(f->weights) > 0 ? thaw_weights_at(f->weights, 0)->name : "";
-    THAW_CHECK(any, THAW_ERR_INPUT,
-               "%s fits no architecture (`thaw backbone list`): it begins with '%s'", f->path,
-               begins);
+    if (best->arch == NULL || best->gaps == best->wanted)
+        return refuse_sizes(f);
+    /* A shorter network of the same width fits with layers left over, and computes something else. */
+    THAW_CHECK(!f->is_text || best->gaps > 0 || f->text.layers <= best->arch->blocks,
+               THAW_ERR_INPUT,
+               "%s has %lld layers of %lld features, but %s, the nearest there is, has %lld "
+               "(`thaw backbone list`); --arch %s takes its first layers",
+               f->path, (long long)f->text.layers, (long long)f->text.width, best->arch->name,
+               (long long)best->arch->blocks, best->arch->name);
     THAW_CHECK(tie == NULL, THAW_ERR_USAGE,
                "%s fits both %s and %s, which differ in what no tensor shows (padding); say which "
                "by --arch",

@@ -49,6 +49,7 @@ typedef struct import_numbers {
 } import_numbers;
 typedef struct import_norm {
     import_numbers mean, std; /* of inputs in 0..1 */
+    char source[80];          /* where import_settle_norm has them from, for --json */
 } import_norm;
 
 /* What --mean and --std give. */

@@ -126,6 +126,12 @@ thaw_status import_settle_norm(const import_weights *f, const import_fit *x, imp
                       &n->std));
     if (!all)
         say_source(&said, norm, x, &given, n);
+    if (all)
+        thaw_copy(n->source, sizeof n->source, "--mean and --std");
+    else if (said.source != NULL)
+        thaw_copy(n->source, sizeof n->source, said.source);
+    else
+        thaw_format(n->source, sizeof n->source, "usual for %s", x->arch->name);
     if (said.pictures[0] != '\0')
         THAW_LOG(THAW_INFO, "pictures: as `thaw data import %s` makes them%s, %s says",
                  said.pictures, said.square ? " of square ones" : "", said.source);

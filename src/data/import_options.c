@@ -130,9 +130,37 @@ done:
     return status;
 }
 
+/* An item in quotes, as a CSV file has fields: what is between them, commas too, and a quote for two. *text goes to what follows. */
+static thaw_status append_quoted(const thaw_field *field, thaw_strings *list, const char **text)
+{
+    thaw_str item = {0};
+    thaw_status status;
+    const char *at = *text + 1;
+    for (; *at != '\0' && (*at != '"' || at[1] == '"'); at++) {
+        at += *at == '"';
+        thaw_str_add_bytes(&item, at, 1);
+    }
+    THAW_CHECK_TO(*at == '"' && (at[1] == ',' || at[1] == '\0') && item.length > 0, THAW_ERR_USAGE,
+                  "--%s %s: an item in quotes ends with a quote and is not empty; two quotes are "
+                  "one of the name",
+                  field->name, *text);
+    status = append_string(list, thaw_str_c(&item), item.length);
+    *text = at + 1;
+done:
+    thaw_str_clear(&item);
+    return status;
+}
+
 static thaw_status append_list(const thaw_field *field, void *member, const char *text)
 {
     for (;;) {
+        if (field->type == THAW_FIELD_STRINGS && *text == '"') {
+            THAW_TRY(append_quoted(field, member, &text));
+            if (*text == '\0')
+                return THAW_OK;
+            text++;
+            continue;
+        }
         size_t length = strcspn(text, ",");
         THAW_CHECK(length > 0, THAW_ERR_USAGE, "--%s: an item of the list is empty", field->name);
         if (field->type == THAW_FIELD_STRINGS)

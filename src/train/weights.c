@@ -133,6 +133,36 @@ static thaw_status fit_text(const thaw_setup *s, const thaw_text_info *text)
     return THAW_OK;
 }
 
+static void add_numbers(const double *value, int64_t C, thaw_str *out)
+{
+    for (int64_t c = 0; c < C; c++)
+        thaw_str_printf(out, "%s%.4g", c > 0 ? ", " : "", value[c]);
+}
+
+/* A dataset that was given a normalisation of its own would else lose it without a word. Once a process. */
+static void say_normalisation(const thaw_setup *s, int64_t C)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    const double *mean = thaw_dataset_mean(s->dataset);
+    const double *std = thaw_dataset_std(s->dataset);
+    bool same = true;
+    bool none = true; /* the file has none: thaw_dataset_mean says 0 and 1 */
+    for (int64_t c = 0; c < C; c++) {
+        same = same && mean[c] == s->backbone.mean[c] && std[c] == s->backbone.std[c];
+        none = none && mean[c] == 0 && std[c] == 1;
+    }
+    if (same || none || atomic_flag_test_and_set(&said))
+        return;
+    thaw_str text = {0};
+    thaw_str_add(&text, "mean ");
+    add_numbers(s->backbone.mean, C, &text);
+    thaw_str_add(&text, " and std ");
+    add_numbers(s->backbone.std, C, &text);
+    THAW_LOG(THAW_INFO, "inputs are normalised as %s was trained, %s, not as %s says",
+             s->config->model.backbone, thaw_str_c(&text), s->config->data.file);
+    thaw_str_clear(&text);
+}
+
 /* Every rung of a comparison sees the same inputs: those the backbone was trained on. */
 static thaw_status fit_data(thaw_setup *s)
 {
@@ -149,6 +179,8 @@ static thaw_status fit_data(thaw_setup *s)
                "channels",
                s->config->model.backbone, (long long)s->backbone.C, s->config->data.file,
                (long long)shape.dim[0]);
+    if (s->backbone.mean != NULL && s->backbone.std != NULL)
+        say_normalisation(s, shape.dim[0]);
     return thaw_dataset_set_normalisation(s->dataset, shape.dim[0], s->backbone.mean,
                                           s->backbone.std);
 }

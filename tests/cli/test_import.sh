@@ -50,6 +50,11 @@ bad 2 'mean is needed, 3 numbers: resnet20 has no usual' alone backbone import c
 must "three channels of ImageNet" alone backbone import resnet18.pth -o assumed.h5
 grep -q 'normalisation: ImageNet mean/std, assumed for resnet18; --mean/--std change it' err || fail "what was assumed: $(cat err)"
 alone backbone info assumed.h5 --json
+must "--json says whose" alone backbone import resnet18.pth -o assumed.h5 --json
+same "normalisation in JSON" '[0.485,0.456,0.406] usual for resnet18' "$(get out mean) $(get out normalisation)"
+must "--json of options" alone backbone import plain.pth $grey -o other.h5 --json
+same "normalisation by options in JSON" '[0.5] [0.25] --mean and --std' "$(get out mean) $(get out std) $(get out normalisation)"
+alone backbone info assumed.h5 --json
 same "assumed mean" '[0.485,0.456,0.406]' "$(get out mean)"
 must "--std" alone backbone import resnet18.pth --std 1,1,1 -o assumed.h5
 grep -q 'normalisation: ImageNet mean, assumed for resnet18; --mean changes it' err || fail "what was assumed: $(cat err)"
@@ -97,4 +102,6 @@ make_data
 make_config
 sed -i 's/^model: .*/model: {backbone: sized.h5}/' run.yaml
 must "training on it" ranks 2 train run.yaml --quiet --set rung=frozen
+must "training with words" alone train run.yaml --set rung=frozen --set output=words
+grep -q 'inputs are normalised as sized.h5 was trained, mean 0.5 and std 0.25, not as target.h5 says' err || fail "whose normalisation: $(cat err)"
 finish

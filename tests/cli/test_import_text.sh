@@ -45,6 +45,9 @@ same "digest with TensorFlow's names" "$digest" "$(get out digest)"
 must "without pooler" alone backbone import plain.safetensors --cased -o plain.h5
 grep -q 'by wordpiece cased, .* features: class' err || fail "without pooler: $(cat err)"
 bad 3 'encoder.layer.1.output.dense.weight (128, 512)' alone backbone import gap.safetensors -o no.h5
+bad 3 'longer.safetensors has 5 layers of 128 features, but bert-tiny, the nearest there is, has 2' alone backbone import longer.safetensors -o no.h5
+bad 3 'narrow.safetensors fits no architecture .* it is a bert of 5 layers and 100 features; it has' alone backbone import narrow.safetensors -o no.h5
+must "the first layers, on purpose" alone backbone import longer.safetensors --arch bert-tiny -o first.h5
 bad 2 'class, mean or pooler is wanted' alone backbone import plain.safetensors --pool max -o no.h5
 bad 2 'has no pooler' alone backbone import plain.safetensors --pool pooler -o no.h5
 bad 3 'they do not belong together' alone backbone import plain.safetensors --vocab "$model/vocab.txt" -o no.h5

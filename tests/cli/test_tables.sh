@@ -20,6 +20,15 @@ import="data import --format csv --texts texts.csv --text body --vocab vocab.txt
 must "names of labels" alone $import --task multi_label --label tags --separator " | " -o listed.h5
 must "a column for each label" alone $import --task multi_label --label furry,praised -o columns.h5
 must "numbers" alone $import --task regression --label stars,weight --names score,kilos -o numbers.h5
+# A column whose name has a comma stands in quotes, as in a CSV file; two quotes are one.
+sed '1s/furry/"furry, ""soft"""/' texts.csv >quoted.csv
+must "a column with a comma" alone data import --format csv --texts quoted.csv --text body --vocab vocab.txt --tokens 8 \
+    --splits train=120,val=40,gate=40,test=rest --quiet --task multi_label --label '"furry, ""soft""",praised' -o quoted.h5
+must "data info" alone data info quoted.h5 --json
+same "labels with a comma" '["furry, \"soft\"","praised"]' "$(get out classes)"
+for label in '"furry' '"furry"x' '""'; do
+    bad 2 'an item in quotes ends with a quote' alone $import --task multi_label --label "$label" -o no.h5
+done
 must "data info" alone data info listed.h5 --json
 cp out listed.json
 same "labels" '["furry","praised"]' "$(get listed.json classes)"

@@ -61,6 +61,9 @@ def variants(where):
     save("old.safetensors", renamed)
     plain = {k[5:]: v for k, v in state.items() if k.startswith("bert.") and "pooler" not in k}
     save("plain.safetensors", plain)
+    longer = {k.replace("layer.1.", f"layer.{n}."): v for n in range(1, 5) for k, v in plain.items()}
+    save("longer.safetensors", {k: v.clone() for k, v in longer.items()})
+    save("narrow.safetensors", {k: v[..., :100].clone() for k, v in longer.items()})
     save("gap.safetensors", {k: v for k, v in plain.items() if k != "encoder.layer.1.output.dense.weight"})
 
 

@@ -54,6 +54,10 @@ typedef struct thaw_interval {
  * 1]. */
 thaw_interval thaw_wilson(int64_t right, int64_t n, double level);
 
+/* p1 - p2 of two independent samples, right1 of n1 and right2 of n2: the square-and-add interval from both Wilson intervals. n1 = 0 or
+ * n2 = 0 gives [-1, 1].  Source: Newcombe 1998, method 10. */
+thaw_interval thaw_newcombe(int64_t right1, int64_t n1, int64_t right2, int64_t n2, double level);
+
 /* ---- McNemar ---- */
 
 /* One seed only: seeds share the examples, so their counts must not be pooled. */
@@ -363,6 +367,33 @@ THAW_NODISCARD thaw_status thaw_metric_scores(const thaw_metric *metric, const t
 /* The score that a task has for each sample alone, whatever the metric: right or wrong; F1 of a sample's labels; share of variance
  * explained (as of rmse). For slices, where macro metrics are mostly undefined. */
 const thaw_metric *thaw_metric_of_sample(thaw_task task);
+
+/* ---- A slice against the rest ---- */
+
+/* Scores of one model; larger is better. Borrowed. */
+typedef struct thaw_contrast_data {
+    const float *scores; /* (N) */
+    int64_t N;
+    const int32_t *cluster; /* (N) any ids, or NULL: every sample on its own */
+    const uint8_t *mask;    /* (N) nonzero = in the slice */
+} thaw_contrast_data;
+
+/* Mean score in the slice minus mean score outside it. */
+typedef struct thaw_contrast {
+    int64_t N, rest;           /* samples in the slice, and outside */
+    int64_t units, rest_units; /* clusters among them; samples without clusters */
+    double mean, rest_mean;    /* NAN of no samples */
+    double delta, se;
+    double low, high; /* two-sided */
+    double p_less;    /* one-sided, H0: the slice is no worse. For thaw_holm */
+} thaw_contrast;
+
+/* A t interval and test with as many degrees of freedom as the side with fewer units has, less one. Its variance is that of sums over clusters,
+ * which may lie on both sides; without clusters it is Welch's. With fewer than two units on a side nothing is known: se NAN, the interval
+ * infinite, p 1. THAW_ERR_FAIL: level outside (0, 1). THAW_ERR_NUMERIC: a score is not finite. THAW_ERR_RESOURCE.
+ *   Sources: Welch 1947; linearised clusters: Liang & Zeger 1986. */
+THAW_NODISCARD thaw_status thaw_contrast_slice(const thaw_contrast_data *data, double level,
+                                               thaw_contrast *out);
 
 /* ---- Confusion ---- */
 

@@ -38,6 +38,18 @@ THAW_NODISCARD thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *c
 THAW_NODISCARD thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most,
                                        thaw_json **out);
 
+typedef struct thaw_inspect_options {
+    int64_t
+        samples; /* of train and of val that go through the network at most; 0: what the files say is all */
+} thaw_inspect_options;
+
+/* What can be known of a finished run before more of its backbone is trained; of a ladder, of its frozen rung: the baseline against scratch,
+ * slices that fail, the gap between train and val, calibration, how far blocks moved, and thaw_advise's probes; "unknown" lists what cannot be
+ * said, and why. docs/run-directory.md has the keys. Trains nothing and writes nothing. Collective; equal on all ranks and for any number of
+ * them, but for "seconds". THAW_ERR_INPUT: the directory is no finished run or ladder, its data are others now, or its predictions are gone. */
+THAW_NODISCARD thaw_status thaw_inspect(thaw_comm *comm, const char *directory,
+                                        const thaw_inspect_options *options, thaw_json **out);
+
 /* Writes note.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
 THAW_NODISCARD thaw_status thaw_ladder_render(const char *directory);
 

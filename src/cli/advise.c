@@ -11,7 +11,7 @@ static const cli_option options[] = {
      "samples of train and of val that probes use at most: 20 to 5000, default 500"},
     {0}};
 
-static void print_probes(const thaw_json *advice)
+void cli_print_probes(const thaw_json *advice)
 {
     thaw_table table = {0};
     thaw_table_column(&table, "after block", THAW_LEFT);
@@ -54,7 +54,7 @@ static void print(const thaw_json *a)
               "(%lld train and %lld val samples):",
               (long long)thaw_json_int_or(a, "train_samples", 0),
               (long long)thaw_json_int_or(a, "val_samples", 0));
-    print_probes(a);
+    cli_print_probes(a);
     cli_print("%s", thaw_json_string_or(a, "cut", ""));
     cli_print("Cut-points of labels and gap are conventions; probes rank depths, they prove "
               "nothing: `thaw ladder` judges.");

@@ -72,6 +72,8 @@ void cli_print(const char *format, ...) THAW_PRINTF(1, 2);
 void cli_print_json(const thaw_json *json);
 /* A table, to stdout. */
 void cli_print_table(const thaw_table *table);
+/* The table of thaw_advise's "probes", to stdout. */
+void cli_print_probes(const thaw_json *advice);
 /* A cell: percent, a number, or that it is undefined. */
 void cli_add_metric(thaw_table *table, const thaw_metric *metric, double value);
 

@@ -155,3 +155,19 @@ thaw_interval thaw_wilson(int64_t right, int64_t n, double level)
         interval.high = 1;
     return interval;
 }
+
+/* Each end of the difference takes the ends of both shares that it is nearest to. */
+thaw_interval thaw_newcombe(int64_t right1, int64_t n1, int64_t right2, int64_t n2, double level)
+{
+    thaw_interval all = {-1, 1};
+    if (n1 < 1 || n2 < 1)
+        return all;
+    const thaw_interval first = thaw_wilson(right1, n1, level);
+    const thaw_interval second = thaw_wilson(right2, n2, level);
+    const double share1 = (double)right1 / (double)n1;
+    const double share2 = (double)right2 / (double)n2;
+    const double delta = share1 - share2;
+    const thaw_interval interval = {delta - hypot(share1 - first.low, second.high - share2),
+                                    delta + hypot(first.high - share1, share2 - second.low)};
+    return interval;
+}

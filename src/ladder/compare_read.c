@@ -6,7 +6,7 @@
 
 /* Finished runs, the predictions they left and the data they were judged on: brought into one order, or refused. */
 
-static bool has_predictions(const char *run, const char *split)
+bool ladder_has_predictions(const char *run, const char *split)
 {
     thaw_str path = {0};
     thaw_str name = {0};
@@ -23,19 +23,26 @@ static const char *settle_split(thaw_comm *comm, const char *const *paths, int64
 {
     int64_t gate = 1;
     for (int64_t i = 0; i < count; i++)
-        gate = gate && has_predictions(paths[i], "gate");
+        gate = gate && ladder_has_predictions(paths[i], "gate");
     thaw_bcast(comm, 0, &gate, sizeof gate);
     return gate != 0 ? "gate" : "val";
+}
+
+thaw_status ladder_read_config(const char *run, thaw_config *out)
+{
+    thaw_str path = {0};
+    thaw_path_join(&path, run, "config.yaml");
+    thaw_status status = thaw_config_load(thaw_str_c(&path), NULL, out);
+    if (status == THAW_ERR_CONFIG)
+        status = thaw_fail_context(THAW_ERR_INPUT, "%s is not a run directory", run);
+    thaw_str_clear(&path);
+    return status;
 }
 
 static thaw_status read_run(ladder_run *r)
 {
     thaw_str path = {0};
-    thaw_path_join(&path, r->path, "config.yaml");
-    thaw_status status = thaw_config_load(thaw_str_c(&path), NULL, &r->config);
-    if (status == THAW_ERR_CONFIG)
-        status = thaw_fail_context(THAW_ERR_INPUT, "%s is not a run directory", r->path);
-    thaw_str_reset(&path);
+    thaw_status status = ladder_read_config(r->path, &r->config);
     thaw_path_join(&path, r->path, "summary.json");
     if (status == THAW_OK)
         status = thaw_json_read(thaw_str_c(&path), &r->summary);

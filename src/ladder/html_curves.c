@@ -17,24 +17,12 @@ typedef struct curves {
     thaw_str missing; /* runs without metrics */
 } curves;
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
-/* A ladder's directory may have been moved or copied since: its own trials come first, the recorded path second. */
 static bool find_metrics(const ladder_page *page, const char *recorded, thaw_str *path)
 {
-    thaw_str trials = {0};
     thaw_str run = {0};
-    thaw_path_join(&trials, page->directory, "trials");
-    thaw_path_join(&run, thaw_str_c(&trials), base_name(recorded));
+    ladder_trial_path(page->directory, recorded, &run);
     thaw_path_join(path, thaw_str_c(&run), "metrics.jsonl");
-    if (!thaw_path_exists(thaw_str_c(path)))
-        thaw_path_join(path, recorded, "metrics.jsonl");
     thaw_str_clear(&run);
-    thaw_str_clear(&trials);
     return thaw_path_exists(thaw_str_c(path));
 }
 
@@ -82,7 +70,7 @@ static thaw_status read_curve(const ladder_page *page, const char *recorded, cur
         status = take_rows(page->summary, rows, out);
     if (status == THAW_OK && out->count == 0) {
         thaw_str_add(&all->missing, all->missing.length > 0 ? ", " : "");
-        ladder_add_code(&all->missing, base_name(recorded));
+        ladder_add_code(&all->missing, ladder_base_name(recorded));
     }
     thaw_json_free(&rows);
     thaw_str_clear(&path);

@@ -106,7 +106,11 @@ void ladder_decision_to_json(const ladder_pair *pair, const thaw_decision *decis
 /* The classes that are mistaken for others more or less often, the largest changes first, as "confusion_changes". before, after (K, K). */
 void ladder_confusion_changes(const thaw_dataset *dataset, const int64_t *before,
                               const int64_t *after, thaw_json *out);
-/* compare_read.c: finished runs and what they said of one split, sample for sample in the order of the dataset. */
+/* compare_read.c */
+bool ladder_has_predictions(const char *run, const char *split);
+/* config.yaml of a run. THAW_ERR_INPUT: it is none. Local. */
+THAW_NODISCARD thaw_status ladder_read_config(const char *run, thaw_config *out);
+/* Finished runs and what they said of one split, sample for sample in the order of the dataset. */
 typedef struct ladder_run {
     const char *path; /* borrowed */
     thaw_config config;

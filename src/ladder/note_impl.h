@@ -14,6 +14,11 @@ const char *ladder_text(const thaw_json *json, const char *path); /* "" when abs
 double ladder_number(const thaw_json *json, const char *path);    /* NaN when absent */
 bool ladder_is(const thaw_json *json, const char *path, const char *word);
 
+/* Behind the last slash. */
+const char *ladder_base_name(const char *path);
+/* Directory of a trial. A ladder's directory may have been moved or copied since: its own trials come first, the recorded path second. */
+void ladder_trial_path(const char *directory, const char *recorded, thaw_str *out);
+
 /* Rows of the summary; NULL when absent. */
 const thaw_json *ladder_find_rung(const thaw_json *summary, const char *name);
 const thaw_json *ladder_find_kind(const thaw_json *summary, const char *kind);

@@ -18,6 +18,24 @@ bool ladder_is(const thaw_json *json, const char *path, const char *word)
     return strcmp(ladder_text(json, path), word) == 0;
 }
 
+const char *ladder_base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+void ladder_trial_path(const char *directory, const char *recorded, thaw_str *out)
+{
+    thaw_str trials = {0};
+    thaw_path_join(&trials, directory, "trials");
+    thaw_path_join(out, thaw_str_c(&trials), ladder_base_name(recorded));
+    if (!thaw_path_is_dir(thaw_str_c(out))) {
+        thaw_str_reset(out);
+        thaw_str_add(out, recorded);
+    }
+    thaw_str_clear(&trials);
+}
+
 static const thaw_json *find_row(const thaw_json *json, const char *list, const char *key,
                                  const char *word)
 {

@@ -16,7 +16,7 @@ json() { # WHAT: the last command's output is one JSON value
 # Without a config.
 must version alone --version
 says --version '^thaw [0-9]'
-for command in 'data import' 'data info' 'backbone import' 'backbone list' 'backbone info' advise check train ladder eval predict compare export note scale info; do
+for command in 'data import' 'data info' 'backbone import' 'backbone list' 'backbone info' advise check train ladder eval predict inspect compare export note scale info; do
     must help alone --help
     says --help "^  thaw $command "
     must "help of $command" alone $command --help

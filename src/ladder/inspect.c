@@ -1,0 +1,54 @@
+#include "ladder/inspect_impl.h"
+
+#include <string.h>
+
+/* `thaw inspect`: what can be known of a run before more of its backbone is trained. */
+
+/* Where the backbone stands, as thaw_advise sees it. Anything that keeps it from that is said, and is no failure of the rest. */
+static thaw_status add_depths(inspection *in, thaw_comm *comm, int64_t most)
+{
+    thaw_json *advice = NULL;
+    if (in->config.model.backbone[0] == '\0') { /* uniform */
+        inspection_unknown(in, "Probes by depth and the domain gap: the run has no backbone.");
+        return THAW_OK;
+    }
+    if (in->first.task != THAW_TASK_CLASSIFICATION) { /* uniform */
+        inspection_unknown(in,
+                           "Probes by depth and the domain gap: they need one class a sample, "
+                           "and the task is %s.",
+                           thaw_task_name(in->first.task));
+        return THAW_OK;
+    }
+    THAW_TRY(thaw_advise(comm, &in->config, most, &advice));
+    thaw_json_set_take(in->out, "depths", advice);
+    return THAW_OK;
+}
+
+static thaw_status compute(inspection *in, thaw_comm *comm, const thaw_inspect_options *options)
+{
+    if (options->samples == 0) { /* uniform */
+        inspection_unknown(in, "What the network would show: --samples 0 reads the files alone.");
+        return THAW_OK;
+    }
+    return add_depths(in, comm, options->samples);
+}
+
+thaw_status thaw_inspect(thaw_comm *comm, const char *directory,
+                         const thaw_inspect_options *options, thaw_json **out)
+{
+    const double begun = thaw_seconds();
+    inspection in;
+    thaw_status status;
+    *out = NULL;
+    THAW_TRY_TO(inspection_open(&in, comm, directory));
+    THAW_TRY_TO(thaw_agree(comm, inspection_read(&in)));
+    THAW_TRY_TO(compute(&in, comm, options));
+    thaw_json_set_take(in.out, "unknown", in.unknown);
+    in.unknown = NULL;
+    thaw_json_set_double(in.out, "seconds", thaw_seconds() - begun);
+    *out = in.out;
+    in.out = NULL;
+done:
+    inspection_close(&in);
+    return status;
+}

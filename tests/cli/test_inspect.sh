@@ -1,0 +1,128 @@
+#!/bin/sh
+# `thaw inspect`: each figure against one that was computed another way, the same on any number of ranks; what it refuses.
+# thaw-test: timeout=180 cores=1
+set -u
+. "$(dirname "$0")/lib.sh"
+make_all
+must "a target with a larger gate" alone data import --quiet --images images.idx --labels labels.idx \
+    --select 3=ash,4=birch,5=cedar --splits train=61total,val=60total,gate=70,test=rest --slices soft=birch+cedar -o target.h5
+cat >>run.yaml <<'YAML'
+ladder:
+  rungs: [scratch, frozen, full]
+  mode: exhaustive
+  seeds: 2
+  search_scratch: [0.03]
+  search_head: [0.1]
+  search_adapter: [0.1]
+  search_backbone: [0.003]
+  resamples: 500
+YAML
+must "the ladder" ranks 2 ladder run.yaml --quiet --set output=ladder
+must "a run that moves the backbone" ranks 2 train run.yaml --quiet --set rung=full --set output=full
+
+says() { # WHAT PATTERN
+    grep -q -e "$2" out || fail "$1: no '$2' in: $(cat out)"
+}
+near() { # WHAT WANTED GOT: to 6 digits
+    awk -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !(d < 1e-6 && d > -1e-6) }' || fail "$1: expected $2, got $3"
+}
+
+# ---- A ladder ----
+must "inspect, by the files" alone inspect ladder --samples 0 --json
+cp out ladder.json
+same "kind" ladder "$(get ladder.json kind)"
+same "rung" frozen "$(get ladder.json rung)"
+same "split" gate "$(get ladder.json split)"
+same "samples" 210 "$(get ladder.json samples)"
+same "frozen's accuracy" "$(get ladder/summary.json rungs.1.gate.accuracy)" "$(get ladder.json baseline.run.value)"
+same "scratch's accuracy" "$(get ladder/summary.json rungs.0.gate.accuracy)" "$(get ladder.json baseline.scratch.value)"
+for key in delta low high p; do
+    same "against scratch, $key" "$(get ladder/summary.json transfer_comparisons.0.$key)" "$(get ladder.json baseline.against_scratch.$key)"
+done
+same "calibration" "$(get ladder/summary.json rungs.1.calibration.ece)" "$(get ladder.json calibration.ece)"
+same "motion" "$(get ladder/summary.json rungs.2.drift.blocks.stem)" "$(get ladder.json motion.0.blocks.stem)"
+
+# Slices: predictions of both seeds as CSV, then Welch's formula on each sample's mean score.
+for seed in 3 4; do
+    must "predictions of seed $seed" alone predict "ladder/trials/frozen-lr0.1-seed$seed" --split gate -o seed$seed.csv --quiet
+done
+head -1 seed3.csv >header
+column() { tr ',' '\n' <header | grep -n "^$1\$" | cut -d: -f1; }
+label=$(column label) predicted=$(column predicted)
+[ -n "$label" ] && [ -n "$predicted" ] || fail "predictions have the columns $(cat header)"
+paste -d, seed3.csv seed4.csv | awk -F, -v l="$label" -v p="$predicted" 'NR > 1 {
+    half = NF / 2
+    print $l, (($l == $p) + ($(half + l) == $(half + p))) / 2
+}' >scores
+slice=0
+while [ "$(get ladder.json slices.$slice.name)" != absent ]; do
+    name=$(get ladder.json slices.$slice.name)
+    awk -v name="$name" '{
+        inside = name == "soft" ? $1 != "ash" : name == "class:" $1
+        n[inside]++; sum[inside] += $2; squares[inside] += $2 * $2
+    } END {
+        for (i = 0; i < 2; i++) { mean[i] = sum[i] / n[i]; v += (squares[i] / n[i] - mean[i] ^ 2) / (n[i] - 1) }
+        printf "%.9f %.9f %.9f\n", mean[1], mean[1] - mean[0], sqrt(v)
+    }' scores >wanted
+    read -r value delta se <wanted
+    near "slice $name" "$value" "$(get ladder.json slices.$slice.value)"
+    near "slice $name, minus the rest" "$delta" "$(get ladder.json slices.$slice.delta)"
+    # 97.5% of Student's t with 69 degrees of freedom, of the smaller side: 70 samples.
+    reach=$(awk -v se="$se" 'BEGIN { printf "%.9f", 1.994945415 * se }')
+    near "slice $name, upper end" "$(awk -v d="$delta" -v r="$reach" 'BEGIN { print d + r }')" "$(get ladder.json slices.$slice.high)"
+    slice=$((slice + 1))
+done
+same "slices" 4 $slice
+# Holm: the least of four p times four.
+least=$(for s in 0 1 2 3; do get ladder.json slices.$s.p slices.$s.p_adjusted | tr '\n' ' '; echo; done | sort -g | head -1)
+awk -v p="${least% * }" -v line="$least" 'BEGIN { split(line, v, " "); w = 4 * v[1] < 1 ? 4 * v[1] : 1; d = w - v[2]; exit !(d * d < 1e-12) }' ||
+    fail "Holm: $least"
+
+# ---- A run ----
+must "inspect of a run" alone inspect full --json --samples 40
+cp out full.json
+same "kind of a run" run "$(get full.json kind)"
+same "split of a run" val "$(get full.json split)"
+same "accuracy of a run" "$(get full/summary.json val.accuracy)" "$(get full.json baseline.run.value)"
+same "CKA" "$(get full/summary.json drift.cka)" "$(get full.json motion.0.cka)"
+must "eval" alone eval full --json
+same "interval of a run" "$(get out intervals.accuracy)" "$(get full.json baseline.run.low baseline.run.high | tr '\n' ' ' | sed 's/\(.*\) \(.*\) $/[\1,\2]/')"
+same "ECE of a run" "$(get out calibration.ece)" "$(get full.json calibration.ece)"
+train=$(get full/summary.json train.accuracy) val=$(get full/summary.json val.accuracy)
+near "gap" "$(awk -v t="$train" -v v="$val" 'BEGIN { printf "%.9f", t - v }')" "$(get full.json train_val_gap.gap)"
+must "advise" alone advise full/config.yaml --json --samples 40
+same "probes are advise's" "$(get out probes.9.right)" "$(get full.json depths.probes.9.right)"
+grep -v seconds full.json >one
+must "inspect on three ranks" ranks 3 inspect full --json --samples 40
+grep -v seconds out | diff one - >difference || fail "inspect differs on three ranks: $(head -5 difference)"
+
+must "text" alone inspect full --samples 40
+says text '^accuracy on val: full [0-9.]*% \[[0-9.]*, [0-9.]*\]'
+says text '^full, rung full, 60 samples of val, which chose the epoch'
+says text '^full moved the backbone'
+says text '^soft  *40 '
+says text 'ladder.rungs=\[scratch,frozen\]'
+must "text of a ladder" alone inspect ladder
+says "text of a ladder" '^Against scratch: '
+says "text of a ladder" '^layer3.2 .* [0-9.]*% \['
+
+# A ladder that was moved, and one seed that says the same of every sample.
+mv ladder moved
+must "a ladder that was moved" alone inspect moved --samples 0 --json
+same "slices of a ladder that was moved" "$(get ladder.json slices.0.delta)" "$(get out slices.0.delta)"
+must "a head that learns nothing" alone train run.yaml --quiet --set output=nothing --set rates.head=1e-30 --set model.head_dropout=0 --set train.epochs=1
+alone inspect nothing --samples 0 --json
+constant=$(get out constant_predictions)
+must "predictions" alone predict nothing --split val -o nothing.csv --quiet
+same "constant predictions" "$(awk -F, -v p="$predicted" 'NR > 1 && !seen[$p]++ { n++ } END { print n == 1 ? "true" : "false" }' nothing.csv)" "$constant"
+
+# ---- What it refuses ----
+bad 2 'samples 3: 0, or a number from 20' alone inspect full --samples 3
+bad 3 'nowhere/summary.json is not there' alone inspect nowhere
+bad 3 'predictions-val.h5' sh -c "rm full/predictions-val.h5; timeout 40 '$thaw' inspect full >out 2>err"
+bad 3 'predictions-gate.h5 is gone' sh -c "rm moved/trials/frozen-lr0.1-seed3/predictions-gate.h5; timeout 40 '$thaw' inspect moved >out 2>err"
+must "other data" alone data import --quiet --images images.idx --labels labels.idx \
+    --select 3=ash,4=birch,5=cedar --splits train=60total,val=60total,gate=70,test=rest -o target.h5
+bad 3 'target.h5 has digest [0-9a-f]* now, but nothing was trained on' alone inspect nothing
+bad 3 'target.h5 has digest [0-9a-f]* now' ranks 2 inspect nothing
+finish

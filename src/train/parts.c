@@ -178,3 +178,71 @@ thaw_status thaw_parts_restore(thaw_trainer *t, const thaw_comm *comm, const tha
     thaw_state_clear(&parts);
     return status;
 }
+
+/* ---- From one list of tensors to another ------------------------------------------------------------------------ */
+
+/* Elements [at, at + n) of a tensor into the part [begin, end) of it, as far as they meet. */
+static void copy_overlap(const float *values, int64_t at, int64_t n, int64_t begin, int64_t end,
+                         float *part)
+{
+    const int64_t first = at > begin ? at : begin;
+    const int64_t past = at + n < end ? at + n : end;
+    if (first < past)
+        memcpy(part + (first - begin), values + (first - at),
+               (size_t)(past - first) * sizeof(float));
+}
+
+/* One entry: its old parts go round one after another, and each rank takes what is in its new one. */
+static void move_entry(thaw_trainer *t, thaw_comm *comm, const thaw_optimizer *from, int64_t old,
+                       int64_t new)
+{
+    const int64_t room = t->parts * t->part_count;
+    int32_t was;
+    int32_t is;
+    const float *had = thaw_optimizer_kept(from, old, &was);
+    float *keeps = thaw_optimizer_kept(t->optimizer, new, &is);
+    int64_t begin;
+    int64_t end;
+    thaw_optimizer_range(t->optimizer, is, thaw_comm_rank(comm), &begin, &end);
+    for (int32_t part = 0; part < t->parts; part++) {
+        int64_t first;
+        int64_t past;
+        thaw_optimizer_range(from, was, part, &first, &past);
+        for (int64_t at = first; at < past; at += room) {
+            const int64_t n = past - at < room ? past - at : room;
+            if (part == thaw_comm_rank(comm))
+                memcpy(t->part_all, had + (at - first), (size_t)n * sizeof(float));
+            thaw_bcast(comm, part, t->part_all, n * (int64_t)sizeof(float));
+            copy_overlap(t->part_all, at, n, begin, end, keeps);
+        }
+    }
+}
+
+static int64_t index_of(const thaw_state *state, const char *name)
+{
+    for (int64_t i = 0; i < state->count; i++) {
+        if (strcmp(state->entries[i].name, name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+thaw_status thaw_parts_move(thaw_trainer *t, thaw_comm *comm, thaw_optimizer *from)
+{
+    thaw_state before = {0};
+    thaw_state now = {0};
+    thaw_status status = thaw_optimizer_state(from, &before);
+    if (status == THAW_OK)
+        status = thaw_optimizer_state(t->optimizer, &now);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    memcpy(now.entries[0].tensor.data, before.entries[0].tensor.data, sizeof(int64_t));
+    for (int64_t i = 1; i < now.count; i++) {
+        const int64_t old = index_of(&before, now.entries[i].name);
+        if (old > 0) /* uniform */
+            move_entry(t, comm, from, old, i);
+    }
+done:
+    thaw_state_clear(&now);
+    thaw_state_clear(&before);
+    return status;
+}

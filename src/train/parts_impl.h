@@ -18,4 +18,9 @@ THAW_NODISCARD thaw_status thaw_parts_collect(thaw_trainer *trainer, thaw_comm *
 THAW_NODISCARD thaw_status thaw_parts_restore(thaw_trainer *trainer, const thaw_comm *comm,
                                               const thaw_state *from);
 
+/* What `from` keeps of tensors that the trainer's optimizer has too goes to the ranks whose parts they are in now, and so do the steps done.
+ * Both are in as many parts as there are ranks. Collective. */
+THAW_NODISCARD thaw_status thaw_parts_move(thaw_trainer *trainer, thaw_comm *comm,
+                                           thaw_optimizer *from);
+
 #endif

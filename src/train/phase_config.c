@@ -174,10 +174,6 @@ thaw_status thaw_phases_check(const thaw_conf *conf, const thaw_config *config)
         return thaw_conf_error_at(conf, "train.ema",
                                   "an average is not built for a run with phases, where what was "
                                   "trained may freeze again; leave it out");
-    if (config->train.shard_optimizer)
-        return thaw_conf_error_at(conf, "train.shard_optimizer",
-                                  "is not built for a run with phases, between which the "
-                                  "optimizer's parts would have to move; leave it out");
     return check_sum(conf, config);
 }
 

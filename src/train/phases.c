@@ -1,4 +1,4 @@
-#include "train/train_impl.h"
+#include "train/parts_impl.h"
 
 #include <string.h>
 
@@ -241,30 +241,40 @@ static void copy_known(thaw_state *to, const thaw_state *from)
 }
 
 /* L2-SP pulls to where the backbone started, which what trained in an earlier phase is not at any more. */
-static void place_anchors(const thaw_setup *s, thaw_state *optimizer)
+static thaw_status place_anchors(const thaw_trainer *t, const thaw_comm *comm)
 {
     static const char prefix[] = "optim.anchor.";
-    for (int64_t i = 0; i < optimizer->count; i++) {
-        const thaw_entry *e = &optimizer->entries[i];
-        if (!thaw_starts_with(e->name, prefix))
+    thaw_state now = {0};
+    thaw_status status = thaw_optimizer_state(t->optimizer, &now);
+    for (int64_t i = 0; i < now.count && status == THAW_OK; i++) {
+        const char *name = now.entries[i].name;
+        if (!thaw_starts_with(name, prefix))
             continue;
-        const thaw_tensor *start = thaw_state_find(&s->begin, e->name + strlen(prefix));
+        const thaw_tensor *start = thaw_state_find(&t->setup->begin, name + strlen(prefix));
         THAW_ASSERT(start != NULL);
-        memcpy(e->tensor.data, start->data, thaw_tensor_bytes(start));
+        int32_t tensor;
+        int64_t begin;
+        int64_t end;
+        float *anchor = thaw_optimizer_kept(t->optimizer, i, &tensor);
+        thaw_optimizer_range(t->optimizer, tensor, t->parts > 1 ? thaw_comm_rank(comm) : 0, &begin,
+                             &end);
+        if (begin < end)
+            memcpy(anchor, (const float *)start->data + begin,
+                   (size_t)(end - begin) * sizeof(float));
     }
+    thaw_state_clear(&now);
+    return status;
 }
 
-static thaw_status hand_over_optimizer(const thaw_trainer *t, thaw_optimizer *from)
+static thaw_status copy_optimizer(const thaw_trainer *t, thaw_optimizer *from)
 {
     thaw_state before = {0};
     thaw_state now = {0};
     thaw_status status = thaw_optimizer_state(from, &before);
     if (status == THAW_OK)
         status = thaw_optimizer_state(t->optimizer, &now);
-    if (status == THAW_OK) {
+    if (status == THAW_OK)
         copy_known(&now, &before);
-        place_anchors(t->setup, &now);
-    }
     thaw_state_clear(&now);
     thaw_state_clear(&before);
     return status;
@@ -278,6 +288,7 @@ static void keep_run(thaw_trainer *t, const thaw_trainer *old)
     t->features_before = old->features_before;
     t->data_seconds = old->data_seconds;
     t->bytes_per_step = old->bytes_per_step;
+    t->gathered_bytes = old->gathered_bytes;
     t->last_loss = old->last_loss;
     t->last_norm = old->last_norm;
     t->factor = old->factor;
@@ -296,12 +307,17 @@ static void keep_run(thaw_trainer *t, const thaw_trainer *old)
     t->events = old->events;
 }
 
-static thaw_status hand_over(thaw_trainer *t, const thaw_trainer *old, const int32_t *exponents)
+static thaw_status hand_over(thaw_trainer *t, thaw_comm *comm, const thaw_trainer *old,
+                             const int32_t *exponents)
 {
     copy_known(&t->best, &old->best);
     for (int32_t i = 0; i < t->reduced_count; i++)
         t->exponents[i] = exponents[thaw_plan_reduced(t->train_plan, i)->param];
-    return hand_over_optimizer(t, old->optimizer);
+    if (t->parts > 1) /* uniform */
+        THAW_TRY(thaw_parts_move(t, comm, old->optimizer));
+    else
+        THAW_TRY(thaw_agree(comm, copy_optimizer(t, old->optimizer)));
+    return thaw_agree(comm, place_anchors(t, comm));
 }
 
 static void close_constants(thaw_setup *s)
@@ -336,7 +352,7 @@ static thaw_status reopen(thaw_trainer *t, thaw_comm *comm, bool next)
     s->spare = NULL;
     keep_run(t, &old);
     if (status == THAW_OK)
-        status = thaw_agree(comm, hand_over(t, &old, exponents));
+        status = hand_over(t, comm, &old, exponents);
     if (had && old.own.blocks == NULL && t->features == &t->own)
         t->hits_before = old.hits_before;
     thaw_features_close(&old.own);

@@ -200,8 +200,6 @@ static void test_phases_refused(void **state)
          "train.frozen_precision: 8 bits are not built for a run with phases"},
         {"train: {ema: 0.9}\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
          "train.ema: an average is not built for a run with phases"},
-        {"train: {shard_optimizer: true}\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
-         "train.shard_optimizer: is not built for a run with phases"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[400];

@@ -141,6 +141,36 @@ void thaw_dataset_pause(const thaw_dataset *ds);
  * read by rows has a NaN. *recorded (may be NULL) says whether the file had a digest. */
 THAW_NODISCARD thaw_status thaw_dataset_verify(const thaw_dataset *ds, bool *recorded);
 
+/* ---- Leaks ---- */
+
+/* What two splits share, a before b in the file. */
+typedef struct thaw_leak {
+    int64_t a, b;
+    int64_t samples_a, samples_b; /* of a that are in b, and of b that are in a, value for value */
+    int64_t row_a, row_b;         /* two that are equal */
+    int64_t conflicts;            /* of samples_b that have another label or target in a */
+    int64_t clusters;             /* with samples in both */
+    int32_t cluster;              /* the first of them */
+    int64_t cluster_samples_a, cluster_samples_b;
+} thaw_leak;
+typedef struct thaw_leaks {
+    bool looked;   /* false: x is larger than was allowed; then only clusters were compared */
+    int64_t bytes; /* of x of these splits */
+    thaw_leak *pairs;
+    int64_t count;
+    int64_t *
+        repeats; /* (splits of the file) samples that another one of their split is equal to, but for one of each */
+} thaw_leaks;
+
+/* Samples that are in two of these splits (NULL-ended names; NULL: all), by the digests of their values as stored, and clusters with samples in
+ * both. Reads all of x, unless that is more than most_bytes (negative: no limit). thaw_leaks_clear afterwards.
+ * THAW_ERR_INPUT: a split cannot be read. */
+THAW_NODISCARD thaw_status thaw_dataset_find_leaks(const thaw_dataset *ds, const char *const *names,
+                                                   int64_t most_bytes, thaw_leaks *out);
+void thaw_leaks_clear(thaw_leaks *leaks);
+/* Appends what a pair shares, in words, without a full stop. */
+void thaw_leak_describe(const thaw_dataset *ds, const thaw_leak *leak, thaw_str *out);
+
 /* What `thaw data info` prints. Names and arrays belong to the dataset and to this struct; clear frees the latter. */
 typedef struct thaw_split_info {
     const char *name;

@@ -238,6 +238,13 @@ THAW_NODISCARD thaw_status thaw_train_prepare(thaw_comm *comm, const thaw_config
 THAW_NODISCARD thaw_status thaw_config_metric(const thaw_config *config,
                                               const thaw_dataset *dataset, const thaw_metric **out);
 
+/* Sets "looked", "repeats" by split, and "pairs" with "a", "b", figures and "text". */
+void thaw_leaks_to_json(const thaw_dataset *ds, const thaw_leaks *leaks, thaw_json *out);
+/* Warns of each pair of the config's splits that shares samples or clusters, and says where it was not looked for because there is more of x than
+ * data.memory_limit_gib; *out (may be NULL) as thaw_leaks_to_json. Reads all of x: on one rank. Local. */
+THAW_NODISCARD thaw_status thaw_config_find_leaks(const thaw_config *config, const thaw_dataset *ds,
+                                                  thaw_json *out);
+
 /* What was chosen on a split cannot be judged on it: THAW_ERR_CONFIG where two of train, val, gate and, if `test`, test have one name. Empty
  * names are none. Local. */
 THAW_NODISCARD thaw_status thaw_config_check_splits(const thaw_data_config *data, bool test);

@@ -178,11 +178,28 @@ static thaw_status check_rungs(thaw_comm *comm, const thaw_config *config, const
     return status;
 }
 
+/* One rank reads for all. */
+static thaw_status check_leaks(thaw_comm *comm, const thaw_config *config)
+{
+    const thaw_dataset_options how = {.memory_limit_bytes = -1, .no_class_slices = true};
+    thaw_dataset *dataset = NULL;
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(comm) == 0) {
+        status = thaw_dataset_open(config->data.file, &how, &dataset);
+        if (status == THAW_OK)
+            status = thaw_config_find_leaks(config, dataset, NULL);
+        thaw_dataset_free(&dataset);
+    }
+    return thaw_agree(comm, status);
+}
+
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_config config;
     THAW_TRY(cli_load_config(comm, args, &config));
-    const thaw_status status = check_rungs(comm, &config, args);
+    thaw_status status = check_rungs(comm, &config, args);
+    if (status == THAW_OK)
+        status = check_leaks(comm, &config);
     thaw_config_clear(&config);
     return status;
 }
@@ -192,7 +209,8 @@ const cli_command cli_check = {
     .doc = "validates a config and shows what each rung, or phase, would train, compute, store and "
            "send",
     .help = "Opens the data and the backbone and plans memory for real; trains nothing. FLOPs are "
-            "per sample, a multiply-add is 2.",
+            "per sample, a multiply-add is 2. Warns of samples and clusters that are in two "
+            "splits.",
     .least_words = 1,
     .most_words = 1,
     .config_keys = true,

@@ -1,7 +1,13 @@
 #include "cli/cli_impl.h"
 
+/* What is in memory anyway, by and large: more is read only when that is asked for. */
+#define LEAK_BYTES (INT64_C(2) << 30)
+
 static const cli_option options[] = {
-    {"verify", 0, NULL, "reads everything and compares with the digest recorded at import"}, {0}};
+    {"verify", 0, NULL,
+     "reads everything and compares with the digest recorded at import; looks for samples that "
+     "are in two splits, however large the file is"},
+    {0}};
 
 /* Samples of a class or with a label; of a target its mean and standard deviation. */
 static void print_column(const thaw_dataset_info *info, const thaw_split_info *split, int64_t k,
@@ -45,7 +51,8 @@ static void print_splits(const thaw_dataset *ds, const thaw_dataset_info *info)
     }
 }
 
-static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
+static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info,
+                       const thaw_leaks *leaks)
 {
     thaw_json *out = thaw_json_new_object();
     thaw_json_set_string(out, "file", thaw_dataset_path(ds));
@@ -77,8 +84,30 @@ static void print_json(const thaw_dataset *ds, const thaw_dataset_info *info)
             thaw_json_set_int(slices, thaw_dataset_slice_name(ds, i),
                               info->splits[s].slice_counts[i]);
     }
+    thaw_leaks_to_json(ds, leaks, thaw_json_set_object(out, "leaks"));
     cli_print_json(out);
     thaw_json_free(&out);
+}
+
+static void print_leaks(const thaw_dataset *ds, const thaw_leaks *leaks)
+{
+    for (int64_t i = 0; i < leaks->count; i++) {
+        thaw_str text = {0};
+        thaw_leak_describe(ds, &leaks->pairs[i], &text);
+        cli_print("leak: %s", thaw_str_c(&text));
+        thaw_str_clear(&text);
+    }
+    for (int64_t s = 0; s < thaw_dataset_split_count(ds); s++) {
+        if (leaks->repeats[s] > 0)
+            cli_print(
+                "repeated: %lld samples of %s are equal to another one of it, value for value",
+                (long long)leaks->repeats[s], thaw_dataset_split_name(ds, s));
+    }
+    if (!leaks->looked)
+        cli_print("samples that are in two splits were not looked for in so large a file; "
+                  "--verify does");
+    else if (leaks->count == 0)
+        cli_print("no sample is in two splits");
 }
 
 static void print_text(const thaw_dataset_info *info)
@@ -92,7 +121,7 @@ static void print_text(const thaw_dataset_info *info)
         cli_print("vocabulary: %lld pieces, digest %s", (long long)text->pieces, text->vocabulary);
 }
 
-static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
+static void print(const thaw_dataset *ds, const thaw_dataset_info *info, const thaw_leaks *leaks)
 {
     char shape[64];
     thaw_shape_format(&info->shape, shape, sizeof shape);
@@ -109,26 +138,31 @@ static void print(const thaw_dataset *ds, const thaw_dataset_info *info)
     for (int64_t c = 0; info->text == NULL && c < info->shape.dim[0] && c < 4; c++)
         cli_print("channel %lld: mean %.6g, std %.6g", (long long)c, info->mean[c], info->std[c]);
     print_splits(ds, info);
+    print_leaks(ds, leaks);
 }
 
 static thaw_status run(const cli_args *args)
 {
     thaw_dataset *ds = NULL;
     thaw_dataset_info info = {0};
+    thaw_leaks leaks = {0};
     bool recorded = false;
     thaw_status status;
     THAW_TRY_TO(thaw_dataset_open(args->words[0], NULL, &ds));
     if (cli_flag(args, "verify"))
         THAW_TRY_TO(thaw_dataset_verify(ds, &recorded));
     THAW_TRY_TO(thaw_dataset_inspect(ds, &info));
+    THAW_TRY_TO(
+        thaw_dataset_find_leaks(ds, NULL, cli_flag(args, "verify") ? -1 : LEAK_BYTES, &leaks));
     if (args->json)
-        print_json(ds, &info);
+        print_json(ds, &info, &leaks);
     else
-        print(ds, &info);
+        print(ds, &info, &leaks);
     if (cli_flag(args, "verify") && !args->json)
         cli_print("%s", recorded ? "verified: content matches the digest recorded at import"
                                  : "not verified: the file records no digest to compare with");
 done:
+    thaw_leaks_clear(&leaks);
     thaw_dataset_info_clear(&info);
     thaw_dataset_free(&ds);
     return status;

@@ -211,6 +211,7 @@ void ladder_page_gate(ladder_page *page)
         (long long)thaw_json_int_or(page->summary, "seeds", 0),
         100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
         (long long)thaw_json_int_or(design, "comparisons", 0));
+    ladder_note_leaks(page->summary, &few);
     ladder_note_few(page->summary, &few);
     thaw_html_markdown(&page->html, thaw_str_c(&few));
     thaw_str_clear(&few);

@@ -355,6 +355,9 @@ thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *config,
     }
     THAW_TRY_TO(ladder_settle_precision(&l, comm));
     status = thaw_comm_rank(comm) == 0 ? prepare(config, options) : THAW_OK;
+    if (thaw_comm_rank(comm) == 0 && status == THAW_OK)
+        status =
+            thaw_config_find_leaks(config, l.dataset, thaw_json_set_object(l.summary, "leaks"));
     THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_comm_split(comm, (int)(thaw_comm_rank(comm) / width), 0, &group));
     THAW_TRY_TO(climb(&l, comm, group));

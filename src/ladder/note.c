@@ -186,6 +186,7 @@ static void write_task(const thaw_json *s, thaw_str *out)
         thaw_str_add(out, "Gradients were summed in rounded numbers (`train.reduce`): another "
                           "number of ranks gives other results.\n");
     write_peft(s, out);
+    ladder_note_leaks(s, out);
     write_gate_limits(s, out);
 }
 

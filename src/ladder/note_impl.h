@@ -70,6 +70,9 @@ void ladder_add_rates(thaw_str *out, const thaw_json *rung);
 /* That gate has too few samples or clusters for any verdict, or nothing. */
 void ladder_note_few(const thaw_json *summary, thaw_str *out);
 
+/* What two splits share, and where that was not looked for; or nothing. */
+void ladder_note_leaks(const thaw_json *summary, thaw_str *out);
+
 /* note_parts.c: parts of the note that stand in the report too. Markdown without a heading. */
 void ladder_note_rates(const thaw_json *summary, thaw_str *out);
 void ladder_note_slices(const thaw_json *summary, thaw_str *out);

@@ -347,3 +347,20 @@ void ladder_note_few(const thaw_json *summary, thaw_str *out)
                         "is inconclusive.\n\n",
                         (long long)units, clusters > 0 ? "clusters" : "samples", (long long)least);
 }
+
+void ladder_note_leaks(const thaw_json *summary, thaw_str *out)
+{
+    const thaw_json *leaks = thaw_json_find(summary, "leaks");
+    const thaw_json *pairs = thaw_json_find(leaks, "pairs");
+    if (leaks == NULL || (thaw_json_bool_or(leaks, "looked", false) && thaw_json_count(pairs) == 0))
+        return;
+    for (LADDER_EACH(pair, pairs, "")) {
+        thaw_str_add(out, "**Leak**: ");
+        thaw_markdown_escape(out, ladder_text(pair, "text"));
+        thaw_str_add(out, ". What is measured there may be too good.\n");
+    }
+    if (!thaw_json_bool_or(leaks, "looked", false))
+        thaw_str_add(out, "Samples that are in two splits were not looked for: there is more of "
+                          "them than `data.memory_limit_gib`.\n");
+    thaw_str_add(out, "\n");
+}

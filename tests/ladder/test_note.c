@@ -223,6 +223,31 @@ static void test_few(void **state)
     thaw_json_free(&summary);
 }
 
+static void test_leaks(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    write_note(summary, &note);
+    assert_lacks(note.data, "Leak");
+    assert_lacks(note.data, "in two splits");
+    thaw_json *leaks = thaw_json_set_object(summary, "leaks");
+    thaw_json *pairs = thaw_json_set_array(leaks, "pairs");
+    thaw_json_set_bool(leaks, "looked", true);
+    write_note(summary, &note);
+    assert_lacks(note.data, "Leak");
+    assert_lacks(note.data, "in two splits");
+    thaw_json_set_string(thaw_json_add_object(pairs), "text",
+                         "2 of 9 samples of gate are in train");
+    thaw_json_set_bool(leaks, "looked", false);
+    write_note(summary, &note);
+    assert_has(note.data, "**Leak**: 2 of 9 samples of gate are in train. What is measured there "
+                          "may be too good.");
+    assert_has(note.data, "Samples that are in two splits were not looked for");
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
 static void test_no_negative_transfer(void **state)
 {
     (void)state;
@@ -275,11 +300,16 @@ static void test_for_programs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts),      cmocka_unit_test(test_unjustified_rates),
-        cmocka_unit_test(test_stopped),    cmocka_unit_test(test_nothing_deeper),
-        cmocka_unit_test(test_harm),       cmocka_unit_test(test_regression),
-        cmocka_unit_test(test_few),        cmocka_unit_test(test_no_negative_transfer),
-        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_for_programs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
+                                       cmocka_unit_test(test_unjustified_rates),
+                                       cmocka_unit_test(test_stopped),
+                                       cmocka_unit_test(test_nothing_deeper),
+                                       cmocka_unit_test(test_harm),
+                                       cmocka_unit_test(test_regression),
+                                       cmocka_unit_test(test_few),
+                                       cmocka_unit_test(test_leaks),
+                                       cmocka_unit_test(test_no_negative_transfer),
+                                       cmocka_unit_test(test_incomplete),
+                                       cmocka_unit_test(test_for_programs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,6 +58,10 @@ thaw_interval thaw_wilson(int64_t right, int64_t n, double level);
  * n2 = 0 gives [-1, 1].  Source: Newcombe 1998, method 10. */
 thaw_interval thaw_newcombe(int64_t right1, int64_t n1, int64_t right2, int64_t n2, double level);
 
+/* Student's interval of the mean of x[0], x[stride], ... (n of them); *mean NAN for n = 0, the interval infinite for n < 2. */
+thaw_interval thaw_student_interval(const double *x, int64_t n, int64_t stride, double level,
+                                    double *mean);
+
 /* ---- McNemar ---- */
 
 /* One seed only: seeds share the examples, so their counts must not be pooled. */

@@ -428,6 +428,35 @@ THAW_NODISCARD thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config 
                                              int64_t most, thaw_probes *out);
 void thaw_probes_clear(thaw_probes *probes);
 
+/* ---- How hard the loss pulls at each block ----------------------------------------------------------------------- */
+
+/* One block of the backbone. ratio: ||gradient|| / ||weights|| over its parameters, batch norms' left out, mean over batches. */
+typedef struct thaw_block_pull {
+    char name[64];
+    int32_t block; /* 0: the stem */
+    int64_t parameters;
+    double weight;          /* ||weights|| */
+    double ratio;           /* NAN without a batch */
+    thaw_interval interval; /* Student's, over batches */
+} thaw_block_pull;
+
+typedef struct thaw_pulls {
+    thaw_block_pull
+        *rows; /* (count) in order of depth; blocks whose parameters are all 0 are left out */
+    int64_t count;
+    int64_t batches, batch; /* that were looked at, of so many samples */
+    double *ratios;         /* (batches, count) */
+    double seconds;
+} thaw_pulls;
+
+/* Gradients of the training loss in the whole backbone, which stays as it is, under the trained head in `head` (the adaptation.h5 of a frozen
+ * run): of at most `batches` batches of the first epoch as `config` makes them, batch norms as in evaluation. What surgical fine-tuning chooses
+ * blocks by (auto-RGN). Collective; equal on all ranks and for any number of them. Statuses as thaw_train_run.
+ *   Source: Lee et al. 2023, arXiv:2210.11466. */
+THAW_NODISCARD thaw_status thaw_pull_blocks(thaw_comm *comm, const thaw_config *config,
+                                            const char *head, int64_t batches, thaw_pulls *out);
+void thaw_pulls_clear(thaw_pulls *pulls);
+
 #ifdef __cplusplus
 }
 #endif

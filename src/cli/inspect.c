@@ -172,6 +172,34 @@ static void print_depths(const thaw_json *a)
     cli_print("%s", text(d, "cut"));
 }
 
+static void print_gradients(const thaw_json *a)
+{
+    const thaw_json *g = thaw_json_find(a, "gradients");
+    const thaw_json *blocks = thaw_json_find(g, "blocks");
+    thaw_table table = {0};
+    if (g == NULL)
+        return;
+    thaw_table_column(&table, "block", THAW_LEFT);
+    thaw_table_column(&table, "parameters", THAW_RIGHT);
+    thaw_table_column(&table, "||gradient|| / ||weights||", THAW_LEFT);
+    for (const thaw_json *b = thaw_json_first(blocks); b != NULL; b = thaw_json_next(b)) {
+        thaw_table_cell(&table, text(b, "block"));
+        thaw_table_printf(&table, "%lld", (long long)thaw_json_int_or(b, "parameters", 0));
+        if (isfinite(number(b, "low")))
+            thaw_table_printf(&table, "%.3g [%.3g, %.3g]", number(b, "ratio"), number(b, "low"),
+                              number(b, "high"));
+        else
+            thaw_table_printf(&table, "%.3g", number(b, "ratio"));
+    }
+    cli_print("\nHow hard the training loss pulls at each frozen block (%lld batches of %lld):",
+              (long long)thaw_json_int_or(g, "batches", 0),
+              (long long)thaw_json_int_or(g, "batch", 0));
+    cli_print_table(&table);
+    if (text(g, "text")[0] != '\0')
+        cli_print("%s", text(g, "text"));
+    thaw_table_clear(&table);
+}
+
 static void print_unknown(const thaw_json *a)
 {
     const thaw_json *list = thaw_json_find(a, "unknown");
@@ -194,6 +222,7 @@ static void print(const thaw_json *a)
     print_slices(a);
     print_motion(a);
     print_depths(a);
+    print_gradients(a);
     print_unknown(a);
 }
 
@@ -221,8 +250,9 @@ const cli_command cli_inspect = {
     .doc = "looks at a finished run, or a ladder's frozen rung, before more of its backbone is "
            "trained",
     .help = "Shows the baseline against scratch, slices that fail, train against val, calibration, "
-            "how far blocks moved, and how good features are at each depth; says what it cannot "
-            "know. Trains no network and writes no file.",
+            "how far blocks moved, how good features are at each depth, and how hard the loss "
+            "pulls at each frozen block; says what it cannot know. Trains no network and writes no "
+            "file.",
     .options = options,
     .least_words = 1,
     .most_words = 1,

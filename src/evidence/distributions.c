@@ -171,3 +171,22 @@ thaw_interval thaw_newcombe(int64_t right1, int64_t n1, int64_t right2, int64_t 
                                     delta + hypot(first.high - share1, share2 - second.low)};
     return interval;
 }
+
+thaw_interval thaw_student_interval(const double *x, int64_t n, int64_t stride, double level,
+                                    double *mean)
+{
+    thaw_interval all = {-INFINITY, INFINITY};
+    double sum = 0;
+    double squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i * stride];
+    *mean = n > 0 ? sum / (double)n : NAN;
+    if (n < 2)
+        return all;
+    for (int64_t i = 0; i < n; i++)
+        squares += (x[i * stride] - *mean) * (x[i * stride] - *mean);
+    const double se = sqrt(squares / (double)(n - 1) / (double)n);
+    const double half = thaw_student_quantile(0.5 + 0.5 * level, (double)(n - 1)) * se;
+    const thaw_interval interval = {*mean - half, *mean + half};
+    return interval;
+}

@@ -30,7 +30,8 @@ static thaw_status compute(inspection *in, thaw_comm *comm, const thaw_inspect_o
         inspection_unknown(in, "What the network would show: --samples 0 reads the files alone.");
         return THAW_OK;
     }
-    return add_depths(in, comm, options->samples);
+    THAW_TRY(add_depths(in, comm, options->samples));
+    return inspection_pulls(in, comm, options->samples);
 }
 
 thaw_status thaw_inspect(thaw_comm *comm, const char *directory,

@@ -106,6 +106,35 @@ must "text of a ladder" alone inspect ladder
 says "text of a ladder" '^Against scratch: '
 says "text of a ladder" '^layer3.2 .* [0-9.]*% \['
 
+# ---- Gradients by block ----
+# One step of the same batch with a rate of 1 moves a block by its ratio; batch norms stay frozen, as they are for the ratios.
+must "a frozen run" alone train run.yaml --quiet --set output=frozen --set train.batch=61 --set train.shards=1 --set train.epochs=1
+must "inspect of a frozen run" alone inspect frozen --samples 40 --json
+cp out frozen.json
+same "batches" 1 "$(get frozen.json gradients.batches)"
+same "suggested of one batch" null "$(get frozen.json gradients.suggested)"
+must "one step" alone train run.yaml --quiet --set output=step --set train.batch=61 --set train.shards=1 --set train.epochs=1 \
+    --set 'rung=partial:*conv*' --set train.head_from=frozen/adaptation.h5 --set 'optimizer={momentum: 0}' --set 'schedule={kind: constant}' \
+    --set rates.backbone=1
+block=0
+while [ "$(get frozen.json gradients.blocks.$block.block)" != absent ]; do
+    name=$(get frozen.json gradients.blocks.$block.block)
+    awk -v a="$(get step/summary.json "drift.blocks.$name")" -v b="$(get frozen.json gradients.blocks.$block.ratio)" \
+        'BEGIN { exit !(a > 0 && a / b < 1.0001 && a / b > 0.9999) }' ||
+        fail "gradient of $name: moved by $(get step/summary.json "drift.blocks.$name"), ratio $(get frozen.json gradients.blocks.$block.ratio)"
+    block=$((block + 1))
+done
+same "blocks with gradients" 10 $block
+must "gradients of a ladder" alone inspect ladder --samples 61 --json
+cp out pulls.json
+near "the last third" "$(get pulls.json gradients.blocks.6.ratio gradients.blocks.7.ratio gradients.blocks.8.ratio gradients.blocks.9.ratio |
+    awk '{ s += $1 } END { print s / 4 }')" "$(get pulls.json gradients.thirds.2.ratio)"
+same "batches of a ladder" 3 "$(get pulls.json gradients.batches)"
+grep -v seconds pulls.json >one
+must "gradients on two ranks" ranks 2 inspect ladder --samples 61 --json
+grep -v seconds out | diff one - >difference || fail "gradients differ on two ranks: $(head -5 difference)"
+grep -q 'How hard the loss pulls.*rung full; inspect one of rung frozen' full.json || fail "a run that moved has no reason for having no gradients"
+
 # A ladder that was moved, and one seed that says the same of every sample.
 mv ladder moved
 must "a ladder that was moved" alone inspect moved --samples 0 --json

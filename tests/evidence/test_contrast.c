@@ -35,6 +35,22 @@ static void newcombe(void **state)
     near(thaw_newcombe(3, 4, 0, 0, 0.95).high, 1, 0);
 }
 
+/* Expected: 2.5 -+ 3.18244630528 * 1.29099444874 / 2. */
+static void student(void **state)
+{
+    (void)state;
+    const double x[] = {1, -7, 2, -7, 3, -7, 4};
+    double mean;
+    thaw_interval i = thaw_student_interval(x, 4, 2, 0.95, &mean);
+    near(mean, 2.5, 0);
+    near(i.low, 2.5 - 2.0542602567605, 1e-9);
+    near(i.high, 2.5 + 2.0542602567605, 1e-9);
+    i = thaw_student_interval(x, 1, 2, 0.95, &mean);
+    assert_true(mean == 1 && isinf(i.low) && isinf(i.high));
+    i = thaw_student_interval(x, 0, 2, 0.95, &mean);
+    assert_true(isnan(mean) && isinf(i.low));
+}
+
 /* Expected: the two means and the sum over clusters in numpy; Welch's variance from its var(ddof=1); t by Simpson's rule. */
 static void contrast(void **state)
 {
@@ -102,6 +118,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(newcombe),
+        cmocka_unit_test(student),
         cmocka_unit_test(contrast),
         cmocka_unit_test(contrast_of_little),
     };

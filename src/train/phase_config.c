@@ -170,10 +170,6 @@ thaw_status thaw_phases_check(const thaw_conf *conf, const thaw_config *config)
         return thaw_conf_error_at(conf, "train.frozen_precision",
                                   "8 bits are not built for a run with phases, whose frozen part "
                                   "changes; leave it out");
-    if (config->train.ema > 0)
-        return thaw_conf_error_at(conf, "train.ema",
-                                  "an average is not built for a run with phases, where what was "
-                                  "trained may freeze again; leave it out");
     return check_sum(conf, config);
 }
 

@@ -311,6 +311,7 @@ static thaw_status hand_over(thaw_trainer *t, thaw_comm *comm, const thaw_traine
                              const int32_t *exponents)
 {
     copy_known(&t->best, &old->best);
+    copy_known(&t->ema, &old->ema);
     for (int32_t i = 0; i < t->reduced_count; i++)
         t->exponents[i] = exponents[thaw_plan_reduced(t->train_plan, i)->param];
     if (t->parts > 1) /* uniform */
@@ -336,6 +337,7 @@ static thaw_status reopen(thaw_trainer *t, thaw_comm *comm, bool next)
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, take_exponents(t, &exponents)));
     t->best = (thaw_state){0};
+    t->ema = (thaw_state){0};
     t->optimizer = NULL;
     t->features_before = NULL;
     t->own = (thaw_features){0};
@@ -345,6 +347,8 @@ static thaw_status reopen(thaw_trainer *t, thaw_comm *comm, bool next)
     s->spare = &old.own;
     const bool had = old.own.blocks != NULL;
     status = thaw_agree(comm, next ? thaw_next(s) : THAW_OK);
+    if (status == THAW_OK && next)
+        thaw_ema_freeze(s, &old.ema);
     if (status == THAW_OK)
         status = agree_on_phase(comm, s);
     if (status == THAW_OK)
@@ -356,6 +360,7 @@ static thaw_status reopen(thaw_trainer *t, thaw_comm *comm, bool next)
     if (had && old.own.blocks == NULL && t->features == &t->own)
         t->hits_before = old.hits_before;
     thaw_features_close(&old.own);
+    thaw_state_clear(&old.ema);
     thaw_state_clear(&old.best);
     thaw_optimizer_free(&old.optimizer);
 done:

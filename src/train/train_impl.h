@@ -166,6 +166,8 @@ THAW_NODISCARD thaw_status thaw_team_features(const thaw_team *team, thaw_comm *
 
 /* After a step, with train.ema: the average takes the new weights. Local. */
 void thaw_ema_update(thaw_trainer *trainer);
+/* At the end of a phase: what is held and does not train any more becomes its average. Local. */
+void thaw_ema_freeze(const thaw_setup *setup, const thaw_state *average);
 /* Exchanges what trains and its average, until the next call. Nothing without train.ema. Local. */
 void thaw_ema_swap(const thaw_team *team);
 /* Into a summary: "ema", "ema_unsettled". Local. */

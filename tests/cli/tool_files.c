@@ -311,6 +311,24 @@ static thaw_status do_names(int count, char **words)
     return print_names(words[0]);
 }
 
+/* A digest of a tensor's values alone: those of the file have the name in them, too. */
+static thaw_status do_values(int count, char **words)
+{
+    thaw_state state = {0};
+    char hex[THAW_DIGEST_HEX];
+    (void)count;
+    THAW_TRY(thaw_h5_load(words[0], NULL, &state, NULL));
+    const thaw_tensor *t = thaw_state_find(&state, words[1]);
+    if (t != NULL)
+        thaw_digest_hex(thaw_hash(t->data, thaw_tensor_bytes(t)), hex);
+    if (t != NULL)
+        printf("%s\n", hex);
+    const bool found = t != NULL;
+    thaw_state_clear(&state);
+    THAW_CHECK(found, THAW_ERR_INPUT, "%s has no %s", words[0], words[1]);
+    return THAW_OK;
+}
+
 static thaw_status do_flip(int count, char **words)
 {
     (void)count;
@@ -401,6 +419,7 @@ static const struct {
     {"flat", "FILE", 1, 1, do_flat},
     {"get", "FILE PATH...", 2, 100, print_values},
     {"names", "FILE", 1, 1, do_names},
+    {"values", "FILE TENSOR", 2, 2, do_values},
     {"flip", "FILE OFFSET", 2, 2, do_flip},
     {"faults", "", 0, 0, do_faults},
     {"set", "BACKBONE TENSOR ELEMENT VALUE", 4, 4, do_set},

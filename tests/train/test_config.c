@@ -198,8 +198,6 @@ static void test_phases_refused(void **state)
          "job.yaml:3:7: rung: is frozen, but the last phase trains full"},
         {"train: {frozen_precision: int8}\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
          "train.frozen_precision: 8 bits are not built for a run with phases"},
-        {"train: {ema: 0.9}\nphases: [{rung: frozen, epochs: 3}, {rung: full}]\n",
-         "train.ema: an average is not built for a run with phases"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[400];

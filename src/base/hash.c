@@ -5,6 +5,9 @@
 
 #define XXH_STATIC_LINKING_ONLY /* for the size of the state: it then lives in counted memory */
 #include <xxhash.h>
+#ifdef THAW_WITH_XXHASH_DISPATCH
+#include <xxh_x86dispatch.h> /* the same names, but AVX2 or AVX-512 where the CPU has it: three times as fast as SSE2 */
+#endif
 
 struct thaw_hasher {
     XXH3_state_t state;

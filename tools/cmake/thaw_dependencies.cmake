@@ -36,6 +36,15 @@ endif()
 target_compile_definitions(thaw_external INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)
 include(thaw_onednn)
 
+# The library chooses its instructions by the CPU only under other names, which it has on x86 and where it was built with them.
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::XXHASH)
+check_symbol_exists(XXH3_128bits_update_dispatch "xxhash.h;xxh_x86dispatch.h" THAW_XXHASH_DISPATCH)
+unset(CMAKE_REQUIRED_LIBRARIES)
+if(THAW_XXHASH_DISPATCH)
+  set_source_files_properties(src/base/hash.c PROPERTIES COMPILE_DEFINITIONS THAW_WITH_XXHASH_DISPATCH=1)
+endif()
+
 execute_process(COMMAND git rev-parse --short HEAD WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
                 OUTPUT_VARIABLE THAW_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 if(NOT THAW_COMMIT)

@@ -5,8 +5,9 @@
 
 /* Computing the features that are kept: every chunk once, shared out over all ranks. A chunk holds the same samples on any number of ranks. */
 
-static thaw_status compute_chunk(const thaw_features *f, const thaw_setup *s, thaw_prefix *prefix,
-                                 int64_t chunk, int64_t *indices, float *out)
+/* The feed that gives a chunk, with its view and its n samples; the caller closes it in any case. */
+static thaw_status open_chunk(const thaw_features *f, const thaw_setup *s, int64_t chunk,
+                              thaw_feed *feed, uint32_t *view, int64_t *n, int64_t *indices)
 {
     const int64_t splits[] = {s->train, s->val, s->gate};
     int64_t b = 0;
@@ -14,17 +15,40 @@ static thaw_status compute_chunk(const thaw_features *f, const thaw_setup *s, th
         b++;
     const thaw_block *block = &f->blocks[b];
     const int64_t begin = chunk * f->chunk - block->first;
-    const int64_t n = block->N - begin < f->chunk ? block->N - begin : f->chunk;
-    thaw_feed feed;
-    thaw_status status;
-    THAW_TRY_TO(thaw_feed_open(&feed, s->dataset, splits[block->kind]));
-    feed.prefix = prefix;
-    feed.views = s->config->train.views;
-    feed.augment = block->view < 0 ? NULL : &s->config->data.augment;
-    for (int64_t i = 0; i < n; i++)
+    *n = block->N - begin < f->chunk ? block->N - begin : f->chunk;
+    *view = block->view < 0 ? 0 : (uint32_t)block->view;
+    for (int64_t i = 0; i < *n; i++)
         indices[i] = begin + i;
-    status = thaw_feed_read(&feed, block->view < 0 ? 0 : (uint32_t)block->view, n, indices, out);
-done:
+    THAW_TRY(thaw_feed_open(feed, s->dataset, splits[block->kind]));
+    feed->views = s->config->train.views;
+    feed->augment = block->view < 0 ? NULL : &s->config->data.augment;
+    return THAW_OK;
+}
+
+/* What comes next is read from the file while this one is computed. */
+static thaw_status ask_chunk(const thaw_features *f, const thaw_setup *s, int64_t chunk,
+                             int64_t *indices)
+{
+    thaw_feed feed;
+    uint32_t view;
+    int64_t n;
+    const thaw_status status = open_chunk(f, s, chunk, &feed, &view, &n, indices);
+    if (status == THAW_OK)
+        thaw_feed_ask(&feed, view, n, indices);
+    thaw_feed_close(&feed);
+    return status;
+}
+
+static thaw_status compute_chunk(const thaw_features *f, const thaw_setup *s, thaw_prefix *prefix,
+                                 int64_t chunk, int64_t *indices, float *out)
+{
+    thaw_feed feed;
+    uint32_t view;
+    int64_t n;
+    thaw_status status = open_chunk(f, s, chunk, &feed, &view, &n, indices);
+    feed.prefix = prefix;
+    if (status == THAW_OK)
+        status = thaw_feed_read(&feed, view, n, indices, out);
     thaw_feed_close(&feed);
     return status;
 }
@@ -36,11 +60,15 @@ static thaw_status compute_chunks(const thaw_features *f, const thaw_setup *s, t
     int64_t *indices = NULL;
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&indices, f->chunk, sizeof *indices));
-    for (int64_t c = begin; c < end; c++)
+    for (int64_t c = begin; c < end; c++) {
+        if (c + 1 < end)
+            THAW_TRY_TO(ask_chunk(f, s, c + 1, indices));
         THAW_TRY_TO(
             compute_chunk(f, s, prefix, c, indices, out + (c - begin) * f->chunk * f->width));
+    }
     status = THAW_OK;
 done:
+    thaw_dataset_pause(s->dataset);
     thaw_free(&indices);
     return status;
 }
@@ -58,6 +86,7 @@ thaw_status thaw_features_fill(thaw_comm *comm, thaw_features *f, const thaw_set
     const char *phase = thaw_beat_phase("keeping features of the frozen part");
     thaw_shared_part(comm, f->chunks, &begin, &end);
     float *out = (float *)thaw_shared_data(f->memory) + begin * f->chunk * f->width;
+    THAW_TRY(thaw_agree(comm, thaw_setup_ahead(s, 2 * f->chunk)));
     THAW_TRY(thaw_agree(comm, compute_chunks(f, s, prefix, begin, end, out)));
     thaw_shared_join(comm, f->memory, f->chunks, chunk_bytes(f), thaw_features_bytes(f));
     thaw_beat_phase(phase);

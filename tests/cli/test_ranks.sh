@@ -66,6 +66,12 @@ same "digest when rows are not read ahead" "$(get lora-1/summary.json state_dige
 ranks 4 train run.yaml --quiet --set output=by-rows-blended --set rung=partial:1 --set data.memory_limit_gib=0 \
     --set data.augment.crop_area_least=0.5 --set data.augment.mixup=0.2 --set data.augment.cutmix=1 --set data.augment.rand_ops=2 || fail "by rows, blended: $(cat err)"
 same "digest of blended samples that are read by rows" "$(get blended-1/summary.json state_digest)" "$(get by-rows-blended/summary.json state_digest)"
+for prefetch in auto off; do
+    ranks 2 train run.yaml --quiet --set output=cached-by-rows-$prefetch --set rung=frozen --set data.augment.flip=false --set data.augment.crop_padding=0 \
+        --set data.augment.erase_probability=0 --set data.memory_limit_gib=0 --set data.prefetch=$prefetch --set train.eval_batch=8 || fail "kept features by rows: $(cat err)"
+    same "kept features of samples read by rows, prefetch $prefetch" true "$(get cached-by-rows-$prefetch/summary.json cached_features)"
+    same "digest with them, prefetch $prefetch" "$(get frozen-cached-1/summary.json state_digest)" "$(get cached-by-rows-$prefetch/summary.json state_digest)"
+done
 same "frozen features are computed once without augmentation" true "$(get frozen-cached-1/summary.json cached_features)"
 
 # The rungs did train different things, so equal digests above mean something.

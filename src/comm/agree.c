@@ -19,7 +19,8 @@ thaw_status thaw_agree(thaw_comm *comm, thaw_status mine)
     int first[2] = {mine == THAW_OK ? INT_MAX : comm->rank, mine == THAW_OK ? comm->rank : INT_MAX};
     comm->count.allreduce_calls++;
     comm->count.allreduce_bytes += (int64_t)sizeof first;
-    THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, first, 2, MPI_INT, MPI_MIN, comm->mpi));
+    THAW_MPI_YIELDING(comm, MPI_Allreduce, MPI_Iallreduce, MPI_IN_PLACE, first, 2, MPI_INT, MPI_MIN,
+                      comm->mpi);
     if (first[0] == INT_MAX)
         return THAW_OK;
     thaw_error *error = thaw_error_last();

@@ -89,7 +89,7 @@ void thaw_bell_end(thaw_bell **bell, thaw_comm *comm)
     if (*bell == NULL)
         return;
     thaw_bell_ring(*bell, comm, false);
-    THAW_MPI(MPI_Waitall((*bell)->peers, (*bell)->arriving, MPI_STATUSES_IGNORE));
-    THAW_MPI(MPI_Waitall((*bell)->peers, (*bell)->leaving, MPI_STATUSES_IGNORE));
+    thaw_wait_for(comm, "MPI_Waitall", (*bell)->arriving, (*bell)->peers);
+    thaw_wait_for(comm, "MPI_Waitall", (*bell)->leaving, (*bell)->peers);
     release(bell);
 }

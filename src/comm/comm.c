@@ -63,8 +63,10 @@ thaw_status thaw_comm_split(thaw_comm *comm, int color, int key, thaw_comm **out
     if (part != MPI_COMM_NULL) {
         THAW_MPI(MPI_Comm_set_errhandler(part, MPI_ERRORS_RETURN));
         status = thaw_comm_wrap(part, out);
-        if (status == THAW_OK)
+        if (status == THAW_OK) {
             (*out)->node_ranks = comm->node_ranks;
+            (*out)->yields = comm->yields;
+        }
     }
     status = thaw_agree(comm, status);
     if (status != THAW_OK)

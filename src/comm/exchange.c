@@ -9,7 +9,7 @@
 void thaw_barrier(thaw_comm *comm)
 {
     comm->count.barrier_calls++;
-    THAW_MPI(MPI_Barrier(comm->mpi));
+    THAW_MPI_YIELDING(comm, MPI_Barrier, MPI_Ibarrier, comm->mpi);
 }
 
 /* A fiftieth of a second is nothing beside what such ranks wait for, and 50 looks a second are nothing beside a core. */
@@ -40,7 +40,7 @@ void thaw_bcast_within(thaw_comm *comm, MPI_Comm mpi, int root, void *data, int6
         int part = piece(bytes);
         comm->count.bcast_calls++;
         comm->count.bcast_bytes += part;
-        THAW_MPI(MPI_Bcast(at, part, MPI_BYTE, root, mpi));
+        THAW_MPI_YIELDING(comm, MPI_Bcast, MPI_Ibcast, at, part, MPI_BYTE, root, mpi);
         at += part;
         bytes -= part;
     }
@@ -58,7 +58,8 @@ static void reduce_all(thaw_comm *comm, void *values, int64_t count, MPI_Datatyp
         int part = piece(count);
         comm->count.allreduce_calls++;
         comm->count.allreduce_bytes += 8 * (int64_t)part;
-        THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, at, part, type, op, comm->mpi));
+        THAW_MPI_YIELDING(comm, MPI_Allreduce, MPI_Iallreduce, MPI_IN_PLACE, at, part, type, op,
+                          comm->mpi);
         at += 8 * (int64_t)part;
         count -= part;
     }
@@ -99,7 +100,7 @@ static void gather_in_turn(thaw_comm *comm, const void *mine, const int64_t *off
         int64_t at = offset[r];
         while (at < offset[r + 1]) {
             int part = piece(offset[r + 1] - at);
-            THAW_MPI(MPI_Bcast(all + at, part, MPI_BYTE, r, comm->mpi));
+            THAW_MPI_YIELDING(comm, MPI_Bcast, MPI_Ibcast, all + at, part, MPI_BYTE, r, comm->mpi);
             at += part;
         }
     }
@@ -112,14 +113,23 @@ void thaw_allgather(thaw_comm *comm, const void *mine, int64_t bytes, void *all)
     comm->count.gather_calls++;
     comm->count.gather_bytes += bytes;
     if (bytes <= INT_MAX) {
-        THAW_MPI(MPI_Allgather(from, (int)bytes, MPI_BYTE, to, (int)bytes, MPI_BYTE, comm->mpi));
+        THAW_MPI_YIELDING(comm, MPI_Allgather, MPI_Iallgather, from, (int)bytes, MPI_BYTE, to,
+                          (int)bytes, MPI_BYTE, comm->mpi);
         return;
     }
     memcpy(to + comm->rank * bytes, from, (size_t)bytes);
     for (int r = 0; r < comm->size; r++) {
         for (int64_t at = 0; at < bytes; at += piece(bytes - at))
-            THAW_MPI(MPI_Bcast(to + r * bytes + at, piece(bytes - at), MPI_BYTE, r, comm->mpi));
+            THAW_MPI_YIELDING(comm, MPI_Bcast, MPI_Ibcast, to + r * bytes + at, piece(bytes - at),
+                              MPI_BYTE, r, comm->mpi);
     }
+}
+
+static void receive(thaw_comm *comm, int from, void *out, int bytes)
+{
+    MPI_Request request;
+    THAW_MPI(MPI_Irecv(out, bytes, MPI_BYTE, from, 0, comm->mpi, &request));
+    thaw_wait_for(comm, "MPI_Recv", &request, 1);
 }
 
 void thaw_fetch(thaw_comm *comm, int from, const void *mine, int64_t bytes, void *out)
@@ -132,11 +142,10 @@ void thaw_fetch(thaw_comm *comm, int from, const void *mine, int64_t bytes, void
     comm->count.gather_bytes += bytes;
     for (int64_t at = 0; at < bytes; at += piece(bytes - at)) {
         if (comm->rank == from)
-            THAW_MPI(
-                MPI_Send((const char *)mine + at, piece(bytes - at), MPI_BYTE, 0, 0, comm->mpi));
+            THAW_MPI_YIELDING(comm, MPI_Send, MPI_Isend, (const char *)mine + at, piece(bytes - at),
+                              MPI_BYTE, 0, 0, comm->mpi);
         else
-            THAW_MPI(MPI_Recv((char *)out + at, piece(bytes - at), MPI_BYTE, from, 0, comm->mpi,
-                              MPI_STATUS_IGNORE));
+            receive(comm, from, (char *)out + at, piece(bytes - at));
     }
 }
 
@@ -153,8 +162,8 @@ static void gather_parts(thaw_comm *comm, const void *mine, const int64_t *offse
         counts[r] = (int)(offset[r + 1] - offset[r]);
         starts[r] = (int)offset[r];
     }
-    THAW_MPI(MPI_Allgatherv(mine, counts[comm->rank], MPI_BYTE, all, counts, starts, MPI_BYTE,
-                            comm->mpi));
+    THAW_MPI_YIELDING(comm, MPI_Allgatherv, MPI_Iallgatherv, mine, counts[comm->rank], MPI_BYTE,
+                      all, counts, starts, MPI_BYTE, comm->mpi);
 }
 
 thaw_status thaw_allgatherv(thaw_comm *comm, const void *mine, int64_t bytes, void **all,

@@ -10,5 +10,8 @@ const char *thaw_comm_library(void)
     if (MPI_Get_library_version(text, &length) != MPI_SUCCESS)
         thaw_copy(text, sizeof text, "unknown");
     text[strcspn(text, ",\n")] = '\0';
+    char *tab = strchr(text, '\t'); /* "MPICH Version:\t4.0.2" */
+    if (tab != NULL)
+        *tab = ' ';
     return text;
 }

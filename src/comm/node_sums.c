@@ -157,7 +157,7 @@ static void sum_wide(thaw_node_sums *s)
 static void meet(thaw_comm *comm)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    THAW_MPI(MPI_Barrier(comm->mpi));
+    THAW_MPI_YIELDING(comm, MPI_Barrier, MPI_Ibarrier, comm->mpi);
     atomic_thread_fence(memory_order_seq_cst);
 }
 

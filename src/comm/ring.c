@@ -1,5 +1,7 @@
 #include "comm/reducer_impl.h"
 
+#include <sched.h>
+
 /* Each bucket is cut into as many chunks as there are ranks. In `size - 1` turns a rank passes a chunk on and adds the one that comes to
  * its own, after which it has one sum; in as many more the sums go around. A rank sends 2 (size - 1) / size of a bucket, the least there
  * is, and receives as much at the same time (Patarasuk and Yuan 2009, doi:10.1016/j.jpdc.2008.09.002). MPI libraries have this for calls
@@ -137,19 +139,34 @@ static void fill_slots(thaw_reducer *r, thaw_comm *comm)
     }
 }
 
+/* Requests that have ended, none only where it may go on without; MPI_UNDEFINED: there are none to end. */
+static int ended_requests(thaw_ring *ring, thaw_comm *comm, bool waits)
+{
+    int places[2 * THAW_RING_WINDOW];
+    const int count = 2 * THAW_RING_WINDOW;
+    int ended = 0;
+    if (waits && !comm->yields) {
+        THAW_MPI(MPI_Waitsome(count, ring->requests, &ended, places, MPI_STATUSES_IGNORE));
+        return ended;
+    }
+    const char *before = waits ? thaw_beat_wait("MPI_Waitsome") : NULL;
+    THAW_MPI(MPI_Testsome(count, ring->requests, &ended, places, MPI_STATUSES_IGNORE));
+    while (waits && ended == 0) {
+        (void)sched_yield();
+        THAW_MPI(MPI_Testsome(count, ring->requests, &ended, places, MPI_STATUSES_IGNORE));
+    }
+    if (waits)
+        thaw_beat_go(before);
+    return ended;
+}
+
 void thaw_ring_move(thaw_reducer *r, thaw_comm *comm, bool to_the_end)
 {
     thaw_ring *ring = &r->ring;
-    int places[2 * THAW_RING_WINDOW];
     int ended = 1;
     while (ended != 0) {
         fill_slots(r, comm);
-        if (to_the_end)
-            THAW_MPI(MPI_Waitsome(2 * THAW_RING_WINDOW, ring->requests, &ended, places,
-                                  MPI_STATUSES_IGNORE));
-        else
-            THAW_MPI(MPI_Testsome(2 * THAW_RING_WINDOW, ring->requests, &ended, places,
-                                  MPI_STATUSES_IGNORE));
+        ended = ended_requests(ring, comm, to_the_end);
         if (ended == MPI_UNDEFINED)
             return;
         for (int slot = 0; slot < THAW_RING_WINDOW; slot++) {

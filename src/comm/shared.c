@@ -54,7 +54,7 @@ static int open_segment(thaw_comm *comm)
     thaw_bcast_within(comm, comm->node, 0, name, sizeof name);
     if (!first && name[0] != '\0')
         fd = shm_open(name, O_RDWR, 0);
-    THAW_MPI(MPI_Barrier(comm->node));
+    THAW_MPI_YIELDING(comm, MPI_Barrier, MPI_Ibarrier, comm->node);
     if (first && fd >= 0)
         (void)shm_unlink(name);
     return fd;

@@ -74,12 +74,38 @@ static thaw_status refuse_singletons(int size)
                      (long long)tasks, (long long)tasks);
 }
 
+/* Under the mpirun of another MPI than ours each process is alone in its world. The smallest number counts: an mpirun inside another
+ * launcher's task hands that one's variables on. */
+static thaw_status refuse_other_mpirun(int size)
+{
+    static const char *const marks[][2] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+                                           {"PMI_SIZE", "PMI_RANK"}};
+    int64_t started = 0, rank = 0;
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        const int64_t here = number_from(marks[i][0]);
+        if (here > 0 && (started == 0 || here < started)) {
+            started = here;
+            rank = number_from(marks[i][1]);
+        }
+    }
+    if (size > 1 || started <= 1)
+        return THAW_OK;
+    thaw_log_set_rank((int)rank, (int)started);
+    return THAW_FAIL(THAW_ERR_USAGE,
+                     "started as %lld separate processes that do not see each other: this thaw is "
+                     "built with %s, and the mpirun or srun that started it speaks to another MPI; "
+                     "use the mpirun of that library (\"mpirun --version\" tells whose it is; "
+                     "Debian has mpirun.openmpi and mpirun.mpich)",
+                     (long long)started, thaw_comm_library());
+}
+
 static thaw_status begin(MPI_Comm from, bool ends_mpi, thaw_comm **out)
 {
     MPI_Comm own;
     THAW_MPI(MPI_Comm_dup(from, &own));
     THAW_MPI(MPI_Comm_set_errhandler(own, MPI_ERRORS_RETURN));
     THAW_TRY(thaw_comm_wrap(own, out));
+    thaw_comm_look_for_cores(*out);
     (*out)->ends_mpi = ends_mpi;
     thaw_log_set_rank((*out)->world_rank, (*out)->size);
     thaw_set_abort_hook(abort_job);
@@ -96,7 +122,9 @@ thaw_status thaw_comm_start(int *argc, char ***argv, thaw_comm **out)
     THAW_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     int size = 0;
     THAW_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size));
-    thaw_status status = refuse_singletons(size);
+    thaw_status status = refuse_other_mpirun(size);
+    if (status == THAW_OK)
+        status = refuse_singletons(size);
     if (status == THAW_OK)
         status = begin(MPI_COMM_WORLD, true, out);
     if (status != THAW_OK)

@@ -63,7 +63,8 @@ static void post(thaw_reducer *r, thaw_comm *comm)
         THAW_MPI(MPI_Iallreduce(MPI_IN_PLACE, data, (int)b->count, type, add, comm->mpi,
                                 &r->requests[r->posted]));
     } else {
-        THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, data, (int)b->count, type, add, comm->mpi));
+        THAW_MPI_YIELDING(comm, MPI_Allreduce, MPI_Iallreduce, MPI_IN_PLACE, data, (int)b->count,
+                          type, add, comm->mpi);
         r->arrived++;
     }
     r->posted++;
@@ -74,8 +75,7 @@ static void wait_for_posted(thaw_reducer *r, thaw_comm *comm)
     if (r->ring.size > 0)
         thaw_ring_move(r, comm, true);
     if (r->arrived < r->posted)
-        THAW_MPI(
-            MPI_Waitall(r->posted - r->arrived, r->requests + r->arrived, MPI_STATUSES_IGNORE));
+        thaw_wait_for(comm, "MPI_Waitall", r->requests + r->arrived, r->posted - r->arrived);
     r->arrived = r->posted;
 }
 
@@ -178,13 +178,14 @@ static double time_posts(thaw_reducer *r, thaw_comm *comm, int32_t buckets)
     double seconds = 0;
     for (int round = 0; round < 2; round++) {
         r->posted = r->arrived = r->ring.next = 0;
-        THAW_MPI(MPI_Barrier(comm->mpi));
+        THAW_MPI_YIELDING(comm, MPI_Barrier, MPI_Ibarrier, comm->mpi);
         const double began = thaw_seconds();
         while (r->posted < buckets)
             post(r, comm);
         wait_for_posted(r, comm);
         seconds = thaw_seconds() - began;
-        THAW_MPI(MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, comm->mpi));
+        THAW_MPI_YIELDING(comm, MPI_Allreduce, MPI_Iallreduce, MPI_IN_PLACE, &seconds, 1,
+                          MPI_DOUBLE, MPI_MAX, comm->mpi);
     }
     r->posted = r->arrived = r->ring.next = 0;
     return seconds;

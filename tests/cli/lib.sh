@@ -17,6 +17,9 @@ fi
 for needed in "$thaw" "$tool"; do
     [ -x "$needed" ] || { echo "$needed is not built"; exit 1; }
 done
+# The launcher of the build's MPI, where a script is run by hand.
+MPIEXEC=${MPIEXEC:-$(sed -n 's/^MPIEXEC_EXECUTABLE:[A-Z]*=//p' "$build/CMakeCache.txt" 2>/dev/null)}
+export MPIEXEC
 work=$(mktemp -d "${TMPDIR:-/tmp}/thaw-cli-XXXXXX")
 trap 'cd /; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
@@ -167,6 +170,17 @@ make_all() {
     make_data
     make_backbone
     make_config
+}
+
+# is_launcher NAME: that of a process; Open MPI's mpirun has several, MPICH's mpiexec is Hydra.
+is_launcher() {
+    case $1 in mpirun* | mpiexec* | orterun | prterun) return 0 ;; esac
+    return 1
+}
+
+# is_rank PROCESS RANK: as either MPI tells its ranks.
+is_rank() {
+    grep -qazsE "^(OMPI_COMM_WORLD_RANK|PMI_RANK)=$2\$" "/proc/$1/environ"
 }
 
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }

@@ -104,7 +104,7 @@ while [ "$(find stopped/trials -name metrics.jsonl 2>/dev/null | grep -c .)" -lt
     sleep 0.1
 done
 target=$(survivors | while read -r p; do
-    tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -q '^OMPI_COMM_WORLD_RANK=1$' && echo "$p"
+    is_rank "$p" 1 && echo "$p"
 done | head -1)
 began=$(milliseconds)
 [ -n "$target" ] && kill -USR1 "$target" || fail "stopped: no process to signal"

@@ -25,9 +25,10 @@ wait_for_steps() {
 target_of() {
     for file in $(grep -las "output=$1" /proc/[0-9]*/cmdline); do
         process=${file%/cmdline}
-        case $2:$(cat "$process/comm" 2>/dev/null) in
-        rank:thaw) grep -qazs "^OMPI_COMM_WORLD_RANK=$3\$" "$process/environ" && echo "${process#/proc/}" ;;
-        launcher:mpirun | launcher:mpiexec* | launcher:orterun | launcher:prterun) echo "${process#/proc/}" ;;
+        name_of=$(cat "$process/comm" 2>/dev/null)
+        case $2:$name_of in
+        rank:thaw) is_rank "${process#/proc/}" "$3" && echo "${process#/proc/}" ;;
+        launcher:*) is_launcher "$name_of" && echo "${process#/proc/}" ;;
         esac
     done | head -1
 }

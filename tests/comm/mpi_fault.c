@@ -29,7 +29,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest fault[] = {cmocka_unit_test(a_fault_in_one_rank_is_everybodys_error)};
     /* The last rank in its second step. */
-    const char *size = getenv("OMPI_COMM_WORLD_SIZE");
+    const char *size = getenv("OMPI_COMM_WORLD_SIZE"); /* of Open MPI, or MPICH's */
+    if (size == NULL)
+        size = getenv("PMI_SIZE");
     char text[32];
     int64_t ranks = 1;
     if (size != NULL && !thaw_parse_int(size, &ranks))

@@ -50,6 +50,37 @@ static void one_process_is_fine_elsewhere(void **state)
     assert_int_equal(start_with("4", "0", "1"), THAW_OK);   /* mpirun -n 1 inside a step */
 }
 
+/* Another MPI's mpirun starts N processes of which each counts 1. Returns the status, 100 where words are missing. */
+static int start_by(const char *ranks, const char *inner)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+        setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+        setenv("OMPI_COMM_WORLD_SIZE", ranks, 1);
+        if (inner != NULL)
+            setenv("PMI_SIZE", inner, 1);
+        thaw_log_set_level(THAW_RESULT);
+        thaw_comm *comm = NULL;
+        thaw_status status = thaw_comm_start(NULL, NULL, &comm);
+        bool words = status == THAW_OK || strstr(thaw_error_last()->message, "built with ") != NULL;
+        thaw_comm_stop(&comm);
+        _exit(words ? (int)status : 100);
+    }
+    int code = 0;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    return WIFEXITED(code) ? WEXITSTATUS(code) : 200;
+}
+
+static void ranks_of_another_mpi_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(start_by("2", NULL), THAW_ERR_USAGE);
+    assert_int_equal(start_by("1", NULL), THAW_OK);
+    assert_int_equal(start_by("4", "1"), THAW_OK); /* an mpirun -n 1 in another one's task */
+}
+
 int main(void)
 {
     /* Whoever runs the tests inside a job must not decide them. */
@@ -57,9 +88,11 @@ int main(void)
     unsetenv("SLURM_STEP_ID");
     unsetenv("SLURM_STEPID");
     unsetenv("OMPI_COMM_WORLD_SIZE");
+    unsetenv("PMI_SIZE");
     const struct CMUnitTest singletons[] = {
         cmocka_unit_test(twins_of_a_step_are_refused),
         cmocka_unit_test(one_process_is_fine_elsewhere),
+        cmocka_unit_test(ranks_of_another_mpi_are_refused),
     };
     return cmocka_run_group_tests(singletons, NULL, NULL);
 }

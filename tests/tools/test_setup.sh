@@ -62,8 +62,13 @@ words=
 run 0 debian '' 'installed'
 words=simgrid
 run 1 debian '' 'apt-get install -y --no-install-recommends libsimgrid-dev$'
+echo libmpich-dev >"$dir/bin/without"
+words=
+run 0 debian '' 'installed'
+words=mpich
+run 1 debian '' 'apt-get install -y --no-install-recommends libmpich-dev$'
 words=slrum
-run 2 debian '' "unknown word 'slrum'; known are slurm and simgrid"
+run 2 debian '' "unknown word 'slrum'; known are slurm, simgrid and mpich"
 words=
 
 echo libyaml-dev >"$dir/bin/without"

@@ -1,6 +1,11 @@
 # Finds the libraries that Thaw is built on; everything hangs on the interface target thaw_external.
 set(MPI_SKIP_GUESSING FALSE)
 find_package(MPI REQUIRED COMPONENTS C)
+# Whose MPI it is: tests' limits depend on it.
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_LIBRARIES MPI::MPI_C)
+check_symbol_exists(MPICH_VERSION mpi.h THAW_MPI_IS_MPICH)
+unset(CMAKE_REQUIRED_LIBRARIES)
 find_package(Threads REQUIRED)
 option(THAW_OPENMP "Several threads per rank, when the compiler has OpenMP" ON)
 if(THAW_OPENMP)

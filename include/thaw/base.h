@@ -328,7 +328,7 @@ const char *const *thaw_fault_sites(void);
 
 /* ---- Beat: where this process is, for a watchdog ------------------------------------------------------------- */
 
-/* One thread of a process is watched; what other threads call here does nothing. All strings must outlive the process's work: literals
+/* One thread of a process is watched; what other threads call here does nothing, but see thaw_beat_lend. All strings must outlive the process's work: literals
  * and names of kinds. Nothing here allocates, locks or fails. */
 typedef struct thaw_where {
     int64_t count;       /* signs of progress so far */
@@ -353,6 +353,9 @@ const char *thaw_beat_wait(const char *on);
 void thaw_beat_go(const char *before);
 /* Others may take as long as they like: a group of a ladder has hours of work left when another one is through. */
 void thaw_beat_patience(bool patient);
+/* Around a wait of the watched thread for one that called thaw_beat_help: what that one does meanwhile is progress. */
+void thaw_beat_lend(bool lent);
+void thaw_beat_help(void);
 /* By any thread. */
 void thaw_beat_look(thaw_where *out);
 

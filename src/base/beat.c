@@ -2,16 +2,18 @@
 #include "thaw/base.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 static struct {
     atomic_bool taken;
     atomic_bool patient;
+    atomic_bool lent; /* the watched thread waits for one that helps */
     atomic_int_least64_t count, epoch, step;
     _Atomic(const char *) phase, what, wait;
 } beat;
 
 /* Beats of other threads (of loops, of readers) would hide that the one that matters hangs. */
-static _Thread_local bool beats_here;
+static _Thread_local bool beats_here, helps;
 
 bool thaw_beat_begin(void)
 {
@@ -19,6 +21,7 @@ bool thaw_beat_begin(void)
         return false;
     beats_here = true;
     atomic_store(&beat.patient, false);
+    atomic_store(&beat.lent, false);
     atomic_store(&beat.epoch, -1);
     atomic_store(&beat.step, -1);
     atomic_store(&beat.phase, "starting");
@@ -35,17 +38,22 @@ void thaw_beat_end(void)
 
 static void count_one(void)
 {
-    /* One writer: no need of an atomic addition, which costs more in the loop over operators. */
+    /* One writer: no need of an atomic addition, which costs more in the loop over operators. Where several help at a time, one may hide
+     * another's beat; the count changes all the same. */
     const int64_t count = atomic_load_explicit(&beat.count, memory_order_relaxed);
     atomic_store_explicit(&beat.count, count + 1, memory_order_release);
 }
 
 void thaw_beat(const char *what)
 {
-    if (!beats_here)
+    if (!beats_here && !(helps && atomic_load_explicit(&beat.lent, memory_order_relaxed)))
         return;
     atomic_store_explicit(&beat.what, what, memory_order_relaxed);
     count_one();
+    if (thaw_fault("hang_beat")) {
+        while (true)
+            (void)pause();
+    }
 }
 
 const char *thaw_beat_phase(const char *phase)
@@ -84,6 +92,19 @@ void thaw_beat_patience(bool patient)
 {
     if (beats_here)
         atomic_store_explicit(&beat.patient, patient, memory_order_relaxed);
+}
+
+void thaw_beat_lend(bool lent)
+{
+    if (!beats_here)
+        return;
+    atomic_store_explicit(&beat.lent, lent, memory_order_relaxed);
+    count_one();
+}
+
+void thaw_beat_help(void)
+{
+    helps = true;
 }
 
 void thaw_beat_look(thaw_where *out)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ckpt/ckpt_impl.h"
@@ -58,12 +59,22 @@ thaw_status thaw_ckpt_prepare(thaw_comm *comm, const char *directory)
     return thaw_agree(comm, status);
 }
 
-/* The two ways in which a writer can end in the middle of a file. */
+/* The ways in which a writer can end, stay or be slow in the middle of a file; context: bool, whether it is slow. */
 static thaw_status fail_on_request(void *context, int64_t done, int64_t total)
 {
-    (void)context;
-    if (done == (total + 1) / 2 && thaw_fault("kill_ckpt"))
+    const struct timespec moment = {.tv_nsec = 10000000};
+    bool *slow = context;
+    const bool middle = done == (total + 1) / 2;
+    if (middle && thaw_fault("kill_ckpt"))
         (void)raise(SIGKILL);
+    if (done == 1)
+        *slow = thaw_fault("slow_ckpt");
+    if (*slow)
+        (void)nanosleep(&moment, NULL);
+    if (middle && thaw_fault("hang_ckpt")) {
+        while (true)
+            (void)pause();
+    }
     if (done == total && thaw_fault("ckpt_write"))
         return THAW_FAIL(THAW_ERR_RESOURCE, "fault injected before a checkpoint is complete");
     return THAW_OK;
@@ -72,7 +83,9 @@ static thaw_status fail_on_request(void *context, int64_t done, int64_t total)
 static thaw_status write_file(const char *path, const thaw_state *state,
                               const thaw_state *attributes, thaw_digest *digest)
 {
-    const thaw_h5_write what = {.state = state, .attributes = attributes, .each = fail_on_request};
+    bool slow = false;
+    const thaw_h5_write what = {
+        .state = state, .attributes = attributes, .each = fail_on_request, .context = &slow};
     return thaw_h5_save(path, &what, digest);
 }
 

@@ -28,6 +28,7 @@ thaw_status thaw_ckpt_writer_new(thaw_ckpt_writer **out)
 static void *write_copy(void *context)
 {
     thaw_ckpt_writer *w = context;
+    thaw_beat_help();
     const double began = thaw_seconds();
     w->status = thaw_ckpt_save_here(thaw_str_c(&w->directory), w->step, &w->state, &w->attributes,
                                     &w->options);
@@ -42,7 +43,11 @@ static void join(thaw_ckpt_writer *w)
 {
     if (!w->running)
         return;
+    /* A long write is no hang: while it gets on, so does who waits for it. */
+    thaw_beat("the thread that writes checkpoints");
+    thaw_beat_lend(true);
     pthread_join(w->thread, NULL);
+    thaw_beat_lend(false);
     w->running = false;
     if (w->seconds > w->longest)
         w->longest = w->seconds;

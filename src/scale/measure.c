@@ -88,7 +88,10 @@ static thaw_status measure_size(const measurement *m, thaw_comm *world, const th
     if (takes_part)
         status = time_group(m, group, &config, repeat);
     thaw_comm_free(&group);
+    /* Those that take no part wait as long as the others need. */
+    thaw_beat_patience(true);
     thaw_barrier_asleep(world);
+    thaw_beat_patience(false);
     return settle(world, &config, status);
 }
 
@@ -184,9 +187,12 @@ thaw_status thaw_scale_run(thaw_comm *comm, const thaw_config *config,
     scale_plan plan = {0};
     thaw_json *rows = NULL;
     thaw_str path = {0};
+    thaw_watchdog *watchdog = NULL;
     measurement m = {.plan = &plan, .options = options};
+    THAW_TRY(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
     thaw_path_join(&path, config->output, "points.jsonl");
     m.rows_path = thaw_str_c(&path);
+    const char *phase = thaw_beat_phase("timing steps");
     thaw_status status = scale_plan_make(config, &plan);
     if (status == THAW_OK)
         status = check_enough(&m, comm);
@@ -199,6 +205,8 @@ thaw_status thaw_scale_run(thaw_comm *comm, const thaw_config *config,
     THAW_TRY_TO(measure_all(&m, comm));
     status = thaw_agree(comm, finish(comm, &plan));
 done:
+    thaw_beat_phase(phase);
+    thaw_watchdog_stop(&watchdog);
     thaw_pool_free(&m.pool);
     thaw_json_free(&rows);
     thaw_str_clear(&path);

@@ -59,6 +59,7 @@ static bool write_all(FILE *file, const thaw_str *header, const thaw_entry *cons
                 fwrite(header->data, 1, header->length, file) == header->length;
     for (int64_t i = 0; i < count && good; i++) {
         const size_t bytes = thaw_tensor_bytes(&entries[i]->tensor);
+        thaw_beat("writing a tensor of a file");
         good = bytes == 0 || fwrite(entries[i]->tensor.data, 1, bytes, file) == bytes;
     }
     return good;

@@ -213,6 +213,8 @@ thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory, const char *
     THAW_TRY_TO(thaw_ckpt_read(comm, file, &state, &attributes));
     THAW_TRY_TO(
         thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &out->config)));
+    THAW_TRY_TO(thaw_watchdog_start(comm, out->config.train.watchdog, &out->watchdog));
+    thaw_beat_phase("opening a run");
     THAW_TRY_TO(thaw_setup_open(comm, &out->config, out->config.rung, THAW_SETUP_PREDICT, setup));
     status = check_backbone(setup, file, &attributes);
     if (status == THAW_OK)
@@ -235,6 +237,7 @@ done:
 
 void thaw_reopened_close(thaw_reopened *run)
 {
+    thaw_watchdog_stop(&run->watchdog);
     thaw_setup_close(&run->setup);
     thaw_config_clear(&run->config);
 }
@@ -255,6 +258,7 @@ thaw_status thaw_eval_interpolated(thaw_comm *comm, const char *run_directory,
     THAW_TRY_TO(thaw_reopen(comm, run_directory, dataset_file, split, &run));
     THAW_TRY_TO(thaw_agree(comm, thaw_setup_interpolate(&run.setup, run_directory, share)));
     THAW_TRY_TO(thaw_choices_begin(comm, &run.setup, NULL, run_directory));
+    thaw_beat_phase("evaluating");
     status = predict(comm, &run.setup, out);
 done:
     thaw_reopened_close(&run);

@@ -167,8 +167,11 @@ static thaw_status probe_one(const probing *p, const depth *d, const thaw_probe_
     data.x = x;
     data.test_x = test_x;
     data.D = d->D;
+    thaw_beat("LogME of a depth");
     THAW_TRY_TO(thaw_logme(x, all->n, d->D, all->labels, all->K, &out->logme));
+    thaw_beat("H-score of a depth");
     THAW_TRY_TO(thaw_h_score(x, all->n, d->D, all->labels, all->K, &out->h_score));
+    thaw_beat("linear probe of a depth");
     status = thaw_linear_probe(&data, &out->right);
 done:
     thaw_free(&test_x);
@@ -294,14 +297,21 @@ thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config *config, int64_
 {
     const double begun = thaw_seconds();
     thaw_setup setup;
+    thaw_watchdog *watchdog = NULL;
     probing p = {.setup = &setup};
     memset(out, 0, sizeof *out);
     THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty: probes by depth need a backbone"); /* uniform */
-    THAW_TRY(thaw_setup_open(comm, config, "frozen", THAW_SETUP_TRAIN, &setup));
-    p.is_text = setup.model->spec.T > 0;
-    p.pad_id = pad_id_of(setup.model->graph);
-    const thaw_status status = probe_set_up(comm, &p, most, out);
+    THAW_TRY(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
+    const char *phase = thaw_beat_phase("probing depths");
+    thaw_status status = thaw_setup_open(comm, config, "frozen", THAW_SETUP_TRAIN, &setup);
+    if (status == THAW_OK) { /* uniform */
+        p.is_text = setup.model->spec.T > 0;
+        p.pad_id = pad_id_of(setup.model->graph);
+        status = probe_set_up(comm, &p, most, out);
+    }
+    thaw_beat_phase(phase);
+    thaw_watchdog_stop(&watchdog);
     thaw_plan_free(&p.plan);
     thaw_free(&p.depths);
     thaw_setup_close(&setup);

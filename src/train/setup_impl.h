@@ -85,6 +85,7 @@ void thaw_setup_close(thaw_setup *setup);
 typedef struct thaw_reopened {
     thaw_config config;
     thaw_setup setup;
+    thaw_watchdog *watchdog; /* with the limit of the run */
 } thaw_reopened;
 THAW_NODISCARD thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory,
                                        const char *dataset_file, const char *split,

@@ -47,6 +47,34 @@ static void test_only_the_watched_thread(void **state)
     thaw_beat_end();
 }
 
+static void *help(void *unused)
+{
+    thaw_beat_help();
+    thaw_beat("by a helper");
+    return unused;
+}
+
+/* What helps is progress while the watched thread waits for it, and at no other time: it could hide a hang. */
+static void test_a_helper(void **state)
+{
+    (void)state;
+    thaw_where where;
+    pthread_t thread;
+    assert_true(thaw_beat_begin());
+    for (int lent = 0; lent < 2; lent++) {
+        thaw_beat("here");
+        thaw_beat_lend(lent != 0);
+        const int64_t before = count();
+        assert_int_equal(pthread_create(&thread, NULL, help, NULL), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        thaw_beat_look(&where);
+        assert_int_equal(where.count, before + lent);
+        assert_string_equal(where.what, lent ? "by a helper" : "here");
+        thaw_beat_lend(false);
+    }
+    thaw_beat_end();
+}
+
 static void test_where(void **state)
 {
     (void)state;
@@ -96,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_the_watched_thread),
+        cmocka_unit_test(test_a_helper),
         cmocka_unit_test(test_where),
         cmocka_unit_test(test_waits_nest),
     };

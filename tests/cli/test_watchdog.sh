@@ -1,6 +1,6 @@
 #!/bin/sh
 # A rank that hangs, is stopped, leaves, or has a number that is none: all ranks end together, soon, with that one cause; the run can be resumed.
-# thaw-test: timeout=240
+# thaw-test: timeout=300
 set -u
 . "$(dirname "$0")/lib.sh"
 make_all
@@ -58,9 +58,32 @@ same "$what: exit code" 1 $code
 one_cause 'rank 0 .* made no progress'
 
 # A whole run takes longer than the limit, and nothing in it.
-rm -rf run
-ranks 2 $run --set train.watchdog=$((${THAW_TEST_SLOWER:-1})) || fail "a run under a short limit: $(cat err)"
-same "digest under a watchdog" "$digest" "$(get run/summary.json state_digest)"
+ranks 2 $run --set output=watched --set train.watchdog=$((${THAW_TEST_SLOWER:-1})) || fail "a run under a short limit: $(cat err)"
+same "digest under a watchdog" "$digest" "$(get watched/summary.json state_digest)"
+
+# A checkpoint that takes longer than the limit: the next save waits for its thread, which gets on. One that stays is found.
+short=$(((${THAW_TEST_SLOWER:-1} + 1) / 2))
+struck 2 slow_ckpt 0 1 --set train.watchdog=$short --set train.checkpoint_every=2
+same "$what: exit code" 0 $code
+same "$what: digest" "$digest" "$(get run/summary.json state_digest)"
+waited=$(get run/summary.json checkpoint_seconds)
+awk "BEGIN { exit !($waited > $short + 0.5) }" || fail "$what: a write of $waited s is not longer than the limit"
+struck 2 hang_ckpt 0 1 --set train.watchdog=1 --set train.checkpoint_every=2
+same "$what: exit code" 1 $code
+one_cause 'rank 0 .* made no progress for 1 s: saving a checkpoint, epoch 0, step [0-9]*, at [a-z]'
+resumes
+
+# The other commands that work for long have the limit of the run, or of the config.
+own=$run
+for command in "eval watched" "predict watched -o out.csv" "advise run.yaml --set train.watchdog=1" \
+    "scale run.yaml --set output=study --set train.watchdog=1 --set scale.rungs=[full] --set scale.ranks=[2]"; do
+    run=$command
+    struck 2 hang_beat 1 60
+    what="$what, $(echo "$command" | cut -d ' ' -f 1)"
+    same "$what: exit code" 1 $code
+    one_cause 'rank 1 .* made no progress for [0-9]* s: '
+done
+run=$own
 
 # A rank that leaves without a word is the launcher's to tell; what it says is not ours.
 struck 2 exit_step 1 8

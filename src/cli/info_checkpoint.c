@@ -15,7 +15,8 @@ typedef struct findings {
     thaw_error error; /* the first that was found; code THAW_OK: none */
     int64_t step, epoch, step_in_epoch;
     thaw_config config;
-    bool has_config; /* this version reads the config that is kept in it */
+    bool has_config;             /* this version reads the config that is kept in it */
+    const thaw_ckpt_found *best; /* of the run whose newest this is; NULL: a file by itself */
 } findings;
 
 static void take_error(findings *f)
@@ -144,6 +145,8 @@ static void print_json(const findings *f)
     thaw_json_set_int(out, "epoch", f->epoch);
     thaw_json_set_int(out, "step_in_epoch", f->step_in_epoch);
     thaw_json_set_bool(out, "whole", f->error.code == THAW_OK);
+    if (f->best != NULL)
+        thaw_json_set_string(out, "best", f->best->path);
     for (size_t i = 0; i < text_count; i++) {
         text_of(f, texts[i], &text);
         thaw_json_set_string(out, texts[i], thaw_str_c(&text));
@@ -199,14 +202,20 @@ static void print(const findings *f)
         text_of(f, texts[i], &text);
         cli_print("%-16s%s", texts[i], text.length > 0 ? thaw_str_c(&text) : "unknown");
     }
+    if (f->best != NULL && f->best->found)
+        cli_print("%-16sthat of step %lld: %s", "best on val", (long long)f->best->step,
+                  f->best->step == f->step ? "this one" : f->best->path);
+    else if (f->best != NULL)
+        cli_print("%-16sno checkpoint is of the best epoch so far", "best on val");
     print_tensors(f);
     thaw_str_clear(&text);
 }
 
-static thaw_status inform(const char *path, bool json)
+static thaw_status inform(const char *path, const thaw_ckpt_found *best, bool json)
 {
     findings f;
     memset(&f, 0, sizeof f);
+    f.best = best;
     thaw_status status = look(path, &f);
     if (status == THAW_OK && json)
         print_json(&f);
@@ -221,13 +230,19 @@ static thaw_status inform(const char *path, bool json)
 }
 
 /* A run directory has them in one of its own; the directory of checkpoints itself is taken too. */
-static thaw_status find_newest(thaw_comm *comm, const char *path, thaw_ckpt_found *out)
+static thaw_status find_newest(thaw_comm *comm, const char *path, thaw_ckpt_found *out,
+                               thaw_ckpt_found *best)
 {
     thaw_str inner = {0};
     thaw_path_join(&inner, path, "checkpoints");
-    thaw_status status = thaw_ckpt_latest(comm, thaw_str_c(&inner), out);
-    if (status == THAW_OK && !out->found && out->damaged == 0) /* uniform */
-        status = thaw_ckpt_latest(comm, path, out);
+    const char *directory = thaw_str_c(&inner);
+    thaw_status status = thaw_ckpt_latest(comm, directory, out);
+    if (status == THAW_OK && !out->found && out->damaged == 0) { /* uniform */
+        directory = path;
+        status = thaw_ckpt_latest(comm, directory, out);
+    }
+    if (status == THAW_OK) /* uniform */
+        status = thaw_ckpt_best(comm, directory, best);
     thaw_str_clear(&inner);
     THAW_TRY(status); /* uniform */
     THAW_CHECK(
@@ -240,12 +255,13 @@ static thaw_status find_newest(thaw_comm *comm, const char *path, thaw_ckpt_foun
 thaw_status cli_info_checkpoint(thaw_comm *comm, const char *path, bool json)
 {
     thaw_ckpt_found found = {0};
+    thaw_ckpt_found best = {0};
     int64_t directory = thaw_comm_rank(comm) == 0 && thaw_path_is_dir(path);
     thaw_bcast(comm, 0, &directory, (int64_t)sizeof directory);
     if (directory) /* uniform */
-        THAW_TRY(find_newest(comm, path, &found));
+        THAW_TRY(find_newest(comm, path, &found, &best));
     thaw_status status = THAW_OK;
     if (thaw_comm_rank(comm) == 0)
-        status = inform(directory ? found.path : path, json);
+        status = inform(directory ? found.path : path, directory ? &best : NULL, json);
     return thaw_agree(comm, status);
 }

@@ -165,8 +165,10 @@ static const thaw_field train_fields[] = {
         "steps between comparisons of what was trained on all ranks, by digest; also before each "
         "checkpoint; 0: at the ends of epochs only"),
     INT(thaw_train_config, "checkpoint_every", checkpoint_every, "0", 0, 1e9,
-        "steps between checkpoints; 0: one each epoch"),
-    INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000, "checkpoints kept"),
+        "steps between checkpoints, and one after each epoch that is the best so far; 0: one each "
+        "epoch"),
+    INT(thaw_train_config, "checkpoint_keep", checkpoint_keep, "2", 1, 1000,
+        "newest checkpoints kept; that of the best epoch on val is kept besides"),
     REAL(thaw_train_config, "watchdog", watchdog, "600", 0, 1e6,
          "seconds without any progress of a rank after which the job says where each rank is and "
          "ends with exit code 1; 0: never (docs/faults.md)"),

@@ -97,7 +97,7 @@ static thaw_status save(const course *c, thaw_comm *comm)
         thaw_trainer *t = c->front.members[m];
         if (thaw_trainer_is_finished(t) || !(t->stop || thaw_trainer_is_due(t)))
             continue;
-        if (thaw_trainer_save(t, comm, false) != THAW_OK && first.code == THAW_OK) /* uniform */
+        if (thaw_trainer_save(t, comm) != THAW_OK && first.code == THAW_OK) /* uniform */
             first = *thaw_error_last();
     }
     if (first.code != THAW_OK) /* uniform */

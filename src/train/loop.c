@@ -241,8 +241,20 @@ bool thaw_trainer_is_short_of_time(const thaw_trainer *t)
 }
 
 /* An epoch that has just ended has no steps of the next one yet. */
+static bool is_between_epochs(const thaw_trainer *t)
+{
+    return t->position.step_in_epoch == 0;
+}
+
+bool thaw_trainer_is_best(const thaw_trainer *t)
+{
+    return is_between_epochs(t) && t->state.best_epoch == t->position.epoch;
+}
+
+/* The best epoch is always worth one: the newest ones alone may all be of a run that went astray. */
 bool thaw_trainer_is_due(const thaw_trainer *t)
 {
     const int64_t every = t->config->train.checkpoint_every;
-    return every > 0 ? t->position.step % every == 0 : t->position.step_in_epoch == 0;
+    return every > 0 ? t->position.step % every == 0 || thaw_trainer_is_best(t)
+                     : is_between_epochs(t);
 }

@@ -118,13 +118,13 @@ thaw_status thaw_trainer_open_writer(thaw_trainer *t, const thaw_comm *comm)
     return THAW_OK;
 }
 
-thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best)
+thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm)
 {
     thaw_state state = {0};
     thaw_state attributes = {0};
     thaw_str directory = {0};
     const thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep,
-                                       .best = best};
+                                       .best = thaw_trainer_is_best(trainer)};
     thaw_run_path(trainer->directory, "checkpoints", &directory);
     thaw_trainer_count_time(trainer, comm);
     const char *phase = thaw_beat_phase("saving a checkpoint");

@@ -111,7 +111,8 @@ void thaw_trainer_close(thaw_trainer *trainer);
 THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm);
 thaw_feed *thaw_trainer_feed(thaw_trainer *trainer, thaw_block_kind kind);
 bool thaw_trainer_is_finished(const thaw_trainer *trainer);
-bool thaw_trainer_is_due(const thaw_trainer *trainer); /* for a checkpoint */
+bool thaw_trainer_is_due(const thaw_trainer *trainer);  /* for a checkpoint */
+bool thaw_trainer_is_best(const thaw_trainer *trainer); /* so far, an epoch that just ended */
 /* This rank's word, by its own clock; once true it stays true. */
 bool thaw_trainer_is_short_of_time(const thaw_trainer *trainer);
 
@@ -176,9 +177,8 @@ void thaw_ema_describe(const thaw_trainer *trainer, thaw_json *out);
 /* Brings core_seconds up to now. Local. */
 void thaw_trainer_count_time(thaw_trainer *trainer, const thaw_comm *comm);
 
-/* Checkpoints: everything a run needs to go on, and nothing frozen. When a stop was agreed it is on the disk when this returns, else it may be
- * written while training goes on. Collective. */
-THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm, bool best);
+/* A checkpoint: all that a run needs to go on, nothing frozen. Where a stop was agreed, on the disk; else it may be written later. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm);
 /* From now on checkpoints are written meanwhile, where that is asked for and has room; company is known. Local. */
 THAW_NODISCARD thaw_status thaw_trainer_open_writer(thaw_trainer *trainer, const thaw_comm *comm);
 /* Waits for one that is still being written. Collective. */

@@ -12,7 +12,8 @@ THAW_FAULT=kill_step:0:10
 export THAW_FAULT
 ranks 2 train run.yaml --quiet --set rung=full --set output=killed --set train.checkpoint_every=2 --set train.checkpoint_async=off
 unset THAW_FAULT
-same "checkpoints of the killed run" 2 "$(find killed/checkpoints -name 'step-*.h5' | grep -c .)"
+# The two newest, and that of the best epoch so far.
+same "checkpoints of the killed run" 3 "$(find killed/checkpoints -name 'step-*.h5' | grep -c .)"
 newest=$(find killed/checkpoints -name 'step-*.h5' | sort | tail -1 | sed 's/.*\///')
 
 again() { # a fresh copy
@@ -84,7 +85,7 @@ must "resume without a manifest" ranks 2 train run.yaml --resume --quiet --set r
 same "no manifest: digest" "$digest" "$(get run/summary.json state_digest)"
 again
 for file in run/checkpoints/step-*.h5; do "$tool" flip "$file" -1; done
-bad 3 'none of its 2 checkpoints is whole' ranks 2 train run.yaml --resume --quiet --set rung=full
+bad 3 'none of its 3 checkpoints is whole' ranks 2 train run.yaml --resume --quiet --set rung=full
 
 # A finished run whose files are damaged.
 cp -r plain broken

@@ -111,6 +111,7 @@ done
 must "info of a run" alone info run
 says "info of a run" '^run/checkpoints/step-0*5.h5: step 5, 1 epochs and 0 steps, whole'
 says "info of a run" '^rung  *frozen'
+says "info of a run" '^best on val  *that of step 5: this one'
 says "info of a run" '^model/fc.weight  *float32  *(3, [0-9]*)  *[0-9a-f]\{32\}'
 newest=$(find run/checkpoints -name 'step-*.h5' | sort | tail -1)
 must "info of a checkpoint" ranks 2 info "$newest" --json

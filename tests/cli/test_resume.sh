@@ -83,4 +83,12 @@ before=$(ls -l --full-time plain/summary.json)
 resumed plain 1
 same "a complete run is not touched" "$before" "$(ls -l --full-time plain/summary.json)"
 
+# The checkpoint of the best epoch outlives newer ones. That of the last epoch is adaptation.h5.
+ranks 2 train long.yaml --set rung=full --set output=best --set train.checkpoint_every=2 --set train.checkpoint_keep=1 || fail "best: $(cat err)"
+epoch=$(sed -n 's|.*epoch \([12]\)/3 .*  \*$|\1|p' err | tail -1)
+as_if_nothing best
+same "best: its step" $((5 * epoch)) "$(sed -n 's/^step=\([0-9]*\) .* best=1$/\1/p' best/checkpoints/manifest.txt)"
+same "best: files" "$(printf '%012d\n' $((5 * epoch)) 14)" "$(find best/checkpoints -name '*.h5' | sed 's/.*step-\(.*\).h5/\1/' | sort)"
+alone info best
+grep -q "^best on val  *that of step $((5 * epoch)): best/checkpoints/step-" out || fail "best: info says $(grep best out)"
 finish

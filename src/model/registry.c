@@ -71,7 +71,7 @@ thaw_status thaw_model_arch_params(const thaw_model_arch *arch, int64_t *out)
     thaw_model_spec spec = {.C = arch->C, .H = arch->H, .W = arch->W, .K = arch->K, .T = arch->T};
     thaw_model *model = NULL;
     THAW_TRY(thaw_strdup(&spec.arch, arch->name));
-    thaw_status status = thaw_model_new(&spec, &model);
+    thaw_status status = thaw_model_outline(&spec, &model);
     if (status == THAW_OK)
         *out = thaw_graph_count_params(model->graph, false);
     thaw_model_free(&model);

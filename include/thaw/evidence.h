@@ -446,6 +446,18 @@ THAW_NODISCARD thaw_status thaw_frechet_full(const double *mean1, const double *
                                              const double *mean2, const double *cov2, int64_t D,
                                              double *out);
 
+/* Of rows x (n, D), n >= 2, from a source with these moments (taken as known): thaw_frechet_diagonal over the source's total variance. */
+typedef struct thaw_gap_test {
+    double value;           /* NAN where the source does not vary */
+    thaw_interval interval; /* reflected percentiles, at least 0: resampling adds to a distance */
+    double
+        p; /* of a value so large, were the rows from a source with these moments: rows that are drawn again after each column got them */
+} thaw_gap_test;
+
+THAW_NODISCARD thaw_status thaw_gap_to_moments(const float *x, int64_t n, int64_t D,
+                                               const double *mean, const double *var,
+                                               const thaw_bootstrap *how, thaw_gap_test *out);
+
 /* Proxy A-distance 2 (1 - 2 error), held to [0, 2]; interval from Wilson's for the error. */
 typedef struct thaw_proxy_a {
     int64_t wrong, n;
@@ -501,6 +513,47 @@ typedef struct thaw_probe_data {
  * THAW_ERR_INPUT, THAW_ERR_RESOURCE.
  *   Sources: Hoerl & Kennard 1970; Rifkin & Lippert 2007 (leaving one out in closed form). */
 THAW_NODISCARD thaw_status thaw_linear_probe(const thaw_probe_data *data, int64_t *right);
+
+/* The same, with what it predicts of each of them: predicted (m), or NULL. */
+THAW_NODISCARD thaw_status thaw_linear_predict(const thaw_probe_data *data, int32_t *predicted,
+                                               int64_t *right);
+
+/* ---- Labels: how many, and how fast they are learned by heart ---- */
+
+#define THAW_CURVE_POINTS 3
+
+/* Error of the linear probe on the m rows after a quarter, half and all of the n rows. */
+typedef struct thaw_label_curve {
+    int64_t n[THAW_CURVE_POINTS];       /* rows of one subset */
+    int64_t subsets[THAW_CURVE_POINTS]; /* that share no row: 4, 2, 1; error is their mean */
+    double error[THAW_CURVE_POINTS];
+    thaw_interval interval[THAW_CURVE_POINTS];
+    double factor, exponent; /* error = factor * n^-exponent */
+    thaw_interval exponent_interval;
+    int64_t now;                         /* labels that there are */
+    double error_now, error_twice, gain; /* of the fit, at now and at 2 now, and the difference */
+    thaw_interval gain_interval;
+} thaw_label_curve;
+
+/* Rows must be in random order. The fit is least squares on logarithms, with half an error and one row added, so that no error has a
+ * logarithm. Intervals by percentile bootstrap over the m rows: they cover which rows there are to judge by, not which labels there are to
+ * learn from, nor that another law may hold further on. THAW_ERR_INPUT for n < 8, and as thaw_linear_probe; THAW_ERR_FAIL: no resamples.
+ *   Sources: Hestness et al. 2017, arXiv:1712.00409 (power law of error in samples). */
+THAW_NODISCARD thaw_status thaw_label_curve_fit(const thaw_probe_data *data, int64_t now,
+                                                const thaw_bootstrap *how, thaw_label_curve *out);
+
+/* Of the n rows `wrong` get another label, at random; a probe that learns from all n is asked for them. */
+typedef struct thaw_memorised {
+    int64_t wrong;
+    int64_t memorised;      /* it gives the wrong label */
+    int64_t resisted;       /* it gives the true one */
+    thaw_interval interval; /* Wilson's, of memorised / wrong */
+} thaw_memorised;
+
+/* One row in five, n >= 5 and K >= 2. THAW_ERR_INPUT, THAW_ERR_RESOURCE.
+ *   Source: Zhang et al. 2017, arXiv:1611.03530 (random labels as a measure of what can be learned by heart). */
+THAW_NODISCARD thaw_status thaw_memorise(const thaw_probe_data *data, uint64_t seed, double level,
+                                         thaw_memorised *out);
 
 /* ---- Calibration ---- */
 

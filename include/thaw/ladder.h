@@ -44,9 +44,10 @@ typedef struct thaw_inspect_options {
 } thaw_inspect_options;
 
 /* What can be known of a finished run before more of its backbone is trained; of a ladder, of its frozen rung: the baseline against scratch,
- * slices that fail, the gap between train and val, calibration, how far blocks moved, thaw_advise's probes, and gradients by block; "unknown" lists what cannot be
- * said, and why. docs/run-directory.md has the keys. Trains nothing and writes nothing. Collective; equal on all ranks and for any number of
- * them, but for "seconds". THAW_ERR_INPUT: the directory is no finished run or ladder, its data are others now, or its predictions are gone. */
+ * slices that fail, the gap between train and val, calibration, how far blocks moved, thaw_advise's probes, the domain gap, what more labels
+ * would do, wrong labels learned by heart, and gradients by block; "unknown" lists what cannot be said, and why. docs/run-directory.md has
+ * the keys. Trains nothing and writes nothing. Collective; equal on all ranks and for any number of them, but for "seconds".
+ * THAW_ERR_INPUT: the directory is no finished run or ladder, its data are others now, or its predictions are gone. */
 THAW_NODISCARD thaw_status thaw_inspect(thaw_comm *comm, const char *directory,
                                         const thaw_inspect_options *options, thaw_json **out);
 

@@ -428,6 +428,21 @@ THAW_NODISCARD thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config 
                                              int64_t most, thaw_probes *out);
 void thaw_probes_clear(thaw_probes *probes);
 
+/* Features of the frozen backbone as the head's input is averaged, of the samples that thaw_probe_depths draws, in random order. */
+typedef struct thaw_last_features {
+    thaw_probe_data data; /* views of what follows */
+    float *x, *test_x;
+    int32_t *labels, *test_labels;
+    int64_t all_train; /* samples of train */
+    double
+        *source; /* (2, D): mean and variance of the source's features; NULL: the file has none */
+} thaw_last_features;
+
+/* As thaw_probe_depths. */
+THAW_NODISCARD thaw_status thaw_probe_last(thaw_comm *comm, const thaw_config *config, int64_t most,
+                                           thaw_last_features *out);
+void thaw_last_features_clear(thaw_last_features *features);
+
 /* ---- How hard the loss pulls at each block ----------------------------------------------------------------------- */
 
 /* One block of the backbone. ratio: ||gradient|| / ||weights|| over its parameters, batch norms' left out, mean over batches. */

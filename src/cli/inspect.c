@@ -159,9 +159,11 @@ static void print_depths(const thaw_json *a)
     const thaw_json *d = thaw_json_find(a, "depths");
     if (d == NULL)
         return;
-    if (isfinite(number(d, "gap")))
-        cli_print("\ngap to the backbone's source: %s (%.3f of the source features' variance)",
-                  text(d, "gap_row"), number(d, "gap"));
+    if (thaw_json_find(a, "domain_gap") != NULL)
+        cli_print("\ngap to the backbone's source: %s (%.3f [%.3f, %.3f] of the source features' "
+                  "variance; p of no gap %.2g)",
+                  text(d, "gap_row"), number(a, "domain_gap.frechet"), number(a, "domain_gap.low"),
+                  number(a, "domain_gap.high"), number(a, "domain_gap.p"));
     else
         cli_print("\ngap to the backbone's source: unknown; the backbone file has no statistics of "
                   "its source");
@@ -170,6 +172,31 @@ static void print_depths(const thaw_json *a)
               (long long)thaw_json_int_or(d, "val_samples", 0));
     cli_print_probes(d);
     cli_print("%s", text(d, "cut"));
+}
+
+static void print_labels(const thaw_json *a)
+{
+    const thaw_json *curve = thaw_json_find(a, "label_curve");
+    const thaw_json *points = thaw_json_find(curve, "points");
+    const thaw_json *m = thaw_json_find(a, "memorised");
+    thaw_str line = {0};
+    for (const thaw_json *p = thaw_json_first(points); p != NULL; p = thaw_json_next(p))
+        thaw_str_printf(&line, "%s%.1f%% [%.1f, %.1f] of %lld", line.length > 0 ? ", " : "",
+                        100 * number(p, "error"), 100 * number(p, "low"), 100 * number(p, "high"),
+                        (long long)thaw_json_int_or(p, "labels", 0));
+    if (curve != NULL) {
+        cli_print("\nError on val of a linear probe after a quarter, half and all labels: %s",
+                  thaw_str_c(&line));
+        cli_print("%s", text(curve, "text"));
+    }
+    if (m != NULL)
+        cli_print("Of %lld training labels made wrong, the probe learns %lld by heart (%.1f%% "
+                  "[%.1f, %.1f]) and gives the true class of %lld",
+                  (long long)thaw_json_int_or(m, "wrong", 0),
+                  (long long)thaw_json_int_or(m, "memorised", 0), 100 * number(m, "share"),
+                  100 * number(m, "low"), 100 * number(m, "high"),
+                  (long long)thaw_json_int_or(m, "resisted", 0));
+    thaw_str_clear(&line);
 }
 
 static void print_gradients(const thaw_json *a)
@@ -222,6 +249,7 @@ static void print(const thaw_json *a)
     print_slices(a);
     print_motion(a);
     print_depths(a);
+    print_labels(a);
     print_gradients(a);
     print_unknown(a);
 }

@@ -116,7 +116,8 @@ static void try_ridge(probe *p, double ridge, double *row)
     memcpy(p->best, p->weights, (size_t)(p->d->K * n) * sizeof *p->best);
 }
 
-static int64_t test_right(const probe *p, double *row)
+/* predicted (m) or NULL. */
+static int64_t test_right(const probe *p, double *row, int32_t *predicted)
 {
     const thaw_probe_data *d = p->d;
     int64_t right = 0;
@@ -125,12 +126,15 @@ static int64_t test_right(const probe *p, double *row)
             p->column[i] = inner(p->x_test + t * d->D, p->x + i * d->D, d->D);
         for (int64_t k = 0; k < d->K; k++)
             row[k] = p->share[k] + inner(p->column, p->best + k * d->n, d->n);
-        right += largest(row, d->K, 1) == d->test_labels[t];
+        const int64_t best = largest(row, d->K, 1);
+        right += best == d->test_labels[t];
+        if (predicted != NULL)
+            predicted[t] = (int32_t)best;
     }
     return right;
 }
 
-static int64_t fit_and_test(probe *p, double *row)
+static int64_t fit_and_test(probe *p, double *row, int32_t *predicted)
 {
     const thaw_probe_data *d = p->d;
     double trace = 0;
@@ -148,7 +152,7 @@ static int64_t fit_and_test(probe *p, double *row)
     const double unit = trace > 0 ? trace / (double)d->n : 1;
     for (int r = 0; r < RIDGES; r++)
         try_ridge(p, ridges[r] * unit, row);
-    return test_right(p, row);
+    return test_right(p, row, predicted);
 }
 
 static thaw_status check(const thaw_probe_data *d)
@@ -166,6 +170,11 @@ static thaw_status check(const thaw_probe_data *d)
 
 thaw_status thaw_linear_probe(const thaw_probe_data *d, int64_t *right)
 {
+    return thaw_linear_predict(d, NULL, right);
+}
+
+thaw_status thaw_linear_predict(const thaw_probe_data *d, int32_t *predicted, int64_t *right)
+{
     probe p = {.d = d};
     double *row = NULL;
     thaw_status status;
@@ -181,7 +190,7 @@ thaw_status thaw_linear_probe(const thaw_probe_data *d, int64_t *right)
     THAW_TRY_TO(thaw_alloc(&p.share, d->K, sizeof *p.share));
     THAW_TRY_TO(thaw_alloc(&p.column, d->n, sizeof *p.column));
     THAW_TRY_TO(thaw_alloc(&row, d->n > d->K ? d->n : d->K, sizeof *row));
-    *right = fit_and_test(&p, row);
+    *right = fit_and_test(&p, row, predicted);
 done:
     thaw_free(&row);
     thaw_free(&p.column);

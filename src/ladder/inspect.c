@@ -21,7 +21,7 @@ static thaw_status add_depths(inspection *in, thaw_comm *comm, int64_t most)
     }
     THAW_TRY(thaw_advise(comm, &in->config, most, &advice));
     thaw_json_set_take(in->out, "depths", advice);
-    return THAW_OK;
+    return inspection_labels(in, comm, most);
 }
 
 static thaw_status compute(inspection *in, thaw_comm *comm, const thaw_inspect_options *options)

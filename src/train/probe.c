@@ -247,16 +247,30 @@ static int64_t at_most(int64_t count, int64_t most)
     return count < most ? count : most;
 }
 
-static thaw_status probe_set_up(thaw_comm *comm, probing *p, int64_t most, thaw_probes *out)
+/* What was drawn of train and val: features of all depths, and labels. */
+typedef struct drawn {
+    thaw_probe_data data; /* x and test_x (n or m, width) */
+    float *rows[2];
+    int32_t *labels[2];
+} drawn;
+
+static void drawn_clear(drawn *d)
+{
+    for (int i = 0; i < 2; i++) {
+        thaw_free(&d->labels[i]);
+        thaw_free(&d->rows[i]);
+    }
+}
+
+static thaw_status draw_both(thaw_comm *comm, probing *p, int64_t most, drawn *out)
 {
     thaw_setup *s = p->setup;
-    thaw_probe_data data = {.n = at_most(thaw_dataset_count(s->dataset, s->train), most),
-                            .m = at_most(thaw_dataset_count(s->dataset, s->val), most),
-                            .K = thaw_dataset_classes(s->dataset)};
-    float *rows[2] = {NULL, NULL};
-    int32_t *labels[2] = {NULL, NULL};
+    thaw_probe_data *data = &out->data;
     bool *kept = NULL;
     thaw_status status;
+    *data = (thaw_probe_data){.n = at_most(thaw_dataset_count(s->dataset, s->train), most),
+                              .m = at_most(thaw_dataset_count(s->dataset, s->val), most),
+                              .K = thaw_dataset_classes(s->dataset)};
     THAW_CHECK_TO(thaw_dataset_task(s->dataset) == THAW_TASK_CLASSIFICATION, THAW_ERR_INPUT,
                   "%s: probes by depth need one class a sample, and its task is %s",
                   thaw_dataset_path(s->dataset),
@@ -269,37 +283,87 @@ static thaw_status probe_set_up(thaw_comm *comm, probing *p, int64_t most, thaw_
                                        .kept = kept};
     THAW_TRY_TO(thaw_choices_begin(comm, s, NULL, NULL));
     THAW_TRY_TO(thaw_plan_open(comm, s, &options, &p->plan));
-    THAW_TRY_TO(draw(comm, p, s->train, data.n, &rows[0], &labels[0]));
-    THAW_TRY_TO(draw(comm, p, s->val, data.m, &rows[1], &labels[1]));
-    data.x = rows[0];
-    data.labels = labels[0];
-    data.test_x = rows[1];
-    data.test_labels = labels[1];
-    THAW_TRY_TO(thaw_agree(comm, thaw_alloc(&out->rows, p->count, sizeof *out->rows)));
-    out->count = p->count;
-    out->train = data.n;
-    out->val = data.m;
-    out->all_train = thaw_dataset_count(s->dataset, s->train);
-    out->classes = data.K;
-    THAW_TRY_TO(probe_all(comm, p, &data, out));
-    status = find_gap(comm, p, &data, &out->gap);
+    THAW_TRY_TO(draw(comm, p, s->train, data->n, &out->rows[0], &out->labels[0]));
+    THAW_TRY_TO(draw(comm, p, s->val, data->m, &out->rows[1], &out->labels[1]));
+    data->x = out->rows[0];
+    data->labels = out->labels[0];
+    data->test_x = out->rows[1];
+    data->test_labels = out->labels[1];
 done:
-    for (int i = 0; i < 2; i++) {
-        thaw_free(&labels[i]);
-        thaw_free(&rows[i]);
-    }
     thaw_free(&kept);
     return status;
 }
 
-thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config *config, int64_t most,
-                              thaw_probes *out)
+static thaw_status probe_set_up(thaw_comm *comm, probing *p, int64_t most, thaw_probes *out)
 {
-    const double begun = thaw_seconds();
+    drawn d = {.rows = {NULL}};
+    thaw_status status;
+    THAW_TRY_TO(draw_both(comm, p, most, &d));
+    THAW_TRY_TO(thaw_agree(comm, thaw_alloc(&out->rows, p->count, sizeof *out->rows)));
+    out->count = p->count;
+    out->train = d.data.n;
+    out->val = d.data.m;
+    out->all_train = thaw_dataset_count(p->setup->dataset, p->setup->train);
+    out->classes = d.data.K;
+    THAW_TRY_TO(probe_all(comm, p, &d.data, out));
+    status = find_gap(comm, p, &d.data, &out->gap);
+done:
+    drawn_clear(&d);
+    return status;
+}
+
+/* The source's moments are with rank 0, which read the backbone's file. Collective. */
+static thaw_status take_source(thaw_comm *comm, const thaw_backbone *b, thaw_last_features *out)
+{
+    const int64_t D = out->data.D;
+    int64_t known = b->D == D && b->feature_mean != NULL;
+    thaw_bcast(comm, 0, &known, sizeof known);
+    if (known == 0)
+        return THAW_OK;
+    THAW_TRY(thaw_agree(comm, thaw_alloc(&out->source, 2 * D, sizeof *out->source)));
+    if (thaw_comm_rank(comm) == 0) {
+        memcpy(out->source, b->feature_mean, (size_t)D * sizeof *out->source);
+        memcpy(out->source + D, b->feature_variance, (size_t)D * sizeof *out->source);
+    }
+    thaw_bcast(comm, 0, out->source, 2 * D * (int64_t)sizeof *out->source);
+    return THAW_OK;
+}
+
+static thaw_status take_last(thaw_comm *comm, probing *p, int64_t most, thaw_last_features *out)
+{
+    drawn d = {.rows = {NULL}};
+    thaw_status status;
+    THAW_TRY_TO(draw_both(comm, p, most, &d));
+    const depth *last = &p->depths[p->count - 1];
+    status = thaw_alloc(&out->x, d.data.n * last->D, sizeof *out->x);
+    if (status == THAW_OK)
+        status = thaw_alloc(&out->test_x, d.data.m * last->D, sizeof *out->test_x);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    cut(p, last, d.data.n, d.data.x, out->x);
+    cut(p, last, d.data.m, d.data.test_x, out->test_x);
+    out->labels = d.labels[0];
+    out->test_labels = d.labels[1];
+    d.labels[0] = d.labels[1] = NULL;
+    out->data = d.data;
+    out->data.x = out->x;
+    out->data.test_x = out->test_x;
+    out->data.labels = out->labels;
+    out->data.test_labels = out->test_labels;
+    out->data.D = last->D;
+    out->all_train = thaw_dataset_count(p->setup->dataset, p->setup->train);
+    status = take_source(comm, &p->setup->backbone, out);
+done:
+    drawn_clear(&d);
+    return status;
+}
+
+/* What both entries have in common: exactly one of the outputs is wanted. */
+static thaw_status probe(thaw_comm *comm, const thaw_config *config, int64_t most,
+                         thaw_probes *depths, thaw_last_features *last)
+{
     thaw_setup setup;
     thaw_watchdog *watchdog = NULL;
     probing p = {.setup = &setup};
-    memset(out, 0, sizeof *out);
     THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
                "model.backbone is empty: probes by depth need a backbone"); /* uniform */
     THAW_TRY(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
@@ -308,17 +372,47 @@ thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config *config, int64_
     if (status == THAW_OK) { /* uniform */
         p.is_text = setup.model->spec.T > 0;
         p.pad_id = pad_id_of(setup.model->graph);
-        status = probe_set_up(comm, &p, most, out);
+        status =
+            depths != NULL ? probe_set_up(comm, &p, most, depths) : take_last(comm, &p, most, last);
     }
     thaw_beat_phase(phase);
     thaw_watchdog_stop(&watchdog);
     thaw_plan_free(&p.plan);
     thaw_free(&p.depths);
     thaw_setup_close(&setup);
+    return status;
+}
+
+thaw_status thaw_probe_depths(thaw_comm *comm, const thaw_config *config, int64_t most,
+                              thaw_probes *out)
+{
+    const double begun = thaw_seconds();
+    memset(out, 0, sizeof *out);
+    const thaw_status status = probe(comm, config, most, out, NULL);
     if (status != THAW_OK)
         thaw_probes_clear(out);
     out->seconds = thaw_seconds() - begun;
     return status;
+}
+
+thaw_status thaw_probe_last(thaw_comm *comm, const thaw_config *config, int64_t most,
+                            thaw_last_features *out)
+{
+    memset(out, 0, sizeof *out);
+    const thaw_status status = probe(comm, config, most, NULL, out);
+    if (status != THAW_OK)
+        thaw_last_features_clear(out);
+    return status;
+}
+
+void thaw_last_features_clear(thaw_last_features *features)
+{
+    thaw_free(&features->source);
+    thaw_free(&features->test_labels);
+    thaw_free(&features->labels);
+    thaw_free(&features->test_x);
+    thaw_free(&features->x);
+    memset(features, 0, sizeof *features);
 }
 
 void thaw_probes_clear(thaw_probes *probes)

@@ -147,17 +147,22 @@ thaw_status thaw_pull_blocks(thaw_comm *comm, const thaw_config *config, const c
     const double begun = thaw_seconds();
     const thaw_run_options options = {.quiet = true};
     thaw_config as_is;
+    thaw_watchdog *watchdog = NULL;
     pulling p = {0};
     *out = (thaw_pulls){.batches = batches};
     still(config, head, &as_is);
-    THAW_TRY(thaw_setup_open(comm, &as_is, "full", THAW_SETUP_TRAIN, &p.setup));
+    THAW_TRY(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
+    const char *phase = thaw_beat_phase("looking at gradients");
     thaw_status status;
+    THAW_TRY_TO(thaw_setup_open(comm, &as_is, "full", THAW_SETUP_TRAIN, &p.setup));
     THAW_TRY_TO(thaw_agree(comm, hold_batch_norms(p.setup.model->graph)));
     THAW_TRY_TO(thaw_choices_begin(comm, &p.setup, NULL, NULL));
     THAW_TRY_TO(thaw_trainer_open(comm, &p.setup, &options, NULL, &p.trainer));
     status = step_through(&p, comm, config->ladder.confidence, out);
     thaw_trainer_close(&p.trainer);
 done:
+    thaw_beat_phase(phase);
+    thaw_watchdog_stop(&watchdog);
     thaw_free(&p.weight);
     thaw_setup_close(&p.setup);
     if (status != THAW_OK)

@@ -92,6 +92,11 @@ train=$(get full/summary.json train.accuracy) val=$(get full/summary.json val.ac
 near "gap" "$(awk -v t="$train" -v v="$val" 'BEGIN { printf "%.9f", t - v }')" "$(get full.json train_val_gap.gap)"
 must "advise" alone advise full/config.yaml --json --samples 40
 same "probes are advise's" "$(get out probes.9.right)" "$(get full.json depths.probes.9.right)"
+near "the gap is advise's" "$(get out gap)" "$(get full.json domain_gap.frechet)"
+near "the curve ends at the probe of the last depth" "$(get out probes.9.accuracy | awk '{ print 1 - $1 }')" "$(get full.json label_curve.points.2.error)"
+same "subsets of the curve" "10 20 40" "$(get full.json label_curve.points.0.labels label_curve.points.1.labels label_curve.points.2.labels | tr '\n' ' ' | sed 's/ $//')"
+same "labels made wrong" 8 "$(get full.json memorised.wrong)"
+grep -q 'no deeper rung was compared with this one' full.json || fail "a run does not say where depth would be compared"
 grep -v seconds full.json >one
 must "inspect on three ranks" ranks 3 inspect full --json --samples 40
 grep -v seconds out | diff one - >difference || fail "inspect differs on three ranks: $(head -5 difference)"
@@ -104,6 +109,8 @@ says text '^soft  *40 '
 says text 'ladder.rungs=\[scratch,frozen\]'
 must "text of a ladder" alone inspect ladder
 says "text of a ladder" '^Against scratch: '
+says "text of a ladder" '^Twice the labels (122): .* More depth: full, '
+says "text of a ladder" '^Of 12 training labels made wrong'
 says "text of a ladder" '^layer3.2 .* [0-9.]*% \['
 
 # ---- Gradients by block ----

@@ -214,10 +214,12 @@ typedef enum thaw_reduce_outcome {
     THAW_REDUCE_NOT_FINITE /* NaN or infinity in a tensor or in a sum */
 } thaw_reduce_outcome;
 typedef enum thaw_reduce_travel {
-    THAW_TRAVEL_AUTO, /* ring or overlap when there are several nodes, else at the end; see thaw_reducer_share */
+    THAW_TRAVEL_AUTO, /* levels, ring or overlap when there are several nodes, else at the end; see thaw_reducer_share */
     THAW_TRAVEL_OVERLAP, /* buckets leave in ready() and progress (MPI_Iallreduce) */
     THAW_TRAVEL_AT_END,  /* all leave in finish, one blocking call a bucket */
-    THAW_TRAVEL_RING /* as overlap, but by messages from rank to rank (not in mode bf16); needs thaw_reducer_share */
+    THAW_TRAVEL_RING, /* as overlap, but by messages from rank to rank (not in mode bf16); needs thaw_reducer_share */
+    THAW_TRAVEL_LEVELS /* as overlap, but what ranks of a node bring is added in its memory first; where that cannot be (one node, nodes with
+                        * unlike numbers of ranks or one each, modes float and bf16) as at end; needs thaw_reducer_share */
 } thaw_reduce_travel;
 
 typedef struct thaw_reducer_options {
@@ -237,7 +239,8 @@ THAW_NODISCARD thaw_status thaw_reducer_new(const int64_t *sizes, int32_t tensor
                                             thaw_reducer **out);
 /* Collective, before the first step. When all ranks of `comm` are on one node that has the shared memory for it, and travel is AUTO,
  * sums go through that memory instead of MPI (one call a step for the counters); else nothing changes. Same results. With
- * several nodes and travel AUTO some buckets are summed by a ring and by MPI_Iallreduce, and the faster is kept and logged. */
+ * several nodes and travel AUTO some buckets are summed by a ring, by MPI_Iallreduce and, where nodes have equally many ranks, several each, on
+ * two levels; the fastest is kept and logged. */
 THAW_NODISCARD thaw_status thaw_reducer_share(thaw_reducer *reducer, thaw_comm *comm);
 /* No step may be open (between ready and finish). */
 void thaw_reducer_free(thaw_reducer **reducer);

@@ -6,7 +6,8 @@
 static void count_nodes(thaw_comm *comm)
 {
     const bool first = comm->node_rank == 0;
-    int place[2] = {0, 0}; /* node_first, node_count */
+    int place[3] = {0, 0, 0}; /* node_first, node_count, even_nodes */
+    int most = 0;
     THAW_MPI(MPI_Comm_split(comm->mpi, first ? 0 : MPI_UNDEFINED, comm->rank, &comm->leaders));
     if (first) {
         int earlier = 0;
@@ -14,10 +15,13 @@ static void count_nodes(thaw_comm *comm)
         THAW_MPI(MPI_Scan(&comm->node_size, &earlier, 1, MPI_INT, MPI_SUM, comm->leaders));
         place[0] = earlier - comm->node_size;
         THAW_MPI(MPI_Comm_size(comm->leaders, &place[1]));
+        THAW_MPI(MPI_Allreduce(&comm->node_size, &most, 1, MPI_INT, MPI_MAX, comm->leaders));
+        place[2] = most * place[1] == comm->size;
     }
-    THAW_MPI(MPI_Bcast(place, 2, MPI_INT, 0, comm->node));
+    THAW_MPI(MPI_Bcast(place, 3, MPI_INT, 0, comm->node));
     comm->node_first = place[0];
     comm->node_count = place[1];
+    comm->even_nodes = place[2] != 0;
 }
 
 /* Rank and size, and who shares this node. */
@@ -49,6 +53,7 @@ thaw_status thaw_comm_wrap(MPI_Comm mpi, thaw_comm **out)
                                  : THAW_FAIL(THAW_ERR_RESOURCE, "another rank is out of memory");
     }
     comm->mpi = mpi;
+    comm->peers = MPI_COMM_NULL;
     look_around(comm);
     *out = comm;
     return THAW_OK;
@@ -80,6 +85,8 @@ void thaw_comm_free(thaw_comm **sub)
         return;
     if ((*sub)->leaders != MPI_COMM_NULL)
         THAW_MPI(MPI_Comm_free(&(*sub)->leaders));
+    if ((*sub)->peers != MPI_COMM_NULL)
+        THAW_MPI(MPI_Comm_free(&(*sub)->peers));
     THAW_MPI(MPI_Comm_free(&(*sub)->node));
     THAW_MPI(MPI_Comm_free(&(*sub)->mpi));
     thaw_free(sub);

@@ -15,11 +15,14 @@ struct thaw_comm {
     MPI_Comm mpi;
     MPI_Comm node;    /* this communicator's ranks on this node */
     MPI_Comm leaders; /* the first rank of every node; MPI_COMM_NULL on the others */
+    MPI_Comm
+        peers; /* those who stand in this rank's place on their nodes; MPI_COMM_NULL until it is needed */
     int rank, size;
     int world_rank; /* what messages and the log call this process */
     int node_rank, node_size, node_count;
     int node_ranks; /* on this node in the communicator that this one was split from, and that one from, ... */
     int node_first; /* ranks on the nodes of earlier leaders: node_first + node_rank counts node by node */
+    bool even_nodes;   /* each with as many ranks */
     bool said_private; /* that shared memory is missing was logged */
     bool ends_mpi;
     bool yields; /* see thaw_comm_look_for_cores; the same on every rank */

@@ -11,10 +11,11 @@
 #define LINE   64
 #define ROUNDS 1000
 
-/* Each rank tells in a cache line of its own which step it has begun. */
+/* Each rank tells in a cache line of its own which step it has begun, and thaw_node_word. */
 typedef struct begun {
     _Atomic int64_t step;
-    char rest[LINE - sizeof(int64_t)];
+    _Atomic int64_t word[2];
+    char rest[LINE - 3 * sizeof(int64_t)];
 } begun;
 
 static int64_t round_up(int64_t value, int64_t unit)
@@ -40,9 +41,9 @@ static int64_t narrow_size(thaw_node_kind kind)
 thaw_status thaw_node_sums_new(thaw_comm *comm, thaw_node_kind kind, int64_t narrow_count,
                                int64_t wide_count, thaw_node_sums *s)
 {
-    const int64_t size = comm->size;
+    const int64_t size = comm->node_size;
     const int64_t narrow_bytes = round_up(narrow_size(kind) * narrow_count, ALIGN);
-    *s = (thaw_node_sums){.kind = kind, .rank = comm->rank, .size = comm->size};
+    *s = (thaw_node_sums){.kind = kind, .rank = comm->node_rank, .size = comm->node_size};
     s->stride = round_up(narrow_bytes + 8 * wide_count, 4096);
     s->wide_at = narrow_bytes;
     s->narrow_part = round_up((narrow_count + size - 1) / size, BLOCK);
@@ -74,8 +75,8 @@ void thaw_node_sums_begin(thaw_node_sums *s)
     atomic_store_explicit(&begun_by(s, s->rank)->step, s->step, memory_order_release);
 }
 
-/* The others may need this core, or MPI may still have something of this rank's to deliver, which it does when it is called. */
-static void let_others_on(void)
+/* MPI delivers what it still has of this rank's when it is called. */
+void thaw_node_sums_let_others_on(void)
 {
     int found = 0;
     (void)sched_yield();
@@ -93,7 +94,7 @@ void thaw_node_sums_may_write(thaw_node_sums *s)
              atomic_load_explicit(&begun_by(s, rank)->step, memory_order_acquire) < s->step;
              round++) {
             if (round % ROUNDS == 0)
-                let_others_on();
+                thaw_node_sums_let_others_on();
         }
     }
     thaw_beat_go(before);
@@ -140,17 +141,48 @@ static void sum_narrow(thaw_node_sums *s)
     }
 }
 
+static void sum_wide_block(thaw_node_sums *s, int64_t at, int64_t n)
+{
+    for (int other = 0; other < s->size; other++) {
+        if (other != s->rank)
+            thaw_wide_join(thaw_node_sums_wide(s, s->rank) + at, thaw_node_sums_wide(s, other) + at,
+                           n);
+    }
+}
+
 static void sum_wide(thaw_node_sums *s)
 {
     const int64_t end = smaller(s->wide_count, (s->rank + 1) * s->wide_part);
     for (int64_t at = s->rank * s->wide_part; at < end; at += BLOCK) {
         const int64_t n = smaller(BLOCK, end - at);
-        for (int other = 0; other < s->size; other++) {
-            if (other != s->rank)
-                thaw_wide_join(thaw_node_sums_wide(s, s->rank) + at,
-                               thaw_node_sums_wide(s, other) + at, n);
-        }
+        sum_wide_block(s, at, n);
     }
+}
+
+void thaw_node_sums_add_others(thaw_node_sums *s, bool wide, int64_t at, int64_t n)
+{
+    const int64_t end = at + n;
+    for (; at < end; at += BLOCK) {
+        const int64_t block = smaller(BLOCK, end - at);
+        if (wide)
+            sum_wide_block(s, at, block);
+        else
+            sum_block(s, at, block);
+    }
+}
+
+void thaw_node_sums_tell(thaw_node_sums *s, thaw_node_word word, int64_t count)
+{
+    atomic_store_explicit(&begun_by(s, s->rank)->word[word], count, memory_order_release);
+}
+
+bool thaw_node_sums_all(const thaw_node_sums *s, thaw_node_word word, int64_t count)
+{
+    for (int rank = 0; rank < s->size; rank++) {
+        if (atomic_load_explicit(&begun_by(s, rank)->word[word], memory_order_acquire) < count)
+            return false;
+    }
+    return true;
 }
 
 /* Part of the sum, which is counted as one call. */

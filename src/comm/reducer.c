@@ -48,7 +48,7 @@ void thaw_reducer_begin(thaw_reducer *r)
     }
     if (r->node.segment != NULL)
         thaw_node_sums_begin(&r->node);
-    r->posted = r->arrived = r->ring.next = 0;
+    r->posted = r->arrived = r->ring.next = r->levels.summed = 0;
     r->failed = THAW_OK;
     r->culprit = -1;
 }

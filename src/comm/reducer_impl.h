@@ -16,7 +16,7 @@ typedef struct thaw_bucket {
     bool arrived;    /* by the ring */
 } thaw_bucket;
 
-/* Sums that go around all ranks by messages, node by node. A few buckets are under way at a time, each in a slot with room for a chunk. */
+/* Sums that go around all ranks by messages, node by node; on two levels around those with one place on their nodes. A few buckets are under way at a time, each in a slot with room for a chunk. */
 enum { THAW_RING_WINDOW = 8 };
 typedef struct thaw_ring {
     int size; /* 0: not in use */
@@ -29,6 +29,15 @@ typedef struct thaw_ring {
     int turn[THAW_RING_WINDOW];
     int32_t next; /* the first posted bucket that has not begun */
 } thaw_ring;
+
+/* Sums on two levels: in the memory of each node, and between nodes (levels.c). */
+typedef struct thaw_levels {
+    bool on;
+    int32_t summed; /* buckets whose part of this rank has left */
+    /* The payload that would be used without them, until that is settled. */
+    uint32_t *own_narrow;
+    int64_t *own_wide;
+} thaw_levels;
 
 /* The payload has two parts, each with its tensors one after another: the narrow one of 32-bit words (uint32_t, or float in mode
  * float; 16 bits in mode bf16, which are rounded when a tensor is ready) and the wide one of int64_t, with room for the control words behind its tensors: failed ranks, a bound a tensor, counts, sums. The
@@ -53,6 +62,7 @@ struct thaw_reducer {
     int32_t posted, arrived; /* buckets */
     MPI_Request *requests;   /* of buckets that do not go around */
     thaw_ring ring;
+    thaw_levels levels;
     int32_t *exponent, *next; /* of this step, of the next one */
     int64_t *peak;            /* largest magnitude in a local shard, as float bits */
     bool *added, *ready;
@@ -85,6 +95,22 @@ void thaw_ring_close(thaw_reducer *r);
 bool thaw_ring_takes(const thaw_reducer *r, int32_t bucket);
 /* Moves posted buckets on: as far as they can, or to the end. */
 void thaw_ring_move(thaw_reducer *r, thaw_comm *comm, bool to_the_end);
+/* Whether nodes have equally many ranks, several each, and sums no order. */
+bool thaw_levels_possible(const thaw_reducer *r, const thaw_comm *comm);
+/* Collective. On from now on, unless some node's shared memory is too small; then keep, or close and be as before. */
+THAW_NODISCARD thaw_status thaw_levels_open(thaw_reducer *r, thaw_comm *comm,
+                                            int64_t least_ring_bytes);
+void thaw_levels_keep(thaw_reducer *r);
+void thaw_levels_close(thaw_reducer *r);
+/* How many elements of a bucket are this rank's, and the first of them. */
+int64_t thaw_levels_part(const thaw_reducer *r, const thaw_bucket *b, int64_t *from);
+/* This rank has filled its next bucket; posted buckets move on; all of them arrive. */
+void thaw_levels_post(thaw_reducer *r, thaw_comm *comm);
+void thaw_levels_move(thaw_reducer *r, thaw_comm *comm);
+void thaw_levels_wait(thaw_reducer *r, thaw_comm *comm);
+/* As thaw_reducer_narrow_piece, from the payload's element `at` on. */
+const uint32_t *thaw_levels_narrow_piece(const thaw_reducer *r, int64_t at, int64_t *n);
+const int64_t *thaw_levels_wide_piece(const thaw_reducer *r, int64_t at, int64_t *n);
 /* Collective, between nodes: measures what to sum by, and says so; in mode float a rule, since the order would show. */
 THAW_NODISCARD thaw_status thaw_reducer_choose_travel(thaw_reducer *r, thaw_comm *comm);
 

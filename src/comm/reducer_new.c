@@ -179,6 +179,11 @@ thaw_status thaw_reducer_share(thaw_reducer *r, thaw_comm *comm)
     thaw_node_sums node;
     if (comm->size > 1 && r->options.travel == THAW_TRAVEL_RING)
         return thaw_ring_open(r, comm, 0); /* uniform */
+    if (r->options.travel == THAW_TRAVEL_LEVELS && thaw_levels_possible(r, comm)) {
+        THAW_TRY(thaw_levels_open(r, comm, 64)); /* uniform */
+        thaw_levels_keep(r);
+        return THAW_OK;
+    }
     if (comm->size == 1 || r->options.travel != THAW_TRAVEL_AUTO)
         return THAW_OK; /* uniform */
     if (comm->node_count > 1)
@@ -209,6 +214,7 @@ void thaw_reducer_free(thaw_reducer **reducer)
     if (r == NULL)
         return;
     free_payload(r);
+    thaw_levels_keep(r);
     thaw_ring_close(r);
     if (r->options.mode == THAW_REDUCE_BF16)
         thaw_free(&r->float_sums);
@@ -237,5 +243,6 @@ void thaw_reducer_plan(const thaw_reducer *reducer, int64_t *bytes, int64_t *cal
 {
     *bytes = thaw_reducer_narrow_bytes(reducer) * reducer->narrow_count +
              8 * (reducer->wide_count + reducer->control_count);
-    *calls = reducer->node.segment != NULL ? 1 : reducer->bucket_count;
+    const bool at_once = reducer->node.segment != NULL && !reducer->levels.on;
+    *calls = at_once ? 1 : reducer->bucket_count;
 }

@@ -14,12 +14,35 @@ static int64_t element_bytes(const thaw_reducer *r, const thaw_bucket *b)
     return b->wide ? 8 : thaw_reducer_narrow_bytes(r);
 }
 
+/* What of a bucket goes around: all of it, or on two levels this rank's part. */
+static int64_t share(const thaw_reducer *r, const thaw_bucket *b, int64_t *from)
+{
+    if (r->levels.on)
+        return thaw_levels_part(r, b, from);
+    *from = 0;
+    return b->count;
+}
+
 bool thaw_ring_takes(const thaw_reducer *r, int32_t bucket)
 {
     const thaw_bucket *b = &r->buckets[bucket];
+    int64_t from;
     if (r->ring.size == 0 || (!b->wide && r->half_sums != NULL))
         return false;
-    return b->count >= r->ring.size && b->count * element_bytes(r, b) >= r->ring.least_bytes;
+    const int64_t count = share(r, b, &from);
+    return count >= r->ring.size && count * element_bytes(r, b) >= r->ring.least_bytes;
+}
+
+static MPI_Comm members(const thaw_reducer *r, const thaw_comm *comm)
+{
+    return r->levels.on ? comm->peers : comm->mpi;
+}
+
+static void find_peers(thaw_ring *ring, const thaw_comm *comm)
+{
+    THAW_MPI(MPI_Comm_rank(comm->peers, &ring->place));
+    ring->after = (ring->place + 1) % ring->size;
+    ring->before = (ring->place + ring->size - 1) % ring->size;
 }
 
 /* Where each rank stands: node by node, so that each node's links are crossed once. */
@@ -48,16 +71,20 @@ thaw_status thaw_ring_open(thaw_reducer *r, thaw_comm *comm, int64_t least_bytes
         most = bytes > most ? bytes : most;
     }
     /* Of a bucket that does not divide, the larger chunks have an element more; and every slot begins where an int64_t may. */
-    ring->chunk_bytes = (most / comm->size / 8 + 2) * 8;
+    const int size = r->levels.on ? comm->node_count : comm->size;
+    ring->chunk_bytes = (most / size / 8 + 2) * 8;
     THAW_TRY(thaw_agree(comm, thaw_alloc(&ring->scratch, THAW_RING_WINDOW * ring->chunk_bytes,
                                          sizeof *ring->scratch)));
-    THAW_TRY(find_neighbours(ring, comm)); /* uniform */
+    ring->size = size;
+    if (r->levels.on)
+        find_peers(ring, comm);
+    else
+        THAW_TRY(find_neighbours(ring, comm)); /* uniform */
     for (int slot = 0; slot < THAW_RING_WINDOW; slot++) {
         ring->bucket[slot] = -1;
         ring->requests[2 * slot] = ring->requests[2 * slot + 1] = MPI_REQUEST_NULL;
     }
     ring->least_bytes = least_bytes;
-    ring->size = comm->size;
     return THAW_OK;
 }
 
@@ -79,9 +106,11 @@ typedef struct turn {
 static void *chunk(const thaw_reducer *r, const thaw_bucket *b, int index, int64_t *count)
 {
     const int64_t size = r->ring.size;
-    const int64_t from = b->count * index / size;
-    *count = b->count * (index + 1) / size - from;
-    return thaw_reducer_payload(r, b, from);
+    int64_t begin;
+    const int64_t all = share(r, b, &begin);
+    const int64_t from = all * index / size;
+    *count = all * (index + 1) / size - from;
+    return thaw_reducer_payload(r, b, begin + from);
 }
 
 static turn turn_of(const thaw_reducer *r, int slot)
@@ -103,9 +132,9 @@ static void begin_turn(thaw_reducer *r, thaw_comm *comm, int slot)
     const turn t = turn_of(r, slot);
     const MPI_Datatype type = thaw_reducer_type(r, t.bucket);
     const int tag = RING_TAG + ring->bucket[slot] % RING_TAGS;
-    THAW_MPI(MPI_Irecv(t.lands, (int)t.takes_count, type, ring->before, tag, comm->mpi,
+    THAW_MPI(MPI_Irecv(t.lands, (int)t.takes_count, type, ring->before, tag, members(r, comm),
                        &ring->requests[2 * slot]));
-    THAW_MPI(MPI_Isend(t.gives, (int)t.gives_count, type, ring->after, tag, comm->mpi,
+    THAW_MPI(MPI_Isend(t.gives, (int)t.gives_count, type, ring->after, tag, members(r, comm),
                        &ring->requests[2 * slot + 1]));
 }
 
@@ -126,10 +155,11 @@ static void end_turn(thaw_reducer *r, int slot)
 static void fill_slots(thaw_reducer *r, thaw_comm *comm)
 {
     thaw_ring *ring = &r->ring;
+    const int32_t ready = r->levels.on ? r->levels.summed : r->posted;
     for (int slot = 0; slot < THAW_RING_WINDOW; slot++) {
-        while (ring->next < r->posted && !thaw_ring_takes(r, ring->next))
+        while (ring->next < ready && !thaw_ring_takes(r, ring->next))
             ring->next++;
-        if (ring->next == r->posted)
+        if (ring->next == ready)
             return;
         if (ring->bucket[slot] >= 0)
             continue;

@@ -1,5 +1,6 @@
 #include "comm/reducer_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Measured on one node, two ranks: with 24 M elements both ways take the same time, since the copying takes the core from
@@ -50,6 +51,10 @@ static MPI_Op narrow_add(thaw_reducer *r)
 
 static void post(thaw_reducer *r, thaw_comm *comm)
 {
+    if (r->levels.on) {
+        thaw_levels_post(r, comm);
+        return;
+    }
     thaw_bucket *b = &r->buckets[r->posted];
     void *data = thaw_reducer_payload(r, b, 0);
     const MPI_Datatype type = thaw_reducer_type(r, b);
@@ -72,7 +77,9 @@ static void post(thaw_reducer *r, thaw_comm *comm)
 
 static void wait_for_posted(thaw_reducer *r, thaw_comm *comm)
 {
-    if (r->ring.size > 0)
+    if (r->levels.on)
+        thaw_levels_wait(r, comm);
+    else if (r->ring.size > 0)
         thaw_ring_move(r, comm, true);
     if (r->arrived < r->posted)
         thaw_wait_for(comm, "MPI_Waitall", r->requests + r->arrived, r->posted - r->arrived);
@@ -81,7 +88,7 @@ static void wait_for_posted(thaw_reducer *r, thaw_comm *comm)
 
 void thaw_reducer_send_ready(thaw_reducer *r, thaw_comm *comm)
 {
-    if (r->node.segment != NULL || !overlaps(r, comm))
+    if (!r->levels.on && (r->node.segment != NULL || !overlaps(r, comm)))
         return;
     /* In list order, since that is the one order that all ranks share. */
     while (r->posted < r->bucket_count - 1 && r->buckets[r->posted].pending == 0)
@@ -92,6 +99,10 @@ void thaw_reducer_send_ready(thaw_reducer *r, thaw_comm *comm)
 void thaw_reducer_progress(thaw_reducer *r, thaw_comm *comm)
 {
     int here = 1;
+    if (r->levels.on) {
+        thaw_levels_move(r, comm);
+        return;
+    }
     if (r->ring.size > 0)
         thaw_ring_move(r, comm, false);
     /* Testing any one request drives all of them. */
@@ -107,47 +118,57 @@ void thaw_reducer_progress(thaw_reducer *r, thaw_comm *comm)
 const void *thaw_reducer_narrow_piece(const thaw_reducer *r, int32_t tensor, int64_t at, int64_t *n)
 {
     at += r->start[tensor];
+    if (r->levels.on)
+        return thaw_levels_narrow_piece(r, at, n);
     if (r->node.segment != NULL)
         return thaw_node_sums_narrow_piece(&r->node, at, n);
     return narrow_at(r, at);
 }
 
+static const int64_t *wide_piece(const thaw_reducer *r, int64_t at, int64_t *n)
+{
+    if (r->levels.on)
+        return thaw_levels_wide_piece(r, at, n);
+    return r->node.segment != NULL ? thaw_node_sums_wide_piece(&r->node, at, n) : r->wide_sums + at;
+}
+
 const int64_t *thaw_reducer_wide_piece(const thaw_reducer *r, int32_t tensor, int64_t at,
                                        int64_t *n)
 {
-    at += r->start[tensor];
-    return r->node.segment != NULL ? thaw_node_sums_wide_piece(&r->node, at, n) : r->wide_sums + at;
+    return wide_piece(r, at + r->start[tensor], n);
 }
 
 static void sum_on_node(thaw_reducer *r, thaw_comm *comm)
 {
-    int64_t *words = r->wide_sums + r->wide_count;
-    thaw_node_sums_may_write(&r->node);
-    memcpy(words, r->control, (size_t)r->control_count * sizeof *words);
     thaw_node_sums_sum(&r->node, comm);
-    for (int64_t at = 0, n = 0; at < r->control_count; at += n) {
-        n = r->control_count - at;
-        const int64_t *from = thaw_node_sums_wide_piece(&r->node, r->wide_count + at, &n);
-        memcpy(r->control + at, from, (size_t)n * sizeof *from);
-    }
     comm->count.gradient_calls++;
     comm->count.gradient_bytes +=
         thaw_reducer_narrow_bytes(r) * r->narrow_count + 8 * (r->wide_count + r->control_count);
 }
 
+static void read_control(thaw_reducer *r)
+{
+    for (int64_t at = 0, n = 0; at < r->control_count; at += n) {
+        n = r->control_count - at;
+        const int64_t *from = wide_piece(r, r->wide_count + at, &n);
+        memcpy(r->control + at, from, (size_t)n * sizeof *from);
+    }
+}
+
 static void send_rest(thaw_reducer *r, thaw_comm *comm)
 {
     int64_t *words = r->wide_sums + r->wide_count;
-    const size_t bytes = (size_t)r->control_count * sizeof *words;
-    if (r->node.segment != NULL) {
+    if (r->node.segment != NULL)
+        thaw_node_sums_may_write(&r->node);
+    memcpy(words, r->control, (size_t)r->control_count * sizeof *words);
+    if (r->node.segment != NULL && !r->levels.on) {
         sum_on_node(r, comm);
-        return;
+    } else {
+        while (r->posted < r->bucket_count)
+            post(r, comm);
+        wait_for_posted(r, comm);
     }
-    memcpy(words, r->control, bytes);
-    while (r->posted < r->bucket_count)
-        post(r, comm);
-    wait_for_posted(r, comm);
-    memcpy(r->control, words, bytes);
+    read_control(r);
 }
 
 void thaw_reducer_send_rest(thaw_reducer *r, thaw_comm *comm)
@@ -177,7 +198,9 @@ static double time_posts(thaw_reducer *r, thaw_comm *comm, int32_t buckets)
 {
     double seconds = 0;
     for (int round = 0; round < 2; round++) {
-        r->posted = r->arrived = r->ring.next = 0;
+        r->posted = r->arrived = r->ring.next = r->levels.summed = 0;
+        if (r->levels.on)
+            thaw_node_sums_begin(&r->node);
         THAW_MPI_YIELDING(comm, MPI_Barrier, MPI_Ibarrier, comm->mpi);
         const double began = thaw_seconds();
         while (r->posted < buckets)
@@ -187,8 +210,30 @@ static double time_posts(thaw_reducer *r, thaw_comm *comm, int32_t buckets)
         THAW_MPI_YIELDING(comm, MPI_Allreduce, MPI_Iallreduce, MPI_IN_PLACE, &seconds, 1,
                           MPI_DOUBLE, MPI_MAX, comm->mpi);
     }
-    r->posted = r->arrived = r->ring.next = 0;
+    r->posted = r->arrived = r->ring.next = r->levels.summed = 0;
     return seconds;
+}
+
+/* Seconds by the ring, by MPI_Iallreduce, and on two levels where they are on; the same on all ranks. */
+THAW_NODISCARD static thaw_status take_fastest(thaw_reducer *r, thaw_comm *comm, int32_t buckets,
+                                               const double seconds[3])
+{
+    static const char *const ways[] = {"by the ring", "by MPI_Iallreduce", "on two levels"};
+    char levels[64] = "";
+    const double other = seconds[0] < seconds[1] ? seconds[0] : seconds[1];
+    const int best = seconds[2] < other ? 2 : seconds[0] < seconds[1] ? 0 : 1;
+    if (r->levels.on)
+        thaw_format(levels, sizeof levels, ", %.1f ms on two levels (%d ranks a node)",
+                    seconds[2] * 1e3, comm->node_size);
+    THAW_LOG(THAW_INFO,
+             "gradients between %d nodes go %s: %d buckets took %.1f ms by a ring of messages, "
+             "%.1f ms by MPI_Iallreduce%s",
+             comm->node_count, ways[best], buckets, seconds[0] * 1e3, seconds[1] * 1e3, levels);
+    if (r->levels.on && best == 2)
+        thaw_levels_keep(r);
+    else if (r->levels.on)
+        thaw_levels_close(r);
+    return best == 0 ? thaw_ring_open(r, comm, LEAST_RING_BYTES) : THAW_OK;
 }
 
 thaw_status thaw_reducer_choose_travel(thaw_reducer *r, thaw_comm *comm)
@@ -203,18 +248,13 @@ thaw_status thaw_reducer_choose_travel(thaw_reducer *r, thaw_comm *comm)
     }
     if (by_rule)
         return THAW_OK; /* uniform */
-    const int size = r->ring.size;
-    const double ring = time_posts(r, comm, buckets);
-    r->ring.size = 0;
-    const double library = time_posts(r, comm, buckets);
-    r->ring.size = size;
+    double seconds[3] = {time_posts(r, comm, buckets), 0, INFINITY};
+    thaw_ring_close(r);
+    seconds[1] = time_posts(r, comm, buckets);
+    if (thaw_levels_possible(r, comm))
+        THAW_TRY(thaw_levels_open(r, comm, LEAST_RING_BYTES)); /* uniform */
+    if (r->levels.on)
+        seconds[2] = time_posts(r, comm, buckets);
     comm->count = counted;
-    THAW_LOG(THAW_INFO,
-             "gradients between %d nodes go %s: %d buckets took %.1f ms by a ring of messages, "
-             "%.1f ms by MPI_Iallreduce",
-             comm->node_count, ring < library ? "by the ring" : "by MPI_Iallreduce", buckets,
-             ring * 1e3, library * 1e3);
-    if (ring >= library)
-        thaw_ring_close(r);
-    return THAW_OK;
+    return take_fastest(r, comm, buckets, seconds);
 }

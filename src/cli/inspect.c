@@ -48,7 +48,10 @@ static void print_baseline(const thaw_json *a)
     const thaw_json *baseline = thaw_json_find(a, "baseline");
     const bool share = thaw_json_bool_or(baseline, "metric.share", true);
     thaw_str line = {0};
-    thaw_str_printf(&line, "%s on %s: %s ", text(baseline, "metric.score"), text(a, "split"),
+    /* A ladder has what it pairs by, a run the metric itself. */
+    const bool paired = strcmp(text(a, "kind"), "ladder") == 0;
+    thaw_str_printf(&line, "%s on %s: %s ",
+                    text(baseline, paired ? "metric.score" : "metric.title"), text(a, "split"),
                     text(a, "rung"));
     add_interval(baseline, "run", share, &line);
     if (thaw_json_find(baseline, "scratch") != NULL) {

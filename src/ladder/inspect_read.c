@@ -59,6 +59,11 @@ static void add_ladder_baseline(inspection *in, thaw_json *out)
     copy_to(against, "transfer_explanation", row, "explanation");
 }
 
+static bool is_scratch(const inspection *in)
+{
+    return ladder_is(in->run_summary, "rung", "scratch");
+}
+
 /* One run has nothing to be paired with. */
 static thaw_status add_run_baseline(inspection *in, thaw_json *out)
 {
@@ -71,12 +76,16 @@ static thaw_status add_run_baseline(inspection *in, thaw_json *out)
     add_value(thaw_json_set_object(out, "run"), value, interval.low, interval.high);
     if (why[0] != '\0')
         inspection_unknown(in, "%s: %s.", in->metric->title, why);
-    inspection_unknown(
-        in,
-        "Whether the backbone helps: one run has no scratch beside it. `thaw ladder "
-        "%s/config.yaml --set ladder.rungs=[scratch,frozen] --set output=DIR` trains "
-        "both and compares them on gate.",
-        thaw_str_c(&in->run));
+    if (is_scratch(in))
+        inspection_unknown(in, "Whether a backbone would help: the run is from scratch. `thaw "
+                               "ladder` with model.backbone compares both on gate.");
+    else
+        inspection_unknown(
+            in,
+            "Whether the backbone helps: one run has no scratch beside it. `thaw ladder "
+            "%s/config.yaml --set ladder.rungs=[scratch,frozen] --set output=DIR` trains "
+            "both and compares them on gate.",
+            thaw_str_c(&in->run));
     return THAW_OK;
 }
 
@@ -262,6 +271,10 @@ static void add_motion_of(const thaw_json *row, const char *rung, thaw_json *lis
 static void add_motion(inspection *in)
 {
     thaw_json *list = thaw_json_set_array(in->out, "motion");
+    if (is_scratch(in)) {
+        inspection_unknown(in, "How far a backbone moves: from scratch there is none.");
+        return;
+    }
     if (!in->is_ladder) {
         add_motion_of(in->run_summary, ladder_text(in->run_summary, "rung"), list);
     } else {

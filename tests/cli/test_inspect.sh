@@ -17,8 +17,8 @@ ladder:
   search_backbone: [0.003]
   resamples: 500
 YAML
-must "the ladder" ranks 2 ladder run.yaml --quiet --set output=ladder
-must "a run that moves the backbone" ranks 2 train run.yaml --quiet --set rung=full --set output=full
+must "the ladder" alone ladder run.yaml --quiet --set output=ladder
+must "a run that moves the backbone" alone train run.yaml --quiet --set rung=full --set output=full
 
 says() { # WHAT PATTERN
     grep -q -e "$2" out || fail "$1: no '$2' in: $(cat out)"
@@ -141,6 +141,28 @@ grep -v seconds pulls.json >one
 must "gradients on two ranks" ranks 2 inspect ladder --samples 61 --json
 grep -v seconds out | diff one - >difference || fail "gradients differ on two ranks: $(head -5 difference)"
 grep -q 'How hard the loss pulls.*rung full; inspect one of rung frozen' full.json || fail "a run that moved has no reason for having no gradients"
+
+# ---- Numbers, in clusters ----
+must "sources of numbers" "$tool" tasks tasks.h5 150 8
+must "numbers" alone data import --quiet --task regression --images tasks.h5:x --labels tasks.h5:numbers \
+    --clusters tasks.h5:site --names height,weight --splits train=60,val=30,gate=30,test=rest -o numbers.h5
+cat >numbers.yaml <<'YAML'
+output: numbers
+rung: scratch
+data: {file: numbers.h5}
+model: {arch: resnet20, width: 4}
+train: {epochs: 1, batch: 30, shards: 3, eval_batch: 30}
+YAML
+must "numbers from scratch" alone train numbers.yaml --quiet
+must "inspect of numbers" alone inspect numbers --json
+same "RMSE" "$(get numbers/summary.json val.rmse)" "$(get out baseline.run.value)"
+same "interval of a difference in clusters" absent "$(get out train_val_gap.low)"
+same "motion from scratch" 0 "$(grep -c '"cka"' out)"
+must "text of numbers" alone inspect numbers
+says "text of numbers" '^RMSE on val: scratch [0-9.]* \['
+says "text of numbers" '^- Calibration: it is known of one class a sample only'
+says "text of numbers" '^- Whether a backbone would help'
+says "text of numbers" '^- Probes by depth and the domain gap: the run has no backbone'
 
 # A ladder that was moved, and one seed that says the same of every sample.
 mv ladder moved

@@ -258,8 +258,7 @@ thaw_decision thaw_decide_depth(const thaw_paired *overall, double p_adjusted,
                                 const thaw_rule *rule);
 /* The same for one slice on its own: interval, effect, seeds and count; no p, no further slices. */
 thaw_decision thaw_decide_slice(const thaw_paired *slice, const thaw_rule *rule);
-/* The decision as it is with another p, that of a family: the same evidence, p, reasons and verdict anew. With rule.two_sided a
- * difference below zero whose p is above alpha is no longer worse but inconclusive. */
+/* The decision with another p, that of a family. With rule.two_sided a difference below zero whose p is above alpha is inconclusive, not worse. */
 void thaw_decision_adjust(thaw_decision *decision, double p_adjusted);
 /* Judges a rung (B) against scratch (A): helps iff low > 0, negative transfer iff high < 0; with
  * fewer than min_count examples no evidence. reasons as above. */
@@ -554,6 +553,15 @@ typedef struct thaw_memorised {
  *   Source: Zhang et al. 2017, arXiv:1611.03530 (random labels as a measure of what can be learned by heart). */
 THAW_NODISCARD thaw_status thaw_memorise(const thaw_probe_data *data, uint64_t seed, double level,
                                          thaw_memorised *out);
+
+typedef struct thaw_near {
+    int64_t row, nearest; /* -1: there is no other */
+    double cosine;        /* at most 1 */
+} thaw_near;
+/* Of each row of a (n, D) the row of b (m, D), m >= 2, of the largest cosine once columns are standardised by b's moments, the first of equals;
+ * a may be b: no row is its own. A row that is b's mean has cosine 0 with all. Cost n m D. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_nearest_rows(const float *a, int64_t n, const float *b, int64_t m,
+                                             int64_t D, thaw_near *out);
 
 /* ---- Calibration ---- */
 

@@ -409,6 +409,19 @@ typedef struct thaw_depth_probe {
     thaw_interval interval; /* Wilson's, 95 % */
 } thaw_depth_probe;
 
+/* Samples that look alike to the frozen backbone: cosine of the pooled features of all depths, each standardised over the training samples, of
+ * THAW_NEAR_COSINE or more (a convention). Near samples of val may be copies of training samples, if more of val are near one than samples of
+ * train are near another. */
+#define THAW_NEAR_COSINE 0.99
+#define THAW_NEAR_MOST   2000 /* samples of each split that are compared, at most */
+#define THAW_NEAR_KEPT   5
+typedef struct thaw_near_samples {
+    int64_t train, val;           /* samples compared */
+    int64_t near_train, near_val; /* of train near another one of it; of val near one of train */
+    int64_t kept;
+    thaw_near closest[THAW_NEAR_KEPT]; /* rows of val and of train, in their splits */
+} thaw_near_samples;
+
 typedef struct thaw_probes {
     thaw_depth_probe *rows; /* in order of depth */
     int64_t count;
@@ -418,6 +431,7 @@ typedef struct thaw_probes {
     /* Squared Frechet distance between the features of source and target as Gaussians with diagonal covariance, per source variance
      * (2: the target differs from the source by as much as two independent samples of it do); NAN: the file has no statistics. */
     double gap;
+    thaw_near_samples near;
     double seconds;
 } thaw_probes;
 

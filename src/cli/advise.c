@@ -36,6 +36,27 @@ void cli_print_probes(const thaw_json *advice)
     thaw_table_clear(&table);
 }
 
+/* Both shares, since samples of one kind may all look alike to a backbone. */
+static void print_near(const thaw_json *near)
+{
+    const thaw_json *closest = thaw_json_find(near, "closest");
+    cli_print(
+        "near duplicates (cosine %.2f or more over all blocks): %lld of %lld val samples have "
+        "one in train, %lld of %lld train samples another one in train",
+        thaw_json_double_or(near, "cosine", NAN), (long long)thaw_json_int_or(near, "near_val", 0),
+        (long long)thaw_json_int_or(near, "val", 0),
+        (long long)thaw_json_int_or(near, "near_train", 0),
+        (long long)thaw_json_int_or(near, "train", 0));
+    for (const thaw_json *r = thaw_json_first(closest); r != NULL; r = thaw_json_next(r))
+        cli_print("  row %lld of val and row %lld of train: %.4f",
+                  (long long)thaw_json_int_or(r, "val_row", 0),
+                  (long long)thaw_json_int_or(r, "train_row", 0),
+                  thaw_json_double_or(r, "cosine", NAN));
+    if (thaw_json_count(closest) > 0)
+        cli_print("Look at them: a copy in train makes val too good, and gate and test may hold "
+                  "such copies, too.");
+}
+
 static void print(const thaw_json *a)
 {
     const double gap = thaw_json_double_or(a, "gap", NAN);
@@ -56,6 +77,7 @@ static void print(const thaw_json *a)
               (long long)thaw_json_int_or(a, "val_samples", 0));
     cli_print_probes(a);
     cli_print("%s", thaw_json_string_or(a, "cut", ""));
+    print_near(thaw_json_find(a, "near"));
     cli_print("Cut-points of labels and gap are conventions; probes rank depths, they prove "
               "nothing: `thaw ladder` judges.");
 }

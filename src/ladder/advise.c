@@ -115,6 +115,22 @@ static void add_probes(const thaw_probes *p, thaw_json *out)
     }
 }
 
+static void add_near(const thaw_near_samples *near, thaw_json *out)
+{
+    thaw_json_set_double(out, "cosine", THAW_NEAR_COSINE);
+    thaw_json_set_int(out, "train", near->train);
+    thaw_json_set_int(out, "val", near->val);
+    thaw_json_set_int(out, "near_train", near->near_train);
+    thaw_json_set_int(out, "near_val", near->near_val);
+    thaw_json *list = thaw_json_set_array(out, "closest");
+    for (int64_t i = 0; i < near->kept; i++) {
+        thaw_json *row = thaw_json_add_object(list);
+        thaw_json_set_int(row, "val_row", near->closest[i].row);
+        thaw_json_set_int(row, "train_row", near->closest[i].nearest);
+        thaw_json_set_double(row, "cosine", near->closest[i].cosine);
+    }
+}
+
 thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most, thaw_json **out)
 {
     thaw_probes probes;
@@ -138,6 +154,7 @@ thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most
     thaw_json_set_int(json, "val_samples", probes.val);
     thaw_json_set_double(json, "seconds", probes.seconds);
     add_probes(&probes, json);
+    add_near(&probes.near, thaw_json_set_object(json, "near"));
     thaw_str_clear(&cut);
     thaw_probes_clear(&probes);
     *out = json;

@@ -242,6 +242,26 @@ static thaw_status find_gap(thaw_comm *comm, const probing *p, const thaw_probe_
     return THAW_OK;
 }
 
+/* Rank 0 compares for all; drawn samples become rows of their splits. */
+static thaw_status find_near(thaw_comm *comm, const probing *p, const thaw_probe_data *data,
+                             thaw_near_samples *out)
+{
+    const thaw_setup *s = p->setup;
+    const int64_t n = thaw_dataset_count(s->dataset, s->train);
+    const int64_t m = thaw_dataset_count(s->dataset, s->val);
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(comm) == 0)
+        status = thaw_probe_near(data, p->width, out);
+    THAW_TRY(thaw_agree(comm, status));
+    thaw_bcast(comm, 0, out, sizeof *out);
+    for (int64_t i = 0; i < out->kept; i++) {
+        thaw_near *pair = &out->closest[i];
+        pair->row = thaw_permute(DRAW_SEED, 0, m, pair->row);
+        pair->nearest = thaw_permute(DRAW_SEED, 0, n, pair->nearest);
+    }
+    return THAW_OK;
+}
+
 static int64_t at_most(int64_t count, int64_t most)
 {
     return count < most ? count : most;
@@ -306,7 +326,8 @@ static thaw_status probe_set_up(thaw_comm *comm, probing *p, int64_t most, thaw_
     out->all_train = thaw_dataset_count(p->setup->dataset, p->setup->train);
     out->classes = d.data.K;
     THAW_TRY_TO(probe_all(comm, p, &d.data, out));
-    status = find_gap(comm, p, &d.data, &out->gap);
+    THAW_TRY_TO(find_gap(comm, p, &d.data, &out->gap));
+    status = find_near(comm, p, &d.data, &out->near);
 done:
     drawn_clear(&d);
     return status;

@@ -234,4 +234,8 @@ THAW_NODISCARD thaw_status thaw_run_check(const thaw_setup *setup); /* local */
 /* "run/name" as a path that dies with *out. */
 const char *thaw_run_path(const char *directory, const char *name, thaw_str *out);
 
+/* probe_near.c: of the drawn samples, with the features (width) of all depths. closest: rows among the drawn ones. Local. */
+THAW_NODISCARD thaw_status thaw_probe_near(const thaw_probe_data *data, int64_t width,
+                                           thaw_near_samples *out);
+
 #endif

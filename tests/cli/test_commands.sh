@@ -84,6 +84,7 @@ frozen_bytes=$(get out 1.allreduce_bytes_per_step)
 # Advice: probes at every depth, the same on any number of ranks.
 must advise alone advise run.yaml
 says advise '^first move: '
+says advise '^near duplicates (cosine 0.99 or more over all blocks): [0-9]* of 13 val samples'
 says advise '^layer3.2 .* [0-9.]*% \['
 must "advise --json" alone advise run.yaml --samples 40 --json
 json advise

@@ -523,16 +523,65 @@ static void linear_probe(void **state)
     assert_int_equal(thaw_linear_probe(&d, &right), THAW_ERR_INPUT);
 }
 
+/* Rows of b, one of them scaled about b's mean and one with a little noise, and one that is far from all. */
+static void nearest_rows(void **state)
+{
+    enum { M = 50, D = 12 };
+    (void)state;
+    float b[M * D];
+    float a[3 * D];
+    float noise[D];
+    double mean[D];
+    double variance[D];
+    thaw_near found[M];
+    fill_normal(b, (int64_t)M * D, 71);
+    fill_normal(noise, D, 72);
+    for (int i = 0; i < M; i++)
+        b[i * D + 3] = 5; /* says nothing */
+    thaw_moments(b, M, D, mean, variance, NULL);
+    for (int j = 0; j < D; j++) {
+        a[j] = (float)(mean[j] + 2 * ((double)b[7 * D + j] - mean[j]));
+        a[D + j] = b[31 * D + j] + (j == 3 ? 100 : 0.02f * noise[j]);
+        a[2 * D + j] = (float)mean[j];
+    }
+    assert_int_equal(thaw_nearest_rows(a, 3, b, M, D, found), THAW_OK);
+    assert_int_equal(found[0].nearest, 7);
+    near(found[0].cosine, 1, 1e-5);
+    assert_true(found[0].cosine <= 1);
+    assert_int_equal(found[1].row, 1);
+    assert_int_equal(found[1].nearest, 31);
+    assert_true(found[1].cosine > 0.99 && found[1].cosine < 0.99999);
+    near(found[2].cosine, 0, 1e-5);
+    /* Among themselves: no row is its own nearest, and two that are equal find each other. */
+    memcpy(b + 40 * D, b + 12 * D, D * sizeof *b);
+    assert_int_equal(thaw_nearest_rows(b, M, b, M, D, found), THAW_OK);
+    for (int i = 0; i < M; i++) {
+        assert_int_not_equal(found[i].nearest, i);
+        assert_true(i == 12 || i == 40 || found[i].cosine < 0.99);
+    }
+    assert_int_equal(found[12].nearest, 40);
+    assert_int_equal(found[40].nearest, 12);
+    near(found[40].cosine, 1, 1e-5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(h_score),        cmocka_unit_test(linear_probe),
-        cmocka_unit_test(motion),         cmocka_unit_test(cka_known),
-        cmocka_unit_test(cka_properties), cmocka_unit_test(cka_bias),
-        cmocka_unit_test(confusion),      cmocka_unit_test(eigen),
-        cmocka_unit_test(frechet),        cmocka_unit_test(proxy_a),
-        cmocka_unit_test(logme),          cmocka_unit_test(logme_shapes),
-        cmocka_unit_test(calibration),    cmocka_unit_test(calibration_of_ties),
+        cmocka_unit_test(nearest_rows),
+        cmocka_unit_test(h_score),
+        cmocka_unit_test(linear_probe),
+        cmocka_unit_test(motion),
+        cmocka_unit_test(cka_known),
+        cmocka_unit_test(cka_properties),
+        cmocka_unit_test(cka_bias),
+        cmocka_unit_test(confusion),
+        cmocka_unit_test(eigen),
+        cmocka_unit_test(frechet),
+        cmocka_unit_test(proxy_a),
+        cmocka_unit_test(logme),
+        cmocka_unit_test(logme_shapes),
+        cmocka_unit_test(calibration),
+        cmocka_unit_test(calibration_of_ties),
         cmocka_unit_test(temperature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

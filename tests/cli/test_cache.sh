@@ -138,7 +138,7 @@ SH
     grep -q 'not kept, but computed in every epoch: .*' err || fail "a full disk: $(cat err)"
     # Shared memory without room: each rank keeps a copy, or the file is used where copies do not fit.
     cat >noshm.sh <<SH
-mount -t tmpfs -o size=4k tmpfs /dev/shm && exec env OMPI_MCA_btl_vader_backing_directory=$work "$root/tools/mpirun" 40 2 "$thaw" train run.yaml $settings \
+mount -t tmpfs -o size=4k tmpfs /dev/shm && exec env OMPI_MCA_btl_vader_backing_directory=$work UCX_POSIX_DIR=$work "$root/tools/mpirun" 40 2 "$thaw" train run.yaml $settings \
     --set output=noshm
 SH
     rm -rf noshm

@@ -8,8 +8,8 @@ program=$build/comm_mpi_comm
 [ -x "$program" ] || { echo "$program is not built"; exit 1; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/thaw-shm-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-# Open MPI's own segments are not what this is about.
-export OMPI_MCA_btl_vader_backing_directory="$work"
+# The MPI library's own segments are not what this is about: Open MPI's, and those of UCX, which MPICH uses.
+export OMPI_MCA_btl_vader_backing_directory="$work" UCX_POSIX_DIR="$work"
 failures=0
 
 # run WHAT EXPECTED-LINES COMMAND...

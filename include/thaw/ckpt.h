@@ -17,12 +17,22 @@ extern "C" {
 /* Collective. Makes the directory, removes *.tmp that a killed run left. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_ckpt_prepare(thaw_comm *comm, const char *directory);
 
+/* Where the values of entries without data are: each rank has a run of them. `part` says elements [*begin, *end) that `rank` has, the same on
+ * all ranks, and gives *data for the caller's own. Runs follow one another in the order of ranks. */
+typedef struct thaw_ckpt_parts {
+    void (*part)(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
+                 const void **data);
+    void *context;
+} thaw_ckpt_parts;
+
 typedef struct thaw_ckpt_options {
-    int64_t keep; /* newest ones kept, at least 1; the best is kept besides */
-    bool best;    /* this is the best so far: it replaces the former best */
+    int64_t keep;                 /* newest ones kept, at least 1; the best is kept besides */
+    bool best;                    /* this is the best so far: it replaces the former best */
+    const thaw_ckpt_parts *parts; /* NULL: all entries have data */
 } thaw_ckpt_options;
 
-/* Collective; state and attributes (NULL: none) are rank 0's business, the others' are not looked at. Writes, verifies, renames,
+/* Collective; state and attributes (NULL: none) are rank 0's business, of the others' only entries without data are looked at, which must be
+ * the same: rank 0 fetches them when it is their turn, so that it never has more than one of them. Writes, verifies, renames,
  * records in the manifest, then removes what need not be kept. A step that was saved before is replaced. Sites: ckpt_write,
  * kill_ckpt. THAW_ERR_RESOURCE: the older checkpoints are untouched. */
 THAW_NODISCARD thaw_status thaw_ckpt_save(thaw_comm *comm, const char *directory, int64_t step,
@@ -38,7 +48,7 @@ THAW_NODISCARD thaw_status thaw_ckpt_writer_new(thaw_ckpt_writer **out); /* loca
 /* Waits for what is being written; a failure that nobody has heard of yet becomes a warning. Local; takes NULL. */
 void thaw_ckpt_writer_free(thaw_ckpt_writer **writer);
 /* Collective. thaw_ckpt_save, but of this state only the copy is made when it returns. An earlier write that failed is its error, and then
- * nothing new is begun. Rank 0 keeps the copy's memory for the next time. */
+ * nothing new is begun. Rank 0 keeps the copy's memory for the next time. Where options have parts, the writer is NULL on all ranks. */
 THAW_NODISCARD thaw_status thaw_ckpt_save_later(thaw_ckpt_writer *writer, thaw_comm *comm,
                                                 const char *directory, int64_t step,
                                                 const thaw_state *state,
@@ -67,11 +77,11 @@ THAW_NODISCARD thaw_status thaw_ckpt_latest(thaw_comm *comm, const char *directo
 THAW_NODISCARD thaw_status thaw_ckpt_best(thaw_comm *comm, const char *directory,
                                           thaw_ckpt_found *out);
 
-/* Collective. One file by name, such as adaptation.h5: written by rank 0 atomically. *digest (may be NULL) gets thaw_state_digest
- * of rank 0's state, on every rank. */
+/* Collective. One file by name, such as adaptation.h5: written by rank 0 atomically. parts: as in options, or NULL. *digest (may be NULL)
+ * gets thaw_state_digest of the state as written, on every rank. */
 THAW_NODISCARD thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path,
                                            const thaw_state *state, const thaw_state *attributes,
-                                           thaw_digest *digest);
+                                           const thaw_ckpt_parts *parts, thaw_digest *digest);
 /* Collective. Read by rank 0 and broadcast; *state and *attributes (may be NULL) must be {0} and own what they get. The error
  * (THAW_ERR_INPUT) names what is wrong; both are empty then. */
 THAW_NODISCARD thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,

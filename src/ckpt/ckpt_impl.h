@@ -17,11 +17,30 @@ typedef struct thaw_ckpt_list {
     int64_t count, capacity;
 } thaw_ckpt_list;
 
-/* What thaw_ckpt_save does on rank 0. */
+/* Entries without data while a file is written: what rank 0 asks for and the others give. */
+typedef struct thaw_ckpt_gather {
+    thaw_comm *comm;
+    const thaw_ckpt_parts *parts; /* NULL: there are none */
+    const thaw_entry **order;     /* (count) those entries, by name */
+    int64_t count, next;
+    char *values; /* of one of them; NULL on other ranks than 0 */
+} thaw_ckpt_gather;
+
+/* Collective. */
+THAW_NODISCARD thaw_status thaw_ckpt_gather_open(thaw_comm *comm, const thaw_state *state,
+                                                 const thaw_ckpt_parts *parts,
+                                                 thaw_ckpt_gather *out);
+/* For the writer, on rank 0. */
+thaw_values thaw_ckpt_gather_values(thaw_ckpt_gather *gather);
+/* Collective, when rank 0 has written or failed to, and at once on the others: gives all that is left. */
+void thaw_ckpt_gather_close(thaw_ckpt_gather *gather);
+
+/* What thaw_ckpt_save does on rank 0. values: of entries without data. */
 THAW_NODISCARD thaw_status thaw_ckpt_save_here(const char *directory, int64_t step,
                                                const thaw_state *state,
                                                const thaw_state *attributes,
-                                               const thaw_ckpt_options *options);
+                                               const thaw_ckpt_options *options,
+                                               const thaw_values *values);
 void thaw_ckpt_path(const char *directory, int64_t step, thaw_str *out);
 /* The files that are there, with what the manifest says about them. A missing directory gives an empty list. */
 THAW_NODISCARD thaw_status thaw_ckpt_scan(const char *directory, thaw_ckpt_list *out);

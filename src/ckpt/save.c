@@ -81,11 +81,15 @@ static thaw_status fail_on_request(void *context, int64_t done, int64_t total)
 }
 
 static thaw_status write_file(const char *path, const thaw_state *state,
-                              const thaw_state *attributes, thaw_digest *digest)
+                              const thaw_state *attributes, const thaw_values *values,
+                              thaw_digest *digest)
 {
     bool slow = false;
-    const thaw_h5_write what = {
-        .state = state, .attributes = attributes, .each = fail_on_request, .context = &slow};
+    const thaw_h5_write what = {.state = state,
+                                .attributes = attributes,
+                                .values = values->give == NULL ? NULL : values,
+                                .each = fail_on_request,
+                                .context = &slow};
     return thaw_h5_save(path, &what, digest);
 }
 
@@ -144,7 +148,8 @@ static thaw_status retain(const char *directory, int64_t step, int64_t keep, tha
 }
 
 thaw_status thaw_ckpt_save_here(const char *directory, int64_t step, const thaw_state *state,
-                                const thaw_state *attributes, const thaw_ckpt_options *options)
+                                const thaw_state *attributes, const thaw_ckpt_options *options,
+                                const thaw_values *values)
 {
     thaw_status status = THAW_OK;
     thaw_ckpt_list list = {0};
@@ -155,7 +160,7 @@ thaw_status thaw_ckpt_save_here(const char *directory, int64_t step, const thaw_
     thaw_ckpt_path(directory, step, &path);
     THAW_TRY_TO(thaw_ckpt_scan(directory, &list));
     THAW_TRY_TO(forget(directory, &list, step));
-    THAW_TRY_TO(write_file(thaw_str_c(&path), state, attributes, NULL));
+    THAW_TRY_TO(write_file(thaw_str_c(&path), state, attributes, values, NULL));
     THAW_TRY_TO(record(directory, thaw_str_c(&path), step, options->best, &list));
     THAW_TRY_TO(retain(directory, step, options->keep, &list));
 done:
@@ -168,19 +173,20 @@ thaw_status thaw_ckpt_save(thaw_comm *comm, const char *directory, int64_t step,
                            const thaw_state *state, const thaw_state *attributes,
                            const thaw_ckpt_options *options)
 {
-    thaw_status status = THAW_OK;
-    if (thaw_comm_rank(comm) == 0)
-        status = thaw_ckpt_save_here(directory, step, state, attributes, options);
-    return thaw_agree(comm, status);
+    return thaw_ckpt_save_later(NULL, comm, directory, step, state, attributes, options);
 }
 
 thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path, const thaw_state *state,
-                            const thaw_state *attributes, thaw_digest *digest)
+                            const thaw_state *attributes, const thaw_ckpt_parts *parts,
+                            thaw_digest *digest)
 {
-    thaw_status status = THAW_OK;
     thaw_digest written = {0};
-    if (thaw_comm_rank(comm) == 0)
-        status = write_file(path, state, attributes, &written);
+    thaw_ckpt_gather gather;
+    thaw_status status = thaw_ckpt_gather_open(comm, state, parts, &gather);
+    const thaw_values values = thaw_ckpt_gather_values(&gather);
+    if (status == THAW_OK && thaw_comm_rank(comm) == 0)
+        status = write_file(path, state, attributes, &values, &written);
+    thaw_ckpt_gather_close(&gather);
     status = thaw_agree(comm, status);
     if (status != THAW_OK)
         return status;

@@ -30,8 +30,9 @@ static void *write_copy(void *context)
     thaw_ckpt_writer *w = context;
     thaw_beat_help();
     const double began = thaw_seconds();
+    const thaw_values none = {0};
     w->status = thaw_ckpt_save_here(thaw_str_c(&w->directory), w->step, &w->state, &w->attributes,
-                                    &w->options);
+                                    &w->options, &none);
     if (w->status != THAW_OK)
         w->error = *thaw_error_last();
     w->seconds = thaw_seconds() - began;
@@ -107,11 +108,12 @@ static thaw_status start(thaw_ckpt_writer *w)
 
 static thaw_status begin(thaw_ckpt_writer *w, const char *directory, int64_t step,
                          const thaw_state *state, const thaw_state *attributes,
-                         const thaw_ckpt_options *options)
+                         const thaw_ckpt_options *options, const thaw_values *values)
 {
     static const thaw_state nothing = {0};
     if (w == NULL)
-        return thaw_ckpt_save_here(directory, step, state, attributes, options);
+        return thaw_ckpt_save_here(directory, step, state, attributes, options, values);
+    THAW_ASSERT(options->parts == NULL);
     THAW_TRY(take_outcome(w));
     THAW_TRY(copy_state(&w->state, state));
     THAW_TRY(copy_state(&w->attributes, attributes != NULL ? attributes : &nothing));
@@ -126,9 +128,12 @@ thaw_status thaw_ckpt_save_later(thaw_ckpt_writer *writer, thaw_comm *comm, cons
                                  int64_t step, const thaw_state *state,
                                  const thaw_state *attributes, const thaw_ckpt_options *options)
 {
-    thaw_status status = THAW_OK;
-    if (thaw_comm_rank(comm) == 0)
-        status = begin(writer, directory, step, state, attributes, options);
+    thaw_ckpt_gather gather;
+    thaw_status status = thaw_ckpt_gather_open(comm, state, options->parts, &gather);
+    const thaw_values values = thaw_ckpt_gather_values(&gather);
+    if (status == THAW_OK && thaw_comm_rank(comm) == 0)
+        status = begin(writer, directory, step, state, attributes, options, &values);
+    thaw_ckpt_gather_close(&gather);
     return thaw_agree(comm, status);
 }
 

@@ -38,12 +38,13 @@ static double state_bytes(const thaw_setup *setup, const thaw_comm *comm)
                   (double)trained * elsewhere);
 }
 
-/* What a checkpoint holds of each trained value: itself, the selected epoch's copy, what goes with it. */
-static double copy_bytes(const thaw_setup *setup)
+/* What a checkpoint holds of each trained value: itself, the selected epoch's copy, what goes with it. An optimizer in parts is written from
+ * where it is: the first rank would have all of it in its copy. */
+static double copy_bytes(const thaw_setup *setup, const thaw_comm *comm)
 {
     const thaw_train_config *train = &setup->config->train;
     const int64_t selected = train->select != THAW_SELECT_LAST;
-    if (train->checkpoint_async != 0)
+    if (train->checkpoint_async != 0 || thaw_parts(setup->config, comm) > 1)
         return 0;
     return 4.0 * (double)(thaw_graph_count_params(setup->model->graph, true) *
                           (1 + selected + companions(setup->config)));
@@ -52,7 +53,7 @@ static double copy_bytes(const thaw_setup *setup)
 int64_t thaw_train_copy_bytes(const thaw_comm *comm, const thaw_setup *setup, const thaw_plan *plan,
                               int32_t company)
 {
-    const double copy = copy_bytes(setup);
+    const double copy = copy_bytes(setup, comm);
     const double rest = (double)thaw_plan_arena_bytes(plan) + state_bytes(setup, comm);
     return company * (rest + copy) <= own_budget(comm, setup->config) ? (int64_t)copy : 0;
 }

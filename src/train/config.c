@@ -174,7 +174,8 @@ static const thaw_field train_fields[] = {
          "ends with exit code 1; 0: never (docs/faults.md)"),
     WORD(thaw_train_config, "checkpoint_async", checkpoint_async, "auto", async_words,
          "copy the state in memory and write it while training goes on; auto: where the memory of "
-         "a rank has room for the copy; off: steps wait for the disk"),
+         "a rank has room for the copy; off, and with "
+         "train.shard_optimizer: steps wait for the disk"),
     TEXT(thaw_train_config, "save_backbone", save_backbone, "",
          "also write the trained backbone to this file, with statistics of its features"),
     TEXT(thaw_train_config, "head_from", head_from, "",

@@ -89,51 +89,38 @@ void thaw_parts_exchange(thaw_trainer *t, thaw_comm *comm)
 
 /* ---- Checkpoints -------------------------------------------------------------------------------------------- */
 
-/* Entries in their whole shape; memory for them on rank 0 only. */
-static thaw_status make_room(const thaw_state *parts, bool root, thaw_state *out)
+static int64_t index_of(const thaw_state *state, const char *name)
 {
-    for (int64_t i = 0; i < parts->count; i++) {
-        const thaw_entry *e = &parts->entries[i];
-        void *data = NULL;
-        if (e->tensor.data != NULL)
-            THAW_TRY(
-                thaw_state_add(out, e->name, e->tensor.dtype, e->tensor.shape, e->tensor.data));
-        else if (root)
-            THAW_TRY(thaw_state_add_new(out, e->name, e->tensor.dtype, e->tensor.shape, &data));
+    for (int64_t i = 0; i < state->count; i++) {
+        if (strcmp(state->entries[i].name, name) == 0)
+            return i;
     }
-    return THAW_OK;
+    return -1;
 }
 
-static void fetch_entry(const thaw_trainer *t, thaw_comm *comm, int64_t entry, float *out)
+/* A thaw_ckpt_parts.part. */
+static void part_of(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
+                    const void **data)
 {
+    const thaw_parts_view *view = context;
+    const thaw_trainer *t = view->trainer;
+    const int64_t at = index_of(view->state, name) - view->first;
     int32_t tensor;
-    const float *kept = thaw_optimizer_kept(t->optimizer, entry, &tensor);
-    for (int32_t part = 0; part < t->parts; part++) {
-        int64_t begin;
-        int64_t end;
-        thaw_optimizer_range(t->optimizer, tensor, part, &begin, &end);
-        thaw_fetch(comm, part, kept, (end - begin) * (int64_t)sizeof(float),
-                   out == NULL ? NULL : out + begin);
-    }
+    THAW_ASSERT(at > 0);
+    *data = thaw_optimizer_kept(t->optimizer, at, &tensor);
+    thaw_optimizer_range(t->optimizer, tensor, rank, begin, end);
 }
 
-thaw_status thaw_parts_collect(thaw_trainer *t, thaw_comm *comm, thaw_state *out)
+thaw_status thaw_parts_add(thaw_trainer *t, thaw_state *state, thaw_parts_view *out)
 {
-    const bool root = thaw_comm_rank(comm) == 0;
-    const int64_t first = out->count;
-    thaw_state parts = {0};
-    thaw_status status;
-    if (t->parts == 1)
-        return thaw_agree(comm, thaw_optimizer_state(t->optimizer, out));
-    status = thaw_optimizer_state(t->optimizer, &parts);
-    if (status == THAW_OK)
-        status = make_room(&parts, root, out);
-    THAW_TRY_TO(thaw_agree(comm, status));
-    for (int64_t i = 1; i < parts.count; i++)
-        fetch_entry(t, comm, i, root ? out->entries[first + i].tensor.data : NULL);
-done:
-    thaw_state_clear(&parts);
-    return status;
+    *out = (thaw_parts_view){.trainer = t, .state = state, .first = state->count};
+    out->parts = (thaw_ckpt_parts){.part = part_of, .context = out};
+    return thaw_optimizer_state(t->optimizer, state);
+}
+
+const thaw_ckpt_parts *thaw_parts_in(const thaw_parts_view *view)
+{
+    return view->trainer->parts > 1 ? &view->parts : NULL;
 }
 
 static thaw_status find_whole(const thaw_state *from, const thaw_entry *e, const thaw_tensor **out)
@@ -216,15 +203,6 @@ static void move_entry(thaw_trainer *t, thaw_comm *comm, const thaw_optimizer *f
             copy_overlap(t->part_all, at, n, begin, end, keeps);
         }
     }
-}
-
-static int64_t index_of(const thaw_state *state, const char *name)
-{
-    for (int64_t i = 0; i < state->count; i++) {
-        if (strcmp(state->entries[i].name, name) == 0)
-            return i;
-    }
-    return -1;
 }
 
 thaw_status thaw_parts_move(thaw_trainer *t, thaw_comm *comm, thaw_optimizer *from)

@@ -11,9 +11,20 @@ THAW_NODISCARD thaw_status thaw_parts_open(thaw_trainer *trainer);
 int64_t thaw_parts_bytes(const thaw_trainer *trainer);
 /* After an update every rank gets the weights that the others updated. Collective. */
 void thaw_parts_exchange(thaw_trainer *trainer, thaw_comm *comm);
-/* Adds the optimizer's whole state: views where it is in one part, else copies on rank 0, fetched one after another. Collective. */
-THAW_NODISCARD thaw_status thaw_parts_collect(thaw_trainer *trainer, thaw_comm *comm,
-                                              thaw_state *out);
+/* Who has what of an optimizer in parts, while its state is written. */
+typedef struct thaw_parts_view {
+    const thaw_trainer *trainer;
+    const thaw_state *state;
+    int64_t first; /* the optimizer's entries begin here */
+    thaw_ckpt_parts parts;
+} thaw_parts_view;
+
+/* Adds the optimizer's whole state: views where it is in one part, else entries without data, which *out knows; it stays where it is, as long
+ * as the state is used. Local. */
+THAW_NODISCARD thaw_status thaw_parts_add(thaw_trainer *trainer, thaw_state *state,
+                                          thaw_parts_view *out);
+/* For module ckpt; NULL where it is in one part. */
+const thaw_ckpt_parts *thaw_parts_in(const thaw_parts_view *view);
 /* Takes this rank's part of the optimizer's state from a whole one. Local. */
 THAW_NODISCARD thaw_status thaw_parts_restore(thaw_trainer *trainer, const thaw_comm *comm,
                                               const thaw_state *from);

@@ -305,7 +305,7 @@ thaw_status thaw_predictions_write(thaw_comm *comm, const char *run_directory, c
     file_of(run_directory, split, &path);
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, as_state(p, &state)));
-    status = thaw_ckpt_write(comm, thaw_str_c(&path), &state, NULL, NULL);
+    status = thaw_ckpt_write(comm, thaw_str_c(&path), &state, NULL, NULL, NULL);
 done:
     thaw_state_clear(&state);
     thaw_str_clear(&path);

@@ -97,11 +97,13 @@ static thaw_status add_classes(const thaw_trainer *t, thaw_state *out)
 }
 
 /* Builds both states on every rank, so that a failure is common. */
-static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attributes)
+static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attributes,
+                           thaw_parts_view *view)
 {
     THAW_TRY(own_state(t, state));
     THAW_TRY(add_classes(t, state));
     THAW_TRY(thaw_setup_add_moments(t->setup, state));
+    THAW_TRY(thaw_parts_add(t, state, view));
     return describe(t, attributes);
 }
 
@@ -112,7 +114,7 @@ thaw_status thaw_trainer_open_writer(thaw_trainer *t, const thaw_comm *comm)
     t->copy_bytes = thaw_train_copy_bytes(comm, t->setup, t->train_plan, t->company);
     if (t->copy_bytes > 0)
         return thaw_ckpt_writer_new(&t->writer);
-    if (t->config->train.checkpoint_async == 0 && !t->options->quiet)
+    if (t->config->train.checkpoint_async == 0 && t->parts == 1 && !t->options->quiet)
         THAW_LOG(THAW_INFO, "%s: no room for a copy of the state: steps wait for checkpoints",
                  t->directory);
     return THAW_OK;
@@ -123,15 +125,16 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm)
     thaw_state state = {0};
     thaw_state attributes = {0};
     thaw_str directory = {0};
-    const thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep,
-                                       .best = thaw_trainer_is_best(trainer)};
+    thaw_parts_view view;
+    thaw_ckpt_options options = {.keep = trainer->config->train.checkpoint_keep,
+                                 .best = thaw_trainer_is_best(trainer)};
     thaw_run_path(trainer->directory, "checkpoints", &directory);
     thaw_trainer_count_time(trainer, comm);
     const char *phase = thaw_beat_phase("saving a checkpoint");
     const double began = thaw_seconds();
     thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes)));
-    THAW_TRY_TO(thaw_parts_collect(trainer, comm, &state));
+    THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes, &view)));
+    options.parts = thaw_parts_in(&view);
     THAW_TRY_TO(thaw_ckpt_save_later(trainer->writer, comm, thaw_str_c(&directory),
                                      trainer->position.step, &state, &attributes, &options));
     if (trainer->stop) /* uniform */
@@ -155,15 +158,16 @@ thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm
 {
     thaw_state state = {0};
     thaw_state attributes = {0};
+    thaw_parts_view view;
     thaw_str path = {0};
     thaw_run_path(trainer->directory, "adaptation.h5", &path);
     thaw_status status;
-    status = prepare(trainer, &state, &attributes);
+    status = prepare(trainer, &state, &attributes, &view);
     if (status == THAW_OK)
         status = thaw_ranges_add(trainer->setup, &state);
     THAW_TRY_TO(thaw_agree(comm, status));
-    THAW_TRY_TO(thaw_parts_collect(trainer, comm, &state));
-    status = thaw_ckpt_write(comm, thaw_str_c(&path), &state, &attributes, NULL);
+    status =
+        thaw_ckpt_write(comm, thaw_str_c(&path), &state, &attributes, thaw_parts_in(&view), NULL);
 done:
     thaw_str_clear(&path);
     thaw_state_clear(&attributes);

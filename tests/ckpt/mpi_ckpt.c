@@ -280,12 +280,55 @@ static void named_files_use_the_same_writer(void **state)
     if (thaw_comm_rank(world) == 0)
         assert_ok(thaw_state_digest(&s, &expected));
     thaw_bcast(world, 0, &expected, sizeof expected);
-    thaw_status status = thaw_ckpt_write(world, in_folder("adaptation.h5"), &s, &a, &digest);
+    thaw_status status = thaw_ckpt_write(world, in_folder("adaptation.h5"), &s, &a, NULL, &digest);
     assert_all(status == THAW_OK && thaw_digest_equal(digest, expected));
     assert_all(holds(in_folder("adaptation.h5"), 3));
-    assert_all(thaw_ckpt_write(world, "/proc/adaptation.h5", &s, &a, NULL) == THAW_ERR_RESOURCE);
+    assert_all(thaw_ckpt_write(world, "/proc/adaptation.h5", &s, &a, NULL, NULL) ==
+               THAW_ERR_RESOURCE);
     thaw_state_clear(&s);
     thaw_state_clear(&a);
+}
+
+#define EACH 6 /* values of a row that each rank has */
+
+/* Entry "b" is that of rank 0 but for its last row; of "d" every rank has a run of its own. */
+static void part(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
+                 const void **data)
+{
+    const int ranks = thaw_comm_size(world);
+    const int64_t n = (int64_t)EACH * ranks;
+    *begin = name[0] == 'd' ? EACH * rank : rank == 0 ? 0 : n - 1;
+    *end = name[0] == 'd' ? EACH * (rank + 1) : rank == ranks - 1 ? n : n - 1;
+    *data = (const float *)context + *begin;
+}
+
+/* What ranks have in parts is fetched between entries that rank 0 has, also when the writing fails before it or midway. */
+static void parts_are_fetched_one_by_one(void **state)
+{
+    (void)state;
+    const int64_t n = (int64_t)EACH * thaw_comm_size(world);
+    float values[EACH * 16];
+    float own[2] = {7, 8};
+    thaw_state s = {0}, back = {0};
+    for (int64_t i = 0; i < n; i++)
+        values[i] = (float)i / 4;
+    const thaw_ckpt_parts parts = {.part = part, .context = values};
+    assert_ok(thaw_state_add(&s, "d", THAW_F32, thaw_shape2(thaw_comm_size(world), EACH), NULL));
+    assert_ok(thaw_state_add(&s, "c", THAW_F32, thaw_shape1(2), own));
+    assert_ok(thaw_state_add(&s, "b", THAW_F32, thaw_shape1(n), NULL));
+    assert_all(thaw_ckpt_write(world, "/proc/parts.h5", &s, NULL, &parts, NULL) ==
+               THAW_ERR_RESOURCE);
+    assert_ok(thaw_ckpt_write(world, in_folder("parts.h5"), &s, NULL, &parts, NULL));
+    assert_ok(thaw_ckpt_read(world, in_folder("parts.h5"), &back, NULL));
+    const size_t bytes = (size_t)n * sizeof *values;
+    assert_all(memcmp(thaw_state_find(&back, "d")->data, values, bytes) == 0);
+    assert_all(memcmp(thaw_state_find(&back, "b")->data, values, bytes) == 0);
+    assert_all(memcmp(thaw_state_find(&back, "c")->data, own, sizeof own) == 0);
+    /* Nothing can be put below a tensor: the writing fails when "b" was fetched and "d" was not. */
+    assert_ok(thaw_state_add(&s, "c/x", THAW_F32, thaw_shape1(2), own));
+    assert_all(thaw_ckpt_write(world, in_folder("more.h5"), &s, NULL, &parts, NULL) != THAW_OK);
+    thaw_state_clear(&back);
+    thaw_state_clear(&s);
 }
 
 static void any_rank_can_hand_out_a_state(void **state)
@@ -367,6 +410,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(leftovers_of_a_killed_run_go),
         cmocka_unit_test(places_that_cannot_be_written_fail_early),
         cmocka_unit_test(named_files_use_the_same_writer),
+        cmocka_unit_test(parts_are_fetched_one_by_one),
         cmocka_unit_test(any_rank_can_hand_out_a_state),
         cmocka_unit_test(a_full_disk_keeps_what_was_there),
     };

@@ -1,7 +1,7 @@
 /* thaw-test: timeout=60 ranks=1,2 modules=kern,h5,graph,adapt,optim,ckpt
  * Two runs that lie on disk as training leaves them: samples are paired by id, causes are counted, and what a comparison cannot say it
  * says. */
-#include "mpi_test.h"
+#include "mpi_folder_test.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,21 +11,6 @@
 #include "thaw/h5.h"
 
 enum { N = 120, K = 2, MOST = 400 };
-static char directory[] = "/tmp/thaw-compare-XXXXXX";
-
-static void make_directory(void)
-{
-    if (thaw_comm_rank(world) == 0 && mkdtemp(directory) == NULL)
-        directory[0] = '\0';
-    thaw_bcast(world, 0, directory, sizeof directory);
-    assert_all(directory[0] != '\0');
-}
-
-static void remove_directory(void)
-{
-    if (thaw_comm_rank(world) == 0 && thaw_remove_tree(directory) != THAW_OK)
-        fprintf(stderr, "%s is left\n", directory);
-}
 
 static const char *in(const char *name)
 {

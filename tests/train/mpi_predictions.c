@@ -1,6 +1,6 @@
 /* thaw-test: timeout=30 ranks=1,2 modules=h5
  * A predictions file: what is written comes back on all ranks, labels that are no classes do not, and calibration regards temperature. */
-#include "mpi_test.h"
+#include "mpi_folder_test.h"
 #include "thaw/train.h"
 
 #include <math.h>
@@ -8,21 +8,6 @@
 #include <unistd.h>
 
 enum { N = 4, K = 2 };
-static char directory[] = "/tmp/thaw-predictions-XXXXXX";
-
-static void make_directory(void)
-{
-    if (thaw_comm_rank(world) == 0 && mkdtemp(directory) == NULL)
-        directory[0] = '\0';
-    thaw_bcast(world, 0, directory, sizeof directory);
-    assert_all(directory[0] != '\0');
-}
-
-static void remove_directory(void)
-{
-    if (thaw_comm_rank(world) == 0 && thaw_remove_tree(directory) != THAW_OK)
-        fprintf(stderr, "%s is left\n", directory);
-}
 
 /* What is said with 0.9 is right in three of four cases. */
 typedef struct fixed {

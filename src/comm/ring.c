@@ -67,7 +67,8 @@ thaw_status thaw_ring_open(thaw_reducer *r, thaw_comm *comm, int64_t least_bytes
     thaw_ring *ring = &r->ring;
     int64_t most = 0;
     for (int32_t b = 0; b < r->bucket_count; b++) {
-        const int64_t bytes = r->buckets[b].count * element_bytes(r, &r->buckets[b]);
+        int64_t from;
+        const int64_t bytes = share(r, &r->buckets[b], &from) * element_bytes(r, &r->buckets[b]);
         most = bytes > most ? bytes : most;
     }
     /* Of a bucket that does not divide, the larger chunks have an element more; and every slot begins where an int64_t may. */

@@ -2,7 +2,6 @@
 #include "thaw/evidence.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "evidence/paired_impl.h"
 

@@ -63,7 +63,7 @@ void thaw_ema_describe(const thaw_trainer *t, thaw_json *out)
         return;
     const int64_t steps = steps_of_youngest(t);
     /* Of the first step's weights, which the average began with. */
-    const double share = pow(decay, (double)(steps - 1));
+    const double share = pow(decay, steps > 0 ? (double)(steps - 1) : 0);
     thaw_json_set_double(out, "ema", decay);
     thaw_json_set_double(out, "ema_unsettled", share);
     if (share > 0.05)

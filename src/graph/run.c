@@ -65,10 +65,10 @@ static void observe(thaw_plan *plan, const thaw_step *step, const thaw_run *run)
     }
 }
 
-/* Of the run whose turn it is. */
+/* Of the run whose turn it is; NULL in a plan where nothing meets. */
 static const double *brought(const thaw_plan *plan, const thaw_step *step, bool backward)
 {
-    return plan->rows + plan->lane * step->row[backward];
+    return plan->rows == NULL ? NULL : plan->rows + plan->lane * step->row[backward];
 }
 
 static void forward_step(thaw_plan *plan, int32_t p, const thaw_run *run, const double *met)

@@ -14,6 +14,7 @@ is frozen by torch.jit.freeze and optimize_for_inference; compile: everything by
 import os
 import sys
 import time
+import zlib
 
 try:
     import torch
@@ -189,7 +190,8 @@ def main():
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     rank = os.environ.get("OMPI_COMM_WORLD_RANK")
     if rank is not None:
-        os.environ.setdefault("MASTER_PORT", "20000")
+        # The same on all hosts, and another than that of the job before, whose socket may still be open.
+        os.environ.setdefault("MASTER_PORT", str(20000 + zlib.crc32(repr(args).encode()) % 20000))
         serve(int(rank), args, names, float(seconds), directory, os.getppid())
         return
     os.environ.setdefault("MASTER_PORT", str(20000 + os.getpid() % 20000))

@@ -50,6 +50,7 @@ typedef struct thaw_model_spec {
     bool
         segments; /* text: a sample is (2, T), tokens and their types 0 or 1; else (T), all of type 0 */
     int64_t vocabulary; /* text: different tokens; 0: the architecture's own (berts: 30522) */
+    int64_t places;     /* text: tokens that there are vectors of places for, T at most; 0: 512 */
     int64_t K;          /* classes */
     int64_t
         width; /* channels of the first stage; 0: the architecture's own (resnet20: 16, resnet18: 64) */
@@ -66,13 +67,13 @@ extern const thaw_field thaw_model_fields[];
 
 THAW_NODISCARD thaw_status thaw_model_spec_copy(const thaw_model_spec *from, thaw_model_spec *out);
 void thaw_model_spec_clear(thaw_model_spec *spec);
-/* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.segments", "model.vocabulary", "model.classes", "model.width", "model.hidden",
+/* Adds to / reads from a state the entries "model.arch", "model.input", "model.tokens", "model.segments", "model.vocabulary", "model.places", "model.classes", "model.width", "model.hidden",
  * "model.patch", "model.pool", "model.head_dropout", "model.head_hidden" and "model.head_activation", so that a backbone file can be rebuilt. Load: *out is filled (clear it later); THAW_ERR_INPUT. */
 THAW_NODISCARD thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state);
 THAW_NODISCARD thaw_status thaw_model_spec_load(const thaw_state *state, thaw_model_spec *out);
 /* "resnet20, width 16, input 1 x 28 x 28"; "bert-tiny, width 128, 64 tokens" */
 void thaw_model_spec_format(const thaw_model_spec *spec, thaw_str *out);
-/* True when weights of one backbone fit the other: same arch, width, patch, hidden and C (and, for an mlp, H and W). Otherwise *why
+/* True when weights of one backbone fit the other: same arch, width, patch, hidden, vocabulary, places and C (and, for an mlp, H and W). Otherwise *why
  * (may be NULL) gets one sentence that names what differs. Classes and dropout belong to the head and do not matter. */
 bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_spec *b,
                                    thaw_str *why);
@@ -158,7 +159,7 @@ typedef struct thaw_model_arch {
     int32_t blocks;              /* default */
     int64_t C, H, W, K;          /* what parameter counts are quoted for */
     int64_t T;                   /* the same, tokens; 0: it reads images */
-    int64_t heads, most_tokens;  /* text: heads of attention; tokens of a text at most */
+    int64_t heads, most_tokens;  /* text: heads of attention; usual tokens of a text at most */
     int64_t pad_id;              /* text: the token that fills up short texts */
     const thaw_input_norm *norm; /* what weights of its origin take; NULL: there is no usual one */
 } thaw_model_arch;

@@ -17,7 +17,8 @@ static const cli_text_kind roberta = {
     .pad_id = 1,
     .parts = {{"classifier.dense.", "pooler.dense."}, {"classifier.out_proj.", "classifier."}},
     .own_pooler = true,
-    .is_bpe = true};
+    .is_bpe = true,
+    .counts_places = true};
 static const cli_text_kind distilbert = {.family = "distilbert",
                                          .prefix = "distilbert.",
                                          .heads = "n_heads",
@@ -55,6 +56,8 @@ bool cli_text_recognise(cli_text *text, const char *name, const thaw_shape *shap
         text->kind = &roberta;
     const int64_t layer = layer_of(name);
     text->layers = layer >= text->layers ? layer + 1 : text->layers;
+    if (thaw_ends_with(name, "embeddings.position_embeddings.weight") && shape->ndim == 2)
+        text->place_rows = shape->dim[0];
     if (!thaw_ends_with(name, "embeddings.word_embeddings.weight") || shape->ndim != 2)
         return false;
     text->rows = shape->dim[0];
@@ -329,6 +332,23 @@ static thaw_status check_numbers(const thaw_json *json, const char *weights, cli
     return THAW_OK;
 }
 
+/* The rows are all that is taken; a file that says others is not the weights'. */
+static thaw_status check_places(const thaw_json *json, const char *weights, const cli_text *text)
+{
+    static const char key[] = "max_position_embeddings";
+    int64_t rows = text->place_rows;
+    if (rows == 0 || thaw_json_type_of(thaw_json_find(json, key)) == THAW_JSON_NULL)
+        return THAW_OK;
+    const thaw_status status = thaw_json_get_int(json, key, &rows);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "config.json beside %s", weights);
+    THAW_CHECK(rows == text->place_rows, THAW_ERR_INPUT,
+               "config.json beside %s has %s %lld, but the table of places in the weights has %lld "
+               "rows; they do not belong together",
+               weights, key, (long long)rows, (long long)text->place_rows);
+    return THAW_OK;
+}
+
 static thaw_status read_config(const char *weights, cli_text *text)
 {
     thaw_json *json = NULL;
@@ -339,6 +359,7 @@ static thaw_status read_config(const char *weights, cli_text *text)
     THAW_TRY_TO(check_word(json, weights, "model_type", text->kind->family));
     THAW_TRY_TO(check_word(json, weights, text->kind->activation, "gelu"));
     THAW_TRY_TO(check_word(json, weights, "position_embedding_type", "absolute"));
+    THAW_TRY_TO(check_places(json, weights, text));
     status = check_numbers(json, weights, text);
 done:
     thaw_json_free(&json);
@@ -352,9 +373,14 @@ thaw_status cli_text_open(const cli_args *args, const char *weights, cli_text *t
     return read_pooling(args, weights, text);
 }
 
+/* A RoBERTa's first rows, up to that of padding, are no place of a token. */
 void cli_text_spec(const cli_text *text, const thaw_model_arch *arch, thaw_model_spec *spec)
 {
-    spec->T = arch->most_tokens;
+    const int64_t skipped = text->kind->counts_places ? text->kind->pad_id + 1 : 0;
+    spec->places = arch->most_tokens;
+    if (text->place_rows > skipped)
+        spec->places = text->place_rows - skipped;
+    spec->T = spec->places;
     spec->H = 0;
     spec->W = 0;
     spec->vocabulary = text->rows;

@@ -14,12 +14,14 @@ typedef struct cli_text_kind {
     const char *parts[2][2]; /* of a head: how names begin there and here; NULL: as they are */
     bool own_pooler;         /* the head reads what pool pooler gives, and nothing else */
     bool is_bpe;             /* the usual vocabulary */
+    bool counts_places;      /* from behind the row of padding */
 } cli_text_kind;
 
 typedef struct cli_text {
     const cli_text_kind *kind; /* by cli_text_recognise */
     int64_t rows, width;       /* of the table of tokens */
     int64_t layers;            /* that names count */
+    int64_t place_rows;        /* of the table of places; 0: there is none */
     bool has_pooler;
     const char *said_pool; /* by the weights' metadata, if thaw export wrote it; NULL */
     int pool;              /* thaw_pool_rule */
@@ -47,7 +49,7 @@ bool cli_text_name(const cli_text *text, const char *theirs, char *out, size_t b
 bool cli_text_takes_head(const cli_text *text);
 
 /* From the options and from the files beside the weights; rows and has_pooler are set. THAW_ERR_USAGE: options; THAW_ERR_INPUT: a file that is
- * damaged, a vocabulary larger than the table, a config.json of a network that is built in another way. */
+ * damaged, a vocabulary larger than the table, a config.json of a network that is built in another way, or of one with other places. */
 THAW_NODISCARD thaw_status cli_text_open(const cli_args *args, const char *weights, cli_text *text);
 void cli_text_spec(const cli_text *text, const thaw_model_arch *arch, thaw_model_spec *spec);
 /* Heads are in no tensor's shape. THAW_ERR_INPUT: config.json has others. */

@@ -7,6 +7,7 @@
 #define MOST_PIXELS  65536
 #define MOST_CLASSES 10000000
 #define MOST_WORDS   ((1 << 24) - 1) /* ids travel as float32 */
+#define MOST_PLACES  (1 << 20)
 
 static thaw_status check_range(const char *field, int64_t value, int64_t least, int64_t most)
 {
@@ -26,7 +27,9 @@ static thaw_status check_text(const thaw_model_spec *spec, int64_t most_tokens)
     THAW_CHECK(spec->patch == 0, THAW_ERR_CONFIG,
                "patch is for vision transformers, and %s is none; leave it out", spec->arch);
     THAW_TRY(check_range("vocabulary", spec->vocabulary, 0, MOST_WORDS));
-    return check_range("number of tokens", spec->T, 1, most_tokens);
+    THAW_TRY(check_range("places", spec->places, 0, MOST_PLACES));
+    return check_range("number of tokens", spec->T, 1,
+                       spec->places > 0 ? spec->places : most_tokens);
 }
 
 static thaw_status check_image(const thaw_model_spec *spec)
@@ -99,6 +102,8 @@ static thaw_status spec_resolve(thaw_model_spec *spec, const thaw_model_arch *ar
         spec->pool = THAW_POOL_POOLER;
     if (spec->vocabulary == 0)
         spec->vocabulary = model_family_of(arch)->vocabulary;
+    if (spec->places == 0)
+        spec->places = model_family_of(arch)->most_tokens;
     if (layered && spec->hidden.count == 0) {
         THAW_TRY(thaw_alloc(&spec->hidden.items, 2, sizeof *spec->hidden.items));
         spec->hidden.items[0] = 256;

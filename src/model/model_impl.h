@@ -11,7 +11,7 @@ typedef struct model_family {
     const thaw_model_arch *arches;
     int32_t count;
     bool one_width;      /* spec.width is the architecture's own */
-    int64_t most_tokens; /* text: spec.T at most; 0: images */
+    int64_t most_tokens; /* text: spec.T at most, unless spec.places says another; 0: images */
     int64_t vocabulary;  /* text: different tokens, unless spec.vocabulary says others */
     int64_t patch;       /* usual pixels of a patch's side; 0: no patches */
     thaw_value (*build)(thaw_model *model, thaw_value input);

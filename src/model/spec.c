@@ -125,6 +125,7 @@ thaw_status thaw_model_spec_save(const thaw_model_spec *spec, thaw_state *state)
     if (spec->T > 0) {
         THAW_TRY(thaw_state_add_int(state, "model.segments", spec->segments));
         THAW_TRY(thaw_state_add_int(state, "model.vocabulary", spec->vocabulary));
+        THAW_TRY(thaw_state_add_int(state, "model.places", spec->places));
     }
     THAW_TRY(thaw_state_add_int(state, "model.classes", spec->K));
     THAW_TRY(thaw_state_add_int(state, "model.width", spec->width));
@@ -154,7 +155,7 @@ static thaw_status load_ints(const thaw_state *state, const char *name, thaw_int
     return copy_ints(&view, out);
 }
 
-/* Files from before these entries have neither: one row, the architecture's vocabulary. */
+/* Files from before these entries have none: one row, the architecture's vocabulary and places. */
 static thaw_status load_text(const thaw_state *state, thaw_model_spec *out)
 {
     int64_t segments = 0;
@@ -162,6 +163,8 @@ static thaw_status load_text(const thaw_state *state, thaw_model_spec *out)
         THAW_TRY(thaw_state_get_int(state, "model.segments", &segments));
     if (thaw_state_find(state, "model.vocabulary"))
         THAW_TRY(thaw_state_get_int(state, "model.vocabulary", &out->vocabulary));
+    if (thaw_state_find(state, "model.places"))
+        THAW_TRY(thaw_state_get_int(state, "model.places", &out->places));
     out->segments = segments != 0;
     return THAW_OK;
 }
@@ -289,6 +292,14 @@ static int64_t resolved_vocabulary(const thaw_model_spec *spec)
     return model_family_of(arch)->vocabulary;
 }
 
+static int64_t resolved_places(const thaw_model_spec *spec)
+{
+    const thaw_model_arch *arch = NULL;
+    if (spec->places > 0 || thaw_model_arch_find(spec->arch, &arch) != THAW_OK)
+        return spec->places;
+    return model_family_of(arch)->most_tokens;
+}
+
 static bool same_hidden(const thaw_ints *a, const thaw_ints *b)
 {
     static const int64_t usual[] = {256, 128};
@@ -313,8 +324,9 @@ static bool differ(thaw_str *why, const char *what, int64_t a, int64_t b)
 static bool differ_in_tokens(const thaw_model_spec *a, const thaw_model_spec *b, thaw_str *why)
 {
     return a->T > 0 && b->T > 0 &&
-           differ(why, "the number of different tokens", resolved_vocabulary(a),
-                  resolved_vocabulary(b));
+           (differ(why, "the number of different tokens", resolved_vocabulary(a),
+                   resolved_vocabulary(b)) ||
+            differ(why, "the number of places of a text", resolved_places(a), resolved_places(b)));
 }
 
 bool thaw_model_spec_same_backbone(const thaw_model_spec *a, const thaw_model_spec *b,

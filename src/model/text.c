@@ -40,7 +40,7 @@ static thaw_value embed(thaw_graph *g, const thaw_model_spec *spec, const model_
                         thaw_value input, thaw_value ids, int64_t D)
 {
     const bool typed = spec->segments && text->types > 1;
-    const int64_t rows = MODEL_TEXT_TOKENS + (text->counted ? text->pad_id + 1 : 0);
+    const int64_t rows = spec->places + (text->counted ? text->pad_id + 1 : 0);
     thaw_value x =
         table(g, "word_embeddings", ids, spec->vocabulary, D, text->pad_id, THAW_EMBED_IDS);
     x = thaw_graph_add(g, x,

@@ -5,7 +5,7 @@
 
 #include "model/model_impl.h"
 
-#define MODEL_TEXT_TOKENS 512 /* of a text at most */
+#define MODEL_TEXT_TOKENS 512 /* of a text at most, unless spec.places says another */
 
 typedef struct model_text {
     const char *blocks; /* a block is called <blocks>.<number>; in it: */

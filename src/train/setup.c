@@ -45,6 +45,7 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
         wanted.segments = shape.dim[0] > 1;
         wanted.T = shape.dim[1];
         wanted.vocabulary = s->has_backbone ? source.vocabulary : text->pieces;
+        wanted.places = source.places;
     }
     wanted.K = thaw_dataset_classes(s->dataset);
     wanted.head_dropout = m->head_dropout;

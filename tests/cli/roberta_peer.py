@@ -105,4 +105,5 @@ def compare(kind, model, data, predictions):
     return bool(worst > 1e-5)
 
 
-peer_server.main({"prepare": prepare, "features": features, "strict": strict, "adapter": adapter})
+if __name__ == "__main__":
+    peer_server.main({"prepare": prepare, "features": features, "strict": strict, "adapter": adapter})

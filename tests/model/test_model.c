@@ -464,6 +464,42 @@ static void refuse(thaw_model_spec spec, const char *word)
         fail_msg("\"%s\" does not say %s", thaw_error_last()->message, word);
 }
 
+/* The table of places is as long as the description says, and then so may texts be. */
+static void test_places_of_texts(void **state)
+{
+    static const struct {
+        const char *arch;
+        int64_t places, rows;
+    } cases[] = {{"bert-tiny", 0, 512},    {"bert-tiny", 64, 64},    {"bert-tiny", 600, 600},
+                 {"roberta-tiny", 0, 514}, {"roberta-tiny", 64, 66}, {"distilbert-tiny", 64, 64}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        thaw_model_spec spec = {.arch = (char *)cases[i].arch, .K = 3, .places = cases[i].places};
+        thaw_model_spec loaded = {0};
+        thaw_state saved = {0};
+        thaw_model *model = NULL;
+        thaw_str why = {0};
+        spec.T = spec.places > 0 ? spec.places : 512;
+        ok(thaw_model_new(&spec, &model));
+        const int32_t table =
+            thaw_graph_find_param(model->graph, "embeddings.position_embeddings.weight");
+        assert_int_equal(thaw_graph_param(model->graph, table)->shape.dim[0], cases[i].rows);
+        ok(thaw_model_spec_save(&model->spec, &saved));
+        ok(thaw_model_spec_load(&saved, &loaded));
+        assert_int_equal(loaded.places, spec.T);
+        assert_true(thaw_model_spec_same_backbone(&spec, &loaded, &why));
+        loaded.places++;
+        assert_false(thaw_model_spec_same_backbone(&spec, &loaded, &why));
+        assert_non_null(strstr(thaw_str_c(&why), "the number of places of a text is"));
+        thaw_str_clear(&why);
+        thaw_model_free(&model);
+        thaw_state_clear(&saved);
+        thaw_model_spec_clear(&loaded);
+        spec.T++;
+        refuse(spec, "number of tokens cannot be");
+    }
+}
+
 static void test_bad_descriptions(void **state)
 {
     (void)state;
@@ -541,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_text_survives_a_state),
         cmocka_unit_test(test_what_differs_is_named),
         cmocka_unit_test(test_least_size),
+        cmocka_unit_test(test_places_of_texts),
         cmocka_unit_test(test_bad_descriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

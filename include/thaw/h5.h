@@ -6,7 +6,7 @@
  * Names are stored verbatim; '/' in a name means groups, so "optim/momentum/fc.weight" is h5py's f["optim/momentum/fc.weight"].
  * Files are in the format of HDF5 1.10 (2016), whose metadata have checksums. Element types are little-endian, texts UTF-8 of
  * fixed length (h5py gives bytes). HDF5's own error printing is turned off in the process by the first call here;
- * its innermost message becomes part of ours. Several threads may work on files of their own: the library, which is not for two threads
+ * its innermost message becomes part of ours. Nothing in a file says when it was written: the same calls give the same bytes. Several threads may work on files of their own: the library, which is not for two threads
  * at once, is entered by one at a time, and nobody holds it for longer than a call or a piece of a state takes. Failing reads are THAW_ERR_INPUT, failing writes THAW_ERR_RESOURCE. */
 #ifndef THAW_H5_H
 #define THAW_H5_H

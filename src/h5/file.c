@@ -94,7 +94,7 @@ thaw_status thaw_h5_create(const char *path, thaw_h5 **out)
     THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     thaw_h5 *file = NULL;
-    hid_t access = THAW_H5_NONE;
+    hid_t access = THAW_H5_NONE, creation = THAW_H5_NONE;
     int fd = -1;
     *out = NULL;
     THAW_TRY_TO(make_handle(path, true, &file));
@@ -103,11 +103,14 @@ thaw_status thaw_h5_create(const char *path, thaw_h5 **out)
                   strerror(errno));
     close(fd);
     access = access_rules();
-    file->id =
-        access >= 0 ? H5Fcreate(file->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access) : THAW_H5_NONE;
+    creation = thaw_h5_timeless(H5P_FILE_CREATE); /* of the root group */
+    file->id = access >= 0 && creation >= 0
+                   ? H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access)
+                   : THAW_H5_NONE;
     if (file->id < 0)
         status = THAW_H5_FAIL(file, "create it", NULL);
 done:
+    (void)thaw_h5_release(&creation);
     (void)thaw_h5_release(&access);
     if (status != THAW_OK) {
         if (fd < 0)

@@ -46,6 +46,11 @@ thaw_status thaw_h5_failed(const thaw_h5 *file, const char *source, int line, co
 /* Names a user gave us become paths in a file: no empty part, no "." or "..". THAW_ERR_FAIL. */
 THAW_NODISCARD thaw_status thaw_h5_check_name(const thaw_h5 *file, const char *name);
 
+/* A new list of rules of this kind for what is created: without its time. THAW_H5_NONE when HDF5 cannot. */
+hid_t thaw_h5_timeless(hid_t kind);
+/* Checks a name and makes the groups that lead to it. */
+THAW_NODISCARD thaw_status thaw_h5_make_way(thaw_h5 *file, const char *name);
+
 /* The type in the file (little-endian) and in memory; not to be closed. */
 hid_t thaw_h5_file_type(thaw_dtype dtype);
 hid_t thaw_h5_memory_type(thaw_dtype dtype);

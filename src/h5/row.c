@@ -155,24 +155,6 @@ thaw_status thaw_h5_make(thaw_h5 *file, const char *name, thaw_dtype dtype, cons
     return thaw_h5_make_dataset(file, name, dtype, shape, rows_per_chunk, NULL);
 }
 
-thaw_status thaw_h5_make_group(thaw_h5 *file, const char *name)
-{
-    THAW_H5_ALONE;
-    thaw_status status = THAW_OK;
-    THAW_TRY(thaw_h5_check_name(file, name));
-    hid_t links = H5Pcreate(H5P_LINK_CREATE);
-    hid_t group = THAW_H5_NONE;
-    if (links >= 0 && H5Pset_create_intermediate_group(links, 1) >= 0)
-        group = H5Gcreate2(file->id, name, links, H5P_DEFAULT, H5P_DEFAULT);
-    if (group < 0) {
-        status = THAW_H5_FAIL(file, "create the group", name);
-        thaw_h5_break(file);
-    }
-    (void)thaw_h5_release(&group);
-    (void)thaw_h5_release(&links);
-    return status;
-}
-
 static thaw_status describe(const thaw_h5 *file, const char *name, hid_t dataset, hid_t type,
                             hid_t space, thaw_h5_info *out)
 {

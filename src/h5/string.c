@@ -153,25 +153,22 @@ thaw_status thaw_h5_put_strings(thaw_h5 *file, const char *name, const thaw_stri
     THAW_H5_ALONE;
     char *block = NULL;
     size_t size = 1;
-    THAW_TRY(thaw_h5_check_name(file, name));
+    THAW_TRY(thaw_h5_make_way(file, name));
     THAW_TRY(pack((const char *const *)strings->items, strings->count, &size, &block));
     thaw_status status = THAW_OK;
     thaw_shape shape = thaw_shape1(strings->count);
     hid_t type = text_type(size);
     hid_t space = thaw_h5_space(&shape);
     hid_t creation = thaw_h5_creation(&shape, size, 0);
-    hid_t links = H5Pcreate(H5P_LINK_CREATE);
     hid_t dataset = THAW_H5_NONE;
-    if (type >= 0 && space >= 0 && creation >= 0 && links >= 0 &&
-        H5Pset_create_intermediate_group(links, 1) >= 0)
-        dataset = H5Dcreate2(file->id, name, type, space, links, creation, H5P_DEFAULT);
+    if (type >= 0 && space >= 0 && creation >= 0)
+        dataset = H5Dcreate2(file->id, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     if (dataset < 0 ||
         (strings->count > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, block) < 0)) {
         status = THAW_H5_FAIL(file, "write the strings", name);
         thaw_h5_break(file);
     }
     thaw_status closed = thaw_h5_shut(file, name, &dataset);
-    (void)thaw_h5_release(&links);
     (void)thaw_h5_release(&creation);
     (void)thaw_h5_release(&space);
     (void)thaw_h5_release(&type);

@@ -143,8 +143,8 @@ static void choose_chunk(const thaw_shape *shape, size_t element, int64_t rows, 
 hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows)
 {
     hsize_t chunk[THAW_MAX_DIMS];
-    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
-    bool good = creation >= 0 && H5Pset_obj_track_times(creation, 0) >= 0;
+    hid_t creation = thaw_h5_timeless(H5P_DATASET_CREATE);
+    bool good = creation >= 0;
     if (good && rows != THAW_H5_UNCHUNKED && shape->ndim > 0 && thaw_shape_count(shape) > 0) {
         choose_chunk(shape, element, rows, chunk);
         /* Everything is written anyway; filling first would write it twice. */
@@ -162,14 +162,12 @@ thaw_status thaw_h5_make_dataset(thaw_h5 *file, const char *name, thaw_dtype dty
 {
     THAW_H5_ALONE;
     thaw_status status = THAW_OK;
-    THAW_TRY(thaw_h5_check_name(file, name));
+    THAW_TRY(thaw_h5_make_way(file, name));
     hid_t space = thaw_h5_space(shape);
     hid_t creation = thaw_h5_creation(shape, thaw_dtype_bytes(dtype), rows_per_chunk);
-    hid_t links = H5Pcreate(H5P_LINK_CREATE);
     hid_t made = THAW_H5_NONE;
-    if (space >= 0 && creation >= 0 && links >= 0 &&
-        H5Pset_create_intermediate_group(links, 1) >= 0)
-        made = H5Dcreate2(file->id, name, thaw_h5_file_type(dtype), space, links, creation,
+    if (space >= 0 && creation >= 0)
+        made = H5Dcreate2(file->id, name, thaw_h5_file_type(dtype), space, H5P_DEFAULT, creation,
                           H5P_DEFAULT);
     if (made < 0) {
         status = THAW_H5_FAIL(file, "create", name);
@@ -179,7 +177,6 @@ thaw_status thaw_h5_make_dataset(thaw_h5 *file, const char *name, thaw_dtype dty
         *dataset = made;
     else
         (void)thaw_h5_release(&made);
-    (void)thaw_h5_release(&links);
     (void)thaw_h5_release(&creation);
     (void)thaw_h5_release(&space);
     return status;

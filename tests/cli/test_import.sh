@@ -17,6 +17,8 @@ imported=$(get out digest)
 alone backbone info plain.h5 --json
 same "digest by import" "$imported" "$(get out digest)"
 digest=$(get out digest)
+must "again" alone backbone import plain.pth $grey -o again.h5
+cmp -s plain.h5 again.h5 || fail "two imports of one file differ"
 for file in wrapped.pth old.pth double.pth plain.safetensors plain.safetensors.index.json; do
     must "$file" alone backbone import $file $grey -o other.h5
     alone backbone info other.h5 --json

@@ -54,6 +54,48 @@ static void rows_are_written_and_read_in_pieces(void **state)
     assert_int_equal(thaw_alloc_live(), live);
 }
 
+/* Of all that can be in a file. HDF5 counts time in seconds. */
+static void write_all_kinds(const char *path)
+{
+    static const double mean[2] = {0.5, 0.25};
+    static const float x[3] = {1, 2, 3};
+    const thaw_shape shape = thaw_shape1(3);
+    const thaw_strings names = {(char *[]){(char *)"a", (char *)"bcd"}, 2};
+    thaw_h5 *f = NULL;
+    assert_ok(thaw_h5_create(path, &f));
+    assert_ok(thaw_h5_make_group(f, "some/where"));
+    assert_ok(thaw_h5_make(f, "some/where/else/x", THAW_F32, &shape, 2));
+    assert_ok(thaw_h5_write_rows(f, "some/where/else/x", 0, 3, THAW_F32, x));
+    assert_ok(thaw_h5_put_strings(f, "of/names", &names));
+    assert_ok(thaw_h5_set_text(f, "some", "format", "ours"));
+    assert_ok(thaw_h5_set_doubles(f, "/", "mean", mean, 2));
+    assert_ok(thaw_h5_commit(&f));
+}
+
+static void the_same_values_are_the_same_bytes(void **state)
+{
+    (void)state;
+    const float x[3] = {1, 2, 3};
+    thaw_state s = {0};
+    const thaw_h5_write what = {.state = &s};
+    assert_ok(thaw_state_add(&s, "layer/weight", THAW_F32, thaw_shape1(3), (void *)x));
+    assert_ok(thaw_h5_save(in_folder("state1.h5"), &what, NULL));
+    write_all_kinds(in_folder("rows1.h5"));
+    sleep(1);
+    assert_ok(thaw_h5_save(in_folder("state2.h5"), &what, NULL));
+    write_all_kinds(in_folder("rows2.h5"));
+    for (int i = 0; i < 2; i++) {
+        thaw_str one = {0}, two = {0};
+        read_bytes(in_folder(i == 0 ? "state1.h5" : "rows1.h5"), &one);
+        read_bytes(in_folder(i == 0 ? "state2.h5" : "rows2.h5"), &two);
+        assert_int_equal(one.length, two.length);
+        assert_memory_equal(one.data, two.data, one.length);
+        thaw_str_clear(&two);
+        thaw_str_clear(&one);
+    }
+    thaw_state_clear(&s);
+}
+
 static void numbers_convert_where_nothing_is_lost(void **state)
 {
     (void)state;
@@ -289,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_written_and_read_in_pieces),
+        cmocka_unit_test(the_same_values_are_the_same_bytes),
         cmocka_unit_test(numbers_convert_where_nothing_is_lost),
         cmocka_unit_test(attributes_and_strings_come_back),
         cmocka_unit_test(files_of_others_are_read),

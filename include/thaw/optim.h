@@ -153,6 +153,8 @@ THAW_NODISCARD thaw_status thaw_optimizer_step(thaw_optimizer *optimizer,
                                                const float *const *gradients, double gradient_scale,
                                                double schedule_factor, thaw_step_report *report);
 
+/* From now on the rates of backbone tensors are `factor` times as large; 1 as it begins. No part of the state: the caller remembers it. */
+void thaw_optimizer_slow(thaw_optimizer *optimizer, double factor);
 int32_t thaw_optimizer_count(const thaw_optimizer *optimizer);
 float *thaw_optimizer_tensor(const thaw_optimizer *optimizer, int32_t i); /* its data */
 /* Learning rate of tensor i at schedule factor 1. */

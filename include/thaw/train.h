@@ -88,6 +88,15 @@ typedef struct thaw_train_config {
     char *adapter_from; /* directory of a PEFT adapter that training goes on from; "" fresh */
 } thaw_train_config;
 
+enum { THAW_LIMIT_WARN, THAW_LIMIT_CUT, THAW_LIMIT_ROLLBACK };
+
+/* How far the backbone may move: ||w - w0|| / ||w0|| of each block; 0: as far as it goes. */
+typedef struct thaw_limit_config {
+    double epoch, total; /* in an epoch, from its start; since training began */
+    int action;          /* THAW_LIMIT_WARN, ... */
+    double factor;       /* cut, rollback: on the backbone's rates from then on */
+} thaw_limit_config;
+
 /* Rates of a phase; negative: as in thaw_config.rates. */
 typedef struct thaw_phase_rates {
     double head, backbone, adapter, layer_decay;
@@ -153,6 +162,7 @@ typedef struct thaw_config {
     thaw_optim_config optimizer;
     thaw_schedule schedule;
     thaw_rates rates;
+    thaw_limit_config limit;
     thaw_tables
         phases; /* thaw_phase_config, at most THAW_MOST_PHASES; none: one rung all the time */
     thaw_ladder_config ladder;

@@ -80,6 +80,35 @@ static void write_unsettled(const thaw_json *s, thaw_str *out)
     }
 }
 
+/* A backbone that was held back, or should have been, is not what the rates alone would have made of it. */
+static void write_limit(const thaw_json *s, thaw_str *out)
+{
+    for (LADDER_EACH(rung, s, "rungs")) {
+        const thaw_json *l = thaw_json_find(rung, "limit");
+        const bool total = strcmp(ladder_text(l, "worst.of"), "total") == 0;
+        if (l == NULL)
+            continue;
+        thaw_str_printf(
+            out,
+            "The backbone of `%s` moved faster than limit.%s (%g) in %lld epochs of a seed (%lld "
+            "of %lld seeds did), most in epoch %lld: %s by %.3g of its weights; ",
+            ladder_text(rung, "name"), ladder_text(l, "worst.of"),
+            ladder_number(l, total ? "total" : "epoch"),
+            (long long)thaw_json_int_or(l, "epochs_over", 0),
+            (long long)thaw_json_int_or(l, "seeds_over", 0),
+            (long long)thaw_json_int_or(s, "seeds", 0),
+            (long long)thaw_json_int_or(l, "worst.epoch", 0), ladder_text(l, "worst.block"),
+            ladder_number(l, "worst.moved"));
+        if (strcmp(ladder_text(l, "action"), "warn") == 0)
+            thaw_str_add(out, "nothing was done about it.\n");
+        else
+            thaw_str_printf(out,
+                            "%lld epochs were taken back, and it ended at %.3g of its rates.\n",
+                            (long long)thaw_json_int_or(l, "epochs_undone", 0),
+                            ladder_number(l, "backbone_factor"));
+    }
+}
+
 /* What a reader of the first lines must know besides, and where the model is. */
 static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_str *out)
 {
@@ -88,6 +117,7 @@ static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_st
         thaw_str_add(out, "Its best rate lies at the edge of the searched range; a better one may "
                           "lie outside.\n");
     write_unsettled(s, out);
+    write_limit(s, out);
     const thaw_json *not_run = thaw_json_find(s, "not_run");
     if (thaw_json_count(not_run) > 0)
         thaw_str_add(out, "The climb stopped early; not run:");

@@ -310,6 +310,27 @@ static void describe_drift(const ladder *l, const ladder_rung *r, thaw_json *out
     }
 }
 
+/* Of the seed whose backbone was beyond its limit in most epochs. */
+static void describe_limit(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    const thaw_json *most = NULL;
+    int64_t seeds = 0;
+    int64_t epochs = 0;
+    for (int64_t s = 0; s < l->S; s++) {
+        const thaw_json *limit = thaw_json_find(r->seeds[s].summary, "limit");
+        const int64_t over = thaw_json_int_or(limit, "epochs_over", 0);
+        seeds += over > 0;
+        if (over > epochs) {
+            most = limit;
+            epochs = over;
+        }
+    }
+    if (most == NULL)
+        return;
+    thaw_json_set_take(out, "limit", thaw_json_copy(most));
+    thaw_json_set_int(thaw_json_child(out, "limit"), "seeds_over", seeds);
+}
+
 thaw_status ladder_describe_rung(ladder *l, int64_t index)
 {
     const ladder_rung *r = &l->rungs[index];
@@ -341,6 +362,7 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
     describe_calibration(r, out);
     describe_cost(l, r, out);
     describe_drift(l, r, out);
+    describe_limit(l, r, out);
     if (r->confusion != NULL)
         thaw_json_set_ints(out, "confusion", r->confusion, l->K * l->K);
     return THAW_OK;

@@ -30,6 +30,7 @@ struct thaw_optimizer {
     int32_t count, part, parts;
     int64_t total; /* elements of all tensors */
     int64_t steps;
+    double backbone_factor; /* on the rates of backbone tensors */
     size_t state_bytes;
     float before[PIECE];
 };
@@ -121,6 +122,7 @@ thaw_status thaw_optimizer_new_part(const thaw_optim_config *config, const thaw_
     o->count = count;
     o->part = part;
     o->parts = parts;
+    o->backbone_factor = 1;
     THAW_TRY_TO(thaw_alloc(&o->tensors, count, sizeof *o->tensors));
     place(o, tensors);
     for (int32_t i = 0; i < count; i++)
@@ -202,6 +204,11 @@ static double measured_sweep(thaw_optimizer *o, const optim_sweep *whole)
     return before > 0 ? sqrt(change / before) : 0;
 }
 
+static double factor_of(const thaw_optimizer *o, const tensor_state *t)
+{
+    return t->tensor.part == THAW_PART_BACKBONE ? o->backbone_factor : 1;
+}
+
 thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients,
                                 double gradient_scale, double schedule_factor,
                                 thaw_step_report *report)
@@ -220,7 +227,7 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
             continue;
         optim_sweep sweep = {
             .config = &o->config,
-            .rate = t->rate * schedule_factor,
+            .rate = t->rate * factor_of(o, t) * schedule_factor,
             .weight_decay = t->weight_decay,
             .gradient_scale = gradient_scale * clip,
             .anchor_strength = t->anchor_strength,
@@ -245,6 +252,11 @@ thaw_status thaw_optimizer_step(thaw_optimizer *o, const float *const *gradients
         report->clip_factor = clip;
     }
     return THAW_OK;
+}
+
+void thaw_optimizer_slow(thaw_optimizer *optimizer, double factor)
+{
+    optimizer->backbone_factor = factor;
 }
 
 int32_t thaw_optimizer_count(const thaw_optimizer *optimizer)

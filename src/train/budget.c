@@ -19,10 +19,11 @@ static double own_budget(const thaw_comm *comm, const thaw_config *config)
     return NODE_SHARE * bytes / thaw_comm_node_ranks(comm);
 }
 
-/* The optimizer's moments of a trained value, and its average. */
+/* The optimizer's moments of a trained value, its average, and what an epoch began with. */
 static int64_t companions(const thaw_config *config)
 {
-    return thaw_optim_config_moments(&config->optimizer) + (config->train.ema > 0);
+    return thaw_optim_config_moments(&config->optimizer) + (config->train.ema > 0) +
+           thaw_limit_copies(config);
 }
 
 /* Weights; per trained value its gradient of a shard, its sum, what goes with it and the selected epoch's copy. Of the moments a rank may

@@ -277,6 +277,8 @@ const thaw_field thaw_config_fields[] = {
           "learning-rate schedule"),
     TABLE(thaw_config, "rates", rates, thaw_rates, thaw_rates_fields,
           "learning rates of the groups"),
+    TABLE(thaw_config, "limit", limit, thaw_limit_config, thaw_limit_fields,
+          "how far the backbone may move"),
     ROW_OF_TABLES(
         thaw_config, "phases", phases, thaw_phase_fields,
         "parts of a run that train one after another, each with a rung and rates of its own; "
@@ -461,6 +463,7 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     THAW_TRY(check_names(conf, &c->train));
     THAW_TRY(check_rungs(conf, c));
     THAW_TRY(thaw_phases_check(conf, c));
+    THAW_TRY(thaw_limit_check(conf, c));
     THAW_TRY(check_peft(conf, &c->peft));
     THAW_TRY(check_unread(conf, c));
     return check_search(conf, &c->ladder);

@@ -5,26 +5,33 @@
 
 /* How far the backbone moved: per block in weights, and in the features of the validation samples. */
 
+double thaw_drift_of_block(const thaw_trainer *t, const thaw_state *before, int32_t block)
+{
+    const thaw_graph *graph = t->setup->model->graph;
+    thaw_motion motion = {0};
+    bool trained = false;
+    for (int64_t i = 0; i < t->initial.count; i++) {
+        const char *name = t->initial.entries[i].name;
+        const int32_t index = thaw_graph_find_param(graph, name);
+        THAW_ASSERT(index >= 0);
+        const thaw_param *now = thaw_graph_param(graph, index);
+        if (now->block != block)
+            continue;
+        const thaw_tensor *was = thaw_state_find(before, name);
+        THAW_ASSERT(was != NULL);
+        trained = true;
+        thaw_motion_add(&motion, now->data, was->data, thaw_tensor_count(was));
+    }
+    return trained ? thaw_motion_relative(&motion) : NAN;
+}
+
 thaw_status thaw_drift_motion(const thaw_trainer *trainer, thaw_json *out)
 {
     const thaw_graph *graph = trainer->setup->model->graph;
     for (int32_t block = 0; block < thaw_graph_block_count(graph); block++) {
-        thaw_motion motion = {0};
-        bool trained = false;
-        for (int64_t i = 0; i < trainer->initial.count; i++) {
-            const thaw_entry *before = &trainer->initial.entries[i];
-            const int32_t index = thaw_graph_find_param(graph, before->name);
-            THAW_CHECK(index >= 0, THAW_ERR_FAIL, "parameter %s vanished", before->name);
-            const thaw_param *now = thaw_graph_param(graph, index);
-            if (now->block != block)
-                continue;
-            trained = true;
-            thaw_motion_add(&motion, now->data, before->tensor.data,
-                            thaw_tensor_count(&before->tensor));
-        }
-        if (trained)
-            thaw_json_set_double(out, thaw_graph_block_name(graph, block),
-                                 thaw_motion_relative(&motion));
+        const double moved = thaw_drift_of_block(trainer, &trainer->initial, block);
+        if (!isnan(moved))
+            thaw_json_set_double(out, thaw_graph_block_name(graph, block), moved);
     }
     return THAW_OK;
 }

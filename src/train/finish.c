@@ -90,7 +90,7 @@ static int64_t state_bytes(const thaw_state *state)
 }
 
 /* What this rung needs on a rank beside the program and what its node shares: trained weights, activations and workspace, gradients and
- * their sums, optimizer, the copy of the selected epoch and the average. The process's own peak is that of all it ever ran. */
+ * their sums, optimizer, the copies of the selected epoch and of an epoch's start, and the average. The process's own peak is that of all it ever ran. */
 static int64_t planned_bytes(const thaw_trainer *t)
 {
     const int64_t weights = state_bytes(&t->trained);
@@ -99,7 +99,8 @@ static int64_t planned_bytes(const thaw_trainer *t)
         sums += thaw_plan_reduced(t->train_plan, i)->count * (int64_t)sizeof(float);
     return weights + (int64_t)thaw_plan_arena_bytes(t->train_plan) + 2 * sums + t->payload_bytes +
            (int64_t)thaw_optimizer_state_bytes(t->optimizer) + thaw_parts_bytes(t) +
-           state_bytes(&t->best) + state_bytes(&t->ema);
+           state_bytes(&t->best) + state_bytes(&t->ema) + state_bytes(&t->turn.weights) +
+           state_bytes(&t->turn.average) + state_bytes(&t->turn.moments);
 }
 
 /* What keeping features took and gave, over all ranks. Saved: what computing each row that was read would have taken, less what filling took
@@ -261,6 +262,7 @@ static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_js
     add_rates(t, summary);
     add_statistics(t, summary);
     thaw_ema_describe(t, summary);
+    thaw_limit_describe(t, summary);
     thaw_json_set_int(summary, "selected_epoch",
                       t->best.count > 0 ? t->state.best_epoch : t->position.epoch);
     return THAW_OK;

@@ -68,6 +68,7 @@ static thaw_status epoch_row(thaw_trainer *t, const verdict *val)
     thaw_format(name, sizeof name, "val.%s", t->setup->metric->name);
     thaw_json_set_double(row, name, val->metric);
     thaw_json_set_double(row, "lr_factor", t->factor);
+    thaw_limit_add_row(t, row);
     thaw_status status = thaw_drift_motion(t, thaw_json_set_object(row, "motion"));
     if (status == THAW_OK)
         status = thaw_rows_append(t->rows_path.data, row);
@@ -91,7 +92,7 @@ static bool is_better(const thaw_trainer *t, const verdict *val)
 static thaw_status select_epoch(thaw_trainer *t, const verdict *val)
 {
     if (!is_better(t, val)) {
-        t->state.stale_epochs++;
+        t->state.stale_epochs += !t->undone; /* which says nothing about more epochs */
         return THAW_OK;
     }
     t->state.best_score = val->score;
@@ -193,9 +194,13 @@ static thaw_status end_epoch(const thaw_team *team, thaw_comm *comm)
 {
     for (int32_t m = 0; m < team->count; m++)
         THAW_TRY(compare_ranks(team->members[m], comm));
+    for (int32_t m = 0; m < team->count; m++)
+        THAW_TRY(thaw_limit_apply(team->members[m], comm));
     thaw_ema_swap(team);
-    const thaw_status status = judge_all(team, comm);
+    thaw_status status = judge_all(team, comm);
     thaw_ema_swap(team);
+    for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
+        status = thaw_limit_mark(team->members[m]);
     return status;
 }
 

@@ -318,7 +318,10 @@ static thaw_status hand_over(thaw_trainer *t, thaw_comm *comm, const thaw_traine
         THAW_TRY(thaw_parts_move(t, comm, old->optimizer));
     else
         THAW_TRY(thaw_agree(comm, copy_optimizer(t, old->optimizer)));
-    return thaw_agree(comm, place_anchors(t, comm));
+    thaw_status status = place_anchors(t, comm);
+    if (status == THAW_OK)
+        status = thaw_limit_mark(t);
+    return thaw_agree(comm, status);
 }
 
 static void close_constants(thaw_setup *s)

@@ -7,7 +7,7 @@
 /* What a run needs to go on: trained tensors, their average, the selected epoch's tensors, optimizer, quanta, position, running sums. The entries
  * are views, so that saving copies nothing and restoring is thaw_state_copy into them. Nothing frozen is in it. */
 
-static thaw_status add_prefixed(thaw_state *out, const char *prefix, const thaw_state *from)
+thaw_status thaw_state_add_prefixed(thaw_state *out, const char *prefix, const thaw_state *from)
 {
     thaw_str name = {0};
     thaw_status status = THAW_OK;
@@ -57,9 +57,9 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
 /* All but the optimizer, which may be in parts. */
 static thaw_status own_state(thaw_trainer *t, thaw_state *out)
 {
-    THAW_TRY(add_prefixed(out, "model", &t->trained));
-    THAW_TRY(add_prefixed(out, "best", &t->best));
-    THAW_TRY(add_prefixed(out, "ema", &t->ema));
+    THAW_TRY(thaw_state_add_prefixed(out, "model", &t->trained));
+    THAW_TRY(thaw_state_add_prefixed(out, "best", &t->best));
+    THAW_TRY(thaw_state_add_prefixed(out, "ema", &t->ema));
     return add_numbers(t, out);
 }
 
@@ -133,7 +133,10 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm)
     const char *phase = thaw_beat_phase("saving a checkpoint");
     const double began = thaw_seconds();
     thaw_status status;
-    THAW_TRY_TO(thaw_agree(comm, prepare(trainer, &state, &attributes, &view)));
+    status = prepare(trainer, &state, &attributes, &view);
+    if (status == THAW_OK)
+        status = thaw_limit_state(trainer, &state);
+    THAW_TRY_TO(thaw_agree(comm, status));
     options.parts = thaw_parts_in(&view);
     THAW_TRY_TO(thaw_ckpt_save_later(trainer->writer, comm, thaw_str_c(&directory),
                                      trainer->position.step, &state, &attributes, &options));
@@ -221,6 +224,7 @@ static thaw_status restore(thaw_trainer *t, const thaw_comm *comm, const thaw_st
     THAW_TRY_TO(compare_text(attributes, &mine, "dataset_digest", "the dataset (digest)"));
     THAW_TRY_TO(compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)"));
     THAW_TRY_TO(own_state(t, &into));
+    THAW_TRY_TO(thaw_limit_state(t, &into));
     THAW_TRY_TO(thaw_state_copy(&into, state));
     status = thaw_parts_restore(t, comm, state);
 done:

@@ -408,6 +408,7 @@ static thaw_status apply(step_context *c)
     t->factor =
         thaw_schedule_factor(&t->config->schedule, t->position.step, thaw_trainer_total_steps(t));
     thaw_step_report report = {0};
+    thaw_optimizer_slow(t->optimizer, t->state.limit.factor);
     THAW_TRY(thaw_optimizer_step(t->optimizer, t->gradients, 1.0 / weight, t->factor, &report));
     t->last_norm = report.gradient_norm;
     thaw_parts_exchange(t, c->comm);

@@ -21,6 +21,14 @@ typedef struct thaw_position {
     int64_t step_in_epoch; /* steps done of the running epoch */
 } thaw_position;
 
+/* What became of the limit on the backbone's motion so far. */
+typedef struct thaw_limit_record {
+    double factor;               /* on the backbone's rates, from the next step on */
+    int64_t over, undone, first; /* epochs beyond it; that were taken back; the first, from 1 */
+    int64_t worst_epoch, worst_block, of_total; /* where it was exceeded by most, and which limit */
+    double worst;                               /* motion of that block */
+} thaw_limit_record;
+
 /* Running sums of an epoch and the selection; all of it is checkpointed. */
 typedef struct thaw_progress_state {
     double loss_sum, weight_sum;
@@ -30,7 +38,15 @@ typedef struct thaw_progress_state {
     double seconds, train_seconds; /* over all starts of this run */
     double core_seconds;           /* likewise, from set-up to the end, each start with its ranks */
     int64_t samples_seen;
+    thaw_limit_record limit;
 } thaw_progress_state;
+
+/* Copies of the start of the running epoch. */
+typedef struct thaw_turn {
+    thaw_state weights; /* by parameter name: of the backbone, or of all that trains */
+    thaw_state average; /* of train.ema */
+    thaw_state moments; /* of the optimizer, without anchors */
+} thaw_turn;
 
 typedef struct thaw_trainer {
     thaw_setup *setup;
@@ -77,6 +93,9 @@ typedef struct thaw_trainer {
     thaw_state best; /* copies of the selected epoch's values, same names; empty for select: last */
     thaw_state ema;  /* the average of `trained`, same names; empty without train.ema */
     thaw_state initial;     /* views on the trained backbone tensors as training began */
+    thaw_turn turn;         /* what an epoch began with, where a limit asks for it */
+    double moved;           /* most of a block in the last epoch, in limits; before it was undone */
+    bool undone;            /* the last epoch was taken back */
     float *features_before; /* (N val, D) or NULL: for drift */
     thaw_position position;
     thaw_progress_state state;
@@ -208,6 +227,35 @@ double thaw_trainer_unsettled(const thaw_trainer *trainer);
 /* What 8 bits change, into summary "int8": error of the features, and accuracy on val against floats. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_judge_precision(thaw_trainer *trainer, thaw_comm *comm,
                                                         thaw_json *out);
+/* Views on entries as prefix/name. Local. */
+THAW_NODISCARD thaw_status thaw_state_add_prefixed(thaw_state *out, const char *prefix,
+                                                   const thaw_state *from);
+/* Appends a copy of each entry to `to`. Local. */
+THAW_NODISCARD thaw_status thaw_trainer_copy_state(const thaw_state *from, thaw_state *to);
+
+/* ---- How far the backbone may move ------------------------------------------------------------------------------ */
+
+/* Makes place for what an epoch begins with, and fills it. Local; needs the optimizer and the states. */
+THAW_NODISCARD thaw_status thaw_limit_open(thaw_trainer *t);
+void thaw_limit_close(thaw_trainer *t);
+/* An epoch begins with what there is now. Local. */
+THAW_NODISCARD thaw_status thaw_limit_mark(thaw_trainer *t);
+/* An epoch's steps are done and nothing is judged yet: a block that is beyond its limit is warned of, slows the backbone, or takes the epoch
+ * back. Collective. */
+THAW_NODISCARD thaw_status thaw_limit_apply(thaw_trainer *t, thaw_comm *comm);
+/* For a checkpoint: views on what the next two of these need; nothing without a limit. Local. */
+THAW_NODISCARD thaw_status thaw_limit_state(thaw_trainer *t, thaw_state *out);
+/* Into an epoch's row: "backbone_factor", "moved_limits"; into a summary: "limit". Nothing without a limit. Local. */
+void thaw_limit_add_row(const thaw_trainer *t, thaw_json *row);
+void thaw_limit_describe(const thaw_trainer *t, thaw_json *summary);
+/* Arrays as large as what trains that the limit keeps. */
+int64_t thaw_limit_copies(const thaw_config *config);
+/* What ranges of single fields cannot say. THAW_ERR_CONFIG. */
+THAW_NODISCARD thaw_status thaw_limit_check(const thaw_conf *conf, const thaw_config *c);
+extern const thaw_field thaw_limit_fields[];
+
+/* ||w - w0|| / ||w0|| of a block's tensors that t->initial names, w0 being those of `before`; NAN: it has none. Local. */
+double thaw_drift_of_block(const thaw_trainer *t, const thaw_state *before, int32_t block);
 /* How far the backbone moved, into summary "drift". Collective. */
 THAW_NODISCARD thaw_status thaw_drift_before(thaw_trainer *trainer, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_drift_after(const thaw_team *team, thaw_comm *comm,

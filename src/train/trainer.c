@@ -239,7 +239,7 @@ done:
     return status;
 }
 
-static thaw_status copy_state(const thaw_state *from, thaw_state *to)
+thaw_status thaw_trainer_copy_state(const thaw_state *from, thaw_state *to)
 {
     for (int64_t i = 0; i < from->count; i++) {
         const thaw_entry *e = &from->entries[i];
@@ -261,9 +261,9 @@ static thaw_status open_states(thaw_trainer *t)
     const thaw_graph *graph = t->setup->model->graph;
     THAW_TRY(thaw_setup_held(t->setup, &t->trained));
     if (t->config->train.select != THAW_SELECT_LAST)
-        THAW_TRY(copy_state(&t->trained, &t->best));
+        THAW_TRY(thaw_trainer_copy_state(&t->trained, &t->best));
     if (t->config->train.ema > 0)
-        THAW_TRY(copy_state(&t->trained, &t->ema));
+        THAW_TRY(thaw_trainer_copy_state(&t->trained, &t->ema));
     for (int32_t i = 0; i < thaw_graph_param_count(graph); i++) {
         thaw_param *p = thaw_graph_param(graph, i);
         const bool frozen_again = t->setup->held[i] && !p->trainable && !is_statistic(p);
@@ -332,6 +332,7 @@ static thaw_status open_local(thaw_trainer *t, const thaw_comm *comm)
     THAW_TRY(open_optimizer(t, comm));
     THAW_TRY(thaw_parts_open(t));
     THAW_TRY(open_states(t));
+    THAW_TRY(thaw_limit_open(t));
     THAW_TRY(open_class_weights(t));
     return open_buffers(t);
 }
@@ -376,6 +377,7 @@ thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup, const thaw_run
     out->state.best_score = -INFINITY;
     out->state.best_loss = 1e300;
     out->state.best_epoch = -1;
+    out->state.limit.factor = 1;
 done:
     if (status != THAW_OK)
         thaw_trainer_close(out);
@@ -402,6 +404,7 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_lanes_close(&t->lanes);
     thaw_free(&t->input);
     thaw_free(&t->class_weights);
+    thaw_limit_close(t);
     thaw_state_clear(&t->initial);
     thaw_state_clear(&t->ema);
     thaw_state_clear(&t->best);

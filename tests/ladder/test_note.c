@@ -96,6 +96,38 @@ static void test_parts(void **state)
     thaw_json_free(&summary);
 }
 
+static void test_limit(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    write_note(summary, &note);
+    assert_lacks(note.data, "limit.epoch");
+    thaw_json *limit = thaw_json_set_object(inside(summary, "rungs.4"), "limit");
+    thaw_json_set_string(limit, "action", "warn");
+    thaw_json_set_double(limit, "epoch", 0.05);
+    thaw_json_set_int(limit, "epochs_over", 2);
+    thaw_json_set_int(limit, "epochs_undone", 0);
+    thaw_json_set_int(limit, "seeds_over", 1);
+    thaw_json_set_double(limit, "backbone_factor", 1);
+    thaw_json *worst = thaw_json_set_object(limit, "worst");
+    thaw_json_set_string(worst, "of", "epoch");
+    thaw_json_set_int(worst, "epoch", 3);
+    thaw_json_set_string(worst, "block", "layer3.2");
+    thaw_json_set_double(worst, "moved", 0.0712);
+    write_note(summary, &note);
+    assert_has(note.data, "The backbone of `full` moved faster than limit.epoch (0.05) in 2 epochs "
+                          "of a seed (1 of 3 seeds did), most in epoch 3: layer3.2 by 0.0712 of "
+                          "its weights; nothing was done about it.");
+    thaw_json_set_string(limit, "action", "rollback");
+    thaw_json_set_int(limit, "epochs_undone", 2);
+    thaw_json_set_double(limit, "backbone_factor", 0.25);
+    write_note(summary, &note);
+    assert_has(note.data, "2 epochs were taken back, and it ended at 0.25 of its rates.");
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
 static void test_unjustified_rates(void **state)
 {
     (void)state;
@@ -301,6 +333,7 @@ static void test_for_programs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
+                                       cmocka_unit_test(test_limit),
                                        cmocka_unit_test(test_unjustified_rates),
                                        cmocka_unit_test(test_stopped),
                                        cmocka_unit_test(test_nothing_deeper),

@@ -303,6 +303,30 @@ static void test_anchor_pulls_backbone_only(void **state)
     thaw_optimizer_free(&o);
 }
 
+static void test_slow_is_for_the_backbone(void **state)
+{
+    (void)state;
+    float w[2] = {1, 1};
+    const float one = 1;
+    const float *gradients[] = {&one, &one};
+    thaw_optim_config config;
+    thaw_optim_defaults(&config);
+    config.momentum = 0;
+    thaw_rates rates = {.head = 0.1, .backbone = 0.1, .adapter = -1, .layer_decay = 1};
+    thaw_optim_tensor tensors[] = {tensor("conv1", &w[0], 1, THAW_PART_BACKBONE, 0, true),
+                                   tensor("fc", &w[1], 1, THAW_PART_HEAD, 0, true)};
+    thaw_optimizer *o = NULL;
+    ok(thaw_optimizer_new(&config, &rates, tensors, 2, &o));
+    thaw_optimizer_slow(o, 0.5);
+    ok(thaw_optimizer_step(o, gradients, 1, 1, NULL));
+    assert_float_equal(w[0], 0.95, 1e-6);
+    assert_float_equal(w[1], 0.9, 1e-6);
+    thaw_optimizer_slow(o, 1);
+    ok(thaw_optimizer_step(o, gradients, 1, 1, NULL));
+    assert_float_equal(w[0], 0.85, 1e-6);
+    thaw_optimizer_free(&o);
+}
+
 /* ---- Trust ratios ---- */
 
 enum { LARS_WEIGHT, LARS_BIAS, LARS_ZERO, LARS_COUNT };
@@ -510,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_moments_are_counted),
         cmocka_unit_test(test_biases_do_not_decay),
         cmocka_unit_test(test_anchor_pulls_backbone_only),
+        cmocka_unit_test(test_slow_is_for_the_backbone),
         cmocka_unit_test(test_trust_is_for_weights),
         cmocka_unit_test(test_lars_has_no_scale),
         cmocka_unit_test(test_clip_reports_norm_and_factor),

@@ -570,15 +570,15 @@ THAW_NODISCARD thaw_status thaw_nearest_rows(const float *a, int64_t n, const fl
 /* Of a classification. ece: expected calibration error. Samples in order of the predicted class's probability are cut into `bins` of equal
  * mass (the sample that n others come before is in bin n bins / N, rounded down; equal probabilities stay in the bin of the first of them);
  * it is the sum over bins of |sum of (right - probability)| / N. Of few samples it is too high, also for a model without fault. brier:
- * mean over samples of sum over classes of (probability - [class = label])^2, in [0, 2].
+ * mean over samples of sum over classes of (probability - [class = label])^2, in [0, 2]. nll: mean of -log(probability of the label).
  *   Sources: Guo et al. 2017, arXiv:1706.04599; bins of equal mass: Nixon et al. 2019, arXiv:1904.01685; Brier 1950. */
 typedef struct thaw_calibration {
     int64_t bins;
-    double ece, brier; /* NAN without samples, or where a probability is not finite */
-    thaw_interval ece_interval, brier_interval;
+    double ece, brier, nll; /* NAN without samples, or where a probability is not finite */
+    thaw_interval ece_interval, brier_interval, nll_interval;
 } thaw_calibration;
 
-/* Intervals by bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole: percentiles for brier; for ece reflected ones,
+/* Intervals by bootstrap over samples, or over clusters (N; NULL: none) that are drawn whole: percentiles for brier and nll; for ece reflected ones,
  * which take off what resampling adds and so may lie below the value. NAN for fewer than two units, and with how NULL. THAW_ERR_FAIL:
  * another task, bins below 1. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_calibrate(const thaw_judged *judged, const int32_t *cluster,

@@ -314,7 +314,13 @@ double thaw_predictions_temperature(const thaw_predictions *p);
 THAW_NODISCARD thaw_status thaw_predictions_calibrate(const thaw_predictions *p, double temperature,
                                                       const thaw_bootstrap *how,
                                                       thaw_calibration *out);
-/* Sets "bins", "ece", "ece_interval", "brier", "brier_interval". */
+/* The temperature that fits val of a finished run, by its predictions-val.h5. Collective. THAW_ERR_USAGE: no classification, or val has no
+ * labels or other classes. THAW_ERR_INPUT: the file is gone. */
+THAW_NODISCARD thaw_status thaw_run_temperature(thaw_comm *comm, const char *run_directory,
+                                                int64_t classes, double *temperature);
+/* Outputs at that temperature; predicted classes and losses stay those of 1. Local. */
+void thaw_predictions_temper(thaw_predictions *p, double temperature);
+/* Sets "bins", "ece", "ece_interval", "brier", "brier_interval", "nll", "nll_interval". */
 void thaw_calibration_to_json(const thaw_calibration *calibration, thaw_json *out);
 /* predictions-<split>.h5 of a run directory. Collective: rank 0 reads or writes, everybody has the result. */
 THAW_NODISCARD thaw_status thaw_predictions_read(thaw_comm *comm, const char *run_directory,

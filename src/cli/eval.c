@@ -142,8 +142,9 @@ static void add_calibration(thaw_table *table, const char *name, const thaw_cali
         thaw_interval interval;
         bool share;
     } rows[] = {{"ECE", c->ece, c->ece_interval, true},
-                {"Brier score", c->brier, c->brier_interval, false}};
-    for (size_t i = 0; i < 2; i++) {
+                {"Brier score", c->brier, c->brier_interval, false},
+                {"NLL", c->nll, c->nll_interval, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const thaw_metric like = {.share = rows[i].share};
         thaw_table_printf(table, "%s%s", rows[i].title, name);
         cli_add_metric(table, &like, rows[i].value);
@@ -179,7 +180,8 @@ static thaw_status print_calibration(const thaw_predictions *p, const fitted *f)
     if (f->known)
         cli_print("temperature that fits val: %.4g%s", f->temperature,
                   f->here ? "; these are the samples it was fitted on, so it is not judged here"
-                          : "; it divides the logits and changes no prediction");
+                          : "; it divides the logits and changes no prediction; `thaw predict "
+                            "--calibrated` applies it");
 done:
     thaw_table_clear(&table);
     return status;

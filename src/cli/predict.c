@@ -1,4 +1,7 @@
+#include <math.h>
 #include <string.h>
+
+#include "thaw/evidence.h"
 
 #include "cli/cli_impl.h"
 
@@ -6,6 +9,8 @@ static const cli_option options[] = {
     {"data", 'd', "FILE", "dataset file; default: the one the run was trained on"},
     {"split", 's', "NAME", "split to predict (default: test, whose labels it does not need)"},
     {"output", 'o', "FILE", "CSV file to write"},
+    {"calibrated", 0, NULL,
+     "probabilities at the temperature that fits the run's val; predicted classes stay"},
     {0}};
 
 /* The label where there is one, the predicted class, its probability. */
@@ -84,7 +89,8 @@ done:
     return status;
 }
 
-static void print_json(const cli_args *args, const char *split, const thaw_predictions *p)
+static void print_json(const cli_args *args, const char *split, const thaw_predictions *p,
+                       double temperature)
 {
     thaw_json *out = thaw_json_new_object();
     thaw_json_set_string(out, "run", args->words[0]);
@@ -92,13 +98,42 @@ static void print_json(const cli_args *args, const char *split, const thaw_predi
     thaw_json_set_string(out, "split", split);
     thaw_json_set_string(out, "task", thaw_task_name(p->task));
     thaw_json_set_int(out, "samples", p->N);
+    if (cli_flag(args, "calibrated"))
+        thaw_json_set_double(out, "temperature", temperature);
     cli_print_json(out);
     thaw_json_free(&out);
+}
+
+/* Where val leaves no error, or nothing but errors, its best temperature is an end of what is tried. */
+static void say_temperature(double temperature)
+{
+    const double most = THAW_TEMPERATURE_MOST;
+    THAW_LOG(THAW_INFO, "probabilities at the temperature %.4g, fitted on val", temperature);
+    if (temperature >= most || temperature <= 1 / most)
+        THAW_LOG(THAW_WARN,
+                 "the temperature is an end of its range (%g to %g): val has too few samples, or "
+                 "too few errors, to calibrate on",
+                 1 / most, most);
+}
+
+static thaw_status calibrate(thaw_comm *comm, const cli_args *args, thaw_predictions *p,
+                             double *temperature)
+{
+    if (!cli_flag(args, "calibrated")) /* uniform */
+        return THAW_OK;
+    THAW_TRY(thaw_run_temperature(comm, args->words[0], p->K, temperature));
+    THAW_CHECK(p->task == THAW_TASK_CLASSIFICATION && isfinite(*temperature), THAW_ERR_INPUT,
+               "%s: probabilities on val are not finite, and no temperature mends that",
+               args->words[0]); /* uniform */
+    thaw_predictions_temper(p, *temperature);
+    say_temperature(*temperature);
+    return THAW_OK;
 }
 
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_predictions p;
+    double temperature = 1;
     const char *split = cli_value(args, "split") == NULL ? "test" : cli_value(args, "split");
     THAW_CHECK(cli_value(args, "output") != NULL, THAW_ERR_USAGE,
                "thaw predict: -o FILE is needed"); /* uniform */
@@ -106,15 +141,17 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
                                   ? thaw_output_check(cli_value(args, "output"), false)
                                   : THAW_OK));
     THAW_TRY(thaw_eval_run(comm, args->words[0], cli_value(args, "data"), split, &p));
-    const thaw_status status = thaw_comm_rank(comm) == 0 ? write_file(args, &p) : THAW_OK;
+    thaw_status status = calibrate(comm, args, &p, &temperature);
+    if (status == THAW_OK && thaw_comm_rank(comm) == 0)
+        status = write_file(args, &p);
     if (status == THAW_OK && args->json && thaw_comm_rank(comm) == 0)
-        print_json(args, split, &p);
+        print_json(args, split, &p, temperature);
     thaw_predictions_clear(&p);
     return thaw_agree(comm, status);
 }
 
 const cli_command cli_predict = {
-    .usage = "RUN -o FILE [--data FILE] [--split NAME]",
+    .usage = "RUN -o FILE [--data FILE] [--split NAME] [--calibrated]",
     .doc = "writes a finished run's predictions, probabilities or values, as CSV",
     .options = options,
     .least_words = 1,

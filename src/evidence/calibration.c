@@ -10,6 +10,7 @@ typedef struct said {
     double confidence; /* of the predicted class */
     double right;      /* 1 or 0 */
     double square;     /* Brier's, over all classes */
+    double loss;       /* -log of the label's probability */
     int64_t sample;
 } said;
 
@@ -33,6 +34,12 @@ static double square_of(const thaw_judged *j, int64_t i)
     return sum;
 }
 
+/* A probability that was rounded to 0 counts as the smallest float; NaN stays. */
+static double log_of(float p)
+{
+    return isnan(p) ? NAN : log(fmax((double)p, FLT_MIN));
+}
+
 /* What the samples that count say, in order; their number, or -1 where a probability is not finite. */
 static int64_t gather(const thaw_judged *j, said *out)
 {
@@ -43,6 +50,7 @@ static int64_t gather(const thaw_judged *j, said *out)
         out[n] = (said){.confidence = (double)j->outputs[i * j->K + j->predicted[i]],
                         .right = j->labels[i] == j->predicted[i],
                         .square = square_of(j, i),
+                        .loss = -log_of(j->outputs[i * j->K + j->labels[i]]),
                         .sample = i};
         if (!isfinite(out[n++].square))
             return -1;
@@ -57,13 +65,17 @@ static double times_of(const int32_t *times, const said *s)
     return times == NULL ? 1 : (double)times[s->sample];
 }
 
-/* Both from counts, as a resample has them. Equal confidences share the bin of the first of them: cut apart, the value would depend on the
+typedef struct measures {
+    double ece, brier, nll;
+} measures;
+
+/* All from counts, as a resample has them. Equal confidences share the bin of the first of them: cut apart, the value would depend on the
  * order of the samples. */
-static void measure(const said *all, int64_t n, const int32_t *times, int64_t bins, double *ece,
-                    double *brier)
+static measures measure(const said *all, int64_t n, const int32_t *times, int64_t bins)
 {
     double count = 0;
     double squares = 0;
+    double losses = 0;
     double gaps = 0; /* of bins that are full */
     double gap = 0;
     double below = 0;
@@ -71,6 +83,7 @@ static void measure(const said *all, int64_t n, const int32_t *times, int64_t bi
     for (int64_t i = 0; i < n; i++) {
         count += times_of(times, &all[i]);
         squares += times_of(times, &all[i]) * all[i].square;
+        losses += times_of(times, &all[i]) * all[i].loss;
     }
     for (int64_t first = 0; first < n;) {
         const double own = floor(below * (double)bins / count);
@@ -85,8 +98,8 @@ static void measure(const said *all, int64_t n, const int32_t *times, int64_t bi
         }
         first = end;
     }
-    *ece = (gaps + fabs(gap)) / count;
-    *brier = squares / count;
+    return (measures){
+        .ece = (gaps + fabs(gap)) / count, .brier = squares / count, .nll = losses / count};
 }
 
 /* Resampling adds to the error what sampling has added already. The lower end is reflected, as of the basic bootstrap (Davison & Hinkley
@@ -99,6 +112,7 @@ static thaw_status set_intervals(const thaw_judged *j, const int32_t *cluster, c
     int32_t *times = NULL;
     double *ece = NULL;
     double *brier = NULL;
+    double *nll = NULL;
     thaw_status status;
     THAW_TRY_TO(metric_units_make(j, cluster, &units));
     if (units.count < 2)
@@ -106,10 +120,14 @@ static thaw_status set_intervals(const thaw_judged *j, const int32_t *cluster, c
     THAW_TRY_TO(thaw_alloc(&times, j->N, sizeof *times));
     THAW_TRY_TO(thaw_alloc(&ece, how->resamples, sizeof *ece));
     THAW_TRY_TO(thaw_alloc(&brier, how->resamples, sizeof *brier));
+    THAW_TRY_TO(thaw_alloc(&nll, how->resamples, sizeof *nll));
     for (int64_t r = 0; r < how->resamples; r++) {
         thaw_beat("a bootstrap");
         metric_units_draw(&units, j, how->seed, r, times);
-        measure(all, n, times, out->bins, &ece[r], &brier[r]);
+        const measures m = measure(all, n, times, out->bins);
+        ece[r] = m.ece;
+        brier[r] = m.brier;
+        nll[r] = m.nll;
     }
     const double tail = 0.5 * (1 - how->level);
     double added = 0;
@@ -120,7 +138,10 @@ static thaw_status set_intervals(const thaw_judged *j, const int32_t *cluster, c
                                         fmin(1, fmax(out->ece, high - fmax(0, added)))};
     out->brier_interval = (thaw_interval){metric_quantile(brier, how->resamples, tail),
                                           metric_quantile(brier, how->resamples, 1 - tail)};
+    out->nll_interval = (thaw_interval){metric_quantile(nll, how->resamples, tail),
+                                        metric_quantile(nll, how->resamples, 1 - tail)};
 done:
+    thaw_free(&nll);
     thaw_free(&brier);
     thaw_free(&ece);
     thaw_free(&times);
@@ -134,8 +155,13 @@ thaw_status thaw_calibrate(const thaw_judged *judged, const int32_t *cluster, in
     const thaw_interval unknown = {NAN, NAN};
     said *all = NULL;
     thaw_status status;
-    *out = (thaw_calibration){
-        .bins = bins, .ece = NAN, .brier = NAN, .ece_interval = unknown, .brier_interval = unknown};
+    *out = (thaw_calibration){.bins = bins,
+                              .ece = NAN,
+                              .brier = NAN,
+                              .nll = NAN,
+                              .ece_interval = unknown,
+                              .brier_interval = unknown,
+                              .nll_interval = unknown};
     THAW_CHECK(judged->task == THAW_TASK_CLASSIFICATION && bins >= 1, THAW_ERR_FAIL,
                "calibration of a task of %s in %lld bins; it is for classifications, in 1 or more",
                thaw_task_name(judged->task), (long long)bins);
@@ -144,7 +170,10 @@ thaw_status thaw_calibrate(const thaw_judged *judged, const int32_t *cluster, in
     status = THAW_OK;
     if (n <= 0)
         goto done;
-    measure(all, n, judged->times, bins, &out->ece, &out->brier);
+    const measures m = measure(all, n, judged->times, bins);
+    out->ece = m.ece;
+    out->brier = m.brier;
+    out->nll = m.nll;
     if (how != NULL)
         status = set_intervals(judged, cluster, all, n, how, out);
 done:
@@ -153,12 +182,6 @@ done:
 }
 
 /* ---- Temperature ---- */
-
-/* A probability that was rounded to 0 counts as the smallest float; NaN stays. */
-static double log_of(float p)
-{
-    return isnan(p) ? NAN : log(fmax((double)p, FLT_MIN));
-}
 
 static double largest_log(const float *p, int64_t K)
 {

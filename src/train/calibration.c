@@ -39,13 +39,39 @@ done:
     return status;
 }
 
+thaw_status thaw_run_temperature(thaw_comm *comm, const char *run_directory, int64_t classes,
+                                 double *temperature)
+{
+    thaw_predictions val;
+    THAW_TRY(thaw_predictions_read(comm, run_directory, "val", &val));
+    thaw_status status = THAW_OK;
+    if (!thaw_predictions_calibrates(&val) || val.K != classes)
+        status = THAW_FAIL(THAW_ERR_USAGE,
+                           "%s: a temperature is for one class of several, fitted on labelled "
+                           "samples of val with the same classes; leave calibration out",
+                           run_directory);
+    else
+        *temperature = thaw_predictions_temperature(&val);
+    thaw_predictions_clear(&val);
+    return status;
+}
+
+void thaw_predictions_temper(thaw_predictions *p, double temperature)
+{
+    if (temperature != 1)
+        thaw_temperature_apply(p->outputs, p->N, p->K, temperature, p->outputs);
+}
+
 void thaw_calibration_to_json(const thaw_calibration *c, thaw_json *out)
 {
     const double ece[] = {c->ece_interval.low, c->ece_interval.high};
     const double brier[] = {c->brier_interval.low, c->brier_interval.high};
+    const double nll[] = {c->nll_interval.low, c->nll_interval.high};
     thaw_json_set_int(out, "bins", c->bins);
     thaw_json_set_double(out, "ece", c->ece);
     thaw_json_set_doubles(out, "ece_interval", ece, 2);
     thaw_json_set_double(out, "brier", c->brier);
     thaw_json_set_doubles(out, "brier_interval", brier, 2);
+    thaw_json_set_double(out, "nll", c->nll);
+    thaw_json_set_doubles(out, "nll_interval", nll, 2);
 }

@@ -166,6 +166,18 @@ brier=$(awk -F, 'NR == 1 { for (k = 5; k <= NF; k++) name[k] = $k; next }
 awk -v a="$brier" -v b="$(get calibrated.json calibration.brier)" 'BEGIN { exit !(a > 0 && a - b < 1e-5 && b - a < 1e-5) }' ||
     fail "Brier score: $brier from the predictions, $(get calibrated.json calibration.brier) from eval"
 awk -v t="$(get calibrated.json calibration.temperature)" 'BEGIN { exit !(t >= 0.01 && t <= 100) }' || fail "temperature: $(get calibrated.json calibration.temperature)"
+# Calibrated: the same classes, and the likelihood that eval says of the temperature.
+must "predict --calibrated" alone predict run --split test -o tempered.csv --calibrated --json
+same "temperature of predict" "$(get calibrated.json calibration.temperature)" "$(get out temperature)"
+same "predicted classes" "$(cut -d, -f1-3 brier.csv | cksum)" "$(cut -d, -f1-3 tempered.csv | cksum)"
+for f in brier: tempered:tempered.; do
+    nll=$(awk -F, 'NR == 1 { for (k = 5; k <= NF; k++) name[k] = $k; next }
+        { for (k = 5; k <= NF; k++) if (name[k] == $2) s -= log($k); n++ } END { printf "%.7g", s / n }' "${f%%:*}.csv")
+    awk -v a="$nll" -v b="$(get calibrated.json "calibration.${f#*:}nll")" 'BEGIN { exit !(a > 0 && a - b < 1e-4 && b - a < 1e-4) }' ||
+        fail "NLL of ${f%%:*}: $nll from the predictions, $(get calibrated.json "calibration.${f#*:}nll") from eval"
+done
+cp -r run valless && rm valless/predictions-val.h5
+bad 3 'predictions-val.h5' alone predict valless --split test -o x.csv --calibrated
 must "eval of another file" alone eval run --split gate --data target.h5 --json
 json "eval of another file"
 bad 2 'target.h5: no split .nowhere.' alone eval run --split nowhere

@@ -363,6 +363,7 @@ static void calibration(void **state)
     assert_int_equal(thaw_calibrate(&j, NULL, 2, NULL, &c), THAW_OK);
     near(c.ece, 0.15, 1e-7);
     near(c.brier, 2 * (0.01 + 0.16 + 0.04 + 0.49) / 4, 1e-7);
+    near(c.nll, -log(0.9 * 0.6 * 0.8 * 0.3) / 4, 1e-7);
     assert_true(isnan(c.ece_interval.low) && isnan(c.brier_interval.high));
     /* One bin: |3 - 3| / 4. More bins than samples: each is alone. */
     assert_int_equal(thaw_calibrate(&j, NULL, 1, NULL, &c), THAW_OK);
@@ -407,6 +408,8 @@ static void calibration_of_ties(void **state)
     assert_true(c.ece_interval.high > 0.05 && c.ece_interval.high < 0.2);
     near(c.brier, 2 * (0.75 * 0.0625 + 0.25 * 0.5625), 1e-12);
     assert_true(c.brier_interval.low < c.brier && c.brier < c.brier_interval.high);
+    near(c.nll, -0.75 * log(0.75) - 0.25 * log(0.25), 1e-7);
+    assert_true(c.nll_interval.low < c.nll && c.nll < c.nll_interval.high);
     assert_int_equal(thaw_calibrate(&j, cluster, THAW_CALIBRATION_BINS, &how, &by_cluster),
                      THAW_OK);
     assert_true(by_cluster.brier_interval.high - by_cluster.brier_interval.low >

@@ -149,16 +149,19 @@ static thaw_status restore_units(thaw_setup *s)
 
 static thaw_status collect(const thaw_model *model, bool own_names, bool adapters, thaw_state *out)
 {
+    const bool as_theirs = !own_names && thaw_export_head_as_theirs(model);
     thaw_str name = {0};
     thaw_status status = THAW_OK;
     for (int32_t i = 0; i < thaw_graph_param_count(model->graph); i++) {
         thaw_param *p = thaw_graph_param(model->graph, i);
-        if (p->adapter && !adapters)
+        if ((p->adapter && !adapters) || (as_theirs && p->block < 0))
             continue;
         thaw_export_name(model, p, &name);
         THAW_TRY_TO(thaw_state_add(out, own_names ? p->name : thaw_str_c(&name), THAW_F32, p->shape,
                                    p->data));
     }
+    if (as_theirs)
+        status = thaw_export_add_head(model, out);
 done:
     thaw_str_clear(&name);
     return status;
@@ -281,7 +284,8 @@ static thaw_status export(thaw_setup *s, const thaw_export_options *o)
     THAW_TRY(check_fits(s, o));
     if (o->merge)
         THAW_TRY(merge_proved(s));
-    if (o->format != THAW_EXPORT_HDF5)
+    if (o->format == THAW_EXPORT_PEFT ||
+        (o->format == THAW_EXPORT_SAFETENSORS && !thaw_export_head_as_theirs(s->model)))
         warn_of_pool(s->model);
     THAW_TRY(restore_units(s));
     THAW_TRY(write_format(s, o));

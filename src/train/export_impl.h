@@ -8,6 +8,10 @@
 const char *thaw_export_head(const thaw_model *model);
 /* Whether a parameter of the backbone belongs to that module there: PEFT saves the module whole. */
 bool thaw_export_beside_head(const thaw_model *model, const thaw_param *p);
+/* Whether a head that reads the first token itself can be written as the two layers that its class of transformers has there. */
+bool thaw_export_head_as_theirs(const thaw_model *model);
+/* Those, under their names. */
+THAW_NODISCARD thaw_status thaw_export_add_head(const thaw_model *model, thaw_state *out);
 /* Replaces *out by the origin's name of a parameter. */
 void thaw_export_name(const thaw_model *model, const thaw_param *p, thaw_str *out);
 /* The same as its origin has it in memory, where that differs (vision transformers of transformers 5). */

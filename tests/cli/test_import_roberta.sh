@@ -60,6 +60,22 @@ YAML
         must "$kind: PEFT's probabilities by $method" peer adapter $kind $method-$kind-adapter $kind-data.h5 $kind.csv
         must "$kind: $method goes on" alone train $kind.yaml --quiet --set rung=peft --set peft.method=$method --set train.adapter_from=$method-$kind-adapter --set output=on-$method-$kind
     done
+    # A head on the first token itself: of two layers as the class has them, of one where their activation is relu.
+    while read -r hidden activation; do
+        must "$kind: $hidden, $activation" alone train $kind.yaml --quiet --set model.backbone=$kind-class.h5 --set model.head_hidden=$hidden --set model.head_activation=$activation --set output=class-$kind
+        must "$kind: export of $hidden, $activation" alone export class-$kind --format safetensors --overwrite -o $kind-out.safetensors
+        if [ $kind-$activation = roberta-relu ]; then
+            grep -q 'loads nothing strictly' err || fail "no warning of $hidden, $activation: $(cat err)"
+        else
+            grep -q 'reads the first token itself; it is written as' err || fail "what was made of $hidden, $activation: $(cat err)"
+            must "$kind: predictions of $hidden, $activation" alone predict class-$kind --data $kind-data.h5 --split test --quiet -o $kind.csv
+            must "$kind: strictly, $hidden, $activation" peer strict $kind $kind-out.safetensors $kind-data.h5 $kind.csv
+        fi
+        rm -rf class-$kind
+    done <<HEADS
+0 relu
+16 $([ $kind = roberta ] && echo tanh || echo relu)
+HEADS
     rm -rf run-$kind
 done
 

@@ -61,8 +61,8 @@ THAW_NODISCARD thaw_status thaw_h5_shape_of(const thaw_h5 *file, const char *obj
                                             thaw_shape *out);
 /* A new dataspace; THAW_H5_NONE when HDF5 cannot. */
 hid_t thaw_h5_space(const thaw_shape *shape);
-/* How datasets are laid out: chunked with Fletcher32 where that is possible. rows 0: about 1 MiB a chunk; THAW_H5_UNCHUNKED: contiguous, for
- * values that have a digest of ours. */
+/* How datasets are laid out: chunked with Fletcher32 where that is possible. rows 0: about 1 MiB a chunk; THAW_H5_UNCHUNKED: contiguous, in a
+ * place that is known from the start, for values that have a digest of ours. */
 #define THAW_H5_UNCHUNKED (-1)
 hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows);
 /* Makes a dataset and closes it again or hands it out (dataset may be NULL). */
@@ -116,6 +116,19 @@ typedef struct thaw_h5_rows {
 } thaw_h5_rows;
 THAW_NODISCARD thaw_status thaw_h5_put_rows(thaw_h5 *file, const char *name, hid_t dataset,
                                             const thaw_h5_rows *rows, const void *data);
+/* Where the values of a dataset lie, which are there as in memory; false: they do not. */
+typedef struct thaw_h5_place {
+    int fd; /* HDF5's */
+    int64_t offset;
+} thaw_h5_place;
+bool thaw_h5_find_place(const thaw_h5 *file, hid_t dataset, thaw_dtype dtype, thaw_h5_place *out);
+/* Bytes [at, at + bytes) of them. */
+THAW_NODISCARD thaw_status thaw_h5_put_bytes(const thaw_h5 *file, const char *name,
+                                             const thaw_h5_place *place, int64_t at, size_t bytes,
+                                             const void *data);
+THAW_NODISCARD thaw_status thaw_h5_get_bytes(const thaw_h5 *file, const char *name,
+                                             const thaw_h5_place *place, int64_t at, size_t bytes,
+                                             void *out);
 /* Reads one dataset whole, checks it against its digest, adds it. */
 THAW_NODISCARD thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out);
 

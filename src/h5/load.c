@@ -70,6 +70,15 @@ thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out)
     return check_digest(file, name, stored, found);
 }
 
+static bool place_of(const thaw_h5 *file, const char *name, thaw_dtype dtype, thaw_h5_place *out)
+{
+    THAW_H5_ALONE;
+    hid_t dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
+    const bool good = dataset >= 0 && thaw_h5_find_place(file, dataset, dtype, out);
+    (void)thaw_h5_release(&dataset);
+    return good;
+}
+
 static thaw_status digest_rows(thaw_h5 *file, const char *name, const thaw_h5_info *info,
                                thaw_hasher *hasher)
 {
@@ -78,12 +87,17 @@ static thaw_status digest_rows(thaw_h5 *file, const char *name, const thaw_h5_in
     const int64_t rows = count > 0 ? thaw_shape_rows(&info->shape) : 0;
     const int64_t piece = thaw_rows_a_piece(&info->shape, info->dtype);
     void *values = NULL;
+    thaw_h5_place place;
     if (rows == 0)
         return THAW_OK;
-    THAW_TRY(thaw_alloc(&values, count / rows * piece, thaw_dtype_bytes(info->dtype)));
+    const bool placed = place_of(file, name, info->dtype, &place);
+    const int64_t row_bytes = count / rows * (int64_t)thaw_dtype_bytes(info->dtype);
+    THAW_TRY(thaw_alloc(&values, piece, (size_t)row_bytes));
     for (int64_t row = 0; row < rows; row += piece) {
         const int64_t n = piece < rows - row ? piece : rows - row;
-        THAW_TRY_TO(thaw_h5_read_rows(file, name, row, n, info->dtype, values));
+        THAW_TRY_TO(placed ? thaw_h5_get_bytes(file, name, &place, row * row_bytes,
+                                               (size_t)(n * row_bytes), values)
+                           : thaw_h5_read_rows(file, name, row, n, info->dtype, values));
         thaw_hasher_add_values(hasher, info->dtype, count / rows * n, values);
     }
 done:

@@ -13,6 +13,8 @@ typedef struct saver {
     const thaw_entry *entry;
     thaw_hasher *own;
     hid_t dataset;
+    bool placed; /* its values go straight to: */
+    thaw_h5_place place;
     int64_t row;
     int64_t waiting; /* bytes that the disk has not been asked to take */
 } saver;
@@ -48,9 +50,12 @@ static thaw_status take(void *to, int64_t n, const void *values)
     thaw_hasher_add_values(s->own, t->dtype, count, values);
     thaw_hasher_add_values(s->whole, t->dtype, count, values);
     const thaw_h5_rows where = {s->row, n, t->dtype};
-    THAW_TRY(thaw_h5_put_rows(s->file, s->entry->name, s->dataset, &where, values));
+    const int64_t bytes = count * (int64_t)thaw_dtype_bytes(t->dtype);
+    THAW_TRY(s->placed ? thaw_h5_put_bytes(s->file, s->entry->name, &s->place, bytes / n * s->row,
+                                           (size_t)bytes, values)
+                       : thaw_h5_put_rows(s->file, s->entry->name, s->dataset, &where, values));
     s->row += n;
-    s->waiting += count * (int64_t)thaw_dtype_bytes(t->dtype);
+    s->waiting += bytes;
     if (s->waiting >= some_writing) {
         thaw_file_start_sync(s->file->temporary);
         s->waiting = 0;
@@ -99,6 +104,7 @@ static thaw_status write_entry(saver *s, const thaw_entry *entry, thaw_digest *d
     thaw_hasher_add_entry(s->whole, entry->name, t->dtype, &t->shape);
     THAW_TRY_TO(thaw_h5_make_dataset(s->file, entry->name, t->dtype, &t->shape, THAW_H5_UNCHUNKED,
                                      &s->dataset));
+    s->placed = thaw_h5_find_place(s->file, s->dataset, t->dtype, &s->place);
     THAW_TRY_TO(write_values(s));
     *digest = thaw_hasher_get(s->own);
     status = put_digest(s->file, s->dataset, THAW_H5_ENTRY_DIGEST, *digest);

@@ -152,6 +152,9 @@ hid_t thaw_h5_creation(const thaw_shape *shape, size_t element, int64_t rows)
                H5Pset_fletcher32(creation) >= 0 &&
                H5Pset_fill_time(creation, H5D_FILL_TIME_IFSET) >= 0;
     }
+    if (good && rows == THAW_H5_UNCHUNKED)
+        good = H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY) >= 0 &&
+               H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0;
     if (!good)
         (void)thaw_h5_release(&creation);
     return creation;

@@ -96,6 +96,47 @@ static void the_same_values_are_the_same_bytes(void **state)
     thaw_state_clear(&s);
 }
 
+/* One dataset "x" with the digest that belongs to its values as `thaw_h5_save` would have left it. */
+static void make_with_digest(const char *path, hid_t type, bool chunked, const float x[3])
+{
+    const hsize_t dim = 3;
+    thaw_state s = {0};
+    thaw_digest digest;
+    char hex[THAW_DIGEST_HEX];
+    assert_ok(thaw_state_add(&s, "x", THAW_F32, thaw_shape1(3), (void *)x));
+    assert_ok(thaw_state_digest(&s, &digest));
+    thaw_digest_hex(digest, hex);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(1, &dim, NULL), one = H5Screate(H5S_SCALAR);
+    hid_t rules = H5Pcreate(H5P_DATASET_CREATE), text = H5Tcopy(H5T_C_S1);
+    assert_true(H5Tset_size(text, strlen(hex)) >= 0);
+    assert_true(!chunked || H5Pset_chunk(rules, 1, &dim) >= 0);
+    hid_t set = H5Dcreate2(file, "x", type, space, H5P_DEFAULT, rules, H5P_DEFAULT);
+    hid_t attribute = H5Acreate2(set, "xxh3", text, one, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0);
+    assert_true(H5Awrite(attribute, text, hex) >= 0);
+    assert_true(H5Aclose(attribute) >= 0 && H5Dclose(set) >= 0 && H5Tclose(text) >= 0 &&
+                H5Pclose(rules) >= 0 && H5Sclose(one) >= 0 && H5Sclose(space) >= 0 &&
+                H5Fclose(file) >= 0);
+    thaw_state_clear(&s);
+}
+
+/* Bytes of the file are the values only where they lie together and have our types. */
+static void digests_are_of_values_not_of_bytes(void **state)
+{
+    (void)state;
+    const float x[3] = {1.5F, -2, 1e30F};
+    thaw_h5 *f = NULL;
+    thaw_digest digest;
+    for (int i = 0; i < 3; i++) {
+        make_with_digest(in_folder("digest.h5"), i == 1 ? H5T_IEEE_F32BE : H5T_IEEE_F32LE, i == 2,
+                         x);
+        assert_ok(thaw_h5_open(in_folder("digest.h5"), &f));
+        assert_ok(thaw_h5_read_digest(f, "x", &digest));
+        thaw_h5_close(&f);
+    }
+}
+
 static void numbers_convert_where_nothing_is_lost(void **state)
 {
     (void)state;
@@ -332,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_written_and_read_in_pieces),
         cmocka_unit_test(the_same_values_are_the_same_bytes),
+        cmocka_unit_test(digests_are_of_values_not_of_bytes),
         cmocka_unit_test(numbers_convert_where_nothing_is_lost),
         cmocka_unit_test(attributes_and_strings_come_back),
         cmocka_unit_test(files_of_others_are_read),

@@ -38,6 +38,24 @@ THAW_NODISCARD thaw_status thaw_ladder_run(thaw_comm *comm, const thaw_config *c
 THAW_NODISCARD thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most,
                                        thaw_json **out);
 
+typedef struct thaw_search_options {
+    int64_t budget; /* epochs of all runs of the search together */
+    int64_t keep;   /* one of so many candidates goes on into the next round; at least 2 */
+    bool resume, overwrite, quiet; /* as in thaw_ladder_options */
+    double deadline;               /* as in thaw_run_options */
+} thaw_search_options;
+
+/* Successive halving over (rung, head rate, adapter or backbone rate): ladder.rungs but scratch, with ladder.search_head and search_adapter or
+ * search_backbone. With n candidates there are R = ceil(log_keep n) rounds; in each, every candidate left is trained afresh for
+ * min(train.epochs, floor(budget / (candidates left * R))) epochs with the first seed, and the best ceil(left / keep) on val go on; a round with
+ * train.epochs is the last. The budget is never exceeded.
+ * No run sees gate or test. Below config->output: config.yaml, search.json, search.md, search.csv, trials/. Collective; equal on all ranks
+ * and for any number of them. THAW_ERR_CONFIG: fewer than two candidates; THAW_ERR_USAGE: the budget has no epoch for each;
+ * THAW_ERR_NUMERIC: all diverged; THAW_ERR_STOPPED as thaw_train_run.
+ *   Source: Karnin et al. 2013, algorithm 1; Jamieson & Talwalkar 2016, arXiv:1502.07943. */
+THAW_NODISCARD thaw_status thaw_search_run(thaw_comm *comm, const thaw_config *config,
+                                           const thaw_search_options *options);
+
 typedef struct thaw_inspect_options {
     int64_t
         samples; /* of train and of val that go through the network at most; 0: what the files say is all */

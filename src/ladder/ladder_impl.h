@@ -66,6 +66,9 @@ THAW_NODISCARD thaw_status ladder_run_rung(ladder *l, thaw_comm *world, thaw_com
 /* The rung's chosen rate again, once a seed, on frozen features in floats; `trials` (S) are filled. */
 THAW_NODISCARD thaw_status ladder_run_floats(ladder *l, thaw_comm *world, thaw_comm *group,
                                              int64_t index, ladder_trial *trials);
+/* A trial in this directory, whose numbers blew up, is over. Rank 0 writes. */
+THAW_NODISCARD thaw_status ladder_mark_diverged(const thaw_comm *comm, const char *directory,
+                                                const thaw_error *error);
 /* precision.c */
 /* Before anything trains: which rungs cannot run in the 8 bits that are asked for and so run in floats. THAW_ERR_CONFIG when frozen
  * cannot. */

@@ -119,18 +119,18 @@ static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_tr
     return status;
 }
 
-/* A trial whose numbers blew up is over: the marker keeps --resume from trying it again. */
-static thaw_status mark_diverged(const thaw_comm *group, const ladder_trial *trial,
+/* The marker keeps --resume from trying it again. */
+thaw_status ladder_mark_diverged(const thaw_comm *comm, const char *directory,
                                  const thaw_error *error)
 {
-    if (thaw_comm_rank(group) != 0)
+    if (thaw_comm_rank(comm) != 0)
         return THAW_OK;
     thaw_json *row = thaw_json_new_object();
     thaw_str path = {0};
     thaw_json_set_bool(row, "complete", true);
     thaw_json_set_bool(row, "diverged", true);
     thaw_json_set_string(row, "message", error->message);
-    thaw_path_join(&path, trial->directory, "summary.json");
+    thaw_path_join(&path, directory, "summary.json");
     const thaw_status status = thaw_json_write(thaw_str_c(&path), row);
     thaw_str_clear(&path);
     thaw_json_free(&row);
@@ -187,7 +187,7 @@ static thaw_status settle_outcomes(thaw_comm *comm, const share *s, const thaw_e
     thaw_status marked = THAW_OK;
     for (int64_t i = 0; i < s->count && marked == THAW_OK; i++) {
         if (outcomes[i].code == THAW_ERR_NUMERIC)
-            marked = mark_diverged(comm, trial_of(s, i), &outcomes[i]);
+            marked = ladder_mark_diverged(comm, trial_of(s, i)->directory, &outcomes[i]);
     }
     marked = thaw_agree(comm, marked);
     if (status == THAW_OK) /* uniform */

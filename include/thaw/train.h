@@ -97,6 +97,15 @@ typedef struct thaw_limit_config {
     double factor;       /* cut, rollback: on the backbone's rates from then on */
 } thaw_limit_config;
 
+enum { THAW_WATCH_OFF, THAW_WATCH_WARN, THAW_WATCH_STOP };
+
+/* A run that reuses a backbone beside one from scratch: val of both at the same epoch, paired by sample. */
+typedef struct thaw_watch_config {
+    int action;          /* THAW_WATCH_OFF, ... */
+    char *scratch;       /* directory of the finished run from scratch; a ladder names its own */
+    int64_t evaluations; /* running, in which val is surely worse */
+} thaw_watch_config;
+
 /* Rates of a phase; negative: as in thaw_config.rates. */
 typedef struct thaw_phase_rates {
     double head, backbone, adapter, layer_decay;
@@ -163,6 +172,7 @@ typedef struct thaw_config {
     thaw_schedule schedule;
     thaw_rates rates;
     thaw_limit_config limit;
+    thaw_watch_config watch;
     thaw_tables
         phases; /* thaw_phase_config, at most THAW_MOST_PHASES; none: one rung all the time */
     thaw_ladder_config ladder;

@@ -109,6 +109,27 @@ static void write_limit(const thaw_json *s, thaw_str *out)
     }
 }
 
+/* Seen while it trained; what gate says comes after it. */
+static void write_watch(const thaw_json *s, thaw_str *out)
+{
+    for (LADDER_EACH(rung, s, "rungs")) {
+        const thaw_json *w = thaw_json_find(rung, "watch");
+        if (w == NULL)
+            continue;
+        thaw_str_printf(
+            out,
+            "While `%s` trained, val was surely below that of training from scratch at the same "
+            "epoch, %lld evaluations running, in %lld of %lld seeds: ",
+            ladder_text(rung, "name"), (long long)thaw_json_int_or(w, "evaluations", 0),
+            (long long)thaw_json_int_or(w, "seeds_below", 0),
+            (long long)thaw_json_int_or(s, "seeds", 0));
+        ladder_add_difference(out, w);
+        thaw_str_printf(out, " points at epoch %lld of one of them; it %s.\n",
+                        (long long)thaw_json_int_or(w, "epoch", 0),
+                        thaw_json_bool_or(w, "stopped", false) ? "was stopped there" : "went on");
+    }
+}
+
 /* What a reader of the first lines must know besides, and where the model is. */
 static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_str *out)
 {
@@ -118,6 +139,7 @@ static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_st
                           "lie outside.\n");
     write_unsettled(s, out);
     write_limit(s, out);
+    write_watch(s, out);
     const thaw_json *not_run = thaw_json_find(s, "not_run");
     if (thaw_json_count(not_run) > 0)
         thaw_str_add(out, "The climb stopped early; not run:");

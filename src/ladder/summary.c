@@ -331,6 +331,23 @@ static void describe_limit(const ladder *l, const ladder_rung *r, thaw_json *out
     thaw_json_set_int(thaw_json_child(out, "limit"), "seeds_over", seeds);
 }
 
+/* Of the first seed that was surely below scratch for long enough. */
+static void describe_watch(const ladder *l, const ladder_rung *r, thaw_json *out)
+{
+    const thaw_json *first = NULL;
+    int64_t seeds = 0;
+    for (int64_t s = 0; s < l->S; s++) {
+        const thaw_json *watch = thaw_json_find(r->seeds[s].summary, "watch");
+        const bool below = thaw_json_int_or(watch, "epoch", 0) > 0;
+        seeds += below;
+        first = first == NULL && below ? watch : first;
+    }
+    if (first == NULL)
+        return;
+    thaw_json_set_take(out, "watch", thaw_json_copy(first));
+    thaw_json_set_int(thaw_json_child(out, "watch"), "seeds_below", seeds);
+}
+
 thaw_status ladder_describe_rung(ladder *l, int64_t index)
 {
     const ladder_rung *r = &l->rungs[index];
@@ -363,6 +380,7 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
     describe_cost(l, r, out);
     describe_drift(l, r, out);
     describe_limit(l, r, out);
+    describe_watch(l, r, out);
     if (r->confusion != NULL)
         thaw_json_set_ints(out, "confusion", r->confusion, l->K * l->K);
     return THAW_OK;

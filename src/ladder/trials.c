@@ -48,6 +48,16 @@ static const ladder_rung *frozen_rung(const ladder *l)
     return NULL;
 }
 
+/* The run from scratch that this trial is watched beside: of the same seed. NULL: none yet, or it is one itself. */
+static const char *scratch_beside(const ladder *l, const ladder_rung *r, const ladder_trial *trial)
+{
+    for (int64_t i = 0; i < l->count && r->rung.kind != THAW_RUNG_SCRATCH; i++) {
+        if (l->rungs[i].rung.kind == THAW_RUNG_SCRATCH && l->rungs[i].done)
+            return l->rungs[i].seeds[trial->seed].directory;
+    }
+    return NULL;
+}
+
 /* What was searched is for the reference batch; the rates beside this reason are those that were used. */
 static void say_scaling(const thaw_config *config, ladder_rung *r)
 {
@@ -112,6 +122,8 @@ static thaw_status trial_config(const ladder *l, ladder_rung *r, const ladder_tr
     changed.rates = rates_of(l, r, trial->candidate);
     changed.train.head_from = warm_head ? head.data : l->config->train.head_from;
     changed.train.save_backbone = (char *)"";
+    if (changed.watch.action != THAW_WATCH_OFF && scratch_beside(l, r, trial) != NULL)
+        changed.watch.scratch = (char *)(uintptr_t)scratch_beside(l, r, trial);
     if (trial->floats || r->floats_why[0] != '\0')
         changed.train.frozen_precision = THAW_PRECISION_F32;
     const thaw_status status = thaw_config_copy(&changed, out);

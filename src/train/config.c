@@ -279,6 +279,8 @@ const thaw_field thaw_config_fields[] = {
           "learning rates of the groups"),
     TABLE(thaw_config, "limit", limit, thaw_limit_config, thaw_limit_fields,
           "how far the backbone may move"),
+    TABLE(thaw_config, "watch", watch, thaw_watch_config, thaw_beside_fields,
+          "val beside that of training from scratch, to notice negative transfer early"),
     ROW_OF_TABLES(
         thaw_config, "phases", phases, thaw_phase_fields,
         "parts of a run that train one after another, each with a rung and rates of its own; "
@@ -464,6 +466,7 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     THAW_TRY(check_rungs(conf, c));
     THAW_TRY(thaw_phases_check(conf, c));
     THAW_TRY(thaw_limit_check(conf, c));
+    THAW_TRY(thaw_beside_check(conf, c));
     THAW_TRY(check_peft(conf, &c->peft));
     THAW_TRY(check_unread(conf, c));
     return check_search(conf, &c->ladder);

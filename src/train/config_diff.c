@@ -26,6 +26,7 @@ static const char *const free_to_change[] = {"name",
                                              "train.save_backbone",
                                              "train.shard_optimizer",
                                              "rates.reason",
+                                             "watch.scratch",
                                              "ladder*",
                                              "scale*",
                                              NULL};

@@ -263,6 +263,7 @@ static thaw_status begin_summary(thaw_trainer *t, const thaw_comm *comm, thaw_js
     add_statistics(t, summary);
     thaw_ema_describe(t, summary);
     thaw_limit_describe(t, summary);
+    thaw_beside_describe(t, summary);
     thaw_json_set_int(summary, "selected_epoch",
                       t->best.count > 0 ? t->state.best_epoch : t->position.epoch);
     return THAW_OK;
@@ -279,6 +280,7 @@ static thaw_status write_files(thaw_trainer *t, thaw_comm *comm, const memory *u
     add_cost(t, used, summary);
     add_cache(t, comm, summary);
     THAW_TRY(thaw_trainer_write_adaptation(t, comm));
+    THAW_TRY(thaw_beside_write(t, comm));
     if (t->config->train.save_backbone[0] != '\0')
         THAW_TRY(thaw_trainer_save_backbone(t, comm));
     thaw_json_set_bool(summary, "complete", true);

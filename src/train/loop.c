@@ -69,6 +69,7 @@ static thaw_status epoch_row(thaw_trainer *t, const verdict *val)
     thaw_json_set_double(row, name, val->metric);
     thaw_json_set_double(row, "lr_factor", t->factor);
     thaw_limit_add_row(t, row);
+    thaw_beside_add_row(t, row);
     thaw_status status = thaw_drift_motion(t, thaw_json_set_object(row, "motion"));
     if (status == THAW_OK)
         status = thaw_rows_append(t->rows_path.data, row);
@@ -160,6 +161,7 @@ static thaw_status judge_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_pred
 {
     verdict val = {0};
     THAW_TRY(thaw_agree(comm, judge_val(t, all, &val)));
+    THAW_TRY(thaw_beside_epoch(t, comm, all));
     t->position.epoch++;
     t->position.step_in_epoch = 0;
     thaw_status status = t->pending;
@@ -232,7 +234,7 @@ bool thaw_trainer_is_finished(const thaw_trainer *t)
 {
     const int64_t patience = t->config->train.early_stopping;
     const bool last = t->setup->phases.now == t->config->phases.count - 1;
-    return t->position.epoch >= t->config->train.epochs ||
+    return t->position.epoch >= t->config->train.epochs || thaw_beside_stops(t) ||
            (patience > 0 && t->state.stale_epochs >= patience) || (last && thaw_phases_is_over(t));
 }
 

@@ -286,6 +286,7 @@ static void keep_run(thaw_trainer *t, const thaw_trainer *old)
     t->position = old->position;
     t->state = old->state;
     t->features_before = old->features_before;
+    t->watch = old->watch;
     t->data_seconds = old->data_seconds;
     t->bytes_per_step = old->bytes_per_step;
     t->gathered_bytes = old->gathered_bytes;
@@ -343,6 +344,7 @@ static thaw_status reopen(thaw_trainer *t, thaw_comm *comm, bool next)
     t->ema = (thaw_state){0};
     t->optimizer = NULL;
     t->features_before = NULL;
+    t->watch.scores = NULL;
     t->own = (thaw_features){0};
     t->writer = NULL;
     thaw_trainer_close(t);

@@ -66,8 +66,8 @@ static thaw_status prepare(const thaw_config *config, const thaw_run_options *op
 {
     /* The summary first: its presence says that the rest is there. */
     static const char *const leftovers[] = {
-        "summary.json",       "metrics.jsonl",       "adaptation.h5",       "checkpoints", "tb",
-        "predictions-val.h5", "predictions-gate.h5", "predictions-test.h5", NULL};
+        "summary.json",       "metrics.jsonl",       "adaptation.h5",       "checkpoints",  "tb",
+        "predictions-val.h5", "predictions-gate.h5", "predictions-test.h5", "curve-val.h5", NULL};
     thaw_str path = {0};
     thaw_status status;
     if (found == THAW_RUN_PARTIAL && options->resume)
@@ -103,8 +103,9 @@ thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm, thaw_run_found foun
     bool resumed = false;
     thaw_str directory = {0};
     thaw_run_path(t->directory, "checkpoints", &directory);
-    thaw_status status =
-        thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options, found) : THAW_OK;
+    thaw_status status;
+    THAW_TRY_TO(thaw_beside_open(t, comm)); /* before anything is replaced */
+    status = thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options, found) : THAW_OK;
     THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_ckpt_prepare(comm, thaw_str_c(&directory)));
     THAW_TRY_TO(thaw_drift_before(t, comm)); /* before a checkpoint's weights are loaded */

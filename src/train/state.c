@@ -136,6 +136,8 @@ thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *comm)
     status = prepare(trainer, &state, &attributes, &view);
     if (status == THAW_OK)
         status = thaw_limit_state(trainer, &state);
+    if (status == THAW_OK)
+        status = thaw_beside_state(trainer, &state);
     THAW_TRY_TO(thaw_agree(comm, status));
     options.parts = thaw_parts_in(&view);
     THAW_TRY_TO(thaw_ckpt_save_later(trainer->writer, comm, thaw_str_c(&directory),
@@ -225,6 +227,7 @@ static thaw_status restore(thaw_trainer *t, const thaw_comm *comm, const thaw_st
     THAW_TRY_TO(compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)"));
     THAW_TRY_TO(own_state(t, &into));
     THAW_TRY_TO(thaw_limit_state(t, &into));
+    THAW_TRY_TO(thaw_beside_state(t, &into));
     THAW_TRY_TO(thaw_state_copy(&into, state));
     status = thaw_parts_restore(t, comm, state);
 done:

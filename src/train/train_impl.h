@@ -29,6 +29,20 @@ typedef struct thaw_limit_record {
     double worst;                               /* motion of that block */
 } thaw_limit_record;
 
+/* What val was beside that of the run from scratch. */
+typedef struct thaw_watch_record {
+    int64_t below, most; /* evaluations running in which it was surely worse: now; at most */
+    int64_t epoch;       /* the first at which that was as often as watch.evaluations; 0: none */
+    double delta, low, high; /* then; before, of the last evaluation */
+} thaw_watch_record;
+
+/* What it is compared with, or what it leaves for others to compare with. */
+typedef struct thaw_curve {
+    float *scores;           /* (epochs, N val) of the metric; NULL: nothing is watched */
+    int64_t epochs;          /* that there are; of a run from scratch all that it may have */
+    double delta, low, high; /* of the last epoch; NAN: it was not compared */
+} thaw_curve;
+
 /* Running sums of an epoch and the selection; all of it is checkpointed. */
 typedef struct thaw_progress_state {
     double loss_sum, weight_sum;
@@ -39,6 +53,7 @@ typedef struct thaw_progress_state {
     double core_seconds;           /* likewise, from set-up to the end, each start with its ranks */
     int64_t samples_seen;
     thaw_limit_record limit;
+    thaw_watch_record watch;
 } thaw_progress_state;
 
 /* Copies of the start of the running epoch. */
@@ -92,10 +107,11 @@ typedef struct thaw_trainer {
     thaw_state trained; /* views on what trains, by parameter name */
     thaw_state best; /* copies of the selected epoch's values, same names; empty for select: last */
     thaw_state ema;  /* the average of `trained`, same names; empty without train.ema */
-    thaw_state initial;     /* views on the trained backbone tensors as training began */
-    thaw_turn turn;         /* what an epoch began with, where a limit asks for it */
-    double moved;           /* most of a block in the last epoch, in limits; before it was undone */
-    bool undone;            /* the last epoch was taken back */
+    thaw_state initial; /* views on the trained backbone tensors as training began */
+    thaw_turn turn;     /* what an epoch began with, where a limit asks for it */
+    double moved;       /* most of a block in the last epoch, in limits; before it was undone */
+    bool undone;        /* the last epoch was taken back */
+    thaw_curve watch;
     float *features_before; /* (N val, D) or NULL: for drift */
     thaw_position position;
     thaw_progress_state state;
@@ -253,6 +269,24 @@ int64_t thaw_limit_copies(const thaw_config *config);
 /* What ranges of single fields cannot say. THAW_ERR_CONFIG. */
 THAW_NODISCARD thaw_status thaw_limit_check(const thaw_conf *conf, const thaw_config *c);
 extern const thaw_field thaw_limit_fields[];
+
+/* ---- Beside training from scratch --------------------------------------------------------------------------------- */
+
+/* Reads the curve of the run from scratch, or makes place for one. Before a resumed run gets its state. Collective. THAW_ERR_CONFIG: no run is
+ * named. THAW_ERR_INPUT: it is of other data, or has no curve. */
+THAW_NODISCARD thaw_status thaw_beside_open(thaw_trainer *t, thaw_comm *comm);
+/* An epoch has been evaluated, and is not counted yet. Collective. */
+THAW_NODISCARD thaw_status thaw_beside_epoch(thaw_trainer *t, thaw_comm *comm,
+                                             const thaw_predictions *val);
+bool thaw_beside_stops(const thaw_trainer *t);
+/* As their sisters of the limit. */
+THAW_NODISCARD thaw_status thaw_beside_state(thaw_trainer *t, thaw_state *out);
+void thaw_beside_add_row(const thaw_trainer *t, thaw_json *row);
+void thaw_beside_describe(const thaw_trainer *t, thaw_json *summary);
+/* curve-val.h5 of a run from scratch. Collective. */
+THAW_NODISCARD thaw_status thaw_beside_write(thaw_trainer *t, thaw_comm *comm);
+THAW_NODISCARD thaw_status thaw_beside_check(const thaw_conf *conf, const thaw_config *c);
+extern const thaw_field thaw_beside_fields[];
 
 /* ||w - w0|| / ||w0|| of a block's tensors that t->initial names, w0 being those of `before`; NAN: it has none. Local. */
 double thaw_drift_of_block(const thaw_trainer *t, const thaw_state *before, int32_t block);

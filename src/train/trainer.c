@@ -405,6 +405,7 @@ void thaw_trainer_close(thaw_trainer *t)
     thaw_free(&t->input);
     thaw_free(&t->class_weights);
     thaw_limit_close(t);
+    thaw_free(&t->watch.scores);
     thaw_state_clear(&t->initial);
     thaw_state_clear(&t->ema);
     thaw_state_clear(&t->best);

@@ -128,6 +128,31 @@ static void test_limit(void **state)
     thaw_json_free(&summary);
 }
 
+static void test_watch(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    thaw_json *watch = thaw_json_set_object(inside(summary, "rungs.4"), "watch");
+    thaw_json_set_int(watch, "evaluations", 3);
+    thaw_json_set_int(watch, "seeds_below", 2);
+    thaw_json_set_int(watch, "epoch", 7);
+    thaw_json_set_double(watch, "delta", -0.05);
+    thaw_json_set_double(watch, "low", -0.09);
+    thaw_json_set_double(watch, "high", -0.01);
+    thaw_json_set_bool(watch, "stopped", true);
+    write_note(summary, &note);
+    assert_has(note.data, "While `full` trained, val was surely below that of training from "
+                          "scratch at the same epoch, 3 evaluations running, in 2 of 3 seeds: "
+                          "-5.0 [-9.0, -1.0] points at epoch 7 of one of them; it was stopped "
+                          "there.");
+    thaw_json_set_bool(watch, "stopped", false);
+    write_note(summary, &note);
+    assert_has(note.data, "it went on.");
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
 static void test_unjustified_rates(void **state)
 {
     (void)state;
@@ -334,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
                                        cmocka_unit_test(test_limit),
+                                       cmocka_unit_test(test_watch),
                                        cmocka_unit_test(test_unjustified_rates),
                                        cmocka_unit_test(test_stopped),
                                        cmocka_unit_test(test_nothing_deeper),

@@ -10,7 +10,7 @@
  * number of candidates for each rung; judged on val), then the remaining seeds with the chosen rate, then the comparison on gate
  * with the best simpler rung. The chosen rung and the baselines meet test once, at the end.
  *
- * Files: config.yaml  summary.json  note.md  note.json  report.html  trials/  */
+ * Files: config.yaml  summary.json  note.md  note-full.md  note.json  report.html  trials/  */
 #ifndef THAW_LADDER_H
 #define THAW_LADDER_H
 
@@ -69,7 +69,7 @@ typedef struct thaw_inspect_options {
 THAW_NODISCARD thaw_status thaw_inspect(thaw_comm *comm, const char *directory,
                                         const thaw_inspect_options *options, thaw_json **out);
 
-/* Writes note.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
+/* Writes note.md, note-full.md, note.json and report.html of a finished ladder again from its summary.json, metrics and predictions. Local. */
 THAW_NODISCARD thaw_status thaw_ladder_render(const char *directory);
 
 /* Compares finished runs, each with the first, on the predictions of one split that all have ("gate", "val" or "test"; NULL: gate where all

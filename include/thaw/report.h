@@ -150,13 +150,16 @@ typedef enum thaw_tone {
 } thaw_tone;
 
 #define THAW_TABLE_COLUMNS 32
+/* Bytes of the id of a record in an HTML page. */
+#define THAW_RECORD_ID 200
 /* `thaw_table table = {0};`, then columns, then cells row by row (a row is full when it has as many cells as there are
  * columns; the writers fill up the last one). */
 typedef struct thaw_table {
-    thaw_str headers, cells; /* each text ended by 0; a cell starts with its tone */
+    thaw_str headers, cells; /* each text ended by 0; a cell starts with its tone and source */
     thaw_align align[THAW_TABLE_COLUMNS];
     int column_count;
     int64_t cell_count;
+    char source[THAW_RECORD_ID]; /* of the cells to come */
 } thaw_table;
 
 void thaw_table_column(thaw_table *table, const char *header, thaw_align align);
@@ -165,6 +168,9 @@ void thaw_table_printf(thaw_table *table, const char *format, ...) THAW_PRINTF(2
 void thaw_table_value(thaw_table *table, double value, thaw_unit unit);
 /* A cell with a mark; plain text outside HTML. */
 void thaw_table_badge(thaw_table *table, thaw_tone tone, const char *text);
+/* The record (thaw_html_record) that the figures of the cells to come are from: in HTML they link to it. NULL: none. Cells of the first
+ * column, which name the row, and cells without a digit have no link. */
+void thaw_table_source(thaw_table *table, const char *id);
 /* Markdown with padded columns, readable as it is; text for a terminal; CSV with the quoting of RFC 4180 and LF. */
 void thaw_table_markdown(const thaw_table *table, thaw_str *out);
 void thaw_table_text(const thaw_table *table, thaw_str *out);
@@ -297,8 +303,9 @@ int thaw_ticks_log(double low, double high, int wanted, double ticks[THAW_TICKS]
 typedef struct thaw_html {
     thaw_str body, contents;
     int section_count;
-    int open_details;
-    bool in_section, in_tiles, in_facts;
+    int open_details, table_count;
+    bool in_section, in_tiles, in_facts, in_records;
+    char source[THAW_RECORD_ID]; /* of the next tile */
 } thaw_html;
 
 /* Ends the section before; listed at the top of the page. */
@@ -308,16 +315,21 @@ void thaw_html_heading(thaw_html *html, const char *text); /* inside a section *
  * hold such signs goes through thaw_markdown_escape. */
 void thaw_html_paragraph(thaw_html *html, const char *text);
 void thaw_html_preformatted(thaw_html *html, const char *text);
-/* Cells are plain text. caption may be NULL. */
+/* Cells are plain text, the first of a row is its heading. caption may be NULL. */
 void thaw_html_table(thaw_html *html, const thaw_table *table, const char *caption);
 void thaw_html_list(thaw_html *html, const char *const *items, int64_t count);
 /* A sentence that must not be missed, with its badge: (good, "clear gain", "peft beats frozen by ..."). */
 void thaw_html_callout(thaw_html *html, thaw_tone tone, const char *badge, const char *text);
+/* The record that the value of the next tile links to; NULL: none. */
+void thaw_html_source(thaw_html *html, const char *id);
 /* Big figures in a row; consecutive calls form one group. detail may be NULL. */
 void thaw_html_tile(thaw_html *html, const char *label, const char *value, const char *detail,
                     thaw_tone tone);
 /* Name and value in a grid; consecutive calls form one group. */
 void thaw_html_fact(thaw_html *html, const char *name, const char *value);
+/* What figures are from, as it was recorded: `name` says where, `text` is shown as it is. Consecutive calls form one group, which is not
+ * printed. The id is unique in the page and may not begin with "s" or "t" and a digit. */
+void thaw_html_record(thaw_html *html, const char *id, const char *name, const char *text);
 void thaw_html_details_begin(thaw_html *html, const char *summary);
 void thaw_html_details_end(thaw_html *html);
 /* A chart in both layouts, with a caption (NULL: none). */

@@ -18,7 +18,8 @@ static thaw_status run(const cli_args *args)
 
 const cli_command cli_note = {
     .usage = "RUN",
-    .doc = "writes a ladder's note.md, note.json and report.html again and prints the note",
+    .doc = "writes a ladder's note.md, note-full.md, note.json and report.html again and prints "
+           "the note",
     .least_words = 1,
     .most_words = 1,
     .run_local = run,

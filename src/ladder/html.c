@@ -67,6 +67,7 @@ static thaw_status write_sections(ladder_page *page)
     ladder_page_gate(page);
     ladder_page_outlook(page);
     ladder_page_details(page);
+    ladder_page_records(page);
     return THAW_OK;
 }
 

@@ -97,9 +97,12 @@ static void top_cells(ladder_page *page, const change *c, const char *name)
         thaw_table_column(&table, i == 3 ? name : titles[i], aligns[i]);
     for (int64_t i = 0; i < count; i++) {
         const bool better = cells[i].after < cells[i].before;
+        thaw_table_source(&table, NULL);
         thaw_table_cell(&table, c->classes[cells[i].label]);
         thaw_table_cell(&table, c->classes[cells[i].prediction]);
+        ladder_source(page, &table, ladder_find_kind(page->summary, "frozen"));
         thaw_table_printf(&table, "%lld", (long long)cells[i].before);
+        ladder_source(page, &table, ladder_find_rung(page->summary, name));
         thaw_table_printf(&table, "%lld", (long long)cells[i].after);
         thaw_table_printf(&table, "%+lld", (long long)(cells[i].after - cells[i].before));
         thaw_table_badge(&table, better ? THAW_TONE_GOOD : THAW_TONE_BAD,

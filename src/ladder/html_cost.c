@@ -35,8 +35,12 @@ static void cost_chart(ladder_page *page, const char *path, const char *title, c
                                   .values = values,
                                   .colours = page->colours,
                                   .log_scale = needs_log(values, page->count)};
+    thaw_str words = {0};
+    thaw_str_add(&words, caption);
+    ladder_add_records(page, "cost", &words);
     if (any)
-        thaw_html_bar(&page->html, &chart, caption);
+        thaw_html_bar(&page->html, &chart, thaw_str_c(&words));
+    thaw_str_clear(&words);
 }
 
 void ladder_page_cost(ladder_page *page)
@@ -44,7 +48,7 @@ void ladder_page_cost(ladder_page *page)
     thaw_str table = {0};
     thaw_html_section(&page->html, "Cost");
     cost_chart(page, "cost.core_seconds_per_run", "Core time of one run", "seconds times cores",
-               THAW_UNIT_SECONDS, NULL);
+               THAW_UNIT_SECONDS, "From set-up to the last evaluation.");
     cost_chart(page, "cost.allreduce_bytes_per_step", "All-reduced in each step", "bytes a rank",
                THAW_UNIT_BYTES,
                "Counted where the messages are sent: what a slow network would feel.");
@@ -59,6 +63,7 @@ static void candidate_cell(const ladder_page *page, thaw_table *table, const tha
     char rate[THAW_NUMBER];
     thaw_str words = {0};
     const bool edge = thaw_json_bool_or(rung, "at_edge", false);
+    ladder_source(page, table, candidate);
     thaw_number(ladder_number(candidate, "rate"), rate);
     if (isfinite(ladder_number(candidate, "rate")))
         thaw_str_printf(&words, "%s: ", rate);
@@ -132,6 +137,7 @@ static void rates_table(ladder_page *page)
         thaw_str doubt = {0};
         ladder_add_rates(&rates, page->rungs[i]);
         ladder_add_doubt(&doubt, page->rungs[i]);
+        ladder_source(page, &table, thaw_json_find(page->rungs[i], "rates"));
         thaw_table_cell(&table, page->names[i]);
         thaw_table_cell(&table, thaw_str_c(&rates));
         thaw_table_cell(&table, doubt.length > 0 ? thaw_str_c(&doubt)
@@ -186,6 +192,7 @@ static void seen_table(ladder_page *page)
         return;
     ladder_columns(&table, titles, aligns, 4);
     for (LADDER_EACH(row, rows, "")) {
+        ladder_source(page, &table, row);
         thaw_table_printf(&table, "%s over %s", ladder_text(row, "b"), ladder_text(row, "a"));
         thaw_table_value(&table, ladder_number(row, "discordance"), THAW_UNIT_PERCENT);
         thaw_table_value(&table, ladder_number(row, "samples_needed_effect"), THAW_UNIT_POINTS);
@@ -200,17 +207,19 @@ void ladder_page_gate(ladder_page *page)
 {
     const thaw_json *design = thaw_json_find(page->summary, "design");
     thaw_str few = {0};
+    thaw_str known = {0};
     if (design == NULL)
         return;
     thaw_html_section(&page->html, "What the gate can show");
-    ladder_paragraph(
-        page,
-        "Known before training, for %lld samples, %lld seeds, power %.0f%% and error %g "
-        "over %lld comparisons. Smaller gains may exist unseen.",
-        (long long)thaw_json_int_or(design, "gate_samples", 0),
-        (long long)thaw_json_int_or(page->summary, "seeds", 0),
-        100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
-        (long long)thaw_json_int_or(design, "comparisons", 0));
+    ladder_add_link(page, "Known before training", design, &known);
+    ladder_paragraph(page,
+                     "%s, for %lld samples, %lld seeds, power %.0f%% and error %g "
+                     "over %lld comparisons. Smaller gains may exist unseen.",
+                     thaw_str_c(&known), (long long)thaw_json_int_or(design, "gate_samples", 0),
+                     (long long)thaw_json_int_or(page->summary, "seeds", 0),
+                     100 * ladder_number(design, "power"), ladder_number(design, "alpha"),
+                     (long long)thaw_json_int_or(design, "comparisons", 0));
+    thaw_str_clear(&known);
     ladder_note_leaks(page->summary, &few);
     ladder_note_few(page->summary, &few);
     thaw_html_markdown(&page->html, thaw_str_c(&few));

@@ -17,7 +17,7 @@ typedef struct curves {
     thaw_str missing; /* runs without metrics */
 } curves;
 
-static bool find_metrics(const ladder_page *page, const char *recorded, thaw_str *path)
+bool ladder_find_metrics(const ladder_page *page, const char *recorded, thaw_str *path)
 {
     thaw_str run = {0};
     ladder_trial_path(page->directory, recorded, &run);
@@ -64,8 +64,8 @@ static thaw_status read_curve(const ladder_page *page, const char *recorded, cur
     thaw_str path = {0};
     thaw_json *rows = NULL;
     thaw_status status = THAW_OK;
-    const bool there =
-        find_metrics(page, recorded, &path) && thaw_rows_read(thaw_str_c(&path), &rows) == THAW_OK;
+    const bool there = ladder_find_metrics(page, recorded, &path) &&
+                       thaw_rows_read(thaw_str_c(&path), &rows) == THAW_OK;
     if (there)
         status = take_rows(page->summary, rows, out);
     if (status == THAW_OK && out->count == 0) {
@@ -145,9 +145,9 @@ static thaw_status draw_all(ladder_page *page, const curves *all)
         .chart = {.title = "Loss on train while training", .axis_label = unit}};
     const thaw_line_chart val_loss = {
         .chart = {.title = "Loss on val while training", .axis_label = unit}};
-    THAW_TRY_TO(
-        draw(page, all, 0, &accuracy,
-             "Thick: the first seed of a rung, at its chosen rate. Thin: its other seeds."));
+    THAW_TRY_TO(draw(page, all, 0, &accuracy,
+                     "Thick: the first seed of a rung, at its chosen rate. Thin: its other seeds. "
+                     "The epoch that a run kept is linked under Every run."));
     thaw_html_details_begin(&page->html, "Losses");
     THAW_TRY_TO(draw(page, all, 1, &loss, NULL));
     status = draw(page, all, 2, &val_loss, "A loss that rises again on val shows over-fitting.");

@@ -48,16 +48,32 @@ static void add_facts(ladder_page *page)
     ladder_fact(page, "Augmentation", thaw_json_bool_or(s, "augmented", false) ? "yes" : "no");
 }
 
-static void run_row(const thaw_json *s, const thaw_json *rung, const thaw_json *seed,
+/* Val was measured in the row of the epoch that was kept, where the run's metrics are still there. */
+static void val_source(const ladder_page *page, const thaw_json *seed, thaw_table *table)
+{
+    char id[THAW_RECORD_ID];
+    int64_t line;
+    thaw_json *row = ladder_kept_row(page, seed, &line);
+    if (row != NULL && ladder_metrics_id(page, seed, id))
+        thaw_table_source(table, id);
+    thaw_json_free(&row);
+}
+
+static void run_row(const ladder_page *page, const thaw_json *rung, const thaw_json *seed,
                     thaw_table *table)
 {
     static const char *const splits[] = {"train_", "val_", "gate_"};
+    const thaw_json *s = page->summary;
+    ladder_source(page, table, seed);
     thaw_table_cell(table, ladder_text(rung, "name"));
     thaw_table_printf(table, "%lld", (long long)thaw_json_int_or(seed, "seed", 0));
     for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
         thaw_str words = {0};
         ladder_add_metric(&words, s, ladder_value(seed, splits[i], "metric"));
+        if (i == 1)
+            val_source(page, seed, table);
         thaw_table_cell(table, thaw_str_c(&words));
+        ladder_source(page, table, seed);
         thaw_str_clear(&words);
     }
     thaw_table_printf(table, "%lld", (long long)thaw_json_int_or(seed, "selected_epoch", 0));
@@ -75,7 +91,7 @@ static void add_runs(ladder_page *page)
     ladder_columns(&table, titles, aligns, 7);
     for (int64_t i = 0; i < page->count; i++) {
         for (LADDER_EACH(seed, page->rungs[i], "seeds"))
-            run_row(page->summary, page->rungs[i], seed, &table);
+            run_row(page, page->rungs[i], seed, &table);
     }
     ladder_add_capital(&caption, ladder_metric_title(page->summary));
     thaw_str_add(&caption, " of every run at its chosen rate.");
@@ -100,7 +116,7 @@ void ladder_page_details(ladder_page *page)
     thaw_html_details_begin(&page->html, "Every run");
     add_runs(page);
     thaw_html_details_end(&page->html);
-    thaw_html_details_begin(&page->html, "The whole note (note.md)");
+    thaw_html_details_begin(&page->html, "The whole note (note-full.md)");
     add_note(page);
     thaw_html_details_end(&page->html);
 }

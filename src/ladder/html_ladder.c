@@ -63,10 +63,13 @@ static void add_chart(ladder_page *page)
                                        .chosen = page->names[page->chosen],
                                        .reference_label = scratch != NULL ? "scratch" : NULL,
                                        .reference = ladder_value(scratch, "gate.", "score")};
-    thaw_html_interval(&page->html, &chart,
-                       "Large dot: mean of the seeds, with its interval. Small dots: single "
-                       "seeds. All rungs meet the same samples, so intervals that overlap here "
-                       "can still differ clearly; the differences below decide.");
+    thaw_str caption = {0};
+    thaw_str_add(&caption, "Large dot: mean of the seeds, with its interval. Small dots: single "
+                           "seeds. All rungs meet the same samples, so intervals that overlap here "
+                           "can still differ clearly; the differences below decide.");
+    ladder_add_records(page, "gate", &caption);
+    thaw_html_interval(&page->html, &chart, thaw_str_c(&caption));
+    thaw_str_clear(&caption);
     thaw_str_clear(&title);
     thaw_str_clear(&words);
 }
@@ -108,6 +111,7 @@ static void add_steps(ladder_page *page)
     for (LADDER_EACH(row, rows, "")) {
         thaw_str why = {0};
         ladder_add_reasons(&why, page->summary, row);
+        ladder_source(page, &table, row);
         thaw_table_cell(&table, ladder_text(row, "b"));
         badge_cell(&table, ladder_text(row, "verdict"));
         difference_cell(&table, row);
@@ -164,6 +168,7 @@ static void add_transfer(ladder_page *page)
                 thaw_str_printf(&worse, "%s%s", worse.length > 0 ? ", " : "",
                                 ladder_text(slice, "name"));
         }
+        ladder_source(page, &table, row);
         thaw_table_cell(&table, ladder_text(row, "b"));
         badge_cell(&table, ladder_text(row, "transfer_verdict"));
         difference_cell(&table, row);
@@ -215,10 +220,12 @@ static void add_calibration(ladder_page *page)
         if (c == NULL)
             continue;
         rows++;
+        ladder_source(page, &table, c);
         thaw_table_cell(&table, page->names[i]);
         ece_cell(&table, c);
         brier_cell(&table, c);
         thaw_table_printf(&table, "%.3g", ladder_number(c, "temperature"));
+        ladder_source(page, &table, thaw_json_find(c, "tempered"));
         ece_cell(&table, thaw_json_find(c, "tempered"));
         brier_cell(&table, thaw_json_find(c, "tempered"));
     }
@@ -259,13 +266,16 @@ void ladder_page_test(ladder_page *page)
         const char *name = ladder_text(row, "name");
         thaw_str words = {0};
         ladder_add_accuracy(&words, row, "");
+        ladder_source(page, &table, row);
         thaw_table_printf(&table, "%s%s", name,
                           ladder_is(page->summary, "chosen", name) ? " (chosen)" : "");
         thaw_table_cell(&table, thaw_str_c(&words));
         thaw_str_reset(&words);
         for (LADDER_EACH(pair, page->summary, "test.comparisons")) {
-            if (ladder_is(pair, "a", name))
-                ladder_add_difference(&words, pair);
+            if (!ladder_is(pair, "a", name))
+                continue;
+            ladder_add_difference(&words, pair);
+            ladder_source(page, &table, pair);
         }
         thaw_table_cell(&table, thaw_str_c(&words));
         thaw_str_clear(&words);

@@ -85,6 +85,7 @@ static thaw_status block_chart(ladder_page *page, const thaw_json *blocks)
                                   .colours = moved > 1 ? colours : NULL};
     thaw_str_add(&caption, "`‖w − w0‖ / ‖w0‖`, mean of the seeds; a frozen block stays at 0%.");
     add_unmoved(page, &caption);
+    ladder_add_records(page, "drift.blocks", &caption);
     thaw_html_bar(&page->html, &chart, thaw_str_c(&caption));
     status = THAW_OK;
 done:
@@ -120,8 +121,10 @@ static void feature_table(ladder_page *page)
     thaw_str caption = {0};
     ladder_columns(&table, titles, aligns, 4);
     for (int64_t i = 0; i < page->count; i++) {
+        ladder_source(page, &table, page->rungs[i]);
         thaw_table_cell(&table, page->names[i]);
         gap_cell(&table, ladder_number(page->rungs[i], "train_val_gap"), share);
+        ladder_source(page, &table, thaw_json_find(page->rungs[i], "drift"));
         figure_cell(&table, ladder_number(page->rungs[i], "drift.cka"));
         figure_cell(&table, ladder_number(page->rungs[i], "drift.cosine"));
     }

@@ -53,10 +53,13 @@ static void slice_table(ladder_page *page, const thaw_json *slices)
         const char *name = ladder_text(slice, "name");
         const char *verdict =
             transfer_word(ladder_text(ladder_find_slice(transfer, name), "verdict"));
+        ladder_source(page, &table, slice);
         thaw_table_cell(&table, name);
         thaw_table_printf(&table, "%lld", (long long)thaw_json_int_or(slice, "samples", 0));
-        for (int64_t i = 0; i < page->count; i++)
+        for (int64_t i = 0; i < page->count; i++) {
+            ladder_source(page, &table, ladder_find_slice(page->rungs[i], name));
             accuracy_cell(&table, ladder_find_slice(page->rungs[i], name));
+        }
         thaw_table_badge(&table, ladder_verdict_tone(verdict), verdict);
     }
     ladder_add_capital(&caption, ladder_slice_title(page->summary));
@@ -104,6 +107,7 @@ static thaw_status gain_chart(ladder_page *page)
     const char *name = page->names[page->chosen];
     const thaw_json *transfer = ladder_find_transfer(page->summary, name);
     gains g = {0};
+    thaw_str caption = {0};
     char title[200];
     char axis[120];
     thaw_status status;
@@ -120,12 +124,15 @@ static thaw_status gain_chart(ladder_page *page)
         .colours = g.colours,
         .reference_label = "no difference",
         .reference = 0};
+    thaw_str_add(&caption, "Left of the line the backbone harms. An interval wholly left of it is "
+                           "negative transfer. Recorded by slice ");
+    ladder_add_link(page, "below the comparison", transfer, &caption);
+    thaw_str_add(&caption, ".");
     if (g.count > 1 && g.count <= 40)
-        thaw_html_interval(&page->html, &chart,
-                           "Left of the line the backbone harms. An interval wholly left of it is "
-                           "negative transfer.");
+        thaw_html_interval(&page->html, &chart, thaw_str_c(&caption));
     status = THAW_OK;
 done:
+    thaw_str_clear(&caption);
     thaw_free(&g.colours);
     thaw_free(&g.high);
     thaw_free(&g.low);

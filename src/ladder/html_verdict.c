@@ -33,9 +33,12 @@ static void add_steps(const ladder_page *page, thaw_str *out)
     const thaw_json *step = ladder_find_step(page->summary, name);
     int64_t deeper = 0;
     if (step != NULL) {
+        thaw_str base = {0};
+        ladder_add_code(&base, ladder_text(step, "a"));
         thaw_str_printf(out, " It gains %s over ", ladder_text(step, "text"));
-        ladder_add_code(out, ladder_text(step, "a"));
+        ladder_add_link(page, thaw_str_c(&base), step, out);
         thaw_str_add(out, ".");
+        thaw_str_clear(&base);
     }
     for (LADDER_EACH(row, page->summary, "comparisons")) {
         if (!ladder_is(row, "a", name))
@@ -60,11 +63,13 @@ static void add_answer(ladder_page *page)
     thaw_markdown_escape(&words, ladder_text(chosen_of(page), "trains"));
     thaw_str_printf(&words, ": %s%s**", right ? "" : ladder_title(s), right ? "" : " ");
     ladder_add_accuracy(&words, chosen_of(page), "gate.");
-    thaw_str_printf(&words, "** %s gate", right ? "right on" : "on");
+    thaw_str_printf(&words, "** %s ", right ? "right on" : "on");
+    ladder_add_link(page, "gate", thaw_json_find(chosen_of(page), "gate"), &words);
     if (test != NULL) {
         thaw_str_add(&words, ", **");
         ladder_add_accuracy(&words, test, "");
-        thaw_str_add(&words, "** on test");
+        thaw_str_add(&words, "** on ");
+        ladder_add_link(page, "test", test, &words);
     }
     thaw_str_add(&words, ".");
     add_steps(page, &words);
@@ -116,6 +121,7 @@ static void tile_chosen(ladder_page *page)
     thaw_str detail = {0};
     thaw_str_add(&value, page->names[page->chosen]);
     thaw_str_printf(&detail, "trains %s", ladder_text(rung, "trains"));
+    ladder_tile_source(page, rung);
     ladder_tile(page, "Chosen rung", &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
@@ -139,6 +145,7 @@ static void tile_accuracy(ladder_page *page)
     char title[120] = "Right on gate";
     if (!ladder_by_accuracy(page->summary))
         thaw_format(title, sizeof title, "Gate: %s", ladder_title(page->summary));
+    ladder_tile_source(page, gate);
     ladder_tile(page, title, &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
@@ -158,6 +165,7 @@ static void tile_difference(ladder_page *page, const char *label, const thaw_jso
     if (isfinite(low) && isfinite(high))
         thaw_str_printf(&detail, ", %+.1f to %+.1f", 100 * low, 100 * high);
     thaw_str_printf(&detail, ": %s", verdict);
+    ladder_tile_source(page, row);
     ladder_tile(page, label, &value, &detail, ladder_verdict_tone(verdict));
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
@@ -188,6 +196,7 @@ static void tile_share(ladder_page *page)
     thaw_unit_format(ladder_number(rung, "parameters.total"), THAW_UNIT_COUNT, total, sizeof total);
     ladder_add_share(&value, ladder_trained_share(rung));
     thaw_str_printf(&detail, "%s of %s parameters", trained, total);
+    ladder_tile_source(page, thaw_json_find(rung, "parameters"));
     ladder_tile(page, "Trainable", &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);
@@ -207,6 +216,7 @@ static void tile_cost(ladder_page *page)
     thaw_unit_format(all, THAW_UNIT_SECONDS, every, sizeof every);
     thaw_str_add(&value, one);
     thaw_str_printf(&detail, "core time of one run; the whole ladder %s", every);
+    ladder_tile_source(page, thaw_json_find(chosen_of(page), "cost"));
     ladder_tile(page, "Cost", &value, &detail, THAW_TONE_NONE);
     thaw_str_clear(&value);
     thaw_str_clear(&detail);

@@ -195,8 +195,12 @@ thaw_status thaw_ladder_render(const char *directory)
     THAW_TRY_TO(thaw_json_read(thaw_str_c(&path), &summary));
     THAW_CHECK_TO(strcmp(thaw_json_string_or(summary, "kind", ""), "ladder") == 0, THAW_ERR_INPUT,
                   "%s is not of a ladder; notes are written for ladders", thaw_str_c(&path));
-    THAW_TRY_TO(ladder_note_markdown(summary, &note));
+    THAW_TRY_TO(ladder_note_page(summary, &note));
     thaw_path_join(&path, directory, "note.md");
+    THAW_TRY_TO(thaw_file_write(thaw_str_c(&path), note.data, note.length));
+    thaw_str_reset(&note);
+    THAW_TRY_TO(ladder_note_markdown(summary, &note));
+    thaw_path_join(&path, directory, "note-full.md");
     THAW_TRY_TO(thaw_file_write(thaw_str_c(&path), note.data, note.length));
     THAW_TRY_TO(ladder_note_json(summary, &facts));
     thaw_path_join(&path, directory, "note.json");
@@ -287,8 +291,8 @@ done:
 
 static thaw_status prepare(const thaw_config *config, const thaw_ladder_options *options)
 {
-    static const char *const leftovers[] = {"summary.json", "note.md", "note.json",
-                                            "report.html",  "trials",  NULL};
+    static const char *const leftovers[] = {
+        "summary.json", "note.md", "note-full.md", "note.json", "report.html", "trials", NULL};
     thaw_str path = {0};
     thaw_str text = {0};
     thaw_status status;

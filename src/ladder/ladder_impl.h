@@ -176,6 +176,8 @@ THAW_NODISCARD thaw_status ladder_open_test(ladder *l, thaw_comm *world);
 
 /* note.c, html.c: from summary.json alone (and metrics.jsonl of the trials for curves). */
 THAW_NODISCARD thaw_status ladder_note_markdown(const thaw_json *summary, thaw_str *out);
+/* What a reader needs to decide, on one page. THAW_ERR_INPUT: no rung is chosen. */
+THAW_NODISCARD thaw_status ladder_note_page(const thaw_json *summary, thaw_str *out);
 THAW_NODISCARD thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out);
 THAW_NODISCARD thaw_status ladder_write_html(const thaw_json *summary, const char *directory,
                                              const char *path);

@@ -153,7 +153,7 @@ static void write_open_ends(const thaw_json *s, const thaw_json *chosen, thaw_st
             directory, directory);
 }
 
-static void write_head(const thaw_json *s, thaw_str *out)
+void ladder_note_head(const thaw_json *s, thaw_str *out)
 {
     const thaw_json *chosen = ladder_find_chosen(s);
     thaw_str_add(out, "# Transfer note: ");
@@ -211,10 +211,10 @@ static void write_peft(const thaw_json *s, thaw_str *out)
     thaw_str_add(out, method[0] != '\0' ? ".\n\n" : "\n");
 }
 
-static void write_task(const thaw_json *s, thaw_str *out)
+void ladder_note_data(const thaw_json *s, thaw_str *out)
 {
     const char *between = "";
-    thaw_str_add(out, "## The task\n\nData: ");
+    thaw_str_add(out, "Data: ");
     ladder_add_code(out, ladder_text(s, "dataset"));
     thaw_str_add(out, ", ");
     ladder_add_columns(out, s);
@@ -239,6 +239,12 @@ static void write_task(const thaw_json *s, thaw_str *out)
                           "number of ranks gives other results.\n");
     write_peft(s, out);
     ladder_note_leaks(s, out);
+}
+
+static void write_task(const thaw_json *s, thaw_str *out)
+{
+    thaw_str_add(out, "## The task\n\n");
+    ladder_note_data(s, out);
     write_gate_limits(s, out);
 }
 
@@ -267,7 +273,7 @@ static void ladder_row(const thaw_json *s, const thaw_json *rung, thaw_table *ta
 }
 
 /* What validation and gate said against simpler reuse. The two may show different things: RMSE, and the variance it leaves explained. */
-static void write_ladder(const thaw_json *s, thaw_str *out)
+void ladder_note_ladder(const thaw_json *s, thaw_str *out)
 {
     char val[120] = "val";
     char gate[120] = "gate";
@@ -282,7 +288,6 @@ static void write_ladder(const thaw_json *s, thaw_str *out)
         thaw_table_column(&table, titles[i], i == 1 || i == 2 ? THAW_RIGHT : THAW_LEFT);
     for (LADDER_EACH(rung, s, "rungs"))
         ladder_row(s, rung, &table);
-    thaw_str_add(out, "## Each rung against simpler reuse\n\n");
     thaw_table_markdown(&table, out);
     thaw_table_clear(&table);
     thaw_str_add(out, "\n");
@@ -316,11 +321,8 @@ static void write_second_opinion(const thaw_json *s, thaw_str *out)
                         : "; the choice above asks for a clear gain at each step, so they differ");
 }
 
-static void write_depth(const thaw_json *s, thaw_str *out)
+void ladder_note_why(const thaw_json *s, thaw_str *out)
 {
-    thaw_str_add(out, "## What was frozen, what was trained\n\n");
-    write_frozen(ladder_find_chosen(s), out);
-    thaw_str_add(out, "## Why this depth\n\n");
     for (LADDER_EACH(row, s, "comparisons")) {
         thaw_str_printf(out, "- `%s` against `%s`: **%s**, Holm-adjusted p %.3g. ",
                         ladder_text(row, "b"), ladder_text(row, "a"), ladder_text(row, "verdict"),
@@ -332,6 +334,14 @@ static void write_depth(const thaw_json *s, thaw_str *out)
         thaw_str_add(out, "No deeper rung was tried.\n");
     thaw_str_add(out, "\n");
     write_second_opinion(s, out);
+}
+
+static void write_depth(const thaw_json *s, thaw_str *out)
+{
+    thaw_str_add(out, "## What was frozen, what was trained\n\n");
+    write_frozen(ladder_find_chosen(s), out);
+    thaw_str_add(out, "## Why this depth\n\n");
+    ladder_note_why(s, out);
 }
 
 thaw_status ladder_note_markdown(const thaw_json *summary, thaw_str *out)
@@ -348,9 +358,10 @@ thaw_status ladder_note_markdown(const thaw_json *summary, thaw_str *out)
                  {"What was not tried", ladder_note_untried}};
     THAW_CHECK(ladder_find_chosen(summary) != NULL, THAW_ERR_INPUT,
                "summary.json names no chosen rung; the ladder is not complete");
-    write_head(summary, out);
+    ladder_note_head(summary, out);
     write_task(summary, out);
-    write_ladder(summary, out);
+    thaw_str_add(out, "## Each rung against simpler reuse\n\n");
+    ladder_note_ladder(summary, out);
     write_depth(summary, out);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         thaw_str_printf(out, "## %s\n\n", parts[i].title);

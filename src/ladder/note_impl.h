@@ -73,6 +73,12 @@ void ladder_note_few(const thaw_json *summary, thaw_str *out);
 /* What two splits share, and where that was not looked for; or nothing. */
 void ladder_note_leaks(const thaw_json *summary, thaw_str *out);
 
+/* note.c: the same for parts that end with an empty line. */
+void ladder_note_head(const thaw_json *summary, thaw_str *out); /* the title and the answer */
+void ladder_note_data(const thaw_json *summary, thaw_str *out); /* what all rungs had */
+void ladder_note_ladder(const thaw_json *summary, thaw_str *out);
+void ladder_note_why(const thaw_json *summary, thaw_str *out); /* each step, and a second opinion */
+
 /* note_parts.c: parts of the note that stand in the report too. Markdown without a heading. */
 void ladder_note_rates(const thaw_json *summary, thaw_str *out);
 void ladder_note_slices(const thaw_json *summary, thaw_str *out);

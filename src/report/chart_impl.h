@@ -60,4 +60,7 @@ typedef struct thaw_legend_item {
 double thaw_svg_legend(thaw_str *out, const thaw_legend_item *items, int64_t count, double x,
                        double y, double width);
 
+/* Opacity of the strongest cell of a matrix: its figure must stay readable in the colour of all text. */
+#define THAW_MATRIX_STRENGTH 0.75
+
 #endif

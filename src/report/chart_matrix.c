@@ -75,7 +75,7 @@ static void draw_cell(const thaw_matrix_chart *data, const layout *at, int64_t r
     double x = at->left + at->cell_width * (double)column;
     double y = at->top + at->cell_height * (double)row;
     /* The root lifts small counts off the ground; a cell with one more error is not an empty one. */
-    double strength = isfinite(value) ? sqrt(fabs(value) / at->most) * 0.92 : 0;
+    double strength = isfinite(value) ? sqrt(fabs(value) / at->most) * THAW_MATRIX_STRENGTH : 0;
     char words[24];
     char hint[300];
     cell_words(data, value, words, sizeof words);
@@ -94,11 +94,7 @@ static void draw_cell(const thaw_matrix_chart *data, const layout *at, int64_t r
         thaw_svg_rect(out, "diagonal", x + 1, y + 1, at->cell_width - 2, at->cell_height - 2, 2);
     if (at->cell_height >= CELL_FIGURE && thaw_svg_text_width(words) <= at->cell_width)
         thaw_svg_text(out, x + at->cell_width / 2, y + at->cell_height / 2 + 5, 'm',
-                      value == 0        ? "m"
-                      : strength > 0.84 ? "on b"
-                      : strength > 0.68 ? "on"
-                                        : NULL,
-                      words);
+                      value == 0 ? "m" : NULL, words);
     thaw_str_add(out, "</g>\n");
 }
 
@@ -158,7 +154,7 @@ static void draw_key(const thaw_matrix_chart *data, const layout *at, thaw_str *
                         "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"17\" height=\"15\" "
                         "fill-opacity=\"%.2f\"/>\n",
                         data->diverging && share > 0 ? "more" : "fewer", x + 0.5, y + 1.5,
-                        sqrt(fabs(share)) * 0.92);
+                        sqrt(fabs(share)) * THAW_MATRIX_STRENGTH);
         x += 18;
     }
     thaw_svg_text(out, x + 10, y + 14, 's', "m", high);

@@ -5,25 +5,25 @@
 #include <string.h>
 
 /* The first five colours are those of the ladder. They were chosen to stay apart, in lightness too, under simulated
- * protanopia, deuteranopia and tritanopia (Machado et al. 2009), with at least 3:1 against the page. */
+ * protanopia, deuteranopia and tritanopia (Machado et al. 2009), with at least 3:1 against what they are drawn on; text has 4.5:1, also on
+ * the cells of a matrix (tests/report/test_contrast.c). */
 static const char css[] =
     ":root{--page:#f6f7f8;--card:#fff;--text:#1b2026;--muted:#59636e;--rule:#dfe3e8;"
     "--zero:#8a949f;--accent:#1668b8;--mark:#eaf2fb;"
-    "--c0:#454c55;--c1:#1668b8;--c2:#21a179;--c3:#a86200;--c4:#c766c4;--c5:#107a9d;"
-    "--c6:#96281b;--c7:#8f9a1a;--more:#b04f00;--fewer:#1668b8;--on:var(--text)}\n"
+    "--c0:#454c55;--c1:#1668b8;--c2:#1a9670;--c3:#a86200;--c4:#c766c4;--c5:#107a9d;"
+    "--c6:#96281b;--c7:#7d8810;--more:#b04f00;--fewer:#1668b8}\n"
     "@media screen and (prefers-color-scheme:dark){:root{--page:#13161a;--card:#1b1f24;"
     "--text:#e6e9ec;--muted:#a0a9b3;--rule:#30363d;--zero:#78828d;--accent:#6aabf5;"
     "--mark:#1c2d41;"
     "--c0:#a6adb5;--c1:#4a90f0;--c2:#7fe3b5;--c3:#eeb01e;--c4:#c06a9c;--c5:#79d7fe;"
-    "--c6:#ea8069;--c7:#f0e167;--more:#f09a45;--fewer:#5ba4f5;--on:var(--card)}}\n"
+    "--c6:#ea8069;--c7:#f0e167;--more:#b27233;--fewer:#4983c4}}\n"
     ".thaw-chart{display:block;width:100%;height:auto;font-family:system-ui,-apple-system,"
     "\"Segoe UI\",Roboto,\"Helvetica Neue\",\"Liberation Sans\",Arial,sans-serif;"
     "font-size:14px;font-variant-numeric:tabular-nums}\n"
     ".thaw-chart text{fill:var(--text);stroke:var(--card);stroke-width:4px;"
     "stroke-linejoin:round;paint-order:stroke}.thaw-chart .chosen text{stroke:var(--mark)}"
     ".matrix text{stroke:none}.thaw-chart .m{fill:var(--muted)}"
-    ".thaw-chart .b{font-weight:650}.thaw-chart .on{fill:var(--on)}.thaw-chart "
-    ".on.b{fill:var(--card)}\n"
+    ".thaw-chart .b{font-weight:650}\n"
     ".thaw-chart .grid{stroke:var(--rule)}.thaw-chart .zero{stroke:var(--zero)}"
     ".thaw-chart .reference{stroke:var(--muted);stroke-dasharray:3 4;stroke-width:1.5}\n"
     ".thaw-chart .band{fill:var(--mark)}.thaw-chart .fill{fill:currentColor}"

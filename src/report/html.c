@@ -50,9 +50,9 @@ void thaw_html_end_group(thaw_html *html)
 {
     if (html->in_tiles)
         thaw_str_add(&html->body, "</div>\n");
-    if (html->in_facts)
+    if (html->in_facts || html->in_records)
         thaw_str_add(&html->body, "</dl>\n");
-    html->in_tiles = html->in_facts = false;
+    html->in_tiles = html->in_facts = html->in_records = false;
 }
 
 static void end_section(thaw_html *html)
@@ -121,6 +121,19 @@ void thaw_html_callout(thaw_html *html, thaw_tone tone, const char *badge, const
     thaw_str_add(&html->body, "</p></div>\n");
 }
 
+/* Opens a link to the record that a figure is from. */
+static void open_source(thaw_str *out, const char *id)
+{
+    thaw_str_add(out, "<a class=\"from\" href=\"#");
+    thaw_html_escape(out, id);
+    thaw_str_add(out, "\">");
+}
+
+void thaw_html_source(thaw_html *html, const char *id)
+{
+    (void)thaw_copy(html->source, sizeof html->source, id == NULL ? "" : id);
+}
+
 void thaw_html_tile(thaw_html *html, const char *label, const char *value, const char *detail,
                     thaw_tone tone)
 {
@@ -131,7 +144,12 @@ void thaw_html_tile(thaw_html *html, const char *label, const char *value, const
     }
     thaw_str_printf(&html->body, "<div class=\"tile %s\">", thaw_tone_name(tone));
     element(&html->body, "div", "label", label);
-    element(&html->body, "div", "value", value);
+    thaw_str_add(&html->body, "<div class=\"value\">");
+    if (html->source[0] != '\0')
+        open_source(&html->body, html->source);
+    thaw_html_escape(&html->body, value);
+    thaw_str_add(&html->body, html->source[0] != '\0' ? "</a></div>\n" : "</div>\n");
+    thaw_html_source(html, NULL);
     if (detail != NULL)
         element(&html->body, "div", "detail", detail);
     thaw_str_add(&html->body, "</div>\n");
@@ -147,6 +165,21 @@ void thaw_html_fact(thaw_html *html, const char *name, const char *value)
     thaw_str_add(&html->body, "<div>");
     element(&html->body, "dt", NULL, name);
     element(&html->body, "dd", NULL, value);
+    thaw_str_add(&html->body, "</div>\n");
+}
+
+void thaw_html_record(thaw_html *html, const char *id, const char *name, const char *text)
+{
+    if (!html->in_records) {
+        thaw_html_end_group(html);
+        thaw_str_add(&html->body, "<dl class=\"records\">\n");
+        html->in_records = true;
+    }
+    thaw_str_add(&html->body, "<div id=\"");
+    thaw_html_escape(&html->body, id);
+    thaw_str_add(&html->body, "\">");
+    element(&html->body, "dt", NULL, name);
+    element(&html->body, "dd", NULL, text);
     thaw_str_add(&html->body, "</div>\n");
 }
 
@@ -183,6 +216,24 @@ static void write_words(thaw_str *out, const char *text, bool markdown)
         thaw_html_escape(out, text);
 }
 
+static bool has_figure(const char *text)
+{
+    return strpbrk(text, "0123456789") != NULL;
+}
+
+static void write_cell(thaw_tone tone, const char *source, const char *text, bool markdown,
+                       thaw_str *out)
+{
+    const bool badge = tone != THAW_TONE_NONE && *text != '\0';
+    if (badge)
+        thaw_str_printf(out, "<span class=\"badge %s\">", thaw_tone_name(tone));
+    if (*source != '\0')
+        open_source(out, source);
+    write_words(out, text, markdown);
+    thaw_str_add(out, *source != '\0' ? "</a>" : "");
+    thaw_str_add(out, badge ? "</span>" : "");
+}
+
 static void write_cells(const thaw_table *table, bool markdown, thaw_str *out)
 {
     const char *at = NULL;
@@ -191,13 +242,13 @@ static void write_cells(const thaw_table *table, bool markdown, thaw_str *out)
     thaw_tone tone = THAW_TONE_NONE;
     while (thaw_table_next(table, &at, &index, &tone, &text)) {
         int column = (int)(index % table->column_count);
-        if (column == 0)
-            thaw_str_add(out, "<tr>");
-        thaw_str_printf(out, "<td%s>", cell_class(table->align[column], text));
-        if (tone != THAW_TONE_NONE && *text != '\0')
-            thaw_str_printf(out, "<span class=\"badge %s\">", thaw_tone_name(tone));
-        write_words(out, text, markdown);
-        thaw_str_add(out, tone != THAW_TONE_NONE && *text != '\0' ? "</span></td>" : "</td>");
+        const char *tag = column == 0 ? "th" : "td";
+        thaw_str_printf(out, "%s<%s%s%s>", column == 0 ? "<tr>" : "", tag,
+                        column == 0 ? " scope=\"row\"" : "",
+                        cell_class(table->align[column], text));
+        write_cell(tone, column > 0 && has_figure(text) ? thaw_table_source_at(at) : "", text,
+                   markdown, out);
+        thaw_str_printf(out, "</%s>", tag);
         if (column + 1 == table->column_count)
             thaw_str_add(out, "</tr>\n");
     }
@@ -214,11 +265,15 @@ void thaw_html_add_table(thaw_html *html, const thaw_table *table, const char *c
     thaw_str *out = &html->body;
     const char *header = thaw_str_c(&table->headers);
     thaw_html_end_group(html);
-    /* A region that scrolls must be reachable by keyboard, hence the tabindex. */
-    thaw_str_add(out, "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-                      "aria-label=\"");
-    thaw_html_escape(out, caption != NULL ? caption : "Table");
-    thaw_str_add(out, "\"><table>\n<thead><tr>");
+    /* A region that scrolls must be reachable by keyboard, hence the tabindex. The caption lies outside of it, so that it does not scroll
+     * away; it names both. */
+    thaw_str_add(out, "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\" role=\"region\" ");
+    if (caption != NULL)
+        thaw_str_printf(out, "aria-labelledby=\"t%d\"><table aria-labelledby=\"t%d\">\n",
+                        html->table_count + 1, html->table_count + 1);
+    else
+        thaw_str_add(out, "aria-label=\"Table\"><table>\n");
+    thaw_str_add(out, "<thead><tr>");
     for (int c = 0; c < table->column_count; c++, header += strlen(header) + 1) {
         thaw_str_printf(out, "<th scope=\"col\"%s>", cell_class(table->align[c], ""));
         write_words(out, header, markdown);
@@ -227,8 +282,11 @@ void thaw_html_add_table(thaw_html *html, const thaw_table *table, const char *c
     thaw_str_add(out, "</tr></thead>\n<tbody>\n");
     write_cells(table, markdown, out);
     thaw_str_add(out, "</tbody></table></div>\n");
-    if (caption != NULL)
-        element(out, "p", "caption", caption);
+    if (caption != NULL) {
+        thaw_str_printf(out, "<p class=\"caption\" id=\"t%d\">", ++html->table_count);
+        thaw_html_escape(out, caption);
+        thaw_str_add(out, "</p>\n");
+    }
     thaw_str_add(out, "</div>\n");
 }
 
@@ -326,7 +384,10 @@ void thaw_html_finish(thaw_html *html, const char *title, const char *lead, thaw
     element(out, "title", NULL, title);
     thaw_str_printf(out, "<style>\n%s", thaw_chart_css());
     thaw_html_css(out);
-    thaw_str_add(out, "</style>\n</head>\n<body>\n<main>\n<header>\n");
+    thaw_str_add(out, "</style>\n</head>\n<body>\n");
+    if (html->section_count > 0)
+        thaw_str_add(out, "<a class=\"skip\" href=\"#s1\">To the first section</a>\n");
+    thaw_str_add(out, "<main>\n<header>\n");
     element(out, "h1", NULL, title);
     if (lead != NULL)
         element(out, "p", "lead", lead);

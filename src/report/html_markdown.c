@@ -51,7 +51,8 @@ static size_t read_link(thaw_str *out, const char *text, size_t at, size_t lengt
 {
     size_t middle = find_mark(text, at, length, "](");
     size_t end = find_mark(text, middle, length, ")");
-    if (text[at] != '[' || end == length)
+    /* Of "[0.1, 0.3] over [frozen](#id)" only the second is a link. */
+    if (text[at] != '[' || end == length || find_mark(text, at + 1, middle, "[") < middle)
         return 0;
     const char *target = text + middle + 2;
     size_t target_length = end - middle - 2;

@@ -69,9 +69,19 @@ static const char *const css[] = {
     ("table{border-collapse:collapse;width:100%;font-size:.95rem;line-height:1.45;"
      "font-variant-numeric:tabular-nums}\n"),
     ("th,td{padding:.55rem .9rem;text-align:left;vertical-align:baseline;white-space:nowrap}"
-     "td.long{white-space:normal;min-width:16rem}\n"),
-    ("th{color:var(--muted);font-weight:600;font-size:.875rem;border-bottom:1px solid "
-     "var(--rule)}tbody tr+tr td{border-top:1px solid var(--rule)}\n"),
+     ".long{white-space:normal;min-width:16rem}\n"),
+    ("thead th{color:var(--muted);font-weight:600;font-size:.875rem;border-bottom:1px solid "
+     "var(--rule)}tbody th{font-weight:400}tbody tr+tr>*{border-top:1px solid var(--rule)}\n"),
+    (".from{color:inherit;text-decoration:underline dotted var(--muted) 1px}"
+     ".from:hover{text-decoration:underline}\n"),
+    (".records{margin:1.25rem 0;font-size:.875rem;line-height:1.45}.records>div{padding:.5rem "
+     ".75rem;"
+     "border-top:1px solid "
+     "var(--rule);scroll-margin:2rem}.records>div:target{background:var(--mark)}"
+     ".records dt{font-weight:600}.records dd{margin:0;overflow-wrap:anywhere;"
+     "font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,\"Liberation Mono\",monospace}\n"),
+    (".skip{position:absolute;left:-100vw}.skip:focus{left:.5rem;top:.5rem;background:var(--card);"
+     "padding:.5rem .75rem;z-index:1}\n"),
     ".right{text-align:right}.center{text-align:center}\n",
     ("caption,figcaption,.caption{color:var(--muted);font-size:.9rem;line-height:1.5}"
      ".caption{margin:.5rem 0 0;max-width:56rem}\n"),
@@ -93,7 +103,8 @@ static const char *const css[] = {
      ".tiles{grid-template-columns:1fr 1fr;gap:.6rem}.tile{padding:.65rem .75rem}"
      ".tile .value{font-size:1.3rem}th,td{padding:.5rem .65rem}.lead{font-size:1.05rem}}\n"),
     ("@media print{@page{margin:16mm}html{font-size:10pt}body{background:none}"
-     "main{padding:0;max-width:none}nav{display:none}h2,h3{break-after:avoid}"
+     "main{padding:0;max-width:none}nav,.skip,.records{display:none}"
+     ".from{text-decoration:none}h2,h3{break-after:avoid}"
      "figure,.tile,.callout,tr{break-inside:avoid}.scroll{overflow:visible}"
      "th,td{white-space:normal}details::details-content{content-visibility:visible;"
      "block-size:auto}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"),

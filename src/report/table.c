@@ -18,8 +18,14 @@ void thaw_table_badge(thaw_table *table, thaw_tone tone, const char *text)
     if (text == NULL)
         text = "";
     thaw_str_add_bytes(&table->cells, &mark, 1);
+    thaw_str_add_bytes(&table->cells, table->source, strlen(table->source) + 1);
     thaw_str_add_bytes(&table->cells, text, strlen(text) + 1);
     table->cell_count++;
+}
+
+void thaw_table_source(thaw_table *table, const char *id)
+{
+    (void)thaw_copy(table->source, sizeof table->source, id == NULL ? "" : id);
 }
 
 void thaw_table_cell(thaw_table *table, const char *text)
@@ -57,10 +63,10 @@ bool thaw_table_next(const thaw_table *table, const char **at, int64_t *index, t
 {
     int64_t next = *at == NULL ? 0 : *index + 1;
     if (next < table->cell_count) {
-        const char *cell = *at == NULL ? thaw_str_c(&table->cells) : *at + strlen(*at) + 1;
+        const char *cell = *at == NULL ? thaw_str_c(&table->cells) : *text + strlen(*text) + 1;
         *at = cell;
         *tone = (thaw_tone)(cell[0] - '0');
-        *text = cell + 1;
+        *text = thaw_table_source_at(cell) + strlen(thaw_table_source_at(cell)) + 1;
     } else if (table->column_count > 0 && next % table->column_count != 0) {
         *tone = THAW_TONE_NONE;
         *text = "";
@@ -69,6 +75,11 @@ bool thaw_table_next(const thaw_table *table, const char **at, int64_t *index, t
     }
     *index = next;
     return true;
+}
+
+const char *thaw_table_source_at(const char *at)
+{
+    return at + 1;
 }
 
 int64_t thaw_text_columns(const char *text)

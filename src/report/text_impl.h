@@ -7,9 +7,13 @@
 /* Characters of UTF-8 text, each counted as one column. */
 int64_t thaw_text_columns(const char *text);
 
-/* Walks the cells of a table: *at starts at NULL; false at the end. The last row is filled up with empty cells. */
+/* Walks the cells of a table: *at starts at NULL; false at the end. The last row is filled up with empty cells. *text is read, too, where
+ * *at is not NULL. */
 bool thaw_table_next(const thaw_table *table, const char **at, int64_t *index, thaw_tone *tone,
                      const char **text);
+
+/* The record that a cell is from, "" for none; `at` is where the cell was found, and holds for cells with text. */
+const char *thaw_table_source_at(const char *at);
 
 /* "good", "warn", ... for class names. */
 const char *thaw_tone_name(thaw_tone tone);

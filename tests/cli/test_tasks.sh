@@ -90,11 +90,11 @@ done
 grep -q 'Its explained variance is .*%' climb-regression-1/note.md || fail "note of numbers: $(head -5 climb-regression-1/note.md)"
 grep -q 'Its AUROC is .*%' climb-multi_label-1/note.md || fail "note of labels: $(head -5 climb-multi_label-1/note.md)"
 grep -q 'RMSE on val while training (lower is better)' climb-regression-1/report.html || fail "the report of numbers does not name RMSE"
-for words in 'Explained variance on gate by rung' 'explained variance <strong>[^<]*</strong> on gate' 'RMSE of every run' \
+for words in 'Explained variance on gate by rung' 'explained variance <strong>[^<]*</strong> on <a [^>]*>gate</a>' 'RMSE of every run' \
     'How much better RMSE is on train than on val' 'rate: RMSE on val' 'adapted to [^ ]*: 2 targets'; do
     grep -q "$words" climb-regression-1/report.html || fail "the report of numbers lacks: $words"
 done
-for words in 'AUROC on gate by rung' 'AUROC <strong>[^<]*</strong> on gate' 'AUROC of every run' 'F1 of a sample.*s labels on gate' \
+for words in 'AUROC on gate by rung' 'AUROC <strong>[^<]*</strong> on <a [^>]*>gate</a>' 'AUROC of every run' 'F1 of a sample.*s labels on gate' \
     'adapted to [^ ]*: 3 labels'; do
     grep -q "$words" climb-multi_label-1/report.html || fail "the report of labels lacks: $words"
 done

@@ -157,7 +157,7 @@ static void test_page(void **state)
     static const char *const sections[] = {"Verdict",   "Ladder",          "Slices",
                                            "Confusion", "Learning curves", "Drift",
                                            "Cost",      "Learning rates",  "What the gate can show",
-                                           "What next", "Details"};
+                                           "What next", "Details",         "Records"};
     (void)state;
     thaw_json *summary = sample_summary();
     thaw_str page = {0};
@@ -211,7 +211,7 @@ static void test_findings(void **state)
         "no block was trained in <code>frozen</code>, <code>peft</code>.",
         "0.913",
         "accuracy on gate by rung",
-        "</strong> right on gate",
+        "</strong> right on <a href=\"#rungs.2.gate\">gate</a>",
         "accuracy of every run at its chosen rate.",
         "better on train, points",
         "can its probabilities be believed?",
@@ -227,6 +227,97 @@ static void test_findings(void **state)
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         assert_has(page.data, words[i]);
+    thaw_str_clear(&page);
+    thaw_json_free(&summary);
+}
+
+/* The text right after the tag at `at`. */
+static void element_text(const char *at, char *out, size_t bytes)
+{
+    const char *from = strchr(at, '>') + 1;
+    thaw_format(out, bytes, "%.*s", (int)strcspn(from, "<"), from);
+}
+
+/* Every link inside the page leads to one element, and no two elements have one id. */
+static void check_links(const char *page)
+{
+    for (const char *at = strstr(page, "href=\"#"); at != NULL; at = strstr(at + 1, "href=\"#")) {
+        char id[THAW_RECORD_ID + 8];
+        thaw_format(id, sizeof id, "id=\"%.*s\"", (int)strcspn(at + 7, "\""), at + 7);
+        if (strstr(page, id) == NULL)
+            fail_msg("a link leads nowhere: %.80s", at);
+    }
+    for (const char *at = strstr(page, " id=\""); at != NULL; at = strstr(at + 1, " id=\"")) {
+        char id[THAW_RECORD_ID + 8];
+        thaw_format(id, sizeof id, " id=\"%.*s\"", (int)strcspn(at + 5, "\""), at + 5);
+        if (strstr(at + 1, id) != NULL)
+            fail_msg("two elements have%s", id);
+    }
+}
+
+/* Figures lead to the record that holds them. */
+static void test_links(void **state)
+{
+    static const struct {
+        const char *figure, *record, *value;
+    } cases[] = {{"#rungs.2.gate\">85.9%", "rungs.2.gate", "\"accuracy\":0.859"},
+                 {"#comparisons.0\">+3.5", "comparisons.0", "\"delta\":0.035"},
+                 {"#metrics.rungs.2.seeds.0\">", "metrics.rungs.2.seeds.0", "\"kind\":\"epoch\""},
+                 {"#rungs.2.slices.3\">", "rungs.2.slices.3", "\"name\":\"class:Bag\""}};
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str page = {0};
+    thaw_str text = {0};
+    render(summary, directory, "links.html", &page);
+    check_links(page.data);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char id[THAW_RECORD_ID + 16];
+        assert_has(page.data, cases[i].figure);
+        thaw_format(id, sizeof id, "<div id=\"%s\">", cases[i].record);
+        const char *record = strstr(page.data, id);
+        if (record == NULL)
+            fail_msg("no record %s", cases[i].record);
+        thaw_str_reset(&text);
+        for (const char *at = strstr(record, "<dd>") + 4; *at != '<'; at++)
+            thaw_str_add_bytes(&text, at, 1);
+        assert_has(text.data, "{");
+        char plain[4000] = "";
+        for (const char *at = text.data; *at != '\0'; at++) {
+            const bool quote = strncmp(at, "&quot;", 6) == 0;
+            thaw_format(plain + strlen(plain), sizeof plain - strlen(plain), "%c",
+                        quote ? '"' : *at);
+            at += quote ? 5 : 0;
+        }
+        assert_has(plain, cases[i].value);
+    }
+    thaw_str_clear(&text);
+    thaw_str_clear(&page);
+    thaw_json_free(&summary);
+}
+
+/* Rows have headings, tables names, and a cell with a figure leads to its record unless it heads the row. */
+static void test_tables(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str page = {0};
+    render(summary, directory, "tables.html", &page);
+    for (const char *at = strstr(page.data, "<table"); at != NULL; at = strstr(at + 1, "<table"))
+        if (strncmp(at, "<table aria-labelledby=\"t", 25) != 0 && strncmp(at, "<table>", 7) != 0)
+            fail_msg("a table has no name: %.60s", at);
+    for (const char *at = strstr(page.data, "<tbody>\n<tr>"); at != NULL;
+         at = strstr(at + 1, "<tbody>\n<tr>"))
+        if (strncmp(at + 12, "<th scope=\"row\"", 15) != 0)
+            fail_msg("a row has no heading: %.60s", at);
+    /* From the ladder to the rates all tables are of the page's own making. */
+    const char *end = strstr(page.data, "<h2>Cost</h2>");
+    for (const char *at = strstr(page.data, "<td"); at != NULL && at < end;
+         at = strstr(at + 1, "<td")) {
+        char words[200];
+        element_text(at, words, sizeof words);
+        if (strpbrk(words, "0123456789") != NULL)
+            fail_msg("a figure has no link: %s", words);
+    }
     thaw_str_clear(&page);
     thaw_json_free(&summary);
 }
@@ -259,7 +350,8 @@ static void test_regression(void **state)
 {
     static const char *const words[] = {
         "Explained variance on gate by rung",
-        "explained variance <strong>85.9% [83.7, 88.1]</strong> on gate",
+        ("explained variance <strong>85.9% [83.7, 88.1]</strong> on <a "
+         "href=\"#rungs.2.gate\">gate</a>"),
         "Training from scratch reaches explained variance 74.1% [71.9, 76.3] on gate; the best",
         "RMSE of every run at its chosen rate.",
         "RMSE on val while training (lower is better)",
@@ -282,6 +374,8 @@ static void test_regression(void **state)
     check_tags(page.data);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         assert_has(page.data, words[i]);
+    /* Records show files as they are, keys included. */
+    *strstr(page.data, "<h2>Records</h2>") = '\0';
     assert_lacks(page.data, "ccuracy");
     assert_lacks(page.data, "right on");
     thaw_str_clear(&page);
@@ -322,8 +416,9 @@ static void test_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_page), cmocka_unit_test(test_findings),
-        cmocka_unit_test(test_harm), cmocka_unit_test(test_regression),
-        cmocka_unit_test(test_bare), cmocka_unit_test(test_refusal)};
+        cmocka_unit_test(test_page),  cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_harm),  cmocka_unit_test(test_regression),
+        cmocka_unit_test(test_bare),  cmocka_unit_test(test_refusal),
+        cmocka_unit_test(test_links), cmocka_unit_test(test_tables)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -355,6 +355,42 @@ static void test_for_programs(void **state)
     thaw_json_free(&summary);
 }
 
+/* A busy reader gets one page; what decides is on it, and where the rest is. */
+static void test_one_page(void **state)
+{
+    static const char *const parts[] = {
+        "**Use rung `peft`.**",
+        "+0.5 [-0.7, +1.7] over peft",
+        "`partial:1` against `peft`: **inconclusive**",
+        "train 250, val 500, gate 1000, test 5000 samples",
+        "3.4 points when 10% of the predictions change",
+        "- Surely below the floor of 70%: ",
+        "- `peft` is worse than scratch: on `class:Shirt`",
+        "- `partial:1`: head 0.3, backbone 0.03. Why: searched over 3 candidates on val",
+        "Core time of one run: `scratch` ",
+        "- A deeper rung whose whole interval lies above zero",
+        "- Another draw of the training and validation samples",
+        "`note-full.md` has"};
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    int lines = 0;
+    assert_int_equal(ladder_note_page(summary, &note), THAW_OK);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        assert_has(note.data, parts[i]);
+    assert_lacks(note.data, "nan");
+    assert_lacks(note.data, "(null)");
+    for (const char *at = note.data; *at != '\0'; at++)
+        lines += *at == '\n';
+    if (lines > 64)
+        fail_msg("the note has %d lines: a page has 64", lines);
+    thaw_json_free(&summary);
+    summary = thaw_json_new_object();
+    assert_int_equal(ladder_note_page(summary, &note), THAW_ERR_INPUT);
+    thaw_json_free(&summary);
+    thaw_str_clear(&note);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
@@ -369,6 +405,7 @@ int main(void)
                                        cmocka_unit_test(test_leaks),
                                        cmocka_unit_test(test_no_negative_transfer),
                                        cmocka_unit_test(test_incomplete),
-                                       cmocka_unit_test(test_for_programs)};
+                                       cmocka_unit_test(test_for_programs),
+                                       cmocka_unit_test(test_one_page)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

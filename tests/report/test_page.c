@@ -323,6 +323,8 @@ static void test_markdown_to_html(void **state)
     assert_markdown("```c\n  a < b\n\n```\n", "<pre>  a &lt; b\n\n</pre>\n");
     assert_markdown("[x](javascript:alert) [y](#s1)",
                     "<p>[x](javascript:alert) <a href=\"#s1\">y</a></p>\n");
+    assert_markdown("[1, 2] over [`y`](#r.0)",
+                    "<p>[1, 2] over <a href=\"#r.0\"><code>y</code></a></p>\n");
     assert_markdown("<b onclick='x'>&", "<p>&lt;b onclick=&#39;x&#39;&gt;&amp;</p>\n");
     assert_markdown("**", "<p>**</p>\n");
     assert_markdown("| not a table", "<p>| not a table</p>\n");

@@ -428,52 +428,6 @@ typedef struct thaw_cell_change {
 int64_t thaw_confusion_changes(const int64_t *before, const int64_t *after, int64_t K,
                                thaw_cell_change *out, int64_t most);
 
-/* ---- Domain gap ---- */
-
-/* Column means (D) and, divided by n - 1, variances (D) or covariances (D, D) of x (n, D);
- * either may be NULL. n >= 2. */
-void thaw_moments(const float *x, int64_t n, int64_t D, double *mean, double *var, double *cov);
-/* ||m1-m2||^2 + sum (sd1 - sd2)^2: Frechet distance squared of two Gaussians with diagonal
- * covariance. */
-double thaw_frechet_diagonal(const double *mean1, const double *var1, const double *mean2,
-                             const double *var2, int64_t D);
-#define THAW_FRECHET_MAX_D 1024
-/* With full covariances (D, D), by own symmetric eigenvalues: about 10 D^3 operations.
- * THAW_ERR_FAIL for D above THAW_FRECHET_MAX_D, THAW_ERR_RESOURCE.  Source: Dowson & Landau
- * 1982. */
-THAW_NODISCARD thaw_status thaw_frechet_full(const double *mean1, const double *cov1,
-                                             const double *mean2, const double *cov2, int64_t D,
-                                             double *out);
-
-/* Of rows x (n, D), n >= 2, from a source with these moments (taken as known): thaw_frechet_diagonal over the source's total variance. */
-typedef struct thaw_gap_test {
-    double value;           /* NAN where the source does not vary */
-    thaw_interval interval; /* reflected percentiles, at least 0: resampling adds to a distance */
-    double
-        p; /* of a value so large, were the rows from a source with these moments: rows that are drawn again after each column got them */
-} thaw_gap_test;
-
-THAW_NODISCARD thaw_status thaw_gap_to_moments(const float *x, int64_t n, int64_t D,
-                                               const double *mean, const double *var,
-                                               const thaw_bootstrap *how, thaw_gap_test *out);
-
-/* Proxy A-distance 2 (1 - 2 error), held to [0, 2]; interval from Wilson's for the error. */
-typedef struct thaw_proxy_a {
-    int64_t wrong, n;
-    double error, distance;
-    thaw_interval error_interval, interval;
-} thaw_proxy_a;
-
-/* From a domain classifier's held-out count. Source: Ben-David et al. 2007. */
-thaw_proxy_a thaw_proxy_a_from_error(int64_t wrong, int64_t n, double level);
-/* Trains the classifier: linear discriminant with a ridge, fitted on every other row and tested
- * on the rest, both ways round. Uses the first min(n1, n2) rows of each side (rows should be in
- * random order); x1 (n1, D), x2 (n2, D). THAW_ERR_INPUT for fewer than 4 rows a side,
- * THAW_ERR_RESOURCE. */
-THAW_NODISCARD thaw_status thaw_proxy_a_features(const float *x1, int64_t n1, const float *x2,
-                                                 int64_t n2, int64_t D, double level,
-                                                 thaw_proxy_a *out);
-
 /* Eigenvalues (D) ascending and, unless NULL, eigenvectors as columns of (D, D) of a symmetric
  * matrix (D, D), which is overwritten. Householder and implicit QL in fixed order.
  *   Source: Golub & Van Loan, Matrix Computations, 8.3. */
@@ -597,4 +551,7 @@ void thaw_temperature_apply(const float *outputs, int64_t N, int64_t K, double t
 #ifdef __cplusplus
 }
 #endif
+
+#include "thaw/evidence_gap.h"
+
 #endif

@@ -59,13 +59,15 @@ THAW_NODISCARD thaw_status thaw_search_run(thaw_comm *comm, const thaw_config *c
 typedef struct thaw_inspect_options {
     int64_t
         samples; /* of train and of val that go through the network at most; 0: what the files say is all */
+    const char *source; /* dataset file that the backbone was trained on; NULL: not known */
 } thaw_inspect_options;
 
 /* What can be known of a finished run before more of its backbone is trained; of a ladder, of its frozen rung: the baseline against scratch,
- * slices that fail, the gap between train and val, calibration, how far blocks moved, thaw_advise's probes, the domain gap, what more labels
- * would do, wrong labels learned by heart, and gradients by block; "unknown" lists what cannot be said, and why. docs/run-directory.md has
+ * slices that fail, the gap between train and val, calibration, how far blocks and their features moved, thaw_advise's probes, the domain gap, what
+ * more labels would do, wrong labels learned by heart, and gradients by block; "unknown" lists what cannot be said, and why. docs/run-directory.md has
  * the keys. Trains nothing and writes nothing. Collective; equal on all ranks and for any number of them, but for "seconds".
- * THAW_ERR_INPUT: the directory is no finished run or ladder, its data are others now, or its predictions are gone. */
+ * THAW_ERR_INPUT: the directory is no finished run or ladder, its data are others now, its predictions are gone, or the source's samples are no
+ * input of the same network. THAW_ERR_USAGE: a source without samples or backbone. */
 THAW_NODISCARD thaw_status thaw_inspect(thaw_comm *comm, const char *directory,
                                         const thaw_inspect_options *options, thaw_json **out);
 

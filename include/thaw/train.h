@@ -476,12 +476,36 @@ typedef struct thaw_last_features {
     int64_t all_train; /* samples of train */
     double
         *source; /* (2, D): mean and variance of the source's features; NULL: the file has none */
+    float *source_x; /* (source_n, D) of the data set `source`; NULL: none was named */
+    int64_t source_n;
 } thaw_last_features;
 
-/* As thaw_probe_depths. */
+/* As thaw_probe_depths, but for any task; where it has no classes, labels are 0. source: dataset file that the backbone was trained on, whose
+ * split of the name data.train is read; or NULL. THAW_ERR_INPUT: it has samples of another shape, or is the run's own. */
 THAW_NODISCARD thaw_status thaw_probe_last(thaw_comm *comm, const thaw_config *config, int64_t most,
-                                           thaw_last_features *out);
+                                           const char *source, thaw_last_features *out);
 void thaw_last_features_clear(thaw_last_features *features);
+
+/* How alike the features after a block are in the backbone that a run began with and in the one it ended with: linear CKA of features averaged
+ * over pixels or tokens. 1: the same but for rotation and scale. */
+typedef struct thaw_block_cka {
+    char block[64];
+    double cka;    /* of unbiased HSIC; NAN for fewer than 4 samples, or where a side is constant */
+    double cosine; /* mean over samples; changes with a rotation too */
+} thaw_block_cka;
+
+typedef struct thaw_block_ckas {
+    thaw_block_cka *rows; /* in order of depth */
+    int64_t count;
+    int64_t samples; /* of val */
+} thaw_block_ckas;
+
+/* Of at most `most` samples of val, those that thaw_probe_depths draws, for the finished run in a directory with its config. Collective;
+ * equal on all ranks. THAW_ERR_INPUT: the run has no backbone, or its files are not what they were. */
+THAW_NODISCARD thaw_status thaw_probe_cka(thaw_comm *comm, const thaw_config *config,
+                                          const char *run_directory, int64_t most,
+                                          thaw_block_ckas *out);
+void thaw_block_ckas_clear(thaw_block_ckas *ckas);
 
 /* ---- How hard the loss pulls at each block ----------------------------------------------------------------------- */
 

@@ -11,6 +11,9 @@ static const cli_option options[] = {
     {"samples", 'n', "N",
      "samples of train and of val that go through the network at most: 20 to 5000, default 500; 0: "
      "reads the files of the run only"},
+    {"source", 'S', "FILE",
+     "data that the backbone was trained on: the split of the name data.train is compared with the "
+     "run's"},
     {0}};
 
 static double number(const thaw_json *json, const char *path)
@@ -157,19 +160,65 @@ static void print_motion(const thaw_json *a)
     }
 }
 
+/* Motion says how far weights went, this what that did to the features of val. */
+static void print_cka(const thaw_json *a)
+{
+    const thaw_json *all = thaw_json_find(a, "block_cka");
+    thaw_table table = {0};
+    if (thaw_json_count(all) == 0)
+        return;
+    thaw_table_column(&table, "block", THAW_LEFT);
+    for (const thaw_json *r = thaw_json_first(all); r != NULL; r = thaw_json_next(r))
+        if (table.column_count < THAW_TABLE_COLUMNS)
+            thaw_table_column(&table, text(r, "rung"), THAW_RIGHT);
+    const int64_t blocks = thaw_json_count(thaw_json_find(all, "0.blocks"));
+    for (int64_t i = 0; i < blocks; i++) {
+        const thaw_json *r = thaw_json_first(all);
+        thaw_table_cell(&table, text(thaw_json_at(thaw_json_find(r, "blocks"), i), "block"));
+        for (int c = 1; c < table.column_count; c++, r = thaw_json_next(r))
+            thaw_table_printf(&table, "%.3f",
+                              number(thaw_json_at(thaw_json_find(r, "blocks"), i), "cka"));
+    }
+    cli_print("\nHow alike features after each block stayed (linear CKA on %lld samples of val, 1: "
+              "the same but for rotation and scale):",
+              (long long)thaw_json_int_or(all, "0.samples", 0));
+    cli_print_table(&table);
+    thaw_table_clear(&table);
+}
+
+/* By moments, and by samples where the source was named. */
+static void print_source(const thaw_json *a)
+{
+    const thaw_json *s = thaw_json_find(a, "source_gap");
+    const char *word = text(a, "depths.gap_row");
+    if (thaw_json_find(a, "domain_gap") != NULL)
+        cli_print("\ngap to the backbone's source: %s%s%.3f [%.3f, %.3f] of the source features' "
+                  "variance; p of no gap %.2g%s",
+                  word, word[0] != '\0' ? " (" : "", number(a, "domain_gap.frechet"),
+                  number(a, "domain_gap.low"), number(a, "domain_gap.high"),
+                  number(a, "domain_gap.p"), word[0] != '\0' ? ")" : "");
+    else if (thaw_json_find(a, "depths") != NULL)
+        cli_print("\ngap to the backbone's source: unknown; the backbone file has no statistics of "
+                  "its source");
+    if (s == NULL)
+        return;
+    cli_print("\nAgainst %lld samples of %s: a linear classifier takes source for target, or the "
+              "reverse, in %.1f%% of the cases: proxy A-distance %.2f [%.2f, %.2f] (0: it cannot "
+              "tell them apart, 2: it always can)",
+              (long long)thaw_json_int_or(s, "source_samples", 0), text(s, "source"),
+              100 * number(s, "proxy_a.error"), number(s, "proxy_a.distance"),
+              number(s, "proxy_a.low"), number(s, "proxy_a.high"));
+    cli_print("squared MMD %.4f, Gaussian kernel of width %.3g; p of no gap %.2g by %lld "
+              "permutations",
+              number(s, "mmd.squared"), number(s, "mmd.bandwidth"), number(s, "mmd.p"),
+              (long long)thaw_json_int_or(s, "mmd.permutations", 0));
+}
+
 static void print_depths(const thaw_json *a)
 {
     const thaw_json *d = thaw_json_find(a, "depths");
     if (d == NULL)
         return;
-    if (thaw_json_find(a, "domain_gap") != NULL)
-        cli_print("\ngap to the backbone's source: %s (%.3f [%.3f, %.3f] of the source features' "
-                  "variance; p of no gap %.2g)",
-                  text(d, "gap_row"), number(a, "domain_gap.frechet"), number(a, "domain_gap.low"),
-                  number(a, "domain_gap.high"), number(a, "domain_gap.p"));
-    else
-        cli_print("\ngap to the backbone's source: unknown; the backbone file has no statistics of "
-                  "its source");
     cli_print("\nThe frozen backbone's features by depth (%lld train and %lld val samples):",
               (long long)thaw_json_int_or(d, "train_samples", 0),
               (long long)thaw_json_int_or(d, "val_samples", 0));
@@ -251,6 +300,8 @@ static void print(const thaw_json *a)
     print_calibration(a);
     print_slices(a);
     print_motion(a);
+    print_cka(a);
+    print_source(a);
     print_depths(a);
     print_labels(a);
     print_gradients(a);
@@ -260,7 +311,7 @@ static void print(const thaw_json *a)
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     const char *given = cli_value(args, "samples");
-    thaw_inspect_options how = {.samples = USUAL_SAMPLES};
+    thaw_inspect_options how = {.samples = USUAL_SAMPLES, .source = cli_value(args, "source")};
     thaw_json *answer = NULL;
     THAW_CHECK(given == NULL ||
                    (thaw_parse_int(given, &how.samples) && how.samples <= MOST_SAMPLES &&
@@ -277,12 +328,13 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 }
 
 const cli_command cli_inspect = {
-    .usage = "RUN [--samples N]",
+    .usage = "RUN [--samples N] [--source FILE]",
     .doc = "looks at a finished run, or a ladder's frozen rung, before more of its backbone is "
            "trained",
     .help = "Shows the baseline against scratch, slices that fail, train against val, calibration, "
-            "how far blocks moved, how good features are at each depth, and how hard the loss "
-            "pulls at each frozen block; says what it cannot know. Trains no network and writes no "
+            "how far blocks and their features moved, the gap to the backbone's source, how good "
+            "features are at each depth, and how hard the loss pulls at each frozen block; says "
+            "what it cannot know. Trains no network and writes no "
             "file.",
     .options = options,
     .least_words = 1,

@@ -29,9 +29,14 @@ void inspection_close(inspection *in);
 
 /* Adds a sentence to what cannot be said. */
 void inspection_unknown(inspection *in, const char *format, ...) THAW_PRINTF(2, 3);
-/* Adds "domain_gap", "label_curve" and "memorised", from the features that the head sees, and what the curve and the ladder say of more labels and of
- * more depth. The data are of a classification, and there is a backbone. Collective. */
-THAW_NODISCARD thaw_status inspection_labels(inspection *in, thaw_comm *comm, int64_t samples);
+/* Adds "domain_gap" and "source_gap" from the features that the head sees; source: dataset file of the backbone's source, or NULL. Local. */
+THAW_NODISCARD thaw_status inspection_gap(inspection *in, const char *source,
+                                          const thaw_last_features *f);
+/* Adds "label_curve" and "memorised" from the same features, and what the curve and the ladder say of more labels and of more depth. The data
+ * are of a classification. Local. */
+THAW_NODISCARD thaw_status inspection_labels(inspection *in, const thaw_last_features *f);
+/* Adds "block_cka": which blocks' features training changed. Collective. */
+THAW_NODISCARD thaw_status inspection_cka(inspection *in, thaw_comm *comm, int64_t samples);
 /* Adds "gradients": how hard the loss pulls at each block, and the blocks that stand out; or says why not. Collective. */
 THAW_NODISCARD thaw_status inspection_pulls(inspection *in, thaw_comm *comm, int64_t samples);
 /* Adds to `out` what the files say: "baseline", "slices", "train_val_gap", "calibration", "motion". Local. */

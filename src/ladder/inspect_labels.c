@@ -2,40 +2,15 @@
 
 #include <math.h>
 
-/* What the frozen features say of the source, of more labels, and of labels learned by heart. */
+/* What the frozen features say of more labels, and of labels learned by heart. */
 
 /* Wrong labels are drawn by this seed, whatever the run's, so that runs on one data set stay comparable. */
 #define WRONG_SEED UINT64_C(0x74686177686561)
-/* Each replicate of a gap goes through all features. */
-#define GAP_RESAMPLES 500
 
 static void set_interval(thaw_json *out, const char *low, const char *high, thaw_interval interval)
 {
     thaw_json_set_double(out, low, interval.low);
     thaw_json_set_double(out, high, interval.high);
-}
-
-static thaw_status add_gap(inspection *in, const thaw_last_features *f)
-{
-    thaw_bootstrap how = ladder_bootstrap(&in->config);
-    const int64_t D = f->data.D;
-    thaw_gap_test gap;
-    if (f->source == NULL) {
-        inspection_unknown(in, "How far the data are from the backbone's source: its file has no "
-                               "statistics of the source's features. A backbone that thaw writes "
-                               "(train.save_backbone) has them.");
-        return THAW_OK;
-    }
-    how.resamples = how.resamples < GAP_RESAMPLES ? how.resamples : GAP_RESAMPLES;
-    THAW_TRY(thaw_gap_to_moments(f->data.x, f->data.n, D, f->source, f->source + D, &how, &gap));
-    thaw_json *out = thaw_json_set_object(in->out, "domain_gap");
-    thaw_json_set_int(out, "samples", f->data.n);
-    thaw_json_set_double(out, "frechet", gap.value);
-    set_interval(out, "low", "high", gap.interval);
-    thaw_json_set_double(out, "p", gap.p);
-    inspection_unknown(in, "Proxy A-distance and MMD to the source: the backbone file has moments "
-                           "of the source's features, and no features.");
-    return THAW_OK;
 }
 
 /* The deeper rung that gained most over frozen, in a ladder that compared one with it. */
@@ -136,15 +111,8 @@ static thaw_status add_memorised(inspection *in, const thaw_last_features *f)
     return THAW_OK;
 }
 
-thaw_status inspection_labels(inspection *in, thaw_comm *comm, int64_t samples)
+thaw_status inspection_labels(inspection *in, const thaw_last_features *f)
 {
-    thaw_last_features f;
-    THAW_TRY(thaw_probe_last(comm, &in->config, samples, &f));
-    thaw_status status = add_gap(in, &f);
-    if (status == THAW_OK)
-        status = add_curve(in, &f);
-    if (status == THAW_OK)
-        status = add_memorised(in, &f);
-    thaw_last_features_clear(&f);
-    return thaw_agree(comm, status);
+    THAW_TRY(add_curve(in, f));
+    return add_memorised(in, f);
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `thaw inspect`: each figure against one that was computed another way, the same on any number of ranks; what it refuses.
-# thaw-test: timeout=180 cores=1
+# thaw-test: timeout=240 cores=1
 set -u
 . "$(dirname "$0")/lib.sh"
 make_all
@@ -112,6 +112,38 @@ says "text of a ladder" '^Against scratch: '
 says "text of a ladder" '^Twice the labels (122): .* More depth: full, '
 says "text of a ladder" '^Of 12 training labels made wrong'
 says "text of a ladder" '^layer3.2 .* [0-9.]*% \['
+
+# ---- The source's samples, and features by block ----
+must "inspect with the source" alone inspect full --json --samples 60 --source source.h5
+cp out source.json
+same "samples of the source" 60 "$(get source.json source_gap.source_samples)"
+same "rows that were told apart" 120 "$(get source.json source_gap.proxy_a.tested)"
+awk -v e="$(get source.json source_gap.proxy_a.error)" -v d="$(get source.json source_gap.proxy_a.distance)" \
+    'BEGIN { w = 2 * (1 - 2 * e); if (w < 0) w = 0; w -= d; exit !(w * w < 1e-12) }' || fail "A-distance: $(grep -A6 proxy_a source.json)"
+same "permutations" 500 "$(get source.json source_gap.mmd.permutations)"
+awk -v p="$(get source.json source_gap.mmd.p)" 'BEGIN { exit !(p > 0 && p <= 1) }' || fail "MMD: $(grep -A6 mmd source.json)"
+# The last block's features averaged are what the head sees, of which the run recorded CKA.
+last=9
+awk -v a="$(get full/summary.json drift.cka)" -v b="$(get source.json "block_cka.0.blocks.$last.cka")" \
+    'BEGIN { d = a - b; exit !(a != "" && d < 1e-3 && d > -1e-3) }' ||
+    fail "CKA of the last block: $(get source.json "block_cka.0.blocks.$last.cka"), recorded $(get full/summary.json drift.cka)"
+grep -v seconds source.json >one
+must "the same on three ranks" ranks 3 inspect full --json --samples 60 --source source.h5
+grep -v seconds out | diff one - >difference || fail "a source on three ranks: $(head -5 difference)"
+must "text with a source" alone inspect full --samples 60 --source source.h5
+says "text with a source" '^Against 60 samples of source.h5: .* proxy A-distance [0-9.]* \['
+says "text with a source" '^squared MMD .* p of no gap'
+says "text with a source" '^How alike features after each block stayed .* 60 samples of val'
+must "CKA of a ladder" alone inspect ladder --samples 20 --json
+same "rungs that moved features" full "$(get out block_cka.0.rung)"
+same "no other" absent "$(get out block_cka.1.rung)"
+bad 3 'target.h5 is the data set of the run' alone inspect full --source target.h5
+bad 2 'samples 0 lets none' alone inspect full --samples 0 --source source.h5
+bad 3 'nowhere.h5' ranks 2 inspect full --source nowhere.h5
+mkdir small
+must "small pictures" "$tool" idx small 6 120 7
+must "import of small pictures" alone data import --quiet --images small/images.idx --labels small/labels.idx --splits train=30,val=10 -o small.h5
+bad 3 'small.h5 has samples of another shape' alone inspect full --source small.h5
 
 # ---- Gradients by block ----
 # One step of the same batch with a rate of 1 moves a block by its ratio; batch norms stay frozen, as they are for the ratios.

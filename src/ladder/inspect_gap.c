@@ -1,0 +1,85 @@
+#include "ladder/inspect_impl.h"
+
+#include <math.h>
+
+/* How far the data are from what the backbone was trained on: by moments that the backbone file has, and by samples of the source. */
+
+/* Each replicate of a gap goes through all features. */
+#define GAP_RESAMPLES 500
+
+static thaw_bootstrap few_resamples(const inspection *in)
+{
+    thaw_bootstrap how = ladder_bootstrap(&in->config);
+    how.resamples = how.resamples < GAP_RESAMPLES ? how.resamples : GAP_RESAMPLES;
+    return how;
+}
+
+static thaw_status add_moments(inspection *in, const thaw_last_features *f)
+{
+    const thaw_bootstrap how = few_resamples(in);
+    const int64_t D = f->data.D;
+    thaw_gap_test gap;
+    if (f->source == NULL) {
+        inspection_unknown(in, "How far the data are from the moments of the backbone's source: "
+                               "its file has none. A backbone that thaw writes "
+                               "(train.save_backbone) has them.");
+        return THAW_OK;
+    }
+    THAW_TRY(thaw_gap_to_moments(f->data.x, f->data.n, D, f->source, f->source + D, &how, &gap));
+    thaw_json *out = thaw_json_set_object(in->out, "domain_gap");
+    thaw_json_set_int(out, "samples", f->data.n);
+    thaw_json_set_double(out, "frechet", gap.value);
+    thaw_json_set_double(out, "low", gap.interval.low);
+    thaw_json_set_double(out, "high", gap.interval.high);
+    thaw_json_set_double(out, "p", gap.p);
+    return THAW_OK;
+}
+
+static void add_proxy_a(const thaw_proxy_a *gap, thaw_json *out)
+{
+    thaw_json_set_int(out, "tested", gap->n);
+    thaw_json_set_double(out, "error", gap->error);
+    thaw_json_set_double(out, "distance", gap->distance);
+    thaw_json_set_double(out, "low", gap->interval.low);
+    thaw_json_set_double(out, "high", gap->interval.high);
+}
+
+static void add_mmd(const thaw_mmd *gap, thaw_json *out)
+{
+    thaw_json_set_int(out, "source_samples", gap->n1);
+    thaw_json_set_int(out, "samples", gap->n2);
+    thaw_json_set_double(out, "bandwidth", gap->bandwidth);
+    thaw_json_set_double(out, "squared", gap->squared);
+    thaw_json_set_int(out, "permutations", gap->permutations);
+    thaw_json_set_double(out, "p", gap->p);
+}
+
+static thaw_status add_samples(inspection *in, const char *source, const thaw_last_features *f)
+{
+    const thaw_bootstrap how = few_resamples(in);
+    const int64_t D = f->data.D;
+    thaw_proxy_a apart;
+    thaw_mmd mmd;
+    if (source == NULL) {
+        inspection_unknown(in, "Proxy A-distance and MMD to the source: they need its samples. "
+                               "--source DATASET names the data that the backbone was trained "
+                               "on.");
+        return THAW_OK;
+    }
+    THAW_TRY(thaw_proxy_a_features(f->source_x, f->source_n, f->data.x, f->data.n, D,
+                                   in->config.ladder.confidence, &apart));
+    THAW_TRY(thaw_mmd_features(f->source_x, f->source_n, f->data.x, f->data.n, D, &how, &mmd));
+    thaw_json *out = thaw_json_set_object(in->out, "source_gap");
+    thaw_json_set_string(out, "source", source);
+    thaw_json_set_int(out, "source_samples", f->source_n);
+    thaw_json_set_int(out, "samples", f->data.n);
+    add_proxy_a(&apart, thaw_json_set_object(out, "proxy_a"));
+    add_mmd(&mmd, thaw_json_set_object(out, "mmd"));
+    return THAW_OK;
+}
+
+thaw_status inspection_gap(inspection *in, const char *source, const thaw_last_features *f)
+{
+    THAW_TRY(add_moments(in, f));
+    return add_samples(in, source, f);
+}

@@ -98,8 +98,11 @@ static void search_table(ladder_page *page)
     thaw_table table = {0};
     thaw_format(title, sizeof title, "rate: %s on val", ladder_metric_title(page->summary));
     thaw_table_column(&table, "rung", THAW_LEFT);
-    for (int64_t k = 0; k < most; k++)
-        thaw_table_column(&table, k == 0 ? title : "", THAW_LEFT);
+    for (int64_t k = 0; k < most; k++) {
+        char other[40];
+        thaw_format(other, sizeof other, "candidate %lld", (long long)k + 1);
+        thaw_table_column(&table, k == 0 ? title : other, THAW_LEFT);
+    }
     for (int64_t i = 0; i < page->count; i++) {
         const int64_t chosen = thaw_json_int_or(page->rungs[i], "chosen_candidate", -1);
         const thaw_json *list = thaw_json_find(page->rungs[i], "candidates");

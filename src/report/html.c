@@ -275,6 +275,11 @@ void thaw_html_add_table(thaw_html *html, const thaw_table *table, const char *c
         thaw_str_add(out, "aria-label=\"Table\"><table>\n");
     thaw_str_add(out, "<thead><tr>");
     for (int c = 0; c < table->column_count; c++, header += strlen(header) + 1) {
+        /* A heading without words would be read aloud as one. */
+        if (*header == '\0') {
+            thaw_str_add(out, "<td></td>");
+            continue;
+        }
         thaw_str_printf(out, "<th scope=\"col\"%s>", cell_class(table->align[c], ""));
         write_words(out, header, markdown);
         thaw_str_add(out, "</th>");

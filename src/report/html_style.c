@@ -104,7 +104,8 @@ static const char *const css[] = {
      ".tile .value{font-size:1.3rem}th,td{padding:.5rem .65rem}.lead{font-size:1.05rem}}\n"),
     ("@media print{@page{margin:16mm}html{font-size:10pt}body{background:none}"
      "main{padding:0;max-width:none}nav,.skip,.records{display:none}"
-     ".from{text-decoration:none}h2,h3{break-after:avoid}"
+     ".from{text-decoration:none}h2,h3{break-after:avoid}.tiles{grid-template-columns:repeat(3,1fr)"
+     "}"
      "figure,.tile,.callout,tr{break-inside:avoid}.scroll{overflow:visible}"
      "th,td{white-space:normal}details::details-content{content-visibility:visible;"
      "block-size:auto}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"),

@@ -309,6 +309,9 @@ static void test_tables(void **state)
          at = strstr(at + 1, "<tbody>\n<tr>"))
         if (strncmp(at + 12, "<th scope=\"row\"", 15) != 0)
             fail_msg("a row has no heading: %.60s", at);
+    assert_lacks(page.data, "\"></th>");
+    assert_lacks(page.data, "<th></th>");
+    assert_has(page.data, ">candidate 2</th>");
     /* From the ladder to the rates all tables are of the page's own making. */
     const char *end = strstr(page.data, "<h2>Cost</h2>");
     for (const char *at = strstr(page.data, "<td"); at != NULL && at < end;

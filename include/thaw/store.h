@@ -57,6 +57,7 @@ void thaw_backbone_clear(thaw_backbone *b);
 
 /* Tensors of a file that another program wrote, listed when it is opened and read one by one, so that there are never two copies.
  *   safetensors            one file, or an index (*.index.json) whose files lie beside it
+ *   HDF5                   every dataset of it, with '/' in names for '.'; what thaw export writes, or h5py
  *   PyTorch                what torch.save writes, the zip since 1.6 and the form before: tensors, dictionaries, numbers and texts; a pickle that names anything
  *                          else is refused by that name, and nothing of it is ever executed
  * Values become float32: float16 and bfloat16 exactly, float64 rounded to nearest. Other types are listed, not read.
@@ -76,7 +77,7 @@ THAW_NODISCARD thaw_status thaw_weights_open(const char *path, thaw_weights **ou
 void thaw_weights_close(thaw_weights **weights); /* takes NULL */
 int64_t thaw_weights_count(const thaw_weights *weights);
 const thaw_weight *thaw_weights_at(const thaw_weights *weights, int64_t index);
-/* From the metadata of safetensors; borrowed; NULL: no such text. */
+/* From the metadata of safetensors, or of HDF5 that thaw wrote; borrowed; NULL: no such text. */
 const char *thaw_weights_word(const thaw_weights *weights, const char *key);
 /* out: as many floats as the shape has. THAW_ERR_INPUT: cannot be read, or a float64 that float32 cannot hold. */
 THAW_NODISCARD thaw_status thaw_weights_read(const thaw_weights *weights, int64_t index,

@@ -252,8 +252,8 @@ done:
 
 const cli_command cli_backbone_import = {
     .usage = "WEIGHTS -o FILE [--arch NAME] [option ...]",
-    .doc = "makes a backbone file from weights in safetensors (one file or an index) or from "
-           "torch.save",
+    .doc = "makes a backbone file from weights in safetensors (one file or an index), in HDF5 or "
+           "from torch.save",
     .help =
         "The architecture is recognised by the names and shapes of the tensors; what is missing "
         "is an error, what is left over a warning. float16 and bfloat16 become float32 exactly, "

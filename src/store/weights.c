@@ -154,12 +154,16 @@ static thaw_status look_and_open(thaw_weights *w, const char *path)
     THAW_CHECK(got > 0, THAW_ERR_INPUT, "%s is empty", path);
     if (memcmp(head, "PK\003\004", 4) == 0)
         return weights_open_torch(w, path);
+    if (memcmp(head, "\x89HDF\r\n\x1a\n", 8) == 0)
+        return weights_open_hdf5(w, path);
     if (got >= 9 && head[8] == '{')
         return weights_open_safetensors(w, path);
     if (head[0] == '{')
         return weights_open_index(w, path);
-    THAW_CHECK(head[0] == 0x80 && head[1] < 6, THAW_ERR_INPUT,
-               "%s is neither safetensors, nor an index of it, nor what torch.save writes", path);
+    THAW_CHECK(
+        head[0] == 0x80 && head[1] < 6, THAW_ERR_INPUT,
+        "%s is neither safetensors, nor an index of it, nor HDF5, nor what torch.save writes",
+        path);
     THAW_CHECK(is_legacy(head), THAW_ERR_INPUT,
                "%s is a pickle, but not one of torch.save, whose magic number it lacks; save the "
                "state_dict with torch.save or as safetensors",
@@ -210,6 +214,7 @@ void thaw_weights_close(thaw_weights **weights)
     }
     if (w->archive != NULL)
         zip_discard(w->archive);
+    thaw_h5_close(&w->hdf5);
     thaw_json_free(&w->words);
     thaw_free(&w->list);
     thaw_free(&w->places);
@@ -371,6 +376,15 @@ static int64_t place_of(const thaw_weight *what, const weights_place *place, int
     return at;
 }
 
+static thaw_status read_values(const thaw_weights *w, int64_t index, const weights_place *place,
+                               size_t bytes, void *out)
+{
+    if (w->hdf5 == NULL)
+        return read_bytes(w, place, bytes, out);
+    return weights_read_dataset(w, w->parts[place->part].path, &w->list[index].shape, place->type,
+                                out);
+}
+
 /* What the file holds, converted where it is not float32: elements [first, first + n) of a dense tensor. */
 static thaw_status read_dense(const thaw_weights *w, int64_t index, int64_t first, int64_t n,
                               float *out)
@@ -380,10 +394,10 @@ static thaw_status read_dense(const thaw_weights *w, int64_t index, int64_t firs
     void *raw = NULL;
     place.offset += first * (int64_t)place.element;
     if (place.type == WEIGHTS_F32)
-        return read_bytes(w, &place, bytes, out);
+        return read_values(w, index, &place, bytes, out);
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&raw, (int64_t)bytes, 1));
-    THAW_TRY_TO(read_bytes(w, &place, bytes, raw));
+    THAW_TRY_TO(read_values(w, index, &place, bytes, raw));
     for (int64_t i = 0; i < n; i++)
         THAW_CHECK_TO(convert(place.type, raw, i, &out[i]), THAW_ERR_INPUT, too_large, w->path,
                       (long long)(first + i), w->list[index].name);

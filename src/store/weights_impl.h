@@ -4,6 +4,7 @@
 
 #include <zip.h>
 
+#include "thaw/h5.h"
 #include "thaw/report.h"
 #include "thaw/store.h"
 
@@ -25,16 +26,17 @@ typedef struct weights_place {
 } weights_place;
 
 typedef struct weights_part {
-    char *path; /* or the entry's name */
-    int fd;     /* -1: an entry */
+    char *path; /* or the name of the entry or dataset */
+    int fd;     /* -1: an entry or dataset */
     uint64_t entry;
     int64_t bytes;
 } weights_part;
 
 struct thaw_weights {
     char *path;
-    thaw_json *words; /* metadata of safetensors; NULL: none */
-    zip_t *archive;   /* NULL: files */
+    thaw_json *words; /* metadata of safetensors or HDF5; NULL: none */
+    zip_t *archive;   /* NULL: files, or */
+    thaw_h5 *hdf5;    /* NULL: files, or the archive; of it each dataset is a part */
     weights_part *parts;
     int32_t part_count;
     int64_t part_capacity;
@@ -79,6 +81,11 @@ THAW_NODISCARD thaw_status weights_open_safetensors(thaw_weights *w, const char 
 THAW_NODISCARD thaw_status weights_open_index(thaw_weights *w, const char *path);
 THAW_NODISCARD thaw_status weights_open_torch(thaw_weights *w, const char *path);
 THAW_NODISCARD thaw_status weights_open_legacy(thaw_weights *w, const char *path);
+THAW_NODISCARD thaw_status weights_open_hdf5(thaw_weights *w, const char *path);
+/* A whole dataset, which has this shape: as doubles where type says so, else as floats. */
+THAW_NODISCARD thaw_status weights_read_dataset(const thaw_weights *w, const char *name,
+                                                const thaw_shape *shape, weights_type type,
+                                                void *out);
 
 /* The tensors of a pickle that describes a state dictionary, in order. storage is the key of the archive's entry data/<key>. */
 typedef struct pickle_tensor {

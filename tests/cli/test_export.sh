@@ -50,6 +50,15 @@ mv away.h5 target.h5
 must "export adapter" alone export peft --format peft -o adapter
 must "export hdf5" alone export peft --format hdf5 -o peft.h5
 must "export merged hdf5" alone export peft --format hdf5 --merge -o merged.h5
+for file in merged.h5 merged.safetensors; do
+    must "import of $file" alone backbone import $file -o again.h5
+    grep -q 'and its head' err || fail "$file has no head: $(cat err)"
+    alone backbone info again.h5 --json
+    get out digest
+    get out mean
+done >again
+same "HDF5 and safetensors" "$(sed -n 1,2p again)" "$(sed -n 3,4p again)"
+bad 3 'again.h5 is a thaw-backbone file' alone backbone import again.h5 -o x
 same "type of the adapter" LORA "$(get adapter/adapter_config.json peft_type)"
 same "type of ia3" IA3 "$(get ia3-adapter/adapter_config.json peft_type)"
 same "dora says so" true "$(get dora-adapter/adapter_config.json use_dora)"

@@ -56,6 +56,20 @@ typedef struct thaw_search_options {
 THAW_NODISCARD thaw_status thaw_search_run(thaw_comm *comm, const thaw_config *config,
                                            const thaw_search_options *options);
 
+typedef struct thaw_range_options {
+    int64_t steps;    /* of each group */
+    double low, high; /* first and last rate */
+    bool overwrite;   /* an earlier one is replaced */
+    bool quiet;
+} thaw_range_options;
+
+/* Learning-rate range tests (thaw_train_rate_test) of the head with rung frozen; where ladder.rungs has peft, of the adapter; and of the
+ * backbone with the deepest of its partial rungs and full: both after as many steps of the head alone at the rate that was found for it
+ * (rates.head where none was), which it keeps. Reads train alone. Writes range.json, range.md, range.csv and range.svg below
+ * config->output/range. Collective; equal on all ranks and for any number of them. Statuses as of thaw_train_rate_test; THAW_ERR_USAGE: one is there. */
+THAW_NODISCARD thaw_status thaw_search_range(thaw_comm *comm, const thaw_config *config,
+                                             const thaw_range_options *options);
+
 typedef struct thaw_inspect_options {
     int64_t
         samples; /* of train and of val that go through the network at most; 0: what the files say is all */

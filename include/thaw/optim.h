@@ -155,6 +155,8 @@ THAW_NODISCARD thaw_status thaw_optimizer_step(thaw_optimizer *optimizer,
 
 /* From now on the rates of backbone tensors are `factor` times as large; 1 as it begins. No part of the state: the caller remembers it. */
 void thaw_optimizer_slow(thaw_optimizer *optimizer, double factor);
+/* Other rates from the next step on; all else stays. */
+void thaw_optimizer_set_rates(thaw_optimizer *optimizer, const thaw_rates *rates);
 int32_t thaw_optimizer_count(const thaw_optimizer *optimizer);
 float *thaw_optimizer_tensor(const thaw_optimizer *optimizer, int32_t i); /* its data */
 /* Learning rate of tensor i at schedule factor 1. */

@@ -423,6 +423,38 @@ THAW_NODISCARD thaw_status thaw_train_time(thaw_comm *comm, const thaw_config *c
                                            thaw_timing *timing);
 void thaw_timing_clear(thaw_timing *timing);
 
+/* ---- How far a rate may go ------------------------------------------------------------------------------------ */
+
+/* A learning-rate range test: a few steps whose rate of one part grows by the same factor each, while the other parts keep theirs.
+ *   Source: Smith 2017, arXiv:1506.01186, section 3.3; growing exponentially, and smoothed, as Howard & Gugger 2020, arXiv:2002.04688. */
+typedef struct thaw_rate_test {
+    thaw_optim_part part;
+    double low, high; /* first and last rate, as a config has them */
+    int64_t steps;    /* that were asked for */
+    int64_t taken;    /* it ends early when the smoothed loss is 4 times its least, or not finite */
+    double *rate;     /* (taken) */
+    double *loss; /* (taken) of the batch after that update; NAN in the last one when not finite */
+    double *smooth; /* (taken) exponential mean with a share of 0.1 for the newest, without bias */
+    bool diverged;
+    double least; /* rate with the least smoothed loss; NAN: the loss never fell clearly */
+    double
+        steepest; /* rate at which the smoothed loss falls fastest along log(rate), up to there */
+    double suggested; /* a tenth of `least` */
+    bool at_end;      /* the least is at the last rate: more may be possible */
+    double seconds;
+} thaw_rate_test;
+
+/* Of config->rung: first `warmup` steps with the part's rate at 0, then out->steps steps from out->low to out->high of out->part, in samples and
+ * order of a run. The result is thrown away. A fall is clear when the least lies below the mean loss of the first tenth of the steps by more than
+ * their standard deviation. `options` as of thaw_train_time. Cleared with thaw_rate_test_clear, also after an error. Collective; equal on all ranks and for any number of them.
+ * THAW_ERR_USAGE: low, high or steps make no sense, or the rung trains nothing of the part; THAW_ERR_NUMERIC: not finite before the first rate; else as thaw_train_run. */
+THAW_NODISCARD thaw_status thaw_train_rate_test(thaw_comm *comm, const thaw_config *config,
+                                                int64_t warmup, const thaw_run_options *options,
+                                                thaw_rate_test *out);
+void thaw_rate_test_clear(thaw_rate_test *test);
+/* The smoothed losses and what they say of (taken) rates and losses. Local. */
+void thaw_rate_test_judge(thaw_rate_test *test);
+
 /* ---- Probes by depth ----------------------------------------------------------------------------------------- */
 
 /* How well the frozen backbone's features after one block tell the classes apart, averaged over pixels or tokens. */

@@ -193,6 +193,43 @@ static thaw_status check_leaks(thaw_comm *comm, const thaw_config *config)
     return thaw_agree(comm, status);
 }
 
+static void warn_equal(const char *rung, double rate)
+{
+    THAW_LOG(THAW_WARN,
+             "rung %s trains head and backbone at one rate, %g, and rates.reason does not say why: "
+             "a new head mostly wants a larger one than weights that are to be kept; say why, or "
+             "see how far each may go: thaw search CONFIG --range",
+             rung, rate);
+}
+
+static bool reuses_and_moves(const char *name)
+{
+    thaw_rung rung;
+    return thaw_rung_parse(name, &rung) == THAW_OK &&
+           (rung.kind == THAW_RUNG_PARTIAL || rung.kind == THAW_RUNG_FULL);
+}
+
+/* A run's own rates, and those of a ladder that has no choice. */
+static void warn_rates(const thaw_config *config)
+{
+    const thaw_ladder_config *l = &config->ladder;
+    const int64_t parts = config->phases.count > 0 ? config->phases.count : 1;
+    if (config->rates.reason[0] != '\0')
+        return;
+    for (int64_t i = 0; i < parts; i++) {
+        const char *rung =
+            config->phases.count > 0 ? thaw_config_phase(config, i)->rung : config->rung;
+        const thaw_rates rates = thaw_config_rates(config, i);
+        if (reuses_and_moves(rung) && rates.head == rates.backbone)
+            warn_equal(rung, rates.head);
+    }
+    for (int64_t i = 0; i < l->rungs.count && config->model.backbone[0] != '\0'; i++) {
+        if (reuses_and_moves(l->rungs.items[i]) && l->search_head.count == 1 &&
+            l->search_backbone.count == 1 && l->search_head.items[0] == l->search_backbone.items[0])
+            warn_equal(l->rungs.items[i], l->search_head.items[0]);
+    }
+}
+
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_config config;
@@ -200,6 +237,8 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
     thaw_status status = check_rungs(comm, &config, args);
     if (status == THAW_OK)
         status = check_leaks(comm, &config);
+    if (status == THAW_OK)
+        warn_rates(&config);
     thaw_config_clear(&config);
     return status;
 }
@@ -210,7 +249,7 @@ const cli_command cli_check = {
            "send",
     .help = "Opens the data and the backbone and plans memory for real; trains nothing. FLOPs are "
             "per sample, a multiply-add is 2. Warns of samples and clusters that are in two "
-            "splits.",
+            "splits, and of one rate for head and backbone without a reason.",
     .least_words = 1,
     .most_words = 1,
     .config_keys = true,

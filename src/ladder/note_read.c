@@ -304,7 +304,9 @@ void ladder_add_doubt(thaw_str *out, const thaw_json *rung)
         thaw_str_printf(out, "%sno reason is recorded",
                         both && head == backbone ? "one rate for head and backbone, and " : "");
     else if (candidates == 1)
-        thaw_str_add(out, "only one rate was tried");
+        thaw_str_add(out, both && head == backbone
+                              ? "one rate for head and backbone, and only one was tried"
+                              : "only one rate was tried");
 }
 
 static void add_rate(thaw_str *out, const thaw_json *rung, const char *name)

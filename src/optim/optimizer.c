@@ -44,6 +44,17 @@ static double rate_of(const thaw_rates *rates, const thaw_optim_tensor *tensor)
     return rates->head;
 }
 
+static double tensor_rate(const thaw_rates *rates, const thaw_optim_tensor *tensor)
+{
+    return rate_of(rates, tensor) * (tensor->rate_factor > 0 ? tensor->rate_factor : 1);
+}
+
+void thaw_optimizer_set_rates(thaw_optimizer *o, const thaw_rates *rates)
+{
+    for (int32_t i = 0; i < o->count; i++)
+        o->tensors[i].rate = tensor_rate(rates, &o->tensors[i].tensor);
+}
+
 /* The first element of a tensor that belongs to `part` or one after it. */
 static int64_t cut_at(const thaw_optimizer *o, const tensor_state *t, int32_t part)
 {
@@ -71,9 +82,7 @@ static thaw_status tensor_init(thaw_optimizer *o, const thaw_rates *rates,
     const thaw_optim_config *config = &o->config;
     out->begin = cut_at(o, out, o->part);
     out->kept = cut_at(o, out, o->part + 1) - out->begin;
-    out->rate = rate_of(rates, tensor);
-    if (tensor->rate_factor > 0)
-        out->rate *= tensor->rate_factor;
+    out->rate = tensor_rate(rates, tensor);
     out->weight_decay = tensor->is_weight || config->decay_all ? config->weight_decay : 0;
     for (int i = 0; i < o->slot_count; i++) {
         THAW_TRY(thaw_alloc(&out->slots[i], out->kept, sizeof(float)));

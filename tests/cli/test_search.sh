@@ -63,6 +63,42 @@ must "resume" ranks 1 search run.yaml --budget 40 --quiet --resume --set output=
 same_search "resumed" killed
 same "kept" 2001 "$(date -r killed/trials/round1-frozen-head0.03/summary.json +%Y)"
 
+# Range tests: one row a step, the suggested rate by the rule, the same on any number of ranks.
+# Of losses this noisy nothing is said; with whole batches and neither augmentation nor dropout they are smooth.
+must "even data" alone data import --quiet --images images.idx --labels labels.idx --select 3=ash,4=birch,5=cedar \
+    --splits train=96total,val=13total,gate=25,test=rest -o even.h5
+sed -e '/augment:/d' -e 's/head_dropout: 0.2/head_dropout: 0/' -e 's/batch: 24/batch: 96/' -e 's/target.h5/even.h5/' run.yaml >still.yaml
+must "range of noise" ranks 1 search run.yaml --range --steps 20 --quiet --set output=noise --set 'ladder.rungs=[frozen]'
+same "a rate by noise" "null" "$(get noise/range/range.json groups.0.suggested)"
+grep -q 'no rate of the head is suggested' noise/range/range.md || fail "noise: $(head -5 noise/range/range.md)"
+must "range" ranks 1 search still.yaml --range --steps 60 --high 1000 --quiet --set output=one
+grep -q 'Rung `frozen`:' out || fail "range said: $(head -5 out)"
+same "groups" "head backbone" "$(get one/range/range.json groups.0.group groups.1.group | tr '\n' ' ' | sed 's/ $//')"
+same "its rung" "partial:1" "$(get one/range/range.json groups.1.rung)"
+same "rows" "$(($(get one/range/range.json groups.0.taken) + $(get one/range/range.json groups.1.taken) + 1))" "$(grep -c . one/range/range.csv)"
+suggested=$(get one/range/range.json groups.0.suggested)
+awk -v s="$suggested" -v l="$(get one/range/range.json groups.0.least)" 'BEGIN { exit !(s > 1e-5 && s < 10 && s / l > 0.0999 && s / l < 0.1001) }' ||
+    fail "rate of the head: $suggested, $(get one/range/range.json groups.0.text)"
+same "the head's rate meanwhile" "$suggested" "$(get one/range/range.json groups.1.head_meanwhile)"
+grep -q '<svg' one/range/range.svg || fail "no chart"
+must "range on 3" ranks 3 search still.yaml --range --steps 60 --high 1000 --quiet --set output=range3
+cmp -s one/range/range.csv range3/range/range.csv || fail "range on 3 ranks: $(diff one/range/range.csv range3/range/range.csv | head -4)"
+
+# thaw check: one rate for head and backbone wants a reason.
+equal() { # WHAT COUNT ARGUMENT...
+    what=$1 wanted=$2
+    shift 2
+    must "$what" alone check run.yaml --quiet "$@"
+    same "$what: warnings" "$wanted" "$(grep -c 'trains head and backbone at one rate, 0.02, and rates.reason does not say why' err)"
+}
+equal "one rate without a reason" 1 --set rung=full --set rates.head=0.02 --set rates.reason=
+equal "one rate with a reason" 0 --set rung=full --set rates.head=0.02
+equal "two rates" 0 --set rung=full --set rates.reason=
+equal "one rate of a frozen backbone" 0 --set rung=frozen --set rates.head=0.02 --set rates.reason=
+equal "a ladder without a choice" 1 --set rates.reason= --set 'ladder.search_scratch=[0.02]' --set 'ladder.search_head=[0.02]' \
+    --set 'ladder.search_adapter=[0.02]' --set 'ladder.search_backbone=[0.02]'
+equal "phases" 1 --set 'phases=[{rung: frozen, epochs: 1}, {rung: full, rates: {head: 0.02}}]' --set rates.reason=
+
 refused() { # WHAT CODE PATTERN ARGUMENT...
     what=$1 wanted=$2 pattern=$3
     shift 3
@@ -81,4 +117,10 @@ refused "a directory that is taken" 2 'already holds a run' --budget 40 --set ou
 refused "another setting" 2 'train.batch' --budget 40 --resume --set output=one --set train.batch=48
 refused "another budget" 2 'train.epochs' --budget 80 --resume --set output=one
 refused "all diverge" 5 'diverged with every candidate' --budget 40 --set output=all --set 'ladder.rungs=[partial:1]' --set 'ladder.search_backbone=[900, 1000]'
+refused "a range test that is there" 2 'already holds a range test' --range --set output=one
+refused "low and high" 2 '--low 1 is not below --high 0.1' --range --low 1 --high 0.1 --set output=bad
+refused "steps" 2 '--steps 3: a whole number from 20' --range --steps 3 --set output=bad
+refused "range and budget" 2 '--budget does not go with --range' --range --budget 3 --set output=bad
+refused "steps alone" 2 '--steps goes with --range only' --budget 40 --steps 30 --set output=bad
+[ -e bad ] && fail "what was refused left a directory"
 finish

@@ -168,6 +168,11 @@ static void test_unjustified_rates(void **state)
                           "one rate for head and backbone, and no reason is recorded.");
     assert_has(note.data, "- `frozen`: head 0.3. **Same/unjustified learning rates**: no reason");
     assert_has(note.data, "**Same/unjustified learning rates**: only one rate was tried.");
+    thaw_json_set_string(inside(summary, "rungs.4.rates"), "reason", "as ever");
+    thaw_json_set_array(inside(summary, "rungs.4"), "candidates");
+    thaw_json_add_object(inside(summary, "rungs.4.candidates"));
+    write_note(summary, &note);
+    assert_has(note.data, "one rate for head and backbone, and only one was tried.");
     thaw_str_clear(&note);
     thaw_json_free(&summary);
 }

@@ -18,10 +18,11 @@ extern "C" {
 THAW_NODISCARD thaw_status thaw_ckpt_prepare(thaw_comm *comm, const char *directory);
 
 /* Where the values of entries without data are: each rank has a run of them. `part` says elements [*begin, *end) that `rank` has, the same on
- * all ranks, and gives *data for the caller's own. Runs follow one another in the order of ranks. */
+ * all ranks, and gives *data for the caller's own, which is read from or, by thaw_ckpt_restore, written to. Runs follow one another in the
+ * order of ranks. */
 typedef struct thaw_ckpt_parts {
     void (*part)(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
-                 const void **data);
+                 void **data);
     void *context;
 } thaw_ckpt_parts;
 
@@ -86,6 +87,13 @@ THAW_NODISCARD thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path,
  * (THAW_ERR_INPUT) names what is wrong; both are empty then. */
 THAW_NODISCARD thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,
                                           thaw_state *attributes);
+
+/* Collective. The values of `into`, which has the same entries on all ranks, from a file by name: rank 0 reads one tensor after another and
+ * hands each on, so that a rank needs no memory but that of its own values, and rank 0 that of the largest entry in parts besides. Other
+ * datasets of the file are not read. parts: of entries without data, or NULL. THAW_ERR_INPUT names file and entry that is missing, damaged, or
+ * of another type or shape; some values may be new then. THAW_ERR_RESOURCE. */
+THAW_NODISCARD thaw_status thaw_ckpt_restore(thaw_comm *comm, const char *path, thaw_state *into,
+                                             const thaw_ckpt_parts *parts);
 
 /* Collective. Gives every rank rank `root`'s state; on the others *state must be {0} and owns the copies. */
 THAW_NODISCARD thaw_status thaw_ckpt_bcast(thaw_comm *comm, int root, thaw_state *state);

@@ -76,6 +76,8 @@ void thaw_allreduce_min_double(thaw_comm *comm, double *values, int64_t count);
 void thaw_allgather(thaw_comm *comm, const void *mine, int64_t bytes, void *all);
 /* Rank 0 gets in `out` (bytes) what rank `from` has at `mine`; the other ranks only pass. bytes need only be right on those two. */
 void thaw_fetch(thaw_comm *comm, int from, const void *mine, int64_t bytes, void *out);
+/* The other way: rank `to` gets in `mine` (bytes) what rank 0 has at `values`. */
+void thaw_give(thaw_comm *comm, int to, const void *values, int64_t bytes, void *mine);
 /* Joins the ranks' bytes in rank order. *all (thaw_free it; NULL when empty) and *total; offsets (may be NULL) gets size + 1
  * values. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_allgatherv(thaw_comm *comm, const void *mine, int64_t bytes,

@@ -89,6 +89,8 @@ THAW_NODISCARD thaw_status thaw_state_get_double(const thaw_state *s, const char
                                                  double *out);
 THAW_NODISCARD thaw_status thaw_state_get_text(const thaw_state *s, const char *name,
                                                thaw_str *out);
+/* THAW_ERR_INPUT: what was found (NULL: nothing) has another type or shape than the entry; names the entry, with both. */
+THAW_NODISCARD thaw_status thaw_entry_check(const thaw_entry *entry, const thaw_tensor *found);
 /* Copies the data of every entry of `to` from the entry of the same name in `from`; types and shapes must agree.
  * THAW_ERR_INPUT names the first entry that is missing or differs, with both shapes; then nothing was copied. */
 THAW_NODISCARD thaw_status thaw_state_copy(thaw_state *to, const thaw_state *from);

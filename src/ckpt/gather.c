@@ -40,7 +40,7 @@ static void fetch_next(thaw_ckpt_gather *g)
     for (int rank = 0; rank < thaw_comm_size(g->comm); rank++) {
         int64_t begin;
         int64_t end;
-        const void *mine = NULL;
+        void *mine = NULL;
         g->parts->part(g->parts->context, e->name, rank, &begin, &end, &mine);
         char *to = g->values == NULL ? NULL : g->values + begin * size;
         thaw_fetch(g->comm, rank, mine, (end - begin) * size, to);

@@ -132,21 +132,32 @@ static void receive(thaw_comm *comm, int from, void *out, int bytes)
     thaw_wait_for(comm, "MPI_Recv", &request, 1);
 }
 
-void thaw_fetch(thaw_comm *comm, int from, const void *mine, int64_t bytes, void *out)
+/* From one rank to another. */
+static void pass(thaw_comm *comm, int from, int to, const void *values, int64_t bytes, void *out)
 {
-    if (from == 0 && comm->rank == 0 && bytes > 0)
-        memcpy(out, mine, (size_t)bytes);
-    if (from == 0 || (comm->rank != from && comm->rank != 0))
+    if (from == to && comm->rank == to && bytes > 0)
+        memcpy(out, values, (size_t)bytes);
+    if (from == to || (comm->rank != from && comm->rank != to))
         return;
     comm->count.gather_calls++;
     comm->count.gather_bytes += bytes;
     for (int64_t at = 0; at < bytes; at += piece(bytes - at)) {
         if (comm->rank == from)
-            THAW_MPI_YIELDING(comm, MPI_Send, MPI_Isend, (const char *)mine + at, piece(bytes - at),
-                              MPI_BYTE, 0, 0, comm->mpi);
+            THAW_MPI_YIELDING(comm, MPI_Send, MPI_Isend, (const char *)values + at,
+                              piece(bytes - at), MPI_BYTE, to, 0, comm->mpi);
         else
             receive(comm, from, (char *)out + at, piece(bytes - at));
     }
+}
+
+void thaw_fetch(thaw_comm *comm, int from, const void *mine, int64_t bytes, void *out)
+{
+    pass(comm, from, 0, mine, bytes, out);
+}
+
+void thaw_give(thaw_comm *comm, int to, const void *values, int64_t bytes, void *mine)
+{
+    pass(comm, 0, to, values, bytes, mine);
 }
 
 /* counts and displacements are scratch for MPI: 2 * size ints. */

@@ -57,17 +57,38 @@ static thaw_status check_digest(const thaw_h5 *file, const char *name, thaw_dige
     return THAW_OK;
 }
 
+/* Into the entry's data, which has room for what `info` says. */
+static thaw_status read_checked(const thaw_h5 *file, const thaw_h5_info *info,
+                                const thaw_entry *entry)
+{
+    thaw_digest stored, found;
+    THAW_TRY(read_values(file, entry->name, info, entry->tensor.data));
+    THAW_TRY(stored_digest(file, entry->name, THAW_H5_ENTRY_DIGEST, &stored));
+    THAW_TRY(thaw_h5_entry_digest(entry, &found));
+    return check_digest(file, entry->name, stored, found);
+}
+
 thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out)
 {
     thaw_h5_info info;
-    thaw_digest stored, found;
-    void *data = NULL;
     THAW_TRY(read_shape(file, name, &info));
-    THAW_TRY(thaw_state_add_new(out, name, info.dtype, info.shape, &data));
-    THAW_TRY(read_values(file, name, &info, data));
-    THAW_TRY(stored_digest(file, name, THAW_H5_ENTRY_DIGEST, &stored));
-    THAW_TRY(thaw_h5_entry_digest(&out->entries[out->count - 1], &found));
-    return check_digest(file, name, stored, found);
+    THAW_TRY(thaw_state_add_new(out, name, info.dtype, info.shape, NULL));
+    return read_checked(file, &info, &out->entries[out->count - 1]);
+}
+
+thaw_status thaw_h5_read_into(thaw_h5 *file, const thaw_entry *entry, void *out)
+{
+    thaw_h5_info info = {0};
+    thaw_entry filled = *entry;
+    const bool there = thaw_h5_is_dataset(file, entry->name);
+    if (there)
+        THAW_TRY(read_shape(file, entry->name, &info));
+    const thaw_tensor found = {info.dtype, info.shape, NULL};
+    const thaw_status status = thaw_entry_check(entry, there ? &found : NULL);
+    if (status != THAW_OK)
+        return thaw_fail_context(status, "%s", file->path);
+    filled.tensor.data = out;
+    return read_checked(file, &info, &filled);
 }
 
 static bool place_of(const thaw_h5 *file, const char *name, thaw_dtype dtype, thaw_h5_place *out)

@@ -144,7 +144,7 @@ thaw_status thaw_state_get_text(const thaw_state *s, const char *name, thaw_str 
     return THAW_OK;
 }
 
-static thaw_status check_pair(const thaw_entry *to, const thaw_tensor *from)
+thaw_status thaw_entry_check(const thaw_entry *to, const thaw_tensor *from)
 {
     char want[160];
     char have[160];
@@ -160,7 +160,7 @@ static thaw_status check_pair(const thaw_entry *to, const thaw_tensor *from)
 thaw_status thaw_state_copy(thaw_state *to, const thaw_state *from)
 {
     for (int64_t i = 0; i < to->count; i++)
-        THAW_TRY(check_pair(&to->entries[i], thaw_state_find(from, to->entries[i].name)));
+        THAW_TRY(thaw_entry_check(&to->entries[i], thaw_state_find(from, to->entries[i].name)));
     for (int64_t i = 0; i < to->count; i++) {
         const thaw_tensor *source = thaw_state_find(from, to->entries[i].name);
         size_t bytes = thaw_tensor_bytes(source);

@@ -100,7 +100,7 @@ static int64_t index_of(const thaw_state *state, const char *name)
 
 /* A thaw_ckpt_parts.part. */
 static void part_of(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
-                    const void **data)
+                    void **data)
 {
     const thaw_parts_view *view = context;
     const thaw_trainer *t = view->trainer;
@@ -121,49 +121,6 @@ thaw_status thaw_parts_add(thaw_trainer *t, thaw_state *state, thaw_parts_view *
 const thaw_ckpt_parts *thaw_parts_in(const thaw_parts_view *view)
 {
     return view->trainer->parts > 1 ? &view->parts : NULL;
-}
-
-static thaw_status find_whole(const thaw_state *from, const thaw_entry *e, const thaw_tensor **out)
-{
-    *out = thaw_state_find(from, e->name);
-    THAW_CHECK(*out != NULL && (*out)->dtype == e->tensor.dtype &&
-                   thaw_shape_equal(&(*out)->shape, &e->tensor.shape),
-               THAW_ERR_INPUT, "'%s' is missing or has another shape than this run's optimizer",
-               e->name);
-    return THAW_OK;
-}
-
-static thaw_status restore_parts(thaw_trainer *t, const thaw_comm *comm, thaw_state *parts,
-                                 const thaw_state *from)
-{
-    for (int64_t i = 0; i < parts->count; i++) {
-        thaw_entry *e = &parts->entries[i];
-        const thaw_tensor *whole;
-        THAW_TRY(find_whole(from, e, &whole));
-        if (e->tensor.data != NULL) {
-            memcpy(e->tensor.data, whole->data, thaw_tensor_bytes(whole));
-            continue;
-        }
-        int32_t tensor;
-        int64_t begin;
-        int64_t end;
-        float *kept = thaw_optimizer_kept(t->optimizer, i, &tensor);
-        thaw_optimizer_range(t->optimizer, tensor, thaw_comm_rank(comm), &begin, &end);
-        if (begin < end)
-            memcpy(kept, (const float *)whole->data + begin, (size_t)(end - begin) * sizeof(float));
-    }
-    return THAW_OK;
-}
-
-thaw_status thaw_parts_restore(thaw_trainer *t, const thaw_comm *comm, const thaw_state *from)
-{
-    thaw_state parts = {0};
-    thaw_status status = thaw_optimizer_state(t->optimizer, &parts);
-    if (status == THAW_OK)
-        status =
-            t->parts == 1 ? thaw_state_copy(&parts, from) : restore_parts(t, comm, &parts, from);
-    thaw_state_clear(&parts);
-    return status;
 }
 
 /* ---- From one list of tensors to another ------------------------------------------------------------------------ */

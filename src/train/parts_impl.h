@@ -11,7 +11,7 @@ THAW_NODISCARD thaw_status thaw_parts_open(thaw_trainer *trainer);
 int64_t thaw_parts_bytes(const thaw_trainer *trainer);
 /* After an update every rank gets the weights that the others updated. Collective. */
 void thaw_parts_exchange(thaw_trainer *trainer, thaw_comm *comm);
-/* Who has what of an optimizer in parts, while its state is written. */
+/* Who has what of an optimizer in parts, while its state is written or restored. */
 typedef struct thaw_parts_view {
     const thaw_trainer *trainer;
     const thaw_state *state;
@@ -25,10 +25,6 @@ THAW_NODISCARD thaw_status thaw_parts_add(thaw_trainer *trainer, thaw_state *sta
                                           thaw_parts_view *out);
 /* For module ckpt; NULL where it is in one part. */
 const thaw_ckpt_parts *thaw_parts_in(const thaw_parts_view *view);
-/* Takes this rank's part of the optimizer's state from a whole one. Local. */
-THAW_NODISCARD thaw_status thaw_parts_restore(thaw_trainer *trainer, const thaw_comm *comm,
-                                              const thaw_state *from);
-
 /* What `from` keeps of tensors that the trainer's optimizer has too goes to the ranks whose parts they are in now, and so do the steps done.
  * Both are in as many parts as there are ranks. Collective. */
 THAW_NODISCARD thaw_status thaw_parts_move(thaw_trainer *trainer, thaw_comm *comm,

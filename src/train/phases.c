@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "thaw/ckpt.h"
+
 /* A run with phases is one set-up whose rung changes and, for each phase, a trainer of its own, which is opened where the last one stood: plans,
  * features and reducer follow from what trains now, and what stays trained takes its state along by name. A phase ends at the end of an
  * epoch, by what all ranks and a checkpoint know, so that a run that goes on from one takes the same turns. */
@@ -140,10 +142,10 @@ done:
     return status;
 }
 
-static thaw_status load_held(const thaw_setup *s, const thaw_state *saved)
+/* What is held, by the names that a checkpoint has for it. */
+static thaw_status name_held(const thaw_setup *s, thaw_state *out)
 {
     thaw_state held = {0};
-    thaw_state named = {0};
     thaw_str name = {0};
     thaw_status status;
     THAW_TRY_TO(thaw_setup_held(s, &held));
@@ -151,31 +153,40 @@ static thaw_status load_held(const thaw_setup *s, const thaw_state *saved)
         const thaw_tensor *to = &held.entries[i].tensor;
         thaw_str_reset(&name);
         thaw_str_printf(&name, "model/%s", held.entries[i].name);
-        THAW_TRY_TO(thaw_state_add(&named, thaw_str_c(&name), to->dtype, to->shape, to->data));
+        THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&name), to->dtype, to->shape, to->data));
     }
-    status = thaw_state_copy(&named, saved);
 done:
     thaw_str_clear(&name);
-    thaw_state_clear(&named);
     thaw_state_clear(&held);
     return status;
 }
 
-static thaw_status go_on(thaw_setup *s, const thaw_state *saved)
+static thaw_status enter_saved_phase(thaw_setup *s)
 {
     const int64_t count = s->config->phases.count;
-    thaw_state record = {0};
-    thaw_status status;
-    THAW_TRY_TO(thaw_phases_state(s, &record));
-    THAW_TRY_TO(thaw_state_copy(&record, saved));
     const int64_t now = s->phases.now;
-    THAW_CHECK_TO(now >= 0 && now < count, THAW_ERR_INPUT,
-                  "the checkpoint is of phase %lld, but there are %lld", (long long)now + 1,
-                  (long long)count);
+    THAW_CHECK(now >= 0 && now < count, THAW_ERR_INPUT, "%s is of phase %lld, but there are %lld",
+               s->checkpoint.path, (long long)now + 1, (long long)count);
     for (s->phases.now = 0; s->phases.now < now;)
-        THAW_TRY_TO(thaw_next(s));
-    status = load_held(s, saved);
+        THAW_TRY(thaw_next(s));
+    return THAW_OK;
+}
+
+/* Of the checkpoint only the record and the weights are read here: the rest has no place before the phase's trainer is open. */
+static thaw_status go_on(thaw_comm *comm, thaw_setup *s)
+{
+    thaw_state record = {0};
+    thaw_state held = {0};
+    thaw_status status;
+    THAW_TRY_TO(thaw_agree(comm, thaw_phases_state(s, &record)));
+    THAW_TRY_TO(thaw_ckpt_restore(comm, s->checkpoint.path, &record, NULL));
+    status = enter_saved_phase(s);
+    if (status == THAW_OK)
+        status = name_held(s, &held);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    status = thaw_ckpt_restore(comm, s->checkpoint.path, &held, NULL);
 done:
+    thaw_state_clear(&held);
     thaw_state_clear(&record);
     return status;
 }
@@ -183,20 +194,14 @@ done:
 thaw_status thaw_phases_begin(thaw_comm *comm, thaw_setup *s, const thaw_run_options *options,
                               float **features)
 {
-    bool found = false;
-    thaw_state saved = {0};
-    thaw_status status = THAW_OK;
     count_trainable(s);
     if (any_moves_features(s->config)) /* uniform */
-        THAW_TRY_TO(features_of(comm, s, features));
+        THAW_TRY(features_of(comm, s, features));
     if (options->resume) /* uniform */
-        THAW_TRY_TO(thaw_state_newest(comm, s->config, &found, &saved));
-    if (found) /* uniform */
-        THAW_TRY_TO(thaw_agree(comm, go_on(s, &saved)));
-    status = agree_on_phase(comm, s);
-done:
-    thaw_state_clear(&saved);
-    return status;
+        THAW_TRY(thaw_setup_checkpoint(comm, s));
+    if (s->checkpoint.found) /* uniform */
+        THAW_TRY(go_on(comm, s));
+    return agree_on_phase(comm, s);
 }
 
 /* ---- From one to the next ---------------------------------------------------------------------------------------- */

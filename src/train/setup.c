@@ -218,6 +218,7 @@ thaw_status thaw_setup_join(thaw_comm *comm, thaw_setup *lead, const thaw_config
     out->joined = NULL;
     out->begin = (thaw_state){0};
     out->constant_count = 0;
+    out->checkpoint = (thaw_ckpt_found){0};
     thaw_status status = outline_model(out);
     if (status == THAW_OK)
         status = thaw_setup_place_backbone(out);

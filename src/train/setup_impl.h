@@ -64,8 +64,9 @@ typedef struct thaw_setup {
         *constants[THAW_MOST_PLANS]; /* of its plans: packed forms of frozen weights, once a node */
     int constant_count;
     struct thaw_features
-        *spare;              /* those of the phase before, while the next one is opened; or NULL */
-    struct thaw_setup *lead; /* owner of kernels, data and frozen memory; NULL: itself */
+        *spare; /* those of the phase before, while the next one is opened; or NULL */
+    thaw_ckpt_found checkpoint; /* that the run goes on from; once it was looked for */
+    struct thaw_setup *lead;    /* owner of kernels, data and frozen memory; NULL: itself */
 } thaw_setup;
 
 /* Predicting takes data without labels. */

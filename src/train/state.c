@@ -213,25 +213,18 @@ static thaw_status compare_config(const thaw_state *attributes, const thaw_confi
     return status;
 }
 
-static thaw_status restore(thaw_trainer *t, const thaw_comm *comm, const thaw_state *state,
-                           const thaw_state *attributes)
+/* Is the checkpoint one of this run? */
+static thaw_status compare(const thaw_trainer *t, const thaw_state *attributes)
 {
     thaw_state mine = {0};
-    thaw_state into = {0};
     thaw_status status;
     THAW_TRY_TO(describe(t, &mine));
     THAW_TRY_TO(compare_text(attributes, &mine, "format", "the kind of file"));
     THAW_TRY_TO(compare_config(attributes, t->config));
     THAW_TRY_TO(compare_text(attributes, &mine, "rung", "rung"));
     THAW_TRY_TO(compare_text(attributes, &mine, "dataset_digest", "the dataset (digest)"));
-    THAW_TRY_TO(compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)"));
-    THAW_TRY_TO(own_state(t, &into));
-    THAW_TRY_TO(thaw_limit_state(t, &into));
-    THAW_TRY_TO(thaw_beside_state(t, &into));
-    THAW_TRY_TO(thaw_state_copy(&into, state));
-    status = thaw_parts_restore(t, comm, state);
+    status = compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)");
 done:
-    thaw_state_clear(&into);
     thaw_state_clear(&mine);
     return status;
 }
@@ -253,20 +246,17 @@ done:
     return status;
 }
 
-thaw_status thaw_state_newest(thaw_comm *comm, const thaw_config *config, bool *found,
-                              thaw_state *state)
+thaw_status thaw_setup_checkpoint(thaw_comm *comm, thaw_setup *s)
 {
     thaw_state attributes = {0};
-    thaw_ckpt_found checkpoint = {0};
     thaw_status status;
-    THAW_TRY_TO(find(comm, config, &checkpoint));
-    *found = checkpoint.found;
-    if (!checkpoint.found)
+    THAW_TRY_TO(find(comm, s->config, &s->checkpoint));
+    if (!s->checkpoint.found)
         goto done;
-    THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, state, &attributes));
-    status = compare_config(&attributes, config);
+    THAW_TRY_TO(thaw_ckpt_read(comm, s->checkpoint.path, NULL, &attributes));
+    status = compare_config(&attributes, s->config);
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s", checkpoint.path);
+        status = thaw_fail_context(status, "%s", s->checkpoint.path);
     status = thaw_agree(comm, status);
 done:
     thaw_state_clear(&attributes);
@@ -275,21 +265,32 @@ done:
 
 thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found)
 {
-    thaw_state state = {0};
+    thaw_state into = {0};
     thaw_state attributes = {0};
-    thaw_ckpt_found checkpoint = {0};
-    thaw_status status;
-    THAW_TRY_TO(find(comm, trainer->config, &checkpoint));
-    *found = checkpoint.found;
-    if (!checkpoint.found)
+    thaw_parts_view view;
+    const thaw_ckpt_found *checkpoint = &trainer->setup->checkpoint;
+    thaw_status status = THAW_OK;
+    if (!checkpoint->found) /* uniform: a run with phases has looked before */
+        THAW_TRY_TO(thaw_setup_checkpoint(comm, trainer->setup));
+    *found = checkpoint->found;
+    if (!checkpoint->found)
         goto done;
-    THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint.path, &state, &attributes));
-    status = restore(trainer, comm, &state, &attributes);
+    THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint->path, NULL, &attributes));
+    status = compare(trainer, &attributes);
     if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s", checkpoint.path);
-    status = thaw_agree(comm, status);
+        status = thaw_fail_context(status, "%s", checkpoint->path);
+    if (status == THAW_OK)
+        status = own_state(trainer, &into);
+    if (status == THAW_OK)
+        status = thaw_limit_state(trainer, &into);
+    if (status == THAW_OK)
+        status = thaw_beside_state(trainer, &into);
+    if (status == THAW_OK)
+        status = thaw_parts_add(trainer, &into, &view);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    status = thaw_ckpt_restore(comm, checkpoint->path, &into, thaw_parts_in(&view));
 done:
     thaw_state_clear(&attributes);
-    thaw_state_clear(&state);
+    thaw_state_clear(&into);
     return status;
 }

@@ -218,10 +218,10 @@ THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *c
 THAW_NODISCARD thaw_status thaw_trainer_open_writer(thaw_trainer *trainer, const thaw_comm *comm);
 /* Waits for one that is still being written. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_settle(thaw_trainer *trainer, thaw_comm *comm);
+/* Finds the checkpoint to go on from, unless that was done, and takes its state: each rank what is its own. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
-/* The newest checkpoint of a run directory, if one is whole and of this config; *found says so. state must be {0}. Collective. */
-THAW_NODISCARD thaw_status thaw_state_newest(thaw_comm *comm, const thaw_config *config,
-                                             bool *found, thaw_state *state);
+/* setup->checkpoint gets the newest one of the run directory, if one is whole and of this config. Collective. */
+THAW_NODISCARD thaw_status thaw_setup_checkpoint(thaw_comm *comm, thaw_setup *setup);
 THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm);
 
 /* As thaw_config_compare_file, for a text; `name` is what messages call it. Local. */

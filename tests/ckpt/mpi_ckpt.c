@@ -291,15 +291,15 @@ static void named_files_use_the_same_writer(void **state)
 
 #define EACH 6 /* values of a row that each rank has */
 
-/* Entry "b" is that of rank 0 but for its last row; of "d" every rank has a run of its own. */
+/* Entry "b" is that of rank 0 but for its last row; of "d", which lies behind it, every rank has a run of its own. */
 static void part(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
-                 const void **data)
+                 void **data)
 {
     const int ranks = thaw_comm_size(world);
     const int64_t n = (int64_t)EACH * ranks;
     *begin = name[0] == 'd' ? EACH * rank : rank == 0 ? 0 : n - 1;
     *end = name[0] == 'd' ? EACH * (rank + 1) : rank == ranks - 1 ? n : n - 1;
-    *data = (const float *)context + *begin;
+    *data = (float *)context + (name[0] == 'd' ? n : 0) + *begin;
 }
 
 /* What ranks have in parts is fetched between entries that rank 0 has, also when the writing fails before it or midway. */
@@ -307,10 +307,10 @@ static void parts_are_fetched_one_by_one(void **state)
 {
     (void)state;
     const int64_t n = (int64_t)EACH * thaw_comm_size(world);
-    float values[EACH * 16];
+    float values[2 * EACH * 16];
     float own[2] = {7, 8};
     thaw_state s = {0}, back = {0};
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < 2 * n; i++)
         values[i] = (float)i / 4;
     const thaw_ckpt_parts parts = {.part = part, .context = values};
     assert_ok(thaw_state_add(&s, "d", THAW_F32, thaw_shape2(thaw_comm_size(world), EACH), NULL));
@@ -321,13 +321,57 @@ static void parts_are_fetched_one_by_one(void **state)
     assert_ok(thaw_ckpt_write(world, in_folder("parts.h5"), &s, NULL, &parts, NULL));
     assert_ok(thaw_ckpt_read(world, in_folder("parts.h5"), &back, NULL));
     const size_t bytes = (size_t)n * sizeof *values;
-    assert_all(memcmp(thaw_state_find(&back, "d")->data, values, bytes) == 0);
+    assert_all(memcmp(thaw_state_find(&back, "d")->data, values + n, bytes) == 0);
     assert_all(memcmp(thaw_state_find(&back, "b")->data, values, bytes) == 0);
     assert_all(memcmp(thaw_state_find(&back, "c")->data, own, sizeof own) == 0);
     /* Nothing can be put below a tensor: the writing fails when "b" was fetched and "d" was not. */
     assert_ok(thaw_state_add(&s, "c/x", THAW_F32, thaw_shape1(2), own));
     assert_all(thaw_ckpt_write(world, in_folder("more.h5"), &s, NULL, &parts, NULL) != THAW_OK);
     thaw_state_clear(&back);
+    thaw_state_clear(&s);
+}
+
+/* What a rank has no part of stays as it was: nobody gets more than its own. */
+static void each_rank_restores_its_own(void **state)
+{
+    (void)state;
+    const int rank = thaw_comm_rank(world);
+    const int ranks = thaw_comm_size(world);
+    const int64_t n = (int64_t)EACH * ranks;
+    float values[2 * EACH * 16];
+    float own[2] = {7, 8};
+    const thaw_ckpt_parts parts = {.part = part, .context = values};
+    const char *file = in_folder("restored.h5");
+    thaw_state s = {0}, more = {0}, other = {0};
+    for (int64_t i = 0; i < 2 * n; i++)
+        values[i] = (float)i / 4 + 1;
+    assert_ok(thaw_state_add(&s, "d", THAW_F32, thaw_shape2(ranks, EACH), NULL));
+    assert_ok(thaw_state_add(&s, "none", THAW_F32, thaw_shape1(0), NULL));
+    assert_ok(thaw_state_add(&s, "c", THAW_F32, thaw_shape1(2), own));
+    assert_ok(thaw_state_add(&s, "b", THAW_F32, thaw_shape1(n), NULL));
+    assert_ok(thaw_ckpt_write(world, file, &s, NULL, &parts, NULL));
+    memset(values, 0, sizeof values);
+    own[0] = own[1] = 0;
+    const int64_t live = thaw_alloc_live();
+    assert_ok(thaw_ckpt_restore(world, in_folder("restored.h5"), &s, &parts));
+    bool right = own[0] == 7 && own[1] == 8 && thaw_alloc_live() == live;
+    for (int64_t i = 0; i < 2 * n; i++) {
+        const bool mine = i >= n       ? (i - n) / EACH == rank
+                          : i == n - 1 ? rank == ranks - 1
+                                       : rank == 0;
+        right = right && values[i] == (mine ? (float)i / 4 + 1 : 0);
+    }
+    assert_all(right);
+    assert_ok(thaw_state_add(&more, "c", THAW_F32, thaw_shape1(2), own));
+    assert_ok(thaw_state_add(&more, "e", THAW_F32, thaw_shape1(2), own));
+    assert_all(thaw_ckpt_restore(world, in_folder("restored.h5"), &more, NULL) == THAW_ERR_INPUT);
+    assert_all(strstr(thaw_error_last()->message, "restored.h5: 'e' is missing") != NULL);
+    assert_ok(thaw_state_add(&other, "c", THAW_F32, thaw_shape1(1), own));
+    assert_all(thaw_ckpt_restore(world, in_folder("restored.h5"), &other, NULL) == THAW_ERR_INPUT);
+    assert_all(strstr(thaw_error_last()->message, "restored.h5: 'c' is ") != NULL);
+    assert_all(thaw_ckpt_restore(world, in_folder("no.h5"), &other, NULL) == THAW_ERR_INPUT);
+    thaw_state_clear(&other);
+    thaw_state_clear(&more);
     thaw_state_clear(&s);
 }
 
@@ -411,6 +455,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(places_that_cannot_be_written_fail_early),
         cmocka_unit_test(named_files_use_the_same_writer),
         cmocka_unit_test(parts_are_fetched_one_by_one),
+        cmocka_unit_test(each_rank_restores_its_own),
         cmocka_unit_test(any_rank_can_hand_out_a_state),
         cmocka_unit_test(a_full_disk_keeps_what_was_there),
     };

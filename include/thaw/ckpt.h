@@ -74,6 +74,9 @@ typedef struct thaw_ckpt_found {
  * that is missing or empty is no error: found = false. */
 THAW_NODISCARD thaw_status thaw_ckpt_latest(thaw_comm *comm, const char *directory,
                                             thaw_ckpt_found *out);
+/* Collective. The checkpoint `file`, if it is whole. THAW_ERR_USAGE: files of that name are no checkpoints. THAW_ERR_INPUT: it is not there,
+ * and which are; or it is damaged. */
+THAW_NODISCARD thaw_status thaw_ckpt_at(thaw_comm *comm, const char *file, thaw_ckpt_found *out);
 /* Collective. The one marked as best, if it is whole. */
 THAW_NODISCARD thaw_status thaw_ckpt_best(thaw_comm *comm, const char *directory,
                                           thaw_ckpt_found *out);

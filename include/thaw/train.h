@@ -214,7 +214,9 @@ bool thaw_pool_missed(const thaw_pool *pool);
 double thaw_pool_epoch_work(const thaw_pool *pool, int64_t runs, int64_t ranks);
 
 typedef struct thaw_run_options {
-    bool resume;    /* continue from the newest valid checkpoint; a complete run returns at once */
+    bool resume; /* continue from the newest valid checkpoint; a complete run returns at once */
+    const char *
+        checkpoint; /* with resume: this file instead; of one run, not of several; NULL: the newest */
     bool overwrite; /* without resume: an existing run directory is an error unless this is set */
     bool quiet;
     bool

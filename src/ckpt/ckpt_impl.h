@@ -42,6 +42,8 @@ THAW_NODISCARD thaw_status thaw_ckpt_save_here(const char *directory, int64_t st
                                                const thaw_ckpt_options *options,
                                                const thaw_values *values);
 void thaw_ckpt_path(const char *directory, int64_t step, thaw_str *out);
+/* The step in a name that thaw_ckpt_path gives. */
+bool thaw_ckpt_parse_name(const char *name, int64_t *step);
 /* The files that are there, with what the manifest says about them. A missing directory gives an empty list. */
 THAW_NODISCARD thaw_status thaw_ckpt_scan(const char *directory, thaw_ckpt_list *out);
 thaw_ckpt_record *thaw_ckpt_find(const thaw_ckpt_list *list, int64_t step);

@@ -50,7 +50,7 @@ thaw_status thaw_ckpt_add(thaw_ckpt_list *list, const thaw_ckpt_record *record)
 }
 
 /* "step-000000000120.h5" exactly, so that a .tmp or a user's copy is not taken for a checkpoint. */
-static bool parse_name(const char *name, int64_t *step)
+bool thaw_ckpt_parse_name(const char *name, int64_t *step)
 {
     char digits[13];
     thaw_str again = {0};
@@ -76,7 +76,7 @@ static thaw_status list_files(const char *directory, thaw_ckpt_list *out)
     THAW_CHECK(dir != NULL, THAW_ERR_INPUT, "cannot list %s: %s", directory, strerror(errno));
     for (struct dirent *e = readdir(dir); e != NULL && status == THAW_OK; e = readdir(dir)) {
         thaw_ckpt_record record = {0};
-        if (parse_name(e->d_name, &record.step))
+        if (thaw_ckpt_parse_name(e->d_name, &record.step))
             status = thaw_ckpt_add(out, &record);
     }
     closedir(dir);

@@ -7,9 +7,11 @@
 
 /* An option of one command. Common ones (--set, --quiet, --json, --help) are known to main. */
 typedef struct cli_option {
-    const char *name;  /* without the dashes; a row with NULL ends the table */
-    char letter;       /* 0: none */
-    const char *value; /* what it takes, for help ("FILE"); NULL: nothing, it is a flag */
+    const char *name; /* without the dashes; a row with NULL ends the table */
+    char letter;      /* 0: none */
+    /* What it takes, for help ("FILE"); NULL: nothing, it is a flag. "[FILE.h5]": it does without, too, and the next word is its value only
+     * when it ends in ".h5". */
+    const char *value;
     const char *doc;
 } cli_option;
 

@@ -161,6 +161,15 @@ static thaw_status take(cli_args *args, const cli_row *row, const cli_option *op
     return THAW_OK;
 }
 
+/* Of an option that does without a value, too. */
+static bool is_value(const cli_option *option, const char *word)
+{
+    char ending[16];
+    const char *dot = strrchr(option->value, '.');
+    thaw_format(ending, sizeof ending, "%.*s", (int)strcspn(dot, "]"), dot);
+    return thaw_ends_with(word, ending);
+}
+
 static thaw_status parse_option(cli_args *args, const cli_row *row, int argc, char **argv, int *at)
 {
     const char *word = argv[*at];
@@ -178,6 +187,8 @@ static thaw_status parse_option(cli_args *args, const cli_row *row, int argc, ch
     }
     if (equals != NULL)
         return take(args, row, option, equals + 1);
+    if (option->value[0] == '[' && (*at + 1 == argc || !is_value(option, argv[*at + 1])))
+        return take(args, row, option, NULL);
     THAW_CHECK(*at + 1 < argc, THAW_ERR_USAGE, "thaw %s: --%s needs %s", row->name, option->name,
                option->value);
     *at += 1;

@@ -4,8 +4,9 @@
 #include "cli/cli_impl.h"
 
 static const cli_option options[] = {
-    {"resume", 'r', NULL,
-     "continues from the newest valid checkpoint; a complete run is left as it is"},
+    {"resume", 'r', "[FILE.h5]",
+     "continues from the newest valid checkpoint, or from this one; a complete run is left as it "
+     "is"},
     {"overwrite", 0, NULL, "replaces a run that the output directory already holds"},
     CLI_TIME_LIMIT,
     {0}};
@@ -31,7 +32,9 @@ static thaw_status check_rung(const thaw_config *config)
 static thaw_status run(thaw_comm *comm, const cli_args *args)
 {
     thaw_config config;
-    thaw_run_options how = {.resume = cli_flag(args, "resume"),
+    const char *file = cli_value(args, "resume");
+    thaw_run_options how = {.resume = file != NULL,
+                            .checkpoint = file == NULL || file[0] == '\0' ? NULL : file,
                             .overwrite = cli_flag(args, "overwrite"),
                             .quiet = args->quiet || args->json};
     THAW_TRY(thaw_agree(comm, cli_check_launch(comm)));
@@ -66,7 +69,7 @@ static thaw_status run(thaw_comm *comm, const cli_args *args)
 }
 
 const cli_command cli_train = {
-    .usage = "CONFIG [--resume] [--set KEY=VALUE ...]",
+    .usage = "CONFIG [--resume [FILE.h5]] [--set KEY=VALUE ...]",
     .doc = "trains one rung and writes its run directory",
     .help = "Under srun or mpirun every rank takes part; the result does not depend on how many "
             "there are.\n"

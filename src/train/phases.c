@@ -198,7 +198,7 @@ thaw_status thaw_phases_begin(thaw_comm *comm, thaw_setup *s, const thaw_run_opt
     if (any_moves_features(s->config)) /* uniform */
         THAW_TRY(features_of(comm, s, features));
     if (options->resume) /* uniform */
-        THAW_TRY(thaw_setup_checkpoint(comm, s));
+        THAW_TRY(thaw_setup_checkpoint(comm, s, options));
     if (s->checkpoint.found) /* uniform */
         THAW_TRY(go_on(comm, s));
     return agree_on_phase(comm, s);

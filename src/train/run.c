@@ -12,17 +12,20 @@ const char *thaw_run_path(const char *directory, const char *name, thaw_str *out
     return thaw_str_c(out);
 }
 
-static thaw_run_found look(const char *directory)
+/* What stands in the directory already. */
+typedef enum run_found { RUN_NEW, RUN_PARTIAL, RUN_COMPLETE } run_found;
+
+static run_found look(const char *directory)
 {
     thaw_str path = {0};
-    thaw_run_found found = THAW_RUN_NEW;
+    run_found found = RUN_NEW;
     thaw_json *summary = NULL;
     if (thaw_path_exists(thaw_run_path(directory, "config.yaml", &path)))
-        found = THAW_RUN_PARTIAL;
+        found = RUN_PARTIAL;
     if (thaw_path_exists(thaw_run_path(directory, "summary.json", &path)) &&
         thaw_json_read(thaw_str_c(&path), &summary) == THAW_OK &&
         thaw_json_bool_or(summary, "complete", false))
-        found = THAW_RUN_COMPLETE;
+        found = RUN_COMPLETE;
     thaw_json_free(&summary);
     thaw_str_clear(&path);
     thaw_error_clear();
@@ -61,8 +64,7 @@ done:
 }
 
 /* Rank 0 makes the directory ready: a fresh run starts with none of the old one's files, a resumed one has the old settings. */
-static thaw_status prepare(const thaw_config *config, const thaw_run_options *options,
-                           thaw_run_found found)
+static thaw_status prepare(const thaw_config *config, const thaw_run_options *options)
 {
     /* The summary first: its presence says that the rest is there. */
     static const char *const leftovers[] = {
@@ -70,9 +72,6 @@ static thaw_status prepare(const thaw_config *config, const thaw_run_options *op
         "predictions-val.h5", "predictions-gate.h5", "predictions-test.h5", "curve-val.h5", NULL};
     thaw_str path = {0};
     thaw_status status;
-    if (found == THAW_RUN_PARTIAL && options->resume)
-        THAW_TRY_TO(
-            thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config));
     THAW_TRY_TO(check_save_backbone(config->train.save_backbone));
     THAW_TRY_TO(thaw_mkdirs(config->output));
     for (const char *const *name = leftovers; !options->resume && *name != NULL; name++) {
@@ -98,24 +97,27 @@ done:
     return status;
 }
 
-thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm, thaw_run_found found)
+thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm)
 {
-    bool resumed = false;
+    const thaw_ckpt_found *checkpoint = &t->setup->checkpoint;
     thaw_str directory = {0};
     thaw_run_path(t->directory, "checkpoints", &directory);
     thaw_status status;
-    THAW_TRY_TO(thaw_beside_open(t, comm)); /* before anything is replaced */
-    status = thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options, found) : THAW_OK;
+    THAW_TRY_TO(thaw_beside_open(t, comm));       /* before anything is replaced */
+    if (t->options->resume && !checkpoint->found) /* uniform: phases have looked before */
+        THAW_TRY_TO(thaw_setup_checkpoint(comm, t->setup, t->options));
+    status = thaw_comm_rank(comm) == 0 ? prepare(t->config, t->options) : THAW_OK;
     THAW_TRY_TO(thaw_agree(comm, status));
     THAW_TRY_TO(thaw_ckpt_prepare(comm, thaw_str_c(&directory)));
     THAW_TRY_TO(thaw_drift_before(t, comm)); /* before a checkpoint's weights are loaded */
-    if (t->options->resume)
-        THAW_TRY_TO(thaw_trainer_resume(t, comm, &resumed));
-    status = thaw_comm_rank(comm) == 0 ? open_records(t, resumed) : THAW_OK;
-    if (status == THAW_OK && !resumed && t->config->phases.count > 0 && thaw_comm_rank(comm) == 0)
+    if (checkpoint->found)                   /* uniform */
+        THAW_TRY_TO(thaw_trainer_resume(t, comm));
+    status = thaw_comm_rank(comm) == 0 ? open_records(t, checkpoint->found) : THAW_OK;
+    if (status == THAW_OK && !checkpoint->found && t->config->phases.count > 0 &&
+        thaw_comm_rank(comm) == 0)
         status = thaw_phases_record(t);
     THAW_TRY_TO(thaw_agree(comm, status));
-    if (resumed && !t->options->quiet)
+    if (checkpoint->found && !t->options->quiet)
         THAW_LOG(THAW_INFO, "resumed after step %lld (epoch %lld)", (long long)t->position.step,
                  (long long)t->position.epoch);
 done:
@@ -181,9 +183,8 @@ thaw_status thaw_run_check(const thaw_setup *setup)
     return THAW_OK;
 }
 
-/* A complete run is what the config asks for, or it is an error: never a result of other settings under this name. */
-static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config,
-                                 const thaw_run_options *options)
+/* A run goes on, or is complete, as what the config asks for, or it is an error: never a result of other settings under this name. */
+static thaw_status compare_run(thaw_comm *comm, const thaw_config *config)
 {
     thaw_str path = {0};
     thaw_status status = THAW_OK;
@@ -191,10 +192,7 @@ static thaw_status keep_complete(thaw_comm *comm, const thaw_config *config,
         status =
             thaw_config_compare_file(thaw_run_path(config->output, "config.yaml", &path), config);
     thaw_str_clear(&path);
-    status = thaw_agree(comm, status);
-    if (status == THAW_OK && !options->quiet)
-        THAW_LOG(THAW_INFO, "%s is complete already", config->output);
-    return status;
+    return thaw_agree(comm, status);
 }
 
 /* Found out before anything is read or computed. */
@@ -211,15 +209,18 @@ static thaw_status check_outputs(const thaw_config *config)
 }
 
 thaw_status thaw_run_look(thaw_comm *comm, const thaw_config *config,
-                          const thaw_run_options *options, thaw_run_found *found, bool *complete)
+                          const thaw_run_options *options, bool *complete)
 {
-    int64_t seen = thaw_comm_rank(comm) == 0 ? look(config->output) : THAW_RUN_NEW;
+    int64_t seen = thaw_comm_rank(comm) == 0 ? look(config->output) : RUN_NEW;
     thaw_bcast(comm, 0, &seen, sizeof seen);
-    *found = (thaw_run_found)seen;
-    *complete = seen == THAW_RUN_COMPLETE && options->resume;
+    *complete = seen == RUN_COMPLETE && options->resume;
+    if (seen != RUN_NEW && options->resume)
+        THAW_TRY(compare_run(comm, config));
+    if (*complete && !options->quiet)
+        THAW_LOG(THAW_INFO, "%s is complete already", config->output);
     if (*complete)
-        return keep_complete(comm, config, options);
-    THAW_CHECK(seen == THAW_RUN_NEW || options->resume || options->overwrite,
+        return THAW_OK;
+    THAW_CHECK(seen == RUN_NEW || options->resume || options->overwrite,
                THAW_ERR_USAGE, /* uniform */
                "%s already holds a run; continue it with --resume, replace it with --overwrite, or "
                "choose another output",

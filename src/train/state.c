@@ -63,22 +63,22 @@ static thaw_status own_state(thaw_trainer *t, thaw_state *out)
     return add_numbers(t, out);
 }
 
-static thaw_status describe(const thaw_trainer *t, thaw_state *out)
+static thaw_status describe(const thaw_setup *s, thaw_state *out)
 {
     char hex[THAW_DIGEST_HEX];
     char rung[THAW_RUNG_TEXT];
     thaw_str config = {0};
     thaw_status status;
-    thaw_conf_write(thaw_config_fields, t->config, &config);
-    thaw_rung_format(&t->setup->rung, rung);
+    thaw_conf_write(thaw_config_fields, s->config, &config);
+    thaw_rung_format(&s->rung, rung);
     THAW_TRY_TO(thaw_state_add_text(out, "format", "thaw-adaptation"));
     THAW_TRY_TO(thaw_state_add_int(out, "version", 1));
     THAW_TRY_TO(thaw_state_add_text(out, "rung", rung));
-    THAW_TRY_TO(thaw_state_add_text(out, "task", thaw_task_name(t->setup->task)));
+    THAW_TRY_TO(thaw_state_add_text(out, "task", thaw_task_name(s->task)));
     THAW_TRY_TO(thaw_state_add_text(out, "config", thaw_str_c(&config)));
-    thaw_digest_hex(t->setup->backbone_digest, hex);
+    thaw_digest_hex(s->backbone_digest, hex);
     THAW_TRY_TO(thaw_state_add_text(out, "backbone_digest", hex));
-    thaw_digest_hex(thaw_dataset_digest(t->setup->dataset), hex);
+    thaw_digest_hex(thaw_dataset_digest(s->dataset), hex);
     THAW_TRY_TO(thaw_state_add_text(out, "dataset_digest", hex));
     status = thaw_state_add_text(out, "written_by", thaw_version());
 done:
@@ -104,7 +104,7 @@ static thaw_status prepare(thaw_trainer *t, thaw_state *state, thaw_state *attri
     THAW_TRY(add_classes(t, state));
     THAW_TRY(thaw_setup_add_moments(t->setup, state));
     THAW_TRY(thaw_parts_add(t, state, view));
-    return describe(t, attributes);
+    return describe(t->setup, attributes);
 }
 
 thaw_status thaw_trainer_open_writer(thaw_trainer *t, const thaw_comm *comm)
@@ -199,7 +199,7 @@ done:
     return status;
 }
 
-static thaw_status compare_config(const thaw_state *attributes, const thaw_config *now)
+static thaw_status compare_config(const thaw_state *attributes, const thaw_config *now, bool named)
 {
     thaw_str before = {0};
     thaw_status status = thaw_state_get_text(attributes, "config", &before);
@@ -207,21 +207,21 @@ static thaw_status compare_config(const thaw_state *attributes, const thaw_confi
         status = thaw_config_compare("the config kept in it", thaw_str_c(&before), now);
     /* That of the run was compared before: this file came from somewhere else. */
     if (status != THAW_OK)
-        status = thaw_fail_context(status == THAW_ERR_CONFIG ? THAW_ERR_INPUT : status,
-                                   "this checkpoint is of another run; move it away");
+        status =
+            thaw_fail_context(status == THAW_ERR_CONFIG ? THAW_ERR_INPUT : status,
+                              "this checkpoint is of another run%s", named ? "" : "; move it away");
     thaw_str_clear(&before);
     return status;
 }
 
-/* Is the checkpoint one of this run? */
-static thaw_status compare(const thaw_trainer *t, const thaw_state *attributes)
+/* Is the checkpoint one of this run? Its rung is in the config, or follows from the phase that it is of. */
+static thaw_status compare(const thaw_setup *s, const thaw_state *attributes, bool named)
 {
     thaw_state mine = {0};
     thaw_status status;
-    THAW_TRY_TO(describe(t, &mine));
+    THAW_TRY_TO(describe(s, &mine));
     THAW_TRY_TO(compare_text(attributes, &mine, "format", "the kind of file"));
-    THAW_TRY_TO(compare_config(attributes, t->config));
-    THAW_TRY_TO(compare_text(attributes, &mine, "rung", "rung"));
+    THAW_TRY_TO(compare_config(attributes, s->config, named));
     THAW_TRY_TO(compare_text(attributes, &mine, "dataset_digest", "the dataset (digest)"));
     status = compare_text(attributes, &mine, "backbone_digest", "the backbone (digest)");
 done:
@@ -246,15 +246,18 @@ done:
     return status;
 }
 
-thaw_status thaw_setup_checkpoint(thaw_comm *comm, thaw_setup *s)
+thaw_status thaw_setup_checkpoint(thaw_comm *comm, thaw_setup *s, const thaw_run_options *options)
 {
     thaw_state attributes = {0};
     thaw_status status;
-    THAW_TRY_TO(find(comm, s->config, &s->checkpoint));
+    if (options->checkpoint != NULL) /* uniform */
+        THAW_TRY_TO(thaw_ckpt_at(comm, options->checkpoint, &s->checkpoint));
+    else
+        THAW_TRY_TO(find(comm, s->config, &s->checkpoint));
     if (!s->checkpoint.found)
         goto done;
     THAW_TRY_TO(thaw_ckpt_read(comm, s->checkpoint.path, NULL, &attributes));
-    status = compare_config(&attributes, s->config);
+    status = compare(s, &attributes, options->checkpoint != NULL);
     if (status != THAW_OK)
         status = thaw_fail_context(status, "%s", s->checkpoint.path);
     status = thaw_agree(comm, status);
@@ -263,24 +266,11 @@ done:
     return status;
 }
 
-thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found)
+thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm)
 {
     thaw_state into = {0};
-    thaw_state attributes = {0};
     thaw_parts_view view;
-    const thaw_ckpt_found *checkpoint = &trainer->setup->checkpoint;
-    thaw_status status = THAW_OK;
-    if (!checkpoint->found) /* uniform: a run with phases has looked before */
-        THAW_TRY_TO(thaw_setup_checkpoint(comm, trainer->setup));
-    *found = checkpoint->found;
-    if (!checkpoint->found)
-        goto done;
-    THAW_TRY_TO(thaw_ckpt_read(comm, checkpoint->path, NULL, &attributes));
-    status = compare(trainer, &attributes);
-    if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s", checkpoint->path);
-    if (status == THAW_OK)
-        status = own_state(trainer, &into);
+    thaw_status status = own_state(trainer, &into);
     if (status == THAW_OK)
         status = thaw_limit_state(trainer, &into);
     if (status == THAW_OK)
@@ -288,9 +278,8 @@ thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *fo
     if (status == THAW_OK)
         status = thaw_parts_add(trainer, &into, &view);
     THAW_TRY_TO(thaw_agree(comm, status));
-    status = thaw_ckpt_restore(comm, checkpoint->path, &into, thaw_parts_in(&view));
+    status = thaw_ckpt_restore(comm, trainer->setup->checkpoint.path, &into, thaw_parts_in(&view));
 done:
-    thaw_state_clear(&attributes);
     thaw_state_clear(&into);
     return status;
 }

@@ -7,7 +7,6 @@
 
 typedef struct entrant {
     const thaw_config *config;
-    thaw_run_found found;
     bool over; /* complete, failed by itself, or trained */
     thaw_setup setup;
     thaw_trainer trainer;
@@ -103,7 +102,7 @@ static thaw_status begin(thaw_comm *comm, entrant *e, bool keep_choices)
 {
     if (!e->trainer.options->quiet)
         thaw_run_announce(&e->trainer, comm);
-    THAW_TRY(thaw_run_begin(&e->trainer, comm, e->found));
+    THAW_TRY(thaw_run_begin(&e->trainer, comm));
     if (thaw_comm_rank(comm) != 0)
         return THAW_OK;
     if (keep_choices)
@@ -187,7 +186,7 @@ static thaw_status run_all(thaw_comm *comm, const thaw_config *configs, int64_t 
 {
     for (int64_t i = 0; i < count; i++) {
         all[i].config = &configs[i];
-        THAW_TRY(thaw_run_look(comm, &configs[i], options, &all[i].found, &all[i].over));
+        THAW_TRY(thaw_run_look(comm, &configs[i], options, &all[i].over));
     }
     while (any_left(all, count))
         THAW_TRY(train_group(comm, all, count, options, outcomes));
@@ -204,6 +203,9 @@ thaw_status thaw_train_together(thaw_comm *comm, const thaw_config *configs, int
     THAW_TRY(thaw_watchdog_start(comm, configs[0].train.watchdog, &watchdog));
     const char *phase = thaw_beat_phase("setting up");
     thaw_status status = check_all(configs, count);
+    if (status == THAW_OK && count > 1 && options->checkpoint != NULL)
+        status = THAW_FAIL(THAW_ERR_USAGE, "%s is the checkpoint of one run, not of %lld",
+                           options->checkpoint, (long long)count);
     if (status == THAW_OK)
         status = thaw_alloc(&all, count, sizeof *all);
     THAW_TRY_TO(thaw_agree(comm, status));

@@ -218,10 +218,12 @@ THAW_NODISCARD thaw_status thaw_trainer_save(thaw_trainer *trainer, thaw_comm *c
 THAW_NODISCARD thaw_status thaw_trainer_open_writer(thaw_trainer *trainer, const thaw_comm *comm);
 /* Waits for one that is still being written. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_settle(thaw_trainer *trainer, thaw_comm *comm);
-/* Finds the checkpoint to go on from, unless that was done, and takes its state: each rank what is its own. Collective. */
-THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm, bool *found);
-/* setup->checkpoint gets the newest one of the run directory, if one is whole and of this config. Collective. */
-THAW_NODISCARD thaw_status thaw_setup_checkpoint(thaw_comm *comm, thaw_setup *setup);
+/* setup->checkpoint gets the one that was asked for, or the newest of the run directory, if one is whole. It must be of this config, dataset and
+ * backbone. Collective. */
+THAW_NODISCARD thaw_status thaw_setup_checkpoint(thaw_comm *comm, thaw_setup *setup,
+                                                 const thaw_run_options *options);
+/* Takes the state of setup->checkpoint: each rank what is its own. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_trainer_write_adaptation(thaw_trainer *trainer, thaw_comm *comm);
 
 /* As thaw_config_compare_file, for a text; `name` is what messages call it. Local. */
@@ -302,15 +304,11 @@ THAW_NODISCARD thaw_status thaw_trainer_save_backbone(thaw_trainer *trainer, tha
 
 /* ---- The run directory ---------------------------------------------------------------------------------------- */
 
-/* What stands in it already, seen by rank 0. */
-typedef enum thaw_run_found { THAW_RUN_NEW, THAW_RUN_PARTIAL, THAW_RUN_COMPLETE } thaw_run_found;
-
 /* *complete: nothing is left to do. THAW_ERR_USAGE, THAW_ERR_INPUT. Collective. */
 THAW_NODISCARD thaw_status thaw_run_look(thaw_comm *comm, const thaw_config *config,
-                                         const thaw_run_options *options, thaw_run_found *found,
-                                         bool *complete);
+                                         const thaw_run_options *options, bool *complete);
 /* Everything was opened and found good: the directory is made ready, and a resumed run gets its state. Collective. */
-THAW_NODISCARD thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm, thaw_run_found found);
+THAW_NODISCARD thaw_status thaw_run_begin(thaw_trainer *t, thaw_comm *comm);
 void thaw_run_announce(const thaw_trainer *t, const thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_run_check(const thaw_setup *setup); /* local */
 /* "run/name" as a path that dies with *out. */

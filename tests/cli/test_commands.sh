@@ -27,7 +27,7 @@ same "no arguments" 2 $?
 bad 2 "did you mean 'ladder'" alone lader
 bad 2 "did you mean 'data info'" alone data inof x
 bad 2 'did you mean --resume' alone train run.yaml --resmue
-bad 2 'takes no value' alone train run.yaml --resume=1
+bad 2 'takes no value' alone train run.yaml --overwrite=1
 bad 2 'too few arguments' alone train
 bad 2 'unexpected' alone train run.yaml other.yaml
 bad 2 'needs' alone train run.yaml --set

@@ -78,6 +78,41 @@ resumed third-checkpoint 4
 grep -q 'resumed after step 4 ' err || fail "third-checkpoint: $(cat err)"
 as_if_nothing third-checkpoint
 
+# Another checkpoint than the newest: those of later steps than the next one are none of this run's past.
+killed back kill_step:0:9 2 --set train.checkpoint_every=1 --set train.checkpoint_keep=9
+third=back/checkpoints/step-000000000003.h5
+cp -r back back-2
+cp -r back back-3
+ranks 3 train long.yaml --resume $third --set rung=full --set output=back --set train.checkpoint_keep=9 || fail "back: $(cat err)"
+grep -q 'resumed after step 3 ' err || fail "back: $(cat err)"
+as_if_nothing back
+same "back: checkpoints" "3 4 5 10" "$(find back/checkpoints -name '*.h5' | sed 's/.*step-0*\(.*\).h5/\1/' | sort -n | grep -v '^[12]$' | tr '\n' ' ' | sed 's/ $//')"
+alone train --resume long.yaml --set rung=full --set output=back-2 || fail "back-2: $(cat err)"
+grep -q 'resumed after step 8 ' err || fail "the newest, before the config: $(cat err)"
+as_if_nothing back-2
+
+# refused WHAT CODE PATTERN ARGUMENT...: nothing is changed.
+refused() {
+    what=$1 wanted=$2 pattern=$3
+    shift 3
+    (cd back-3 && find . -type f | sort | xargs ls -l --full-time) >before
+    ranks 2 train long.yaml --quiet --set rung=full --set output=back-3 "$@"
+    same "$what: exit code" "$wanted" $?
+    same "$what: messages" 1 "$(errors)"
+    grep -q "$pattern" err || fail "$what: $(cat err)"
+    (cd back-3 && find . -type f | sort | xargs ls -l --full-time) | diff before - >difference || fail "$what: changed $(head -4 difference)"
+}
+ranks 2 train long.yaml --quiet --set rung=full --set output=other --set seed=4 || fail "another run: $(cat err)"
+refused "another run's checkpoint" 3 'other/checkpoints/step-000000000010.h5: .*another run: .*seed was 4' --resume other/checkpoints/step-000000000010.h5
+refused "adaptation.h5" 2 'other/adaptation.h5 is no checkpoint' --resume other/adaptation.h5
+refused "no file" 3 'step-000000000099.h5 is not there; .* has 8, the oldest of step 1, the newest of step 8' --resume back-3/checkpoints/step-000000000099.h5
+refused "a word too many" 2 "unexpected '3'" --resume 3
+printf damaged | dd of=back-3/checkpoints/step-000000000004.h5 bs=1 seek=20000 conv=notrunc 2>/dev/null
+refused "a damaged one" 3 'step-000000000004.h5 is damaged' --resume back-3/checkpoints/step-000000000004.h5
+alone data import --quiet --images images.idx --labels labels.idx \
+    --select 3=ash,4=birch,5=cedar --splits train=100total,val=13total,gate=25,test=rest --slices soft=birch+cedar -o other.h5 || fail "other data: $(cat err)"
+refused "other data" 3 'step-000000000005.h5: the dataset (digest) differs' --resume back/checkpoints/step-000000000005.h5 --set data.file=other.h5
+
 # A complete run is left as it is.
 before=$(ls -l --full-time plain/summary.json)
 resumed plain 1

@@ -98,6 +98,9 @@ void thaw_set_abort_hook(thaw_abort_hook *hook); /* NULL: none */
 /* Calls the hook and does not return. Without one the process ends with the exit code; with abort() when that is 1, an internal error,
  * of which a core dump is wanted. */
 void thaw_abort(int exit_code) __attribute__((noreturn));
+/* While on, a process that ends by exit(), or by returning from main, says so and calls thaw_abort(1) instead: others would wait for it, or
+ * take its exit code for success. Processes that it forks may end as they like. */
+void thaw_guard_exit(bool on);
 
 /* ---- Log ------------------------------------------------------------------------------------------------ */
 
@@ -323,6 +326,8 @@ typedef struct thaw_field {
 
 /* True when the fault set for this site, this rank (thaw_log_set_rank) and this pass is due. */
 bool thaw_fault(const char *site);
+/* What a site may do: leaves as a program does that does not know of other ranks, with exit code 0. */
+void thaw_fault_leave(void) __attribute__((noreturn));
 /* Every site in the tree, for the test that walks them (NULL-ended). Sites are listed in src/base/faults.def. */
 const char *const *thaw_fault_sites(void);
 

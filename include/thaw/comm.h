@@ -20,7 +20,7 @@ typedef struct thaw_comm thaw_comm;
 /* ---- Life ------------------------------------------------------------------------------------------------- */
 
 /* Starts MPI, sets the log's rank and the abort hook (MPI_Abort), makes a communicator over all ranks. argc and argv may
- * be NULL. THAW_ERR_USAGE when Slurm started N separate processes that do not know each other (MPI is ended again then). */
+ * be NULL. Until thaw_comm_stop a rank of several that calls exit() ends the job (thaw_guard_exit). THAW_ERR_USAGE when Slurm started N separate processes that do not know each other (MPI is ended again then). */
 THAW_NODISCARD thaw_status thaw_comm_start(int *argc, char ***argv, thaw_comm **out);
 /* For a program that runs MPI itself: mpi_comm points to its MPI_Comm, which is duplicated; MPI stays the program's.
  * Collective over that communicator. Log rank and abort hook are set too. THAW_ERR_USAGE when MPI does not run. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -21,6 +22,7 @@ static const struct {
 /* Writer and loader threads may fail at the same moment as the main one. */
 static _Thread_local thaw_error last;
 static thaw_abort_hook *abort_hook;
+static _Atomic pid_t guarded; /* the process that must not end by itself; 0: none */
 
 static bool known(thaw_status status)
 {
@@ -91,12 +93,32 @@ void thaw_set_abort_hook(thaw_abort_hook *hook)
 
 void thaw_abort(int exit_code)
 {
+    guarded = 0; /* the hook may end the process by exit() */
     fflush(NULL);
     if (abort_hook != NULL)
         abort_hook(exit_code);
     if (exit_code != 1)
         _Exit(exit_code);
     abort();
+}
+
+static void look_at_exit(void)
+{
+    if (guarded != getpid())
+        return;
+    guarded = 0;
+    THAW_LOG_ALL(
+        THAW_ERROR,
+        "exit was called in the middle of the work, which others wait for; the job ends here");
+    thaw_abort(1);
+}
+
+void thaw_guard_exit(bool on)
+{
+    static bool registered;
+    if (on && !registered)
+        registered = atexit(look_at_exit) == 0;
+    guarded = on ? getpid() : 0;
 }
 
 void thaw_assert_failed(const char *condition, const char *file, int line)

@@ -129,6 +129,8 @@ thaw_status thaw_comm_start(int *argc, char ***argv, thaw_comm **out)
         status = begin(MPI_COMM_WORLD, true, out);
     if (status != THAW_OK)
         MPI_Finalize();
+    else
+        thaw_guard_exit(size > 1); /* not all launchers see a rank that leaves with code 0 */
     return status;
 }
 
@@ -153,6 +155,8 @@ void thaw_comm_stop(thaw_comm **comm)
         return;
     bool ends_mpi = (*comm)->ends_mpi;
     thaw_comm_free(comm);
+    if (ends_mpi)
+        thaw_guard_exit(false);
     thaw_set_abort_hook(NULL);
     if (ends_mpi)
         MPI_Finalize();

@@ -455,7 +455,7 @@ static void suffer(void)
     if (thaw_fault("stop_step"))
         (void)raise(SIGSTOP);
     if (thaw_fault("exit_step"))
-        _Exit(0);
+        thaw_fault_leave();
     if (thaw_fault("hang_step")) {
         thaw_beat("an injected hang");
         while (true)

@@ -1,8 +1,11 @@
 #include "thaw/base.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -108,9 +111,53 @@ static void assertions_reach_the_hook(void **state)
     thaw_set_abort_hook(NULL);
 }
 
+static void leave(int exit_code)
+{
+    (void)exit_code;
+    _exit(7);
+}
+
+/* What a process ends with that calls exit(0), or whose child does. */
+static int ended(bool guarded, bool again, bool by_a_child)
+{
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        thaw_log_set_level(THAW_RESULT);
+        (void)!freopen("/dev/null", "w", stderr);
+        thaw_set_abort_hook(leave);
+        thaw_guard_exit(true);
+        thaw_guard_exit(guarded);
+        if (again)
+            thaw_guard_exit(true);
+        if (by_a_child) {
+            int code = 0;
+            const pid_t grandchild = fork();
+            if (grandchild == 0)
+                exit(0);
+            _exit(waitpid(grandchild, &code, 0) == grandchild && WIFEXITED(code) ? WEXITSTATUS(code)
+                                                                                 : 100);
+        }
+        exit(0);
+    }
+    int code = 0;
+    assert_int_equal(waitpid(child, &code, 0), child);
+    return WIFEXITED(code) ? WEXITSTATUS(code) : 200;
+}
+
+static void leaving_is_guarded(void **state)
+{
+    (void)state;
+    assert_int_equal(ended(true, false, false), 7);
+    assert_int_equal(ended(false, false, false), 0);
+    assert_int_equal(ended(false, true, false), 7);
+    assert_int_equal(ended(true, false, true), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(leaving_is_guarded),
         cmocka_unit_test(exit_codes_are_the_contract),
         cmocka_unit_test(fail_records_words_and_place),
         cmocka_unit_test(context_goes_in_front),

@@ -27,7 +27,7 @@ fault() {
     fi
     reached="$reached $1"
     case $1 in
-    kill_* | exit_step) wanted=0 ;;
+    kill_*) wanted=0 ;;
     *) wanted=1 ;;
     esac
     same "$1:$2:$3: messages" $wanted "$(grep -c 'thaw: .*error: ' err)"

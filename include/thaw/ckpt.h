@@ -17,11 +17,11 @@ extern "C" {
 /* Collective. Makes the directory, removes *.tmp that a killed run left. THAW_ERR_RESOURCE. */
 THAW_NODISCARD thaw_status thaw_ckpt_prepare(thaw_comm *comm, const char *directory);
 
-/* Where the values of entries without data are: each rank has a run of them. `part` says elements [*begin, *end) that `rank` has, the same on
+/* Where the values of entries without data are: each rank has a run of them. `part` says elements [*begin, *end) of an entry of the state that `rank` has, the same on
  * all ranks, and gives *data for the caller's own, which is read from or, by thaw_ckpt_restore, written to. Runs follow one another in the
  * order of ranks. */
 typedef struct thaw_ckpt_parts {
-    void (*part)(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
+    void (*part)(void *context, const thaw_entry *entry, int rank, int64_t *begin, int64_t *end,
                  void **data);
     void *context;
 } thaw_ckpt_parts;

@@ -41,7 +41,7 @@ static void fetch_next(thaw_ckpt_gather *g)
         int64_t begin;
         int64_t end;
         void *mine = NULL;
-        g->parts->part(g->parts->context, e->name, rank, &begin, &end, &mine);
+        g->parts->part(g->parts->context, e, rank, &begin, &end, &mine);
         char *to = g->values == NULL ? NULL : g->values + begin * size;
         thaw_fetch(g->comm, rank, mine, (end - begin) * size, to);
     }

@@ -31,7 +31,7 @@ static void hand_out(const restore *r, const thaw_entry *e)
         int64_t begin;
         int64_t end;
         void *mine = NULL;
-        r->parts->part(r->parts->context, e->name, rank, &begin, &end, &mine);
+        r->parts->part(r->parts->context, e, rank, &begin, &end, &mine);
         const char *from = r->values == NULL ? NULL : r->values + begin * size;
         thaw_give(r->comm, rank, from, (end - begin) * size, mine);
     }

@@ -89,22 +89,13 @@ void thaw_parts_exchange(thaw_trainer *t, thaw_comm *comm)
 
 /* ---- Checkpoints -------------------------------------------------------------------------------------------- */
 
-static int64_t index_of(const thaw_state *state, const char *name)
-{
-    for (int64_t i = 0; i < state->count; i++) {
-        if (strcmp(state->entries[i].name, name) == 0)
-            return i;
-    }
-    return -1;
-}
-
 /* A thaw_ckpt_parts.part. */
-static void part_of(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
+static void part_of(void *context, const thaw_entry *entry, int rank, int64_t *begin, int64_t *end,
                     void **data)
 {
     const thaw_parts_view *view = context;
     const thaw_trainer *t = view->trainer;
-    const int64_t at = index_of(view->state, name) - view->first;
+    const int64_t at = entry - view->state->entries - view->first;
     int32_t tensor;
     THAW_ASSERT(at > 0);
     *data = thaw_optimizer_kept(t->optimizer, at, &tensor);
@@ -160,6 +151,15 @@ static void move_entry(thaw_trainer *t, thaw_comm *comm, const thaw_optimizer *f
             copy_overlap(t->part_all, at, n, begin, end, keeps);
         }
     }
+}
+
+static int64_t index_of(const thaw_state *state, const char *name)
+{
+    for (int64_t i = 0; i < state->count; i++) {
+        if (strcmp(state->entries[i].name, name) == 0)
+            return i;
+    }
+    return -1;
 }
 
 thaw_status thaw_parts_move(thaw_trainer *t, thaw_comm *comm, thaw_optimizer *from)

@@ -292,14 +292,14 @@ static void named_files_use_the_same_writer(void **state)
 #define EACH 6 /* values of a row that each rank has */
 
 /* Entry "b" is that of rank 0 but for its last row; of "d", which lies behind it, every rank has a run of its own. */
-static void part(void *context, const char *name, int rank, int64_t *begin, int64_t *end,
+static void part(void *context, const thaw_entry *entry, int rank, int64_t *begin, int64_t *end,
                  void **data)
 {
     const int ranks = thaw_comm_size(world);
     const int64_t n = (int64_t)EACH * ranks;
-    *begin = name[0] == 'd' ? EACH * rank : rank == 0 ? 0 : n - 1;
-    *end = name[0] == 'd' ? EACH * (rank + 1) : rank == ranks - 1 ? n : n - 1;
-    *data = (float *)context + (name[0] == 'd' ? n : 0) + *begin;
+    *begin = entry->name[0] == 'd' ? EACH * rank : rank == 0 ? 0 : n - 1;
+    *end = entry->name[0] == 'd' ? EACH * (rank + 1) : rank == ranks - 1 ? n : n - 1;
+    *data = (float *)context + (entry->name[0] == 'd' ? n : 0) + *begin;
 }
 
 /* What ranks have in parts is fetched between entries that rank 0 has, also when the writing fails before it or midway. */

@@ -49,8 +49,8 @@ static hid_t access_rules(void)
     return access;
 }
 
-/* The system's own words are better than HDF5's for what has nothing to do with HDF5. */
-static thaw_status look_at(const char *path, int64_t *bytes)
+/* Why a file cannot be opened: the system's own words are better than HDF5's for what has nothing to do with HDF5. */
+static thaw_status look_at(const char *path)
 {
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -60,27 +60,38 @@ static thaw_status look_at(const char *path, int64_t *bytes)
     THAW_CHECK(failed == 0 && !S_ISDIR(info.st_mode), THAW_ERR_INPUT,
                "cannot open %s: it is a directory, not a file", path);
     THAW_CHECK(info.st_size > 0, THAW_ERR_INPUT, "%s is empty", path);
-    *bytes = (int64_t)info.st_size;
+    THAW_CHECK(H5Fis_hdf5(path) > 0, THAW_ERR_INPUT,
+               "%s is not an HDF5 file, or its beginning is damaged", path);
     return THAW_OK;
 }
 
+/* What only HDF5 knows stays as it said it. */
+static thaw_status explain(const thaw_h5 *file)
+{
+    const thaw_status status = THAW_H5_FAIL(file, "open it", NULL);
+    const thaw_error own = *thaw_error_last();
+    THAW_TRY(look_at(file->path));
+    *thaw_error_last() = own;
+    return status;
+}
+
+/* A file is opened once, which matters where thousands of ranks ask one server for it; a second look is for one that is no good. */
 thaw_status thaw_h5_open(const char *path, thaw_h5 **out)
 {
     THAW_H5_ALONE;
     thaw_status status = THAW_OK;
     thaw_h5 *file = NULL;
     hid_t access = THAW_H5_NONE;
-    int64_t bytes = 0;
+    hsize_t bytes = 0;
     *out = NULL;
-    THAW_TRY(look_at(path, &bytes));
     THAW_TRY_TO(make_handle(path, false, &file));
-    file->bytes = bytes;
-    THAW_CHECK_TO(H5Fis_hdf5(path) > 0, THAW_ERR_INPUT,
-                  "%s is not an HDF5 file, or its beginning is damaged", path);
     access = access_rules();
     file->id = access >= 0 ? H5Fopen(path, H5F_ACC_RDONLY, access) : THAW_H5_NONE;
     if (file->id < 0)
-        status = THAW_H5_FAIL(file, "open it", NULL);
+        THAW_TRY_TO(explain(file));
+    if (H5Fget_filesize(file->id, &bytes) < 0)
+        status = THAW_H5_FAIL(file, "find the size of it", NULL);
+    file->bytes = (int64_t)bytes;
 done:
     (void)thaw_h5_release(&access);
     if (status != THAW_OK)

@@ -293,6 +293,7 @@ static void keep_run(thaw_trainer *t, const thaw_trainer *old)
     t->features_before = old->features_before;
     t->watch = old->watch;
     t->data_seconds = old->data_seconds;
+    t->lanes.seconds = old->lanes.seconds;
     t->bytes_per_step = old->bytes_per_step;
     t->gathered_bytes = old->gathered_bytes;
     t->last_loss = old->last_loss;

@@ -189,6 +189,29 @@ static void test_sync_of_one_shard(void **state)
     thaw_comm_free(&self);
 }
 
+/* Seconds in norms are those of the run, not of its last phase. */
+static void test_seconds_in_norms_go_on(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"phases=[{rung: partial:layer3, epochs: 1}, {rung: full}]",
+                                       "train.batch_norm=sync", NULL};
+    task t;
+    thaw_str directory = {0};
+    assert_ok(open_task(world, more, &t));
+    thaw_run_path(folder, "run", &directory);
+    assert_ok(thaw_agree(world, thaw_mkdirs(thaw_str_c(&directory))));
+    t.options.choices_from = folder; /* the user's cache is none of a test's business */
+    assert_ok(thaw_trainer_step(&t.trainer, world));
+    const double seconds = t.trainer.lanes.seconds;
+    assert_all(seconds > 0);
+    assert_ok(thaw_phases_next(&t.trainer, world));
+    assert_all(t.trainer.lanes.seconds == seconds);
+    assert_ok(thaw_trainer_step(&t.trainer, world));
+    assert_all(t.trainer.lanes.seconds > seconds);
+    thaw_str_clear(&directory);
+    close_task(&t);
+}
+
 /* The gradient of the head's bias is the sum of softmax - target, where a blended target is split between two classes. */
 static void test_blended_gradient(void **state)
 {
@@ -311,6 +334,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_blends_against_one_go, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_sync_against_one_go, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_sync_of_one_shard, make_task, remove_task),
+        cmocka_unit_test_setup_teardown(test_seconds_in_norms_go_on, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_blended_gradient, make_task, remove_task),
         cmocka_unit_test_setup_teardown(test_running_statistics, make_task, remove_task),
     };

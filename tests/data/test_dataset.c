@@ -385,6 +385,7 @@ static void a_file_cut_while_it_is_read_ahead_is_named(void **state)
     thaw_dataset_free(&ds);
 }
 
+/* Where an object header cannot be read, HDF5 1.10.8 loses its 424 bytes: LeakSanitizer, which ctest turns off, finds them here. */
 static void a_flipped_bit_is_an_error_or_changes_nothing(void **state)
 {
     (void)state;

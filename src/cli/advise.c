@@ -69,6 +69,10 @@ static void print(const thaw_json *a)
     else
         cli_print("gap to the backbone's source: unknown; the backbone file has no statistics of "
                   "its source");
+    const thaw_json *reasons = thaw_json_find(a, "reasons");
+    for (const thaw_json *r = thaw_json_first(reasons); r != NULL; r = thaw_json_next(r))
+        cli_print("  because %s", thaw_json_string_or(r, "", ""));
+    cli_print("right rung: %s", thaw_json_string_or(a, "right_rung", ""));
     cli_print("first move: %s", thaw_json_string_or(a, "first_move", ""));
     cli_print("warning: %s", thaw_json_string_or(a, "warning", ""));
     cli_print("\nThe frozen backbone's features, averaged over pixels or tokens, by depth "
@@ -78,7 +82,7 @@ static void print(const thaw_json *a)
     cli_print_probes(a);
     cli_print("%s", thaw_json_string_or(a, "cut", ""));
     print_near(thaw_json_find(a, "near"));
-    cli_print("Cut-points of labels and gap are conventions; probes rank depths, they prove "
+    cli_print("The table is from small networks (docs/evidence.md); probes rank depths, they prove "
               "nothing: `thaw ladder` judges.");
 }
 

@@ -8,11 +8,15 @@
 typedef enum labels_row { LABELS_FEW, LABELS_MODERATE, LABELS_MANY } labels_row;
 typedef enum gap_row { GAP_LOW, GAP_MODERATE, GAP_LARGE, GAP_UNKNOWN } gap_row;
 
-/* Conventions, not measurements: what people who fine-tune call few and many labels a class, and shares of the source's variance. */
+/* Labels a class and shares of the source's variance. docs/evidence.md has the problems that they were chosen on, and how little they tell. */
 static const double few_labels = 50;
 static const double many_labels = 1000;
 static const double low_gap = 0.05;
 static const double large_gap = 0.3;
+
+/* A row speaks where so many problems with known best rungs hit it, and one rung was right in so large a share of them. */
+static const int64_t enough_problems = 10;
+static const double enough_right = 0.5;
 
 static const char *const labels_words[] = {"few", "moderate", "many"};
 static const char *const gap_words[] = {"low", "moderate", "large", "unknown"};
@@ -30,8 +34,9 @@ static const advice table[3][4] = {
             [GAP_MODERATE] =
                 {"the frozen backbone, then peft with few parameters",
                  "deeper rungs will fit the training samples; watch train against val"},
-            [GAP_LARGE] = {"the frozen backbone beside scratch, and more labels",
-                           "the backbone may not help at all: negative transfer"},
+            [GAP_LARGE] = {"peft beside scratch, then full; more labels",
+                           "the backbone may not help at all, least of all frozen: negative "
+                           "transfer"},
             [GAP_UNKNOWN] = {"the frozen backbone beside scratch",
                              "how far the data are from the backbone's is not known"},
         },
@@ -39,16 +44,16 @@ static const advice table[3][4] = {
         {
             [GAP_LOW] = {"the frozen backbone, then peft",
                          "a gain over frozen may be too small for the gate to show"},
-            [GAP_MODERATE] = {"peft, then partial:K",
+            [GAP_MODERATE] = {"the frozen backbone as the baseline, then full",
                               "one change at a time: depth and rates do not move together"},
-            [GAP_LARGE] = {"partial:K beside scratch",
-                           "compare with scratch before going deeper: negative transfer"},
+            [GAP_LARGE] = {"full beside scratch",
+                           "compare with scratch, the frozen rung too: negative transfer"},
             [GAP_UNKNOWN] = {"the frozen backbone, then peft, beside scratch",
                              "how far the data are from the backbone's is not known"},
         },
     [LABELS_MANY] =
         {
-            [GAP_LOW] = {"peft, then partial:K",
+            [GAP_LOW] = {"the frozen backbone as the baseline, then full",
                          "the frozen rung may already be enough: it costs nothing to know"},
             [GAP_MODERATE] = {"partial:K, then full with a backbone rate well below the head's",
                               "watch how far the backbone moves"},
@@ -57,6 +62,18 @@ static const advice table[3][4] = {
             [GAP_UNKNOWN] = {"peft, then partial:K and full, beside scratch",
                              "how far the data are from the backbone's is not known"},
         },
+};
+
+/* Of the problems of tools/bench/decide that hit the row, those whose simplest rung within a point of the best was this one. */
+enum { SEEN_RUNGS = 4 };
+static const char *const seen_rungs[SEEN_RUNGS] = {"frozen", "peft", "partial:1", "full"};
+static const int seen[3][3][SEEN_RUNGS] = {
+    [LABELS_FEW] =
+        {[GAP_LOW] = {8, 3, 1, 2}, [GAP_MODERATE] = {16, 9, 7, 11}, [GAP_LARGE] = {4, 15, 2, 11}},
+    [LABELS_MODERATE] =
+        {[GAP_LOW] = {14, 1, 1, 8}, [GAP_MODERATE] = {2, 0, 0, 16}, [GAP_LARGE] = {0, 5, 0, 24}},
+    [LABELS_MANY] =
+        {[GAP_LOW] = {4, 0, 0, 8}, [GAP_MODERATE] = {0, 1, 0, 1}, [GAP_LARGE] = {0, 0, 0, 0}},
 };
 
 static labels_row row_of_labels(double per_class)
@@ -70,6 +87,51 @@ static gap_row row_of_gap(double gap)
     if (!isfinite(gap))
         return GAP_UNKNOWN;
     return gap < low_gap ? GAP_LOW : (gap < large_gap ? GAP_MODERATE : GAP_LARGE);
+}
+
+static void say_reasons(double per_class, double gap, thaw_json *out)
+{
+    thaw_str text = {0};
+    const labels_row labels = row_of_labels(per_class);
+    thaw_str_printf(&text, "%.4g labels a class are %s: fewer than %g are few, %g and more many",
+                    per_class, labels_words[labels], few_labels, many_labels);
+    thaw_json_add_string(out, thaw_str_c(&text));
+    thaw_str_clear(&text);
+    if (!isfinite(gap))
+        return;
+    thaw_str_printf(&text, "a gap of %.3f is %s: below %g is low, %g and more large", gap,
+                    gap_words[row_of_gap(gap)], low_gap, large_gap);
+    thaw_json_add_string(out, thaw_str_c(&text));
+    thaw_str_clear(&text);
+}
+
+/* Whether the row says more than a guess, in a sentence. */
+static bool say_known(labels_row labels, gap_row gap, thaw_str *out)
+{
+    if (gap == GAP_UNKNOWN) {
+        thaw_str_add(out, "not known: without the gap no row of the table is hit, and the first "
+                          "move goes by labels alone");
+        return false;
+    }
+    const int *found = seen[labels][gap];
+    int64_t problems = 0;
+    int best = 0;
+    for (int i = 0; i < SEEN_RUNGS; i++) {
+        problems += found[i];
+        best = found[i] > found[best] ? i : best;
+    }
+    if (problems < enough_problems) {
+        thaw_str_printf(out,
+                        "not known: only %lld of the problems with a known answer were like this",
+                        (long long)problems);
+        return false;
+    }
+    const bool known = (double)found[best] >= enough_right * (double)problems;
+    thaw_str_printf(out, "%s: of %lld problems like this the right rung was",
+                    known ? seen_rungs[best] : "not known", (long long)problems);
+    for (int i = 0; i < SEEN_RUNGS; i++)
+        thaw_str_printf(out, "%s %s in %d", i == 0 ? "" : ",", seen_rungs[i], found[i]);
+    return known;
 }
 
 /* What the probes say of the cut. An earlier block is named only where its interval lies above the last block's. */
@@ -135,6 +197,7 @@ thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most
 {
     thaw_probes probes;
     thaw_str cut = {0};
+    thaw_str known = {0};
     THAW_TRY(thaw_probe_depths(comm, config, most, &probes));
     const double per_class = (double)probes.all_train / (double)probes.classes;
     const labels_row labels = row_of_labels(per_class);
@@ -147,6 +210,9 @@ thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most
     thaw_json_set_string(json, "labels_row", labels_words[labels]);
     thaw_json_set_double(json, "gap", probes.gap);
     thaw_json_set_string(json, "gap_row", gap_words[gap]);
+    say_reasons(per_class, probes.gap, thaw_json_set_array(json, "reasons"));
+    thaw_json_set_bool(json, "known", say_known(labels, gap, &known));
+    thaw_json_set_string(json, "right_rung", thaw_str_c(&known));
     thaw_json_set_string(json, "first_move", table[labels][gap].move);
     thaw_json_set_string(json, "warning", table[labels][gap].warning);
     thaw_json_set_string(json, "cut", thaw_str_c(&cut));
@@ -155,6 +221,7 @@ thaw_status thaw_advise(thaw_comm *comm, const thaw_config *config, int64_t most
     thaw_json_set_double(json, "seconds", probes.seconds);
     add_probes(&probes, json);
     add_near(&probes.near, thaw_json_set_object(json, "near"));
+    thaw_str_clear(&known);
     thaw_str_clear(&cut);
     thaw_probes_clear(&probes);
     *out = json;

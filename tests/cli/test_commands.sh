@@ -83,11 +83,14 @@ frozen_bytes=$(get out 1.allreduce_bytes_per_step)
 
 # Advice: probes at every depth, the same on any number of ranks.
 must advise alone advise run.yaml
+says advise '^  because [0-9.]* labels a class are few: fewer than 50 are few, 1000 and more many'
+says advise '^right rung: '
 says advise '^first move: '
 says advise '^near duplicates (cosine 0.99 or more over all blocks): [0-9]* of 13 val samples'
 says advise '^layer3.2 .* [0-9.]*% \['
 must "advise --json" alone advise run.yaml --samples 40 --json
 json advise
+grep -q '"known": *\(true\|false\)' out || fail "advice does not say whether it knows"
 same "depths of resnet20" 10 "$(grep -o '"block"' out | grep -c .)"
 grep -v seconds out >one
 must "advise on three ranks" ranks 3 advise run.yaml --samples 40 --json

@@ -9,6 +9,7 @@ EPSILON = 0.01  # rungs within one point of the best are equal, and the simplest
 WAYS = ["ladder, sequential", "ladder, exhaustive", "always full", "best val", "one seed", "within a point"]
 # What ends a climb: of the ladder's two modes, and of one between them.
 STOPS = {"sequential": ["inconclusive", "equivalent", "worse"], "past inconclusive": ["equivalent", "worse"], "exhaustive": []}
+ADVICE = ((50, 1000), (0.05, 0.3))  # the cut-points of thaw advise, and below some to compare them with
 LABEL_CUTS = [3, 5, 10, 20, 50, 100, 200, 500, 1000]
 
 
@@ -237,16 +238,16 @@ def fit(records, label_cuts, gap_cuts):
 def cuts(records):
     some = [r for r in records if r["shift"] != "null" and r["advise"]["gap"] is not None]
     gaps = sorted(r["advise"]["gap"] for r in some)
-    grid = sorted({float(f"{gaps[int(q * (len(gaps) - 1) / 12)]:.2g}") for q in range(1, 12)} | {0.05, 0.3})
+    grid = sorted({float(f"{gaps[int(q * (len(gaps) - 1) / 12)]:.2g}") for q in range(1, 12)} | {0.02, 0.05, 0.3})
     tried = sorted(((fit(some, (a, b), (c, d)), (a, b), (c, d)) for a in LABEL_CUTS for b in LABEL_CUTS if a < b
                     for c in grid for d in grid if c < d), reverse=True)
     out = [f"{len(some)} problems with a gap from {gaps[0]:.3g} to {gaps[-1]:.3g}. Right by the table, each problem by the others of its cell:\n",
            markdown(["labels a class", "gap", "right"], [[f"{a[0]}, {a[1]}", f"{b[0]}, {b[1]}", percent(s, 1)] for s, a, b in
-                    [(fit(some, (50, 1000), (0.05, 0.3)), (50, 1000), (0.05, 0.3)), (fit(some, (), ()), ("-", "-"), ("-", "-")),
+                    [(fit(some, *ADVICE), *ADVICE), (fit(some, (), ()), ("-", "-"), ("-", "-")),
                      (max(fit(some, (a,), ()) for a in LABEL_CUTS), ("one", "cut"), ("-", "-")),
                      (max(fit(some, (), (c,)) for c in grid), ("-", "-"), ("one", "cut"))] + tried[:8]])]
     best = tried[0]
-    for a, b in (((50, 1000), (0.05, 0.3)), (best[1], best[2])):
+    for a, b in (ADVICE, best[1:]):
         out += [f"Labels a class cut at {a}, gap at {b}: problems; right rungs {', '.join(RUNGS)}; scratch better than all by a point; "
                 f"points that each rung loses in the mean\n", markdown(["labels", "gap", "problems"] + RUNGS + ["scratch"] + [f"{n}: lost" for n in RUNGS], cells_of(some, a, b))]
     return "\n".join(out)

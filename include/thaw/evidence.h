@@ -428,11 +428,6 @@ typedef struct thaw_cell_change {
 int64_t thaw_confusion_changes(const int64_t *before, const int64_t *after, int64_t K,
                                thaw_cell_change *out, int64_t most);
 
-/* Eigenvalues (D) ascending and, unless NULL, eigenvectors as columns of (D, D) of a symmetric
- * matrix (D, D), which is overwritten. Householder and implicit QL in fixed order.
- *   Source: Golub & Van Loan, Matrix Computations, 8.3. */
-void thaw_symmetric_eigen(double *matrix, int64_t D, double *values, double *vectors);
-
 /* ---- Transferability ---- */
 
 /* LogME of features x (n, D) for labels in [0, K): ranks depths and backbones, proves nothing.

@@ -101,6 +101,8 @@ thaw_value thaw_graph_avg_pool(thaw_graph *g, thaw_value x, int64_t kernel, int6
 thaw_value thaw_graph_global_avg_pool(thaw_graph *g, thaw_value x); /* (C, H, W) -> (C) */
 thaw_value thaw_graph_flatten(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_dropout(thaw_graph *g, thaw_value x, float probability);
+/* Features (D) as they are; in backward, B strength times the gradient of thaw_kern_shrink for the B samples of a run is added to theirs. */
+thaw_value thaw_graph_shrink(thaw_graph *g, thaw_value x, double strength, int64_t values);
 thaw_value thaw_graph_relu6(thaw_graph *g, thaw_value x);
 thaw_value thaw_graph_tanh(thaw_graph *g, thaw_value x);
 /* Zeros around an image: (C, H, W) -> (C, H + top + bottom, W + left + right). */
@@ -275,6 +277,10 @@ typedef struct thaw_node {
         struct {
             float probability;
         } dropout;
+        struct {
+            float strength;
+            int64_t values;
+        } shrink;
         struct {
             int64_t out_channels, stride;
         } shortcut;

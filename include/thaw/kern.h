@@ -492,6 +492,18 @@ double thaw_kern_lamb_moments(int64_t n, const thaw_adamw *s, const float *gradi
                               const float *anchor, const float *w, float *m, float *v);
 void thaw_kern_lamb_apply(int64_t n, const thaw_adamw *s, float *w, const float *m, const float *v);
 
+/* Eigenvalues (D) ascending and, unless NULL, eigenvectors as columns of (D, D) of a symmetric
+ * matrix (D, D), which is overwritten. Householder and implicit QL in fixed order.
+ *   Source: Golub & Van Loan, Matrix Computations, 8.3. */
+void thaw_symmetric_eigen(double *matrix, int64_t D, double *values, double *vectors);
+
+/* Adds to dx (B, D) the gradient of factor times the sum of the squares of the `values` smallest of the min(B, D) singular values of x (B, D);
+ * nothing where there are no more than `values`. work: thaw_kern_shrink_work doubles. In fixed order, in double.
+ *   Source: Chen et al. 2019 (NeurIPS), batch spectral shrinkage; for s = ||x v|| it is 2 x v v', for s = ||x' u|| it is 2 u u' x. */
+void thaw_kern_shrink(int64_t B, int64_t D, const float *x, int64_t values, double factor,
+                      double *work, float *dx);
+int64_t thaw_kern_shrink_work(int64_t B, int64_t D);
+
 #ifdef __cplusplus
 }
 #endif

@@ -60,6 +60,8 @@ typedef struct thaw_model_spec {
     double head_dropout; /* probability in [0, 1) */
     int64_t head_hidden; /* outputs of the head's first linear layer; 0: the head is one layer */
     int head_activation; /* thaw_activation, between the two */
+    double shrink; /* strength of batch spectral shrinkage of the features; 0: none; not kept */
+    int64_t shrink_values; /* of so many singular values */
 } thaw_model_spec;
 
 /* Rows for what a config says about a network: arch, width, patch, pool, hidden, head_dropout, head_hidden, head_activation. C, H, W and K come from the data. */

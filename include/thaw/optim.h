@@ -29,7 +29,8 @@ typedef struct thaw_optim_config {
     double trust_coefficient; /* lars */
     bool trust_all;           /* lars, lamb: trust ratios also for biases and norms */
     double clip_norm;         /* largest global gradient norm; 0: no clipping */
-    double l2sp; /* strength a of a/2 |w - w0|^2 on trainable backbone tensors; 0: none */
+    double l2sp;      /* strength a of a/2 |w - w0|^2 on trainable backbone tensors; 0: none */
+    double l2sp_head; /* strength b of b/2 |w|^2 on the head's; 0: none */
 } thaw_optim_config;
 
 /* Learning rates of the groups, at schedule factor 1. */

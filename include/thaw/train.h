@@ -62,8 +62,10 @@ typedef struct thaw_train_config {
     bool shard_optimizer; /* each rank keeps the optimizer's state of its part of what trains */
     char *loss, *metric;  /* names, or "auto" */
     double label_smoothing;
-    double ema;     /* decay of the average of what trains; 0: none */
-    int batch_norm; /* statistics of one that trains: THAW_NORM_SHARD or THAW_NORM_SYNC */
+    double bss; /* strength of batch spectral shrinkage, on each shard's features; 0: none */
+    int64_t bss_values; /* of so many of its smallest singular values */
+    double ema;         /* decay of the average of what trains; 0: none */
+    int batch_norm;     /* statistics of one that trains: THAW_NORM_SHARD or THAW_NORM_SYNC */
     double batch_norm_momentum; /* PyTorch's meaning; 0: the architecture's own */
     int class_weights;          /* 0 none, 1 balanced (N / (K * count)) */
     int64_t early_stopping; /* epochs without improvement of val; 0: off, the last epoch is taken */

@@ -1,4 +1,5 @@
 #include "thaw/evidence.h"
+#include "thaw/kern.h"
 
 #include <math.h>
 #include <string.h>

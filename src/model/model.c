@@ -146,6 +146,8 @@ static void build(thaw_model *model, const model_family *family)
                                         : thaw_shape1(spec->T);
     thaw_graph_set_block(g, 0, "stem");
     thaw_value x = family->build(model, thaw_graph_input(g, input));
+    if (spec->shrink > 0)
+        x = thaw_graph_shrink(g, x, spec->shrink, spec->shrink_values);
     thaw_graph_set_features(g, x);
     if (x >= 0)
         model->D = thaw_graph_value_shape(g, x).dim[0];

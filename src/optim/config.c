@@ -137,6 +137,15 @@ const thaw_field thaw_optim_fields[] = {
      .least = 0,
      .most = 1e6,
      .doc = "Pull of trained backbone weights to their start: a of a/2 |w - w0|^2; 0 for none."},
+    {.name = "l2sp_head",
+     .type = THAW_FIELD_DOUBLE,
+     .offset = FIELD(l2sp_head, double),
+     .preset = "0",
+     .least = 0,
+     .most = 1e6,
+     .doc =
+         "Pull of the head's weights and biases to 0: b of b/2 |w|^2, the other half of L2-SP; 0 "
+         "for none."},
     {.name = NULL}};
 #undef FIELD
 

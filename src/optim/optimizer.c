@@ -88,12 +88,15 @@ static thaw_status tensor_init(thaw_optimizer *o, const thaw_rates *rates,
         THAW_TRY(thaw_alloc(&out->slots[i], out->kept, sizeof(float)));
         o->state_bytes += (size_t)out->kept * sizeof(float);
     }
-    if (tensor->part == THAW_PART_BACKBONE && config->l2sp > 0) {
+    const bool backbone = tensor->part == THAW_PART_BACKBONE;
+    const bool head = tensor->part == THAW_PART_HEAD;
+    const double strength = backbone ? config->l2sp : head ? config->l2sp_head : 0;
+    if (strength > 0) {
         THAW_TRY(thaw_alloc(&out->anchor, out->kept, sizeof(float)));
-        if (out->kept > 0)
+        if (out->kept > 0 && backbone) /* the head's is 0 */
             memcpy(out->anchor, tensor->data + out->begin, (size_t)out->kept * sizeof(float));
         out->anchored = true;
-        out->anchor_strength = config->l2sp;
+        out->anchor_strength = strength;
         o->state_bytes += (size_t)out->kept * sizeof(float);
     }
     return THAW_OK;

@@ -131,6 +131,12 @@ static const thaw_field train_fields[] = {
          "selection and results are the average's, training goes on without it; 0: none"),
     REAL(thaw_train_config, "label_smoothing", label_smoothing, "0", 0, 0.999,
          "share of the target spread over all classes"),
+    REAL(thaw_train_config, "bss", bss, "0", 0, 1e6,
+         "batch spectral shrinkage: strength of the penalty on the squares of the smallest "
+         "singular values of each shard's features (0.001 in the paper); 0: none; wants few, "
+         "large shards"),
+    INT(thaw_train_config, "bss_values", bss_values, "1", 1, 1e6,
+        "singular values that it is on; fewer than a shard has samples"),
     WORD(thaw_train_config, "class_weights", class_weights, "none", weight_words,
          "balanced: each class weighs the same whatever its count"),
     INT(thaw_train_config, "early_stopping", early_stopping, "0", 0, 1e6,
@@ -452,6 +458,16 @@ static thaw_status check_all(const thaw_conf *conf, const thaw_config *c)
     if (c->train.batch % c->train.shards != 0)
         return thaw_conf_error_at(conf, "train.batch", "%lld is not divisible by train.shards %lld",
                                   (long long)c->train.batch, (long long)c->train.shards);
+    if (c->train.bss > 0 && c->train.batch / c->train.shards <= c->train.bss_values)
+        return thaw_conf_error_at(conf, "train.bss",
+                                  "a shard of %lld samples has no more singular values than the "
+                                  "%lld that train.bss_values takes, so there would be no smallest "
+                                  "ones; use fewer train.shards",
+                                  (long long)(c->train.batch / c->train.shards),
+                                  (long long)c->train.bss_values);
+    if (c->train.bss == 0 && c->train.bss_values != 1)
+        return thaw_conf_error_at(conf, "train.bss_values",
+                                  "is read where train.bss is above 0; set it, or leave this out");
     THAW_TRY(thaw_config_at(conf, "optimizer", thaw_optim_config_check(&c->optimizer)));
     THAW_TRY(thaw_config_at(conf, "schedule", thaw_schedule_check(&c->schedule)));
     if (c->model.arch[0] != '\0') {

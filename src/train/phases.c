@@ -255,7 +255,11 @@ static thaw_status place_anchors(const thaw_trainer *t, const thaw_comm *comm)
         const char *name = now.entries[i].name;
         if (!thaw_starts_with(name, prefix))
             continue;
-        const thaw_tensor *start = thaw_state_find(&t->setup->begin, name + strlen(prefix));
+        const thaw_graph *g = t->setup->model->graph;
+        const char *param = name + strlen(prefix);
+        if (thaw_graph_param(g, thaw_graph_find_param(g, param))->block < 0)
+            continue; /* the head's is 0 */
+        const thaw_tensor *start = thaw_state_find(&t->setup->begin, param);
         THAW_ASSERT(start != NULL);
         int32_t tensor;
         int64_t begin;

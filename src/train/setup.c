@@ -4,6 +4,15 @@
 
 #include "thaw/ckpt.h"
 
+static void ask_for_head(const thaw_config *config, thaw_model_spec *out)
+{
+    out->head_dropout = config->model.head_dropout;
+    out->head_hidden = config->model.head_hidden;
+    out->head_activation = config->model.head_activation;
+    out->shrink = config->train.bss;
+    out->shrink_values = config->train.bss_values;
+}
+
 /* The config's words, completed by the backbone file; sizes of input and head come from the data. */
 static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
 {
@@ -48,9 +57,7 @@ static thaw_status build_spec(const thaw_setup *s, thaw_model_spec *spec)
         wanted.places = source.places;
     }
     wanted.K = thaw_dataset_classes(s->dataset);
-    wanted.head_dropout = m->head_dropout;
-    wanted.head_hidden = m->head_hidden;
-    wanted.head_activation = m->head_activation;
+    ask_for_head(s->config, &wanted);
     if (s->has_backbone) {
         thaw_str why = {0};
         if (!thaw_model_spec_same_backbone(&source, &wanted, &why))

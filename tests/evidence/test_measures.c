@@ -1,5 +1,6 @@
 /* Drift, confusion, domain gap, transferability and calibration: known answers and invariances. */
 #include "thaw/evidence.h"
+#include "thaw/kern.h"
 
 #include <math.h>
 #include <string.h>

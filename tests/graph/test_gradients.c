@@ -115,6 +115,12 @@ static thaw_value dropout(thaw_graph *g)
     return thaw_graph_dropout(g, image(g, 3, 5, 3), 0.4f);
 }
 
+/* What its backward adds is no derivative of what its forward gives: test_shrink.c looks at that. */
+static thaw_value shrink(thaw_graph *g)
+{
+    return thaw_graph_shrink(g, thaw_graph_flatten(g, image(g, 2, 3, 5)), 0, 1);
+}
+
 static thaw_value shortcut_pad(thaw_graph *g)
 {
     return thaw_graph_shortcut_pad(g, image(g, 3, 7, 5), 8, 2);
@@ -378,6 +384,7 @@ static const struct {
     {"avg_pool", avg_pool},
     {"global_avg_pool", global_avg_pool},
     {"flatten", flatten},
+    {"shrink", shrink},
     {"dropout", dropout},
     {"pad", pad},
     {"shortcut_pad", shortcut_pad},

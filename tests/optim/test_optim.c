@@ -303,6 +303,27 @@ static void test_anchor_pulls_backbone_only(void **state)
     thaw_optimizer_free(&o);
 }
 
+static void test_head_is_pulled_to_zero(void **state)
+{
+    (void)state;
+    float w[2] = {1, 1};
+    const float zero = 0;
+    const float *gradients[] = {&zero, &zero};
+    thaw_optim_config config;
+    thaw_optim_defaults(&config);
+    config.momentum = 0;
+    config.l2sp_head = 2;
+    thaw_rates rates = {.head = 0.1, .backbone = 0.1, .adapter = -1, .layer_decay = 1};
+    thaw_optim_tensor tensors[] = {tensor("conv1", &w[0], 1, THAW_PART_BACKBONE, 0, true),
+                                   tensor("fc", &w[1], 1, THAW_PART_HEAD, 0, false)};
+    thaw_optimizer *o = NULL;
+    ok(thaw_optimizer_new(&config, &rates, tensors, 2, &o));
+    ok(thaw_optimizer_step(o, gradients, 1, 1, NULL));
+    assert_float_equal(w[0], 1, 0);
+    assert_float_equal(w[1], 0.8, 1e-6);
+    thaw_optimizer_free(&o);
+}
+
 static void test_slow_is_for_the_backbone(void **state)
 {
     (void)state;
@@ -534,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_moments_are_counted),
         cmocka_unit_test(test_biases_do_not_decay),
         cmocka_unit_test(test_anchor_pulls_backbone_only),
+        cmocka_unit_test(test_head_is_pulled_to_zero),
         cmocka_unit_test(test_slow_is_for_the_backbone),
         cmocka_unit_test(test_trust_is_for_weights),
         cmocka_unit_test(test_lars_has_no_scale),

@@ -1,4 +1,4 @@
-#include "thaw/evidence.h"
+#include "thaw/kern.h"
 
 #include <math.h>
 

@@ -112,7 +112,7 @@ typedef struct thaw_optim_tensor {
         is_weight; /* of a convolution or linear layer: decayed also without decay_all, trusted without trust_all */
     double rate_factor; /* multiplies the part's rate; 0: 1 */
     int64_t
-        joined; /* steps done before it began to train: its moments count from there; 0: from the start */
+        joined; /* steps of the optimizer before it began to train: its moments count from there; 0: from the start */
 } thaw_optim_tensor;
 
 typedef struct thaw_optimizer thaw_optimizer;

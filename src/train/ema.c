@@ -19,7 +19,8 @@ void thaw_ema_update(thaw_trainer *t)
         const thaw_param *p = thaw_graph_param(graph, i);
         if (p->trainable)
             thaw_optim_average(thaw_shape_count(&p->shape), t->config->train.ema,
-                               t->position.step - 1 - s->joined[i], p->data, average);
+                               thaw_optimizer_steps(t->optimizer) - 1 - s->joined[i], p->data,
+                               average);
     }
 }
 
@@ -53,7 +54,7 @@ static int64_t steps_of_youngest(const thaw_trainer *t)
         if (thaw_graph_param(graph, i)->trainable && t->setup->joined[i] > joined)
             joined = t->setup->joined[i];
     }
-    return t->position.step - joined;
+    return thaw_optimizer_steps(t->optimizer) - joined;
 }
 
 void thaw_ema_describe(const thaw_trainer *t, thaw_json *out)

@@ -17,6 +17,7 @@ thaw_status thaw_phases_state(thaw_setup *s, thaw_state *out)
         return THAW_OK;
     THAW_TRY(thaw_state_add(out, "phases/now", THAW_I64, scalar, &r->now));
     THAW_TRY(thaw_state_add(out, "phases/step", THAW_I64, each, r->step));
+    THAW_TRY(thaw_state_add(out, "phases/updates", THAW_I64, each, r->updates));
     THAW_TRY(thaw_state_add(out, "phases/epoch", THAW_I64, each, r->epoch));
     THAW_TRY(thaw_state_add(out, "phases/seconds", THAW_F64, each, r->seconds));
     THAW_TRY(thaw_state_add(out, "phases/trainable", THAW_I64, each, r->trainable));
@@ -390,6 +391,7 @@ thaw_status thaw_phases_next(thaw_trainer *t, thaw_comm *comm)
     const bool writes = thaw_comm_rank(comm) == 0;
     THAW_ASSERT(next < t->config->phases.count);
     r->step[next] = t->position.step;
+    r->updates[next] = thaw_optimizer_steps(t->optimizer);
     r->epoch[next] = t->position.epoch;
     r->seconds[next] = t->state.seconds;
     THAW_TRY(reopen(t, comm, true));

@@ -29,6 +29,8 @@ int64_t thaw_phases_latest_end(const thaw_config *config, int64_t phase);
 typedef struct thaw_phase_record {
     int64_t now;
     int64_t step[THAW_MOST_PHASES], epoch[THAW_MOST_PHASES];
+    int64_t
+        updates[THAW_MOST_PHASES];    /* of the optimizer: steps but those that a limit took back */
     double seconds[THAW_MOST_PHASES]; /* thaw_progress_state.seconds at its beginning */
     int64_t trainable[THAW_MOST_PHASES];
     int64_t payload[THAW_MOST_PHASES]; /* bytes of one step, as counted */
@@ -51,8 +53,9 @@ typedef struct thaw_setup {
     /* This rank's copies of the backbone's parameters that train, block by block as phases thaw them. */
     void *own[THAW_MOST_PHASES];
     int own_count;
-    bool *held;      /* by parameter: trains, or did in an earlier phase; so a checkpoint has it */
-    int64_t *joined; /* by parameter that trains: step at which it began, or began again */
+    bool *held; /* by parameter: trains, or did in an earlier phase; so a checkpoint has it */
+    int64_t *
+        joined; /* by parameter that trains: updates of the optimizer before it began, or began again */
     thaw_phase_record phases; /* zeros without phases */
     thaw_backbone backbone; /* how its inputs and its network are described; empty without a file */
     bool has_backbone;

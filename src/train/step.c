@@ -351,7 +351,7 @@ static void not_finite(const thaw_team *team)
             THAW_FAIL(THAW_ERR_NUMERIC,
                       "step %lld (epoch %lld): %s%s is not finite; lower the learning rates "
                       "(rates.head %g, rates.backbone %g) or set optimizer.clip_norm",
-                      (long long)t->position.step, (long long)t->position.epoch, of, what,
+                      (long long)t->position.step, (long long)t->position.epoch + 1, of, what,
                       rates.head, rates.backbone);
     t->error = *thaw_error_last();
 }

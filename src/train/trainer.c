@@ -34,7 +34,7 @@ double thaw_trainer_unsettled(const thaw_trainer *t)
             continue;
         const float m =
             thaw_trainer_momentum(t, thaw_graph_param(t->setup->model->graph, r->param));
-        const int64_t seen = t->position.step - t->setup->joined[r->param];
+        const int64_t seen = thaw_optimizer_steps(t->optimizer) - t->setup->joined[r->param];
         most = fmax(most, pow(1 - (double)m, (double)seen));
     }
     return most;

@@ -327,7 +327,7 @@ thaw_status thaw_setup_own_trained(thaw_setup *s, const bool *before)
         joins[i] = in_backbone(p) && p->trainable && !s->held[i];
         s->held[i] = s->held[i] || p->trainable;
         if (p->trainable && (before == NULL || !before[i]))
-            s->joined[i] = s->phases.step[s->phases.now];
+            s->joined[i] = s->phases.updates[s->phases.now];
     }
     status = own(s, joins);
 done:

@@ -275,6 +275,21 @@ static thaw_status refuse_sizes(const import_weights *f)
     return status;
 }
 
+/* By what `thaw export` wrote beside the tensors. */
+static thaw_status settle_tie(const import_weights *f, const thaw_model_arch *tie, int64_t size,
+                              import_fit *best)
+{
+    const char *said = thaw_weights_word(f->weights, "arch");
+    if (said != NULL && strcmp(said, best->arch->name) == 0)
+        return THAW_OK;
+    THAW_CHECK(said != NULL && strcmp(said, tie->name) == 0, THAW_ERR_USAGE,
+               "%s fits both %s and %s, which differ in what no tensor shows (padding); say which "
+               "by --arch",
+               f->path, best->arch->name, tie->name);
+    import_clear_fit(best);
+    return try_arch(f, tie, size, best);
+}
+
 /* The architecture whose every tensor is there and that leaves least; else the one that lacks the smallest share. */
 static thaw_status recognise(const import_weights *f, int64_t size, import_fit *best)
 {
@@ -301,11 +316,7 @@ static thaw_status recognise(const import_weights *f, int64_t size, import_fit *
                "(`thaw backbone list`); --arch %s takes its first layers",
                f->path, (long long)f->text.layers, (long long)f->text.width, best->arch->name,
                (long long)best->arch->blocks, best->arch->name);
-    THAW_CHECK(tie == NULL, THAW_ERR_USAGE,
-               "%s fits both %s and %s, which differ in what no tensor shows (padding); say which "
-               "by --arch",
-               f->path, best->arch->name, tie->name);
-    return THAW_OK;
+    return tie == NULL ? THAW_OK : settle_tie(f, tie, size, best);
 }
 
 /* A network that reduces pictures to a 32nd would see padding alone in smaller ones. */

@@ -79,24 +79,36 @@ static void read_config(findings *f)
     thaw_error_clear();
 }
 
-static thaw_status look(const char *path, findings *f)
+/* Before anything else of it is read, which another kind of file may have in another form. */
+static thaw_status check_format(const char *path)
 {
     thaw_str format = {0};
+    thaw_h5 *file = NULL;
     thaw_status status;
-    f->path = path;
-    THAW_TRY_TO(thaw_h5_load_shapes(path, NULL, &f->shapes, &f->attributes));
-    THAW_CHECK_TO(thaw_state_get_text(&f->attributes, "format", &format) == THAW_OK &&
+    THAW_TRY_TO(thaw_h5_open(path, &file));
+    THAW_CHECK_TO(thaw_h5_has_attribute(file, "/", "format") &&
+                      thaw_h5_get_text(file, "/", "format", &format) == THAW_OK &&
                       strcmp(thaw_str_c(&format), "thaw-adaptation") == 0,
                   THAW_ERR_INPUT,
                   "%s is no checkpoint (its attribute format is not thaw-adaptation); thaw "
                   "backbone info and thaw data info look at other files",
                   path);
-    THAW_TRY_TO(look_at_tensors(f));
-    read_config(f);
-    look_at_whole(f);
+    status = THAW_OK;
 done:
+    thaw_h5_close(&file);
     thaw_str_clear(&format);
     return status;
+}
+
+static thaw_status look(const char *path, findings *f)
+{
+    f->path = path;
+    THAW_TRY(check_format(path));
+    THAW_TRY(thaw_h5_load_shapes(path, NULL, &f->shapes, &f->attributes));
+    THAW_TRY(look_at_tensors(f));
+    read_config(f);
+    look_at_whole(f);
+    return THAW_OK;
 }
 
 static void clear(findings *f)

@@ -134,6 +134,7 @@ says "info of a damaged checkpoint" '^classes .*DAMAGED'
 same "tensors that are damaged" 1 "$(grep -c '  DAMAGED' out)"
 same "messages of info on a damaged checkpoint" 1 "$(errors)"
 bad 3 'is no checkpoint' alone info backbone.h5
+bad 3 'is no checkpoint.*thaw data info' alone info target.h5
 bad 3 'holds no whole checkpoint' alone info .
 bad 3 'nowhere' alone info nowhere
 accuracy=$(get run/summary.json val.accuracy)

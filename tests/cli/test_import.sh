@@ -94,6 +94,15 @@ for pair in 0:245 2:320; do # number of the network, and of its tensors
         must "EfficientNet-Lite$n" alone backbone import "$lite" -o lite$n.h5
         grep -q "tf_efficientnet_lite$n, all ${pair#*:} tensors of it, and its head" err || fail "EfficientNet-Lite$n: $(cat err)"
         "$python" "$root/tests/cli/import_lite.py" compare $n lite$n.h5 "$root/tools" "$images" || fail "logits of EfficientNet-Lite$n differ"
+        # timm's names and shapes do not tell whose padding it is, but what `thaw export` writes beside them does.
+        for arch in "" "tf_efficientnet_lite$n"; do
+            "$python" -c 'import sys, h5py, safetensors.numpy as st
+tensors = {name: value[()] for name, value in h5py.File(sys.argv[1])["backbone"].items()}
+st.save_file(tensors, sys.argv[2], {"arch": sys.argv[3]} if sys.argv[3] else None)' lite$n.h5 "timm$arch.safetensors" "$arch" || fail "timm$arch.safetensors"
+        done
+        bad 2 'fits both .*padding' alone backbone import timm.safetensors -o no.h5
+        must "what says its architecture" alone backbone import "timmtf_efficientnet_lite$n.safetensors" -o said.h5
+        grep -q "tf_efficientnet_lite$n, all" err || fail "the metadata's architecture: $(cat err)"
     else
         echo "skipped: EfficientNet-Lite$n: $lite"
     fi

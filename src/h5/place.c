@@ -33,7 +33,7 @@ bool thaw_h5_find_place(const thaw_h5 *file, hid_t dataset, thaw_dtype dtype, th
     if (!is_contiguous(dataset) || !as_in_memory(dataset, dtype))
         return false;
     const haddr_t offset = H5Dget_offset(dataset);
-    if (offset == HADDR_UNDEF || offset > INT64_MAX ||
+    if (offset == HADDR_UNDEF || offset > INT64_MAX / 2 ||
         H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0)
         return false;
     *out = (thaw_h5_place){.fd = *(int *)handle, .offset = (int64_t)offset};

@@ -76,6 +76,13 @@ static const int seen[3][3][SEEN_RUNGS] = {
         {[GAP_LOW] = {4, 0, 0, 8}, [GAP_MODERATE] = {0, 1, 0, 1}, [GAP_LARGE] = {0, 0, 0, 0}},
 };
 
+/* In how many of them scratch was better than every rung by more than a point. */
+static const int scratch_won[3][3] = {
+    [LABELS_FEW] = {[GAP_LOW] = 1, [GAP_MODERATE] = 13, [GAP_LARGE] = 16},
+    [LABELS_MODERATE] = {[GAP_LOW] = 2, [GAP_MODERATE] = 9, [GAP_LARGE] = 7},
+    [LABELS_MANY] = {[GAP_LOW] = 1, [GAP_MODERATE] = 2, [GAP_LARGE] = 0},
+};
+
 static labels_row row_of_labels(double per_class)
 {
     return per_class < few_labels ? LABELS_FEW
@@ -126,11 +133,14 @@ static bool say_known(labels_row labels, gap_row gap, thaw_str *out)
                         (long long)problems);
         return false;
     }
-    const bool known = (double)found[best] >= enough_right * (double)problems;
+    const int won = scratch_won[labels][gap];
+    const bool known = (double)found[best] >= enough_right * (double)problems && 2 * won < problems;
     thaw_str_printf(out, "%s: of %lld problems like this the right rung was",
                     known ? seen_rungs[best] : "not known", (long long)problems);
     for (int i = 0; i < SEEN_RUNGS; i++)
         thaw_str_printf(out, "%s %s in %d", i == 0 ? "" : ",", seen_rungs[i], found[i]);
+    if (won > 0)
+        thaw_str_printf(out, "; scratch beat them all in %d", won);
     return known;
 }
 

@@ -37,6 +37,8 @@ static thaw_status trial_config(const search *s, const search_candidate *c, int6
     changed.train.save_backbone = (char *)"";
     changed.data.gate = (char *)"";
     changed.data.test = (char *)"";
+    /* Beside scratch a candidate would be stopped that halving has not judged. */
+    changed.watch = (thaw_watch_config){.scratch = (char *)"", .evaluations = 3};
     return thaw_config_copy(&changed, out);
 }
 
@@ -226,13 +228,13 @@ static thaw_status run_round(search *s, thaw_comm *comm, int64_t round)
     for (int64_t i = 0; i < s->left; i++)
         finite += !s->all[i].diverged;
     kept = kept < finite ? kept : finite;
-    add_rows(s, round, epochs, kept);
+    /* Another round of as many epochs would only repeat this one. What is left after the last is ranked, and the two best are told of. */
+    s->over = round == s->rounds || epochs == s->config->train.epochs;
+    add_rows(s, round, epochs, s->over ? 0 : kept);
     THAW_CHECK(finite > 0, THAW_ERR_NUMERIC, /* uniform */
                "training diverged with every candidate; lower the rates in ladder.search_head, "
                "search_adapter and search_backbone (thaw search CONFIG --range shows how far they "
                "may go)");
-    /* Another round of as many epochs would only repeat this one. What is left after the last is ranked, and the two best are told of. */
-    s->over = round == s->rounds || epochs == s->config->train.epochs;
     if (!s->over)
         s->left = kept;
     return THAW_OK;
@@ -266,9 +268,8 @@ static thaw_status prepare(const thaw_config *config, const thaw_search_options 
         THAW_TRY_TO(thaw_config_compare_file(thaw_str_c(&path), config));
     THAW_TRY_TO(thaw_output_check(thaw_str_c(&path), true));
     THAW_TRY_TO(thaw_mkdirs(config->output));
-    for (const char *const *name = leftovers; *name != NULL; name++) {
-        if (options->resume && strcmp(*name, "trials") == 0)
-            continue;
+    /* A search that goes on may yet be refused; what it finds replaces what is there. */
+    for (const char *const *name = leftovers; *name != NULL && !options->resume; name++) {
         thaw_path_join(&path, config->output, *name);
         if (thaw_path_exists(thaw_str_c(&path)))
             THAW_TRY_TO(thaw_remove_tree(thaw_str_c(&path)));

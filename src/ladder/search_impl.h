@@ -32,6 +32,8 @@ typedef struct search {
 
 /* search_list.c: the candidates in order of depth, then of the lists. THAW_ERR_CONFIG: fewer than two. Local. */
 THAW_NODISCARD thaw_status search_list(search *s);
+/* THAW_ERR_CONFIG: the peft rung of a method that has no rate of its own. Local. */
+THAW_NODISCARD thaw_status search_check_rungs(const thaw_config *config);
 /* The same rung and what of its rates is searched: "partial:1 with head 0.1, backbone 0.01". Appends. */
 void search_describe(const search_candidate *c, thaw_str *out);
 /* Rounds that leave one of `count` when one of `keep` goes on. */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Which candidates there are, in words and in number. */
 
@@ -47,6 +48,29 @@ static void add(search *s, const thaw_rung *rung)
     }
 }
 
+/* Of these methods what trains is the backbone's own, at rates.backbone, which no list for peft is of. */
+static thaw_status check_method(const thaw_config *config)
+{
+    const char *method = thaw_peft_names()[config->peft.method];
+    THAW_CHECK(strcmp(method, "bitfit") != 0 && strcmp(method, "norm") != 0, THAW_ERR_CONFIG,
+               "ladder.rungs has peft, but peft.method %s adds nothing that ladder.search_adapter "
+               "could be the rates of; leave peft out, or take another method",
+               method);
+    return THAW_OK;
+}
+
+thaw_status search_check_rungs(const thaw_config *config)
+{
+    const thaw_strings *names = &config->ladder.rungs;
+    thaw_rung rung;
+    for (int64_t i = 0; i < names->count; i++) {
+        THAW_TRY(thaw_rung_parse(names->items[i], &rung));
+        if (rung.kind == THAW_RUNG_PEFT)
+            THAW_TRY(check_method(config));
+    }
+    return THAW_OK;
+}
+
 thaw_status search_list(search *s)
 {
     const thaw_strings *names = &s->config->ladder.rungs;
@@ -61,6 +85,7 @@ thaw_status search_list(search *s)
                "choose; name more rungs than scratch, or more rates in ladder.search_head, "
                "search_adapter and search_backbone",
                (long long)most);
+    THAW_TRY(search_check_rungs(s->config));
     THAW_TRY(thaw_alloc(&s->all, most, sizeof *s->all));
     for (int64_t i = 0; i < names->count; i++) {
         THAW_TRY(thaw_rung_parse(names->items[i], &rung));

@@ -1,4 +1,5 @@
 #include "ladder/note_impl.h"
+#include "ladder/search_impl.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,6 +60,7 @@ static thaw_status list_groups(range_study *s)
 {
     char adapter[THAW_RUNG_TEXT];
     char backbone[THAW_RUNG_TEXT];
+    THAW_TRY(search_check_rungs(s->config));
     THAW_TRY(deepest(s->config, THAW_RUNG_PEFT, THAW_RUNG_PEFT, adapter));
     THAW_TRY(deepest(s->config, THAW_RUNG_PARTIAL, THAW_RUNG_FULL, backbone));
     add_group(s, "head", THAW_PART_HEAD, "frozen");

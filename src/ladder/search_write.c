@@ -140,7 +140,9 @@ thaw_status search_conclude(search *s, thaw_comm *comm)
     thaw_json_set_int(s->result, "spent_epochs", s->spent);
     thaw_json_set_int(s->result, "seed", s->config->seed);
     add_candidate(s, &s->all[0], "winner");
-    if (s->left > 1 && !s->all[1].diverged) { /* uniform: read from the same files */
+    const bool paired =
+        s->left > 1 && !s->all[1].diverged && !isnan(s->all[0].value) && !isnan(s->all[1].value);
+    if (paired) { /* uniform: read from the same files */
         add_candidate(s, &s->all[1], "runner_up");
         THAW_TRY(add_difference(s, comm));
     }

@@ -31,7 +31,10 @@ static thaw_status read_words(thaw_weights *w)
     thaw_status status = THAW_OK;
     if (!thaw_h5_has_attribute(w->hdf5, "/", "format"))
         return THAW_OK;
-    THAW_TRY_TO(thaw_h5_get_text(w->hdf5, "/", "format", &text));
+    if (thaw_h5_get_text(w->hdf5, "/", "format", &text) != THAW_OK) { /* a number, or a list */
+        thaw_error_clear();
+        goto done;
+    }
     if (!thaw_starts_with(thaw_str_c(&text), "thaw-"))
         goto done;
     THAW_CHECK_TO(strcmp(thaw_str_c(&text), "thaw-weights") == 0, THAW_ERR_INPUT,

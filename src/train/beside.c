@@ -104,7 +104,8 @@ static thaw_status take(thaw_trainer *t, const char *path, const thaw_state *sta
                   path, (long long)t->val.N);
     t->watch.epochs = score->shape.dim[0];
     THAW_TRY_TO(thaw_alloc(&t->watch.scores, t->watch.epochs * t->val.N + 1, sizeof(float)));
-    memcpy(t->watch.scores, score->data, thaw_tensor_bytes(score));
+    if (t->watch.epochs > 0)
+        memcpy(t->watch.scores, score->data, thaw_tensor_bytes(score));
 done:
     thaw_state_clear(&mine);
     return status;
@@ -199,6 +200,19 @@ static bool all_finite(const float *scores, int64_t N)
     return true;
 }
 
+/* NAN of all samples where the metric is undefined of them, which counts neither way. */
+static thaw_status take_scores(const thaw_trainer *t, const thaw_predictions *val, float *out)
+{
+    char why[THAW_WHY];
+    double value;
+    THAW_TRY(thaw_predictions_metric(val, NULL, t->setup->metric, &value, why));
+    if (!isnan(value))
+        return thaw_predictions_scores(val, t->setup->metric, out);
+    for (int64_t i = 0; i < val->N; i++)
+        out[i] = NAN;
+    return THAW_OK;
+}
+
 /* NAN where the curve has ended, or a score is undefined. */
 static thaw_status compare(const thaw_trainer *t, const thaw_predictions *val, thaw_paired *out)
 {
@@ -210,7 +224,7 @@ static thaw_status compare(const thaw_trainer *t, const thaw_predictions *val, t
     how.resamples = 1000;
     *out = (thaw_paired){.delta = NAN, .low = NAN, .high = NAN};
     THAW_TRY_TO(thaw_alloc(&scores, val->N, sizeof *scores));
-    THAW_TRY_TO(thaw_predictions_scores(val, t->setup->metric, scores));
+    THAW_TRY_TO(take_scores(t, val, scores));
     const thaw_scores both = {
         .a = beside, .b = scores, .seeds = 1, .N = val->N, .cluster = val->cluster, .points = true};
     if (all_finite(scores, val->N) && all_finite(beside, val->N))
@@ -257,9 +271,7 @@ thaw_status thaw_beside_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_predi
     if (t->watch.scores == NULL || t->position.epoch >= t->watch.epochs) /* uniform */
         return THAW_OK;
     if (is_scratch(t)) /* uniform */
-        return thaw_agree(comm,
-                          thaw_predictions_scores(val, t->setup->metric,
-                                                  t->watch.scores + t->position.epoch * val->N));
+        return thaw_agree(comm, take_scores(t, val, t->watch.scores + t->position.epoch * val->N));
     THAW_TRY(thaw_agree(comm, compare(t, val, &pair)));
     thaw_bcast(comm, 0, &pair, sizeof pair); /* one rank's word, should CPUs round differently */
     t->watch.delta = pair.delta;

@@ -203,7 +203,7 @@ static thaw_status end_epoch(const thaw_team *team, thaw_comm *comm)
     thaw_ema_swap(team);
     for (int32_t m = 0; m < team->count && status == THAW_OK; m++)
         status = thaw_limit_mark(team->members[m]);
-    return status;
+    return thaw_agree(comm, status);
 }
 
 /* A row or a checkpoint that cannot be written is one rank's trouble: it is carried into the next thing that ranks do together. */

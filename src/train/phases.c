@@ -215,8 +215,7 @@ bool thaw_phases_is_over(const thaw_trainer *t)
         return false;
     const thaw_phase_config *phase = thaw_config_phase(config, r->now);
     const int64_t done = t->position.epoch - r->epoch[r->now];
-    const int64_t since_best = t->position.epoch - t->state.best_epoch;
-    const int64_t stale = since_best < done ? since_best : done;
+    const int64_t stale = t->state.stale_epochs < done ? t->state.stale_epochs : done;
     if (done == 0 || t->position.step_in_epoch > 0)
         return false;
     return (phase->epochs > 0 && done >= phase->epochs) ||

@@ -27,6 +27,7 @@ static void still(const thaw_config *from, const char *head, thaw_config *out)
     out->train.reduce = THAW_REDUCE_EXACT;
     out->train.shard_optimizer = false;
     out->train.ema = 0;
+    out->train.bss = 0;
     out->train.frozen_precision = THAW_PRECISION_F32;
     out->train.head_from = (char *)head;
     out->train.adapter_from = (char *)"";

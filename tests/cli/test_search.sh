@@ -116,6 +116,12 @@ refused "no backbone" 2 'model.backbone is empty' --budget 40 --set output=bad -
 refused "a directory that is taken" 2 'already holds a run' --budget 40 --set output=one
 refused "another setting" 2 'train.batch' --budget 40 --resume --set output=one --set train.batch=48
 refused "another budget" 2 'train.epochs' --budget 80 --resume --set output=one
+[ -f one/search.json ] || fail "a search that was refused has lost what it had found"
+sed 's/^peft:.*/peft: {method: bitfit}/' run.yaml >bitfit.yaml
+alone search bitfit.yaml --quiet --budget 40 --set output=bad --set 'ladder.rungs=[frozen, peft]'
+same "a method that trains the backbone" 2 $?
+grep -q 'peft.method bitfit adds nothing' err || fail "bitfit: $(cat err)"
+must "a search with a watch" alone search run.yaml --quiet --budget 18 --set output=watched --set watch.action=stop
 refused "all diverge" 5 'diverged with every candidate' --budget 40 --set output=all --set 'ladder.rungs=[partial:1]' --set 'ladder.search_backbone=[900, 1000]'
 refused "a range test that is there" 2 'already holds a range test' --range --set output=one
 refused "low and high" 2 '--low 1 is not below --high 0.1' --range --low 1 --high 0.1 --set output=bad

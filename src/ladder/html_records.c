@@ -14,6 +14,11 @@ static bool find_path(const thaw_json *at, const thaw_json *wanted, char path[TH
     const char *between = used > 0 ? "." : "";
     int64_t index = 0;
     for (const thaw_json *item = thaw_json_first(at); item != NULL; item = thaw_json_next(item)) {
+        /* A confusion matrix alone may have a million numbers. */
+        if (thaw_json_type_of(item) != THAW_JSON_OBJECT && thaw_json_first(item) == NULL) {
+            index++;
+            continue;
+        }
         if (thaw_json_key(item) != NULL)
             (void)thaw_format(path + used, THAW_RECORD_ID - used, "%s%s", between,
                               thaw_json_key(item));

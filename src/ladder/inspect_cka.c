@@ -50,8 +50,15 @@ static thaw_status look_at_ladder(inspection *in, thaw_comm *comm, int64_t sampl
         if (!moves_features(ladder_text(rung, "name"))) /* uniform */
             continue;
         ladder_trial_path(in->directory, ladder_text(rung, "seeds.0.directory"), &directory);
-        const thaw_status status =
-            look_at(in, comm, ladder_text(rung, "name"), thaw_str_c(&directory), samples, list);
+        const char *path = thaw_str_c(&directory);
+        int64_t there = ladder_holds(path, "config.yaml") && ladder_holds(path, "adaptation.h5");
+        thaw_bcast(comm, 0, &there, sizeof there); /* rank 0's view decides for all */
+        thaw_status status = THAW_OK;
+        if (there != 0)
+            status = look_at(in, comm, ladder_text(rung, "name"), path, samples, list);
+        else
+            inspection_unknown(in, "CKA by block of %s: its run %s is gone.",
+                               ladder_text(rung, "name"), path);
         thaw_str_clear(&directory);
         THAW_TRY(status); /* uniform */
     }

@@ -38,6 +38,21 @@ static thaw_status plan_rungs(ladder *l)
     return THAW_OK;
 }
 
+thaw_status ladder_check_rungs(const thaw_config *config, const char *what)
+{
+    THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
+               "model.backbone is empty; %s compares ways to reuse one", what);
+    THAW_CHECK(config->train.adapter_from[0] == '\0', THAW_ERR_CONFIG,
+               "train.adapter_from is for a run with rung peft; the rungs of %s all start from the "
+               "backbone alone, so leave it out",
+               what);
+    THAW_CHECK(config->phases.count == 0, THAW_ERR_CONFIG,
+               "phases are for `thaw train`; %s compares rungs that train all the time, so leave "
+               "them out (--set phases=[])",
+               what);
+    return THAW_OK;
+}
+
 static thaw_status open_ladder(ladder *l)
 {
     const thaw_data_config *d = &l->config->data;
@@ -48,14 +63,7 @@ static thaw_status open_ladder(ladder *l)
                "data.gate is empty, but a ladder needs a split for its decisions; name one that no "
                "choice is made on");
     THAW_TRY(thaw_config_check_splits(d, true));
-    THAW_CHECK(l->config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
-               "model.backbone is empty; a ladder compares ways to reuse one");
-    THAW_CHECK(l->config->train.adapter_from[0] == '\0', THAW_ERR_CONFIG,
-               "train.adapter_from is for a run with rung peft; a ladder's rungs all start from "
-               "the backbone alone, so leave it out");
-    THAW_CHECK(l->config->phases.count == 0, THAW_ERR_CONFIG,
-               "phases are for `thaw train`; a ladder compares rungs that train all the time, so "
-               "leave them out (--set phases=[])");
+    THAW_TRY(ladder_check_rungs(l->config, "a ladder"));
     THAW_TRY(thaw_dataset_open(d->file, &options, &l->dataset));
     THAW_TRY(thaw_config_metric(l->config, l->dataset, &l->metric));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
@@ -217,7 +225,7 @@ done:
 
 /* ---- The run directory of a ladder ---------------------------------------------------------------------------------- */
 
-static bool file_in(const char *directory, const char *name)
+bool ladder_holds(const char *directory, const char *name)
 {
     thaw_str path = {0};
     thaw_path_join(&path, directory, name);
@@ -263,11 +271,11 @@ static thaw_status look(const ladder *l, bool *complete)
     thaw_status status = THAW_OK;
     char data[THAW_DIGEST_HEX];
     *complete = false;
-    if (!l->options->resume || !file_in(config->output, "config.yaml"))
+    if (!l->options->resume || !ladder_holds(config->output, "config.yaml"))
         goto done;
     thaw_path_join(&path, config->output, "config.yaml");
     THAW_TRY_TO(thaw_config_compare_file(thaw_str_c(&path), config));
-    if (!file_in(config->output, "summary.json"))
+    if (!ladder_holds(config->output, "summary.json"))
         goto done;
     THAW_TRY_TO(thaw_config_load(thaw_str_c(&path), NULL, &was));
     thaw_path_join(&path, config->output, "summary.json");
@@ -296,7 +304,8 @@ static thaw_status prepare(const thaw_config *config, const thaw_ladder_options 
     thaw_str path = {0};
     thaw_str text = {0};
     thaw_status status;
-    THAW_CHECK_TO(options->resume || options->overwrite || !file_in(config->output, "config.yaml"),
+    THAW_CHECK_TO(options->resume || options->overwrite ||
+                      !ladder_holds(config->output, "config.yaml"),
                   THAW_ERR_USAGE,
                   "%s already holds a run; continue it with --resume, replace it with --overwrite, "
                   "or choose another output",

@@ -110,6 +110,10 @@ void ladder_decision_to_json(const ladder_pair *pair, const thaw_decision *decis
 void ladder_confusion_changes(const thaw_dataset *dataset, const int64_t *before,
                               const int64_t *after, thaw_json *out);
 /* compare_read.c */
+/* Whether the directory has a file of that name; this rank's view. */
+bool ladder_holds(const char *directory, const char *name);
+/* What compares rungs ("a ladder", "a search") needs of a config. THAW_ERR_CONFIG. Local. */
+THAW_NODISCARD thaw_status ladder_check_rungs(const thaw_config *config, const char *what);
 bool ladder_has_predictions(const char *run, const char *split);
 /* config.yaml of a run. THAW_ERR_INPUT: it is none. Local. */
 THAW_NODISCARD thaw_status ladder_read_config(const char *run, thaw_config *out);

@@ -242,15 +242,6 @@ static thaw_status run_round(search *s, thaw_comm *comm, int64_t round)
 
 /* ---- The directory ---- */
 
-static bool holds(const char *directory, const char *name)
-{
-    thaw_str path = {0};
-    thaw_path_join(&path, directory, name);
-    const bool there = thaw_path_exists(thaw_str_c(&path));
-    thaw_str_clear(&path);
-    return there;
-}
-
 static thaw_status prepare(const thaw_config *config, const thaw_search_options *options)
 {
     static const char *const leftovers[] = {"search.json", "search.md", "search.csv", "trials",
@@ -258,7 +249,7 @@ static thaw_status prepare(const thaw_config *config, const thaw_search_options 
     thaw_str path = {0};
     thaw_str text = {0};
     thaw_status status;
-    const bool there = holds(config->output, "config.yaml");
+    const bool there = ladder_holds(config->output, "config.yaml");
     THAW_CHECK_TO(options->resume || options->overwrite || !there, THAW_ERR_USAGE,
                   "%s already holds a run; continue it with --resume, replace it with --overwrite, "
                   "or choose another output",
@@ -289,14 +280,7 @@ static thaw_status check(const thaw_config *config, const thaw_search_options *o
                "a search needs a budget of epochs, and to keep one of 2 candidates or more, not "
                "budget %lld and keep %lld",
                (long long)options->budget, (long long)options->keep);
-    THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
-               "model.backbone is empty; a search compares ways to reuse one");
-    THAW_CHECK(config->phases.count == 0, THAW_ERR_CONFIG,
-               "phases are for `thaw train`; a search compares rungs that train all the time, so "
-               "leave them out (--set phases=[])");
-    THAW_CHECK(config->train.adapter_from[0] == '\0', THAW_ERR_CONFIG,
-               "train.adapter_from is for a run with rung peft; what a search compares starts from "
-               "the backbone alone, so leave it out");
+    THAW_TRY(ladder_check_rungs(config, "a search"));
     return thaw_config_check_splits(&config->data, true);
 }
 

@@ -333,14 +333,7 @@ static thaw_status open_study(range_study *s)
     const thaw_config *config = s->config;
     thaw_dataset *dataset = NULL;
     int64_t train;
-    THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_CONFIG,
-               "model.backbone is empty; a range test is of ways to reuse one");
-    THAW_CHECK(config->phases.count == 0, THAW_ERR_CONFIG,
-               "phases are for `thaw train`; a range test is of one rung at a time, so leave them "
-               "out (--set phases=[])");
-    THAW_CHECK(config->train.adapter_from[0] == '\0', THAW_ERR_CONFIG,
-               "train.adapter_from is for a run with rung peft; range tests start from the "
-               "backbone alone, so leave it out");
+    THAW_TRY(ladder_check_rungs(config, "a range test"));
     THAW_TRY(list_groups(s));
     THAW_TRY(thaw_dataset_open(config->data.file, &how, &dataset));
     const thaw_status status = thaw_dataset_split_need(dataset, config->data.train, &train);

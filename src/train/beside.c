@@ -65,6 +65,7 @@ static thaw_status describe(const thaw_trainer *t, thaw_state *out)
     char hex[THAW_DIGEST_HEX];
     thaw_digest_hex(thaw_dataset_digest(t->setup->dataset), hex);
     THAW_TRY(thaw_state_add_text(out, "dataset_digest", hex));
+    THAW_TRY(thaw_state_add_text(out, "train", t->config->data.train));
     THAW_TRY(thaw_state_add_text(out, "split", t->config->data.val));
     return thaw_state_add_text(out, "metric", t->setup->metric->name);
 }
@@ -94,6 +95,7 @@ static thaw_status take(thaw_trainer *t, const char *path, const thaw_state *sta
     thaw_status status;
     THAW_TRY_TO(describe(t, &mine));
     THAW_TRY_TO(compare_text(its, &mine, "dataset_digest", path));
+    THAW_TRY_TO(compare_text(its, &mine, "train", path));
     THAW_TRY_TO(compare_text(its, &mine, "split", path));
     THAW_TRY_TO(compare_text(its, &mine, "metric", path));
     const thaw_tensor *score = thaw_state_find(state, "score");
@@ -169,11 +171,7 @@ thaw_status thaw_beside_write(thaw_trainer *t, thaw_comm *comm)
 thaw_status thaw_beside_state(thaw_trainer *t, thaw_state *out)
 {
     thaw_watch_record *r = &t->state.watch;
-    const struct {
-        const char *name;
-        thaw_dtype dtype;
-        void *data;
-    } rows[] = {
+    const thaw_kept_number rows[] = {
         {"watch/below", THAW_I64, &r->below}, {"watch/most", THAW_I64, &r->most},
         {"watch/epoch", THAW_I64, &r->epoch}, {"watch/delta", THAW_F64, &r->delta},
         {"watch/low", THAW_F64, &r->low},     {"watch/high", THAW_F64, &r->high},
@@ -183,10 +181,7 @@ thaw_status thaw_beside_state(thaw_trainer *t, thaw_state *out)
     if (is_scratch(t))
         return thaw_state_add(out, "watch/score", THAW_F32, thaw_shape2(t->watch.epochs, t->val.N),
                               t->watch.scores);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, thaw_shape_make(0, NULL),
-                                rows[i].data));
-    return THAW_OK;
+    return thaw_state_add_kept(out, rows, sizeof rows / sizeof *rows);
 }
 
 /* ---- An epoch ------------------------------------------------------------------------------------------------------- */

@@ -142,11 +142,7 @@ done:
 thaw_status thaw_limit_state(thaw_trainer *t, thaw_state *out)
 {
     thaw_limit_record *r = &t->state.limit;
-    const struct {
-        const char *name;
-        thaw_dtype dtype;
-        void *data;
-    } rows[] = {
+    const thaw_kept_number rows[] = {
         {"limit/factor", THAW_F64, &r->factor},
         {"limit/over", THAW_I64, &r->over},
         {"limit/undone", THAW_I64, &r->undone},
@@ -158,9 +154,7 @@ thaw_status thaw_limit_state(thaw_trainer *t, thaw_state *out)
     };
     if (!is_set(t->config))
         return THAW_OK;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, thaw_shape_make(0, NULL),
-                                rows[i].data));
+    THAW_TRY(thaw_state_add_kept(out, rows, sizeof rows / sizeof *rows));
     THAW_TRY(thaw_state_add_prefixed(out, "turn/model", &t->turn.weights));
     THAW_TRY(thaw_state_add_prefixed(out, "turn/ema", &t->turn.average));
     return thaw_state_add_prefixed(out, "turn", &t->turn.moments);

@@ -90,19 +90,6 @@ static void set_rate(thaw_trainer *t, const thaw_rate_test *test, double rate)
     thaw_optimizer_set_rates(t->optimizer, &rates);
 }
 
-/* No evaluation: an epoch's end is only the start of the next one. */
-static thaw_status take_step(thaw_trainer *t, thaw_comm *comm)
-{
-    THAW_TRY(thaw_trainer_step(t, comm));
-    if (t->position.step_in_epoch == thaw_sampler_steps(&t->sampler)) {
-        t->position.epoch++;
-        t->position.step_in_epoch = 0;
-    }
-    THAW_CHECK(!t->stop, THAW_ERR_STOPPED, /* uniform */
-               "stopped on request during a range test of rung %s", t->config->rung);
-    return THAW_OK;
-}
-
 /* What an update did is seen in the loss of the step after it, so one more is taken. */
 static thaw_status climb(thaw_trainer *t, thaw_comm *comm, int64_t warmup, thaw_rate_test *test)
 {
@@ -110,11 +97,11 @@ static thaw_status climb(thaw_trainer *t, thaw_comm *comm, int64_t warmup, thaw_
     running r = nothing;
     set_rate(t, test, 0);
     for (int64_t i = 0; i < warmup; i++)
-        THAW_TRY(take_step(t, comm));
+        THAW_TRY(thaw_trainer_try_step(t, comm));
     for (int64_t i = 0; i <= test->steps && !test->diverged; i++) {
         const double rate = test->low * pow(factor, (double)i);
         set_rate(t, test, i < test->steps ? rate : 0);
-        const thaw_status status = take_step(t, comm);
+        const thaw_status status = thaw_trainer_try_step(t, comm);
         if (status == THAW_ERR_NUMERIC && i > 0) { /* uniform: the outcome of the sums */
             test->diverged = true;
             test->loss[test->taken - 1] = NAN;

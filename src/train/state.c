@@ -22,14 +22,18 @@ thaw_status thaw_state_add_prefixed(thaw_state *out, const char *prefix, const t
     return status;
 }
 
+thaw_status thaw_state_add_kept(thaw_state *out, const thaw_kept_number *rows, size_t count)
+{
+    const thaw_shape scalar = thaw_shape_make(0, NULL);
+    for (size_t i = 0; i < count; i++)
+        THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, scalar, rows[i].data));
+    return THAW_OK;
+}
+
 static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
 {
     thaw_progress_state *s = &t->state;
-    const struct {
-        const char *name;
-        thaw_dtype dtype;
-        void *data;
-    } rows[] = {
+    const thaw_kept_number rows[] = {
         {"position/step", THAW_I64, &t->position.step},
         {"position/epoch", THAW_I64, &t->position.epoch},
         {"position/step_in_epoch", THAW_I64, &t->position.step_in_epoch},
@@ -46,10 +50,8 @@ static thaw_status add_numbers(thaw_trainer *t, thaw_state *out)
         {"time/core_seconds", THAW_F64, &s->core_seconds},
         {"time/samples_seen", THAW_I64, &s->samples_seen},
     };
-    const thaw_shape scalar = thaw_shape_make(0, NULL);
     THAW_TRY(thaw_phases_state(t->setup, out));
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        THAW_TRY(thaw_state_add(out, rows[i].name, rows[i].dtype, scalar, rows[i].data));
+    THAW_TRY(thaw_state_add_kept(out, rows, sizeof rows / sizeof *rows));
     return thaw_state_add(out, "reduce/exponents", THAW_I32, thaw_shape1(t->reduced_count),
                           t->exponents);
 }

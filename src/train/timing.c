@@ -6,8 +6,7 @@
 /* What a step takes, measured on a trainer as thaw_train_run has it, so that kept features, shared sums and read-ahead are what they are
  * there. */
 
-/* No evaluation: an epoch's end is only the start of the next one. */
-static thaw_status take_step(thaw_trainer *t, thaw_comm *comm)
+thaw_status thaw_trainer_try_step(thaw_trainer *t, thaw_comm *comm)
 {
     THAW_TRY(thaw_trainer_step(t, comm));
     if (t->position.step_in_epoch == thaw_sampler_steps(&t->sampler)) {
@@ -15,7 +14,7 @@ static thaw_status take_step(thaw_trainer *t, thaw_comm *comm)
         t->position.step_in_epoch = 0;
     }
     THAW_CHECK(!t->stop, THAW_ERR_STOPPED, /* uniform */
-               "stopped on request while steps of rung %s were timed", t->config->rung);
+               "stopped on request while steps of rung %s were tried", t->config->rung);
     return THAW_OK;
 }
 
@@ -25,7 +24,7 @@ static thaw_status time_steps(thaw_trainer *t, thaw_comm *comm, int64_t steps, d
     double ended = thaw_seconds();
     for (int64_t i = 0; i < steps; i++) {
         const double waited = thaw_comm_count(comm).gradient_seconds;
-        THAW_TRY(take_step(t, comm));
+        THAW_TRY(thaw_trainer_try_step(t, comm));
         const double now = thaw_seconds();
         mine[i] = now - ended;
         mine[steps + i] = thaw_comm_count(comm).gradient_seconds - waited;
@@ -72,7 +71,7 @@ static thaw_status measure(thaw_trainer *t, thaw_comm *comm, int64_t warmup, tha
     thaw_status status;
     THAW_TRY_TO(thaw_agree(comm, allocate(timing, thaw_comm_size(comm), &mine, &all)));
     for (int64_t i = 0; i < warmup; i++)
-        THAW_TRY_TO(take_step(t, comm));
+        THAW_TRY_TO(thaw_trainer_try_step(t, comm));
     thaw_barrier(comm);
     const thaw_comm_counters before = thaw_comm_count(comm);
     THAW_TRY_TO(time_steps(t, comm, timing->steps, mine));

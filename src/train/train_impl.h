@@ -144,6 +144,8 @@ THAW_NODISCARD thaw_status thaw_trainer_open(thaw_comm *comm, thaw_setup *setup,
 void thaw_trainer_close(thaw_trainer *trainer);
 /* One optimizer step over one global batch; moves the position. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_step(thaw_trainer *trainer, thaw_comm *comm);
+/* The same for what only looks at steps: nothing is evaluated, an epoch's end is the start of the next one. THAW_ERR_STOPPED: on request. Collective. */
+THAW_NODISCARD thaw_status thaw_trainer_try_step(thaw_trainer *trainer, thaw_comm *comm);
 thaw_feed *thaw_trainer_feed(thaw_trainer *trainer, thaw_block_kind kind);
 bool thaw_trainer_is_finished(const thaw_trainer *trainer);
 bool thaw_trainer_is_due(const thaw_trainer *trainer);  /* for a checkpoint */
@@ -245,6 +247,14 @@ double thaw_trainer_unsettled(const thaw_trainer *trainer);
 /* What 8 bits change, into summary "int8": error of the features, and accuracy on val against floats. Collective. */
 THAW_NODISCARD thaw_status thaw_trainer_judge_precision(thaw_trainer *trainer, thaw_comm *comm,
                                                         thaw_json *out);
+/* A single value that is kept in a checkpoint. */
+typedef struct thaw_kept_number {
+    const char *name;
+    thaw_dtype dtype;
+    void *data;
+} thaw_kept_number;
+THAW_NODISCARD thaw_status thaw_state_add_kept(thaw_state *out, const thaw_kept_number *rows,
+                                               size_t count);
 /* Views on entries as prefix/name. Local. */
 THAW_NODISCARD thaw_status thaw_state_add_prefixed(thaw_state *out, const char *prefix,
                                                    const thaw_state *from);

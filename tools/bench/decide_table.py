@@ -18,9 +18,11 @@ def read(path):
     if os.path.exists(path):
         with open(path) as f:
             for line in f:
-                if line.endswith("\n"):  # a run that was killed may leave half a line
+                try:  # a run that was killed may leave half a line, and the next one may go on behind it
                     r = json.loads(line)
-                    records[r["seed"], r["index"]] = r
+                except ValueError:
+                    continue
+                records[r["seed"], r["index"]] = r
     return [records[k] for k in sorted(records)]
 
 

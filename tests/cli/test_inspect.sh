@@ -137,6 +137,11 @@ says "text with a source" '^How alike features after each block stayed .* 60 sam
 must "CKA of a ladder" alone inspect ladder --samples 20 --json
 same "rungs that moved features" full "$(get out block_cka.0.rung)"
 same "no other" absent "$(get out block_cka.1.rung)"
+gone=ladder/$(get ladder/summary.json rungs.2.seeds.0.directory | sed 's|.*\(trials/\)|\1|')
+mv "$gone" gone || fail "no first run of the deeper rung in $gone"
+must "a ladder whose deeper run was deleted" ranks 2 inspect ladder --samples 20 --json
+grep -q 'CKA by block of full: its run .* is gone' out || fail "what was deleted: $(cat out)"
+mv gone "$gone"
 bad 3 'target.h5 is the data set of the run' alone inspect full --source target.h5
 bad 2 'samples 0 lets none' alone inspect full --samples 0 --source source.h5
 bad 3 'nowhere.h5' ranks 2 inspect full --source nowhere.h5

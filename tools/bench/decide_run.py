@@ -1,5 +1,6 @@
 """Runs the problems of tools/bench/decide through `thaw` and writes a line of JSON about each; see decide --help."""
 import argparse
+import base64
 import json
 import os
 import resource
@@ -8,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import h5py
+import numpy as np
 
 import decide_problems as problems
 import decide_table
@@ -19,8 +23,12 @@ RULES = {
     "default": [],
     "no slices": ["ladder.slice_tolerance=1"],
     "loose": ["ladder.slice_tolerance=1", "ladder.alpha=0.1", "ladder.confidence=0.9"],
+    "no least effect": ["ladder.slice_tolerance=1", "ladder.min_effect=0"],
+    "looser": ["ladder.slice_tolerance=1", "ladder.alpha=0.2", "ladder.confidence=0.8", "ladder.min_effect=0.005"],
     "one seed": ["ladder.seeds=1"],
 }
+# Rules that only lift some reasons against a gain, and these reasons.
+VETOES = {"no slices": {"slice_harmed"}, "no least effect": {"slice_harmed", "gain_below_least_effect"}}
 
 
 def config(backbone, data, spec):
@@ -65,8 +73,8 @@ rates: {{head: 0.1, backbone: 0.1, reason: random weights}}
 def changes(rules, summary):
     """Whether other rules can give another verdict: a climb where they cannot need not be judged again."""
     missed = [c for c in summary["comparisons"] if c["verdict"] != "clear gain"]
-    if rules == "no slices":
-        return any(c["reasons"] == ["slice_harmed"] for c in missed)
+    if rules in VETOES:
+        return any(set(c["reasons"]) <= VETOES[rules] for c in missed)
     return bool(missed)  # narrower intervals also make equivalent or worse of what was inconclusive
 
 
@@ -167,7 +175,13 @@ class Bench:
     def rung(self, r):
         trials = self.trials(r)
         return {"val": [round(t["val"]["accuracy"], 5) for t in trials], "gate": [round(t["gate"]["accuracy"], 5) for t in trials],
+                "right": [self.right_bits(s["directory"]) for s in r["seeds"]],
                 "trials": r["cost"]["trials"], "core_seconds": round(r["cost"]["core_seconds"], 3)}
+
+    def right_bits(self, directory):
+        """Which gate samples a trial got right, a bit each in their order: with these any other rule can be judged later."""
+        with h5py.File(self.path(directory, "predictions-gate.h5")) as f:
+            return base64.b64encode(np.packbits(f["score"][()] > 0.5).tobytes()).decode()
 
     @staticmethod
     def ladder(summary):

@@ -123,6 +123,7 @@ typedef struct thaw_scores {
     const uint8_t *mask;    /* (N) nonzero = in the slice, or NULL: all */
     bool
         points; /* shares, printed in points, though single scores may leave [0, 1] (thaw_metric_scores) */
+    double df; /* that the variance over units has at most (thaw_metric_df); 0: units - 1 */
 } thaw_scores;
 
 typedef struct thaw_bootstrap {
@@ -148,6 +149,7 @@ typedef struct thaw_paired {
     double boot_p_greater, boot_p_less; /* (1 + #{replicate <= 0}) / (R + 1), and >= 0 */
     double se, df;                      /* of the crossed analysis */
     double t_low, t_high, t_p_greater;
+    double most_df; /* thaw_scores.df: what columns of few samples leave; 0: nothing was said */
     double var_examples;     /* part of se^2 that all seeds share: more gate examples reduce it */
     double var_seeds;        /* the rest, of seeds and their interaction with examples */
     double seed_correlation; /* measured, of one unit's difference between seeds; 1 when S = 1 */
@@ -367,6 +369,11 @@ THAW_NODISCARD thaw_status thaw_metric_interval(const thaw_metric *metric,
  * THAW_ERR_INPUT with the reason. */
 THAW_NODISCARD thaw_status thaw_metric_scores(const thaw_metric *metric, const thaw_judged *judged,
                                               float *scores);
+/* Degrees of freedom of the variance of a mean over columns (macro F1, AUROC) over samples, or over clusters (N; NULL: none): Satterthwaite's, as if
+ * each column's part varied as one over the units that hold it, and of AUROC over those that do not as well. Two clusters of a rare class
+ * leave about two, however many there are of others. INFINITY of other metrics. THAW_ERR_RESOURCE.  Source: Satterthwaite 1946. */
+THAW_NODISCARD thaw_status thaw_metric_df(const thaw_metric *metric, const thaw_judged *judged,
+                                          const int32_t *cluster, double *out);
 /* The score that a task has for each sample alone, whatever the metric: right or wrong; F1 of a sample's labels; share of variance
  * explained (as of rmse). For slices, where macro metrics are mostly undefined. */
 const thaw_metric *thaw_metric_of_sample(thaw_task task);

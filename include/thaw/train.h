@@ -316,6 +316,9 @@ THAW_NODISCARD thaw_status thaw_predictions_interval(const thaw_predictions *p, 
 /* As thaw_metric_scores, over all samples: (N). */
 THAW_NODISCARD thaw_status thaw_predictions_scores(const thaw_predictions *p,
                                                    const thaw_metric *metric, float *scores);
+/* As thaw_metric_df, over all samples. */
+THAW_NODISCARD thaw_status thaw_predictions_df(const thaw_predictions *p, const thaw_metric *metric,
+                                               double *out);
 /* Sets "loss" and every metric of the task by its name; "undefined" holds the reasons of those that are null or leave columns out. */
 THAW_NODISCARD thaw_status thaw_predictions_describe(const thaw_predictions *p, thaw_json *out);
 /* Sets "name", "title", "score" (title of what is paired), "lower_is_better", "share". */

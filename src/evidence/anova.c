@@ -78,10 +78,12 @@ static void set_variance(const thaw_units *units, mean_squares ms, thaw_paired *
         out->var_examples += 1 / ((U + 2) * (U + 2));
 }
 
-static void set_interval(const thaw_units *units, thaw_paired *out)
+static void set_interval(const thaw_units *units, double most_df, thaw_paired *out)
 {
     double total = out->var_examples + out->var_seeds;
     double examples_df = (double)(units->count - 1);
+    if (most_df > 0)
+        examples_df = fmin(examples_df, most_df);
     out->se = sqrt(total);
     out->df = examples_df;
     if (total <= 0) {
@@ -103,13 +105,13 @@ static void set_interval(const thaw_units *units, thaw_paired *out)
     }
 }
 
-thaw_status thaw_crossed_analysis(const thaw_units *units, thaw_paired *out)
+thaw_status thaw_crossed_analysis(const thaw_units *units, double most_df, thaw_paired *out)
 {
     thaw_status status = THAW_OK;
     double *unit_mean = NULL;
     THAW_TRY_TO(thaw_alloc(&unit_mean, units->count, sizeof *unit_mean));
     set_variance(units, analyse(units, out->delta, unit_mean), out);
-    set_interval(units, out);
+    set_interval(units, most_df, out);
 done:
     thaw_free(&unit_mean);
     return status;

@@ -130,7 +130,10 @@ static void without(const metric_input *in, double *out)
         out[i] = defined == 0 ? NAN : out[i] / (double)defined;
 }
 
-static const metric_code code = {.sorts = METRIC_SORTS_OUTPUTS, .value = value, .without = without};
+static const metric_code code = {.sorts = METRIC_SORTS_OUTPUTS,
+                                 .sides = METRIC_SIDE_IN | METRIC_SIDE_OUT,
+                                 .value = value,
+                                 .without = without};
 const thaw_metric thaw_metric_auroc = {.name = "auroc",
                                        .title = "AUROC",
                                        .tasks = 1u << THAW_TASK_CLASSIFICATION |

@@ -57,6 +57,9 @@ static void add_limit(const thaw_paired *paired, double value, thaw_str *out)
         thaw_str_printf(out, "%.4g", value);
 }
 
+/* Below these degrees of freedom Student's t reaches more than a tenth further than the normal distribution. */
+#define FEW_DF 13
+
 static void add_too_few(const thaw_paired *paired, const thaw_rule *rule, thaw_str *out)
 {
     bool clusters = paired->units < paired->N;
@@ -76,6 +79,11 @@ static void add_interval(const thaw_paired *paired, uint32_t reasons, thaw_str *
     thaw_paired_format(paired, out);
     thaw_str_printf(out, " (%lld samples, %lld seed%s). ", (long long)paired->N,
                     (long long)paired->seeds, paired->seeds == 1 ? "" : "s");
+    if (paired->most_df > 0 && paired->most_df < FEW_DF)
+        thaw_str_printf(out,
+                        "It is as wide as the rarest class or label makes it, which leaves %.1f "
+                        "degrees of freedom. ",
+                        paired->most_df);
 }
 
 static void add_effect(const thaw_decision *d, thaw_str *out)

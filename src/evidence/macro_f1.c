@@ -70,7 +70,7 @@ static void without(const metric_input *in, double *out)
     }
 }
 
-static const metric_code code = {.value = value, .without = without};
+static const metric_code code = {.sides = METRIC_SIDE_IN, .value = value, .without = without};
 const thaw_metric thaw_metric_macro_f1 = {.name = "macro_f1",
                                           .title = "macro F1",
                                           .tasks = 1u << THAW_TASK_CLASSIFICATION |

@@ -20,8 +20,12 @@ typedef struct metric_input {
     int64_t *hits, *actual, *predicted; /* (K) */
 } metric_input;
 
+/* Of a mean over columns: whether one needs samples that it holds, and others. */
+enum { METRIC_SIDE_IN = 1, METRIC_SIDE_OUT = 2 };
+
 typedef struct thaw_metric_code {
     unsigned sorts;
+    unsigned sides; /* METRIC_SIDE bits; 0: no mean over columns of samples */
     double (*value)(const metric_input *in,
                     char *why); /* NAN: undefined; why: THAW_WHY bytes, "" */
     /* Of a mean: what it is the mean of. NULL: pseudo-values, from the metric without each sample in turn. */

@@ -137,6 +137,7 @@ thaw_status thaw_paired_compare(const thaw_scores *scores, const thaw_bootstrap 
     found.seeds = scores->seeds;
     found.resamples = how->resamples;
     found.level = how->level;
+    found.most_df = scores->df;
     describe(scores, &found);
     THAW_TRY_TO(thaw_units_make(scores, &units));
     found.units = units.count;
@@ -144,7 +145,7 @@ thaw_status thaw_paired_compare(const thaw_scores *scores, const thaw_bootstrap 
         set_ignorant(&found);
     } else {
         found.design_effect = measured_design_effect(scores, &units, &found);
-        THAW_TRY_TO(thaw_crossed_analysis(&units, &found));
+        THAW_TRY_TO(thaw_crossed_analysis(&units, scores->df, &found));
         THAW_TRY_TO(thaw_crossed_bootstrap(&units, how, THAW_DRAW_AUTO, &found));
         combine(&found);
     }

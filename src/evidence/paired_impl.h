@@ -22,8 +22,9 @@ typedef struct thaw_units {
 THAW_NODISCARD thaw_status thaw_units_make(const thaw_scores *scores, thaw_units *out);
 void thaw_units_clear(thaw_units *units);
 
-/* Fills se, df, var_*, seed_correlation, seed_sd, t_* of *out from its delta, level and bounded. */
-THAW_NODISCARD thaw_status thaw_crossed_analysis(const thaw_units *units, thaw_paired *out);
+/* Fills se, df, var_*, seed_correlation, seed_sd, t_* of *out from its delta, level and bounded; most_df as thaw_scores.df. */
+THAW_NODISCARD thaw_status thaw_crossed_analysis(const thaw_units *units, double most_df,
+                                                 thaw_paired *out);
 
 /* How the counts of a resample are drawn; both are exact multinomial draws. */
 typedef enum thaw_draw {

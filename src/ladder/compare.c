@@ -28,6 +28,7 @@ static void add_paired(const thaw_paired *p, thaw_json *out)
     thaw_json_set_double(out, "low", p->low);
     thaw_json_set_double(out, "high", p->high);
     thaw_json_set_double(out, "se", p->se);
+    thaw_json_set_double(out, "df", p->df);
     thaw_json_set_double(out, "p", p->p_greater);
     thaw_json_set_double(out, "p_two_sided", p->p_two_sided);
     thaw_json_set_double(out, "discordance", p->discordance);
@@ -159,6 +160,13 @@ void ladder_decision_to_json(const ladder_pair *pair, const thaw_decision *decis
     thaw_str_clear(&text);
 }
 
+/* Two shares differ by 1 at most, though pseudo-values may leave [0, 1]. */
+static void hold_to_shares(thaw_paired *p)
+{
+    p->low = fmax(-1, p->low);
+    p->high = fmin(1, p->high);
+}
+
 thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                            const thaw_rule *rule, double (*adjust)(void *context, double p),
                            void *context, thaw_decision *decision, thaw_json *out)
@@ -168,6 +176,7 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                                 .seeds = pair->seeds,
                                 .N = pair->N,
                                 .cluster = pair->cluster,
+                                .df = pair->df,
                                 .points = true};
     const int64_t slice_count = thaw_dataset_slice_count(pair->dataset);
     thaw_rule judged = *rule;
@@ -177,6 +186,8 @@ thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&slices, slice_count, sizeof *slices));
     THAW_TRY_TO(thaw_paired_compare(&scores, how, &overall));
+    if (pair->metric->share)
+        hold_to_shares(&overall);
     thaw_json_set_string(out, "a", pair->name_a);
     thaw_json_set_string(out, "b", pair->name_b);
     add_paired(&overall, out);

@@ -256,7 +256,7 @@ static thaw_status bring_together(ladder_runs *all)
     THAW_TRY(same_metric(all));
     for (int64_t i = 0; i < all->count; i++)
         THAW_TRY(take_scores(&all->runs[i], all->metric));
-    return THAW_OK;
+    return thaw_predictions_df(&all->runs[0].p, all->metric, &all->df);
 }
 
 thaw_status ladder_runs_read(thaw_comm *comm, const char *const *paths, int64_t count,

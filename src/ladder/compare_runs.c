@@ -20,7 +20,8 @@ static ladder_pair pair_of(const ladder_runs *all, const ladder_run *b)
                          .dataset = all->dataset,
                          .split = all->split,
                          .power = a->config.ladder.power,
-                         .comparisons = all->count - 1};
+                         .comparisons = all->count - 1,
+                         .df = all->df};
 }
 
 /* The loss of each sample, paired: what moves even where no prediction does. Above 0: B's is lower. */

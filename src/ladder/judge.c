@@ -31,6 +31,7 @@ static thaw_status take_predictions(ladder *l, ladder_rung *r, int64_t seed,
     if (!l->judged) {
         l->truth = truth;
         l->judged = true;
+        THAW_TRY(thaw_predictions_df(p, l->metric, &l->df));
         if (p->cluster != NULL) {
             THAW_TRY(thaw_alloc(&l->cluster, p->N, sizeof *l->cluster));
             memcpy(l->cluster, p->cluster, (size_t)p->N * sizeof *l->cluster);
@@ -65,7 +66,7 @@ static double mean_over_seeds(const ladder *l, const ladder_rung *r, const char 
 static thaw_status rate_rung(ladder *l, ladder_rung *r)
 {
     ladder_mean own;
-    THAW_TRY(ladder_mean_score(l, r->score, l->N, l->cluster, NULL, &own));
+    THAW_TRY(ladder_mean_score(l, r->score, l->N, l->cluster, NULL, l->df, &own));
     r->gate_score = own.mean;
     r->gate_low = own.low;
     r->gate_high = own.high;
@@ -183,7 +184,8 @@ static ladder_pair pair_of(const ladder *l, int64_t a, int64_t b)
                          .dataset = l->dataset,
                          .split = l->gate,
                          .power = l->config->ladder.power,
-                         .comparisons = l->planned};
+                         .comparisons = l->planned,
+                         .df = l->df};
 }
 
 thaw_status ladder_judge_step(ladder *l, int64_t index, thaw_depth_verdict *verdict)
@@ -297,7 +299,7 @@ thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t sli
     if (binary && l->cluster == NULL)
         count_right(l, r, mask, out);
     else
-        THAW_TRY(ladder_mean_score(l, r->each, l->N, l->cluster, mask, out));
+        THAW_TRY(ladder_mean_score(l, r->each, l->N, l->cluster, mask, 0, out));
     if (!binary)
         return THAW_OK;
     int64_t n = out->N;

@@ -48,6 +48,7 @@ typedef struct ladder {
     bool judged;       /* truth is that of the first predictions read */
     thaw_digest truth; /* of gate's labels or targets */
     int32_t *cluster;  /* (N) or NULL */
+    double df;         /* as thaw_scores.df, of the metric on gate */
     ladder_rung *rungs;
     int64_t count;
     int64_t planned; /* deeper rungs that will be judged: Holm's family */
@@ -98,6 +99,7 @@ typedef struct ladder_pair {
     int64_t split;
     double power;        /* for the samples a decision would need; 0: the design's default */
     int64_t comparisons; /* of the family; 0: one */
+    double df;           /* as thaw_scores.df, of the metric */
 } ladder_pair;
 THAW_NODISCARD thaw_status ladder_compare(const ladder_pair *pair, const thaw_bootstrap *how,
                                           const thaw_rule *rule,
@@ -133,6 +135,7 @@ typedef struct ladder_runs {
     thaw_dataset *dataset;
     int64_t split;
     const thaw_metric *metric;
+    double df; /* as thaw_scores.df, of the metric */
 } ladder_runs;
 /* split NULL: gate where all runs have it, else val. Collective. Cleared by ladder_runs_clear whatever comes out. THAW_ERR_INPUT: no finished
  * run, another task or metric, other samples or labels, an id twice, a dataset that is no longer the one that was predicted. */
@@ -150,14 +153,14 @@ void ladder_add_limits(const ladder_runs *runs, const ladder_run *b, const thaw_
 THAW_NODISCARD thaw_status ladder_take_scores(const thaw_predictions *p, const thaw_metric *metric,
                                               float *score, float *each);
 thaw_digest ladder_truth(const thaw_predictions *p);
-/* Mean over seeds of scores (S, N), with its interval, of a slice (mask NULL: all). */
+/* Mean over seeds of scores (S, N), with its interval, of a slice (mask NULL: all); df as thaw_scores.df. */
 typedef struct ladder_mean {
     int64_t N;
     double mean, low, high;
     double seeds[THAW_MAX_SEEDS];
 } ladder_mean;
 THAW_NODISCARD thaw_status ladder_mean_score(const ladder *l, const float *score, int64_t N,
-                                             const int32_t *cluster, const uint8_t *mask,
+                                             const int32_t *cluster, const uint8_t *mask, double df,
                                              ladder_mean *out);
 THAW_NODISCARD thaw_status ladder_mean_slice(const ladder *l, const ladder_rung *r, int64_t slice,
                                              ladder_mean *out);

@@ -20,7 +20,8 @@ thaw_digest ladder_truth(const thaw_predictions *p)
 
 /* The comparison with a model whose every score is 0. */
 thaw_status ladder_mean_score(const ladder *l, const float *score, int64_t N,
-                              const int32_t *cluster, const uint8_t *mask, ladder_mean *out)
+                              const int32_t *cluster, const uint8_t *mask, double df,
+                              ladder_mean *out)
 {
     float *nothing = NULL;
     thaw_paired own;
@@ -33,6 +34,7 @@ thaw_status ladder_mean_score(const ladder *l, const float *score, int64_t N,
                                 .N = N,
                                 .cluster = cluster,
                                 .mask = mask,
+                                .df = df,
                                 .points = true};
     THAW_TRY_TO(thaw_paired_compare(&scores, &how, &own));
     out->N = own.N;

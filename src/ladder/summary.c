@@ -412,7 +412,8 @@ static thaw_status second_opinion(ladder *l)
                                     .b = l->rungs[index[best]].score,
                                     .seeds = l->S,
                                     .N = l->N,
-                                    .cluster = l->cluster};
+                                    .cluster = l->cluster,
+                                    .df = l->df};
         thaw_paired pair;
         THAW_TRY_TO(thaw_paired_compare(&scores, &how, &pair));
         se[i] = pair.se;

@@ -8,6 +8,7 @@
 typedef struct test_rung {
     int64_t index;
     float *score, *each; /* (S, N) */
+    double df;           /* as thaw_scores.df, of the metric on test */
 } test_rung;
 
 /* The file may have been replaced since the ladder opened it. */
@@ -35,6 +36,8 @@ static thaw_status score(ladder *l, thaw_comm *world, test_rung *t, int64_t N)
         thaw_status status = check_size(l, &p, N);
         if (status == THAW_OK)
             status = ladder_take_scores(&p, l->metric, t->score + s * N, t->each + s * N);
+        if (status == THAW_OK)
+            status = thaw_predictions_df(&p, l->metric, &t->df);
         if (status != THAW_OK)
             status = thaw_fail_context(status, "test, rung %s", r->name);
         status = thaw_agree(world, status);
@@ -50,7 +53,7 @@ static thaw_status describe(ladder *l, const test_rung *t, int64_t N, const int3
                             thaw_json *rungs)
 {
     ladder_mean own;
-    THAW_TRY(ladder_mean_score(l, t->score, N, cluster, NULL, &own));
+    THAW_TRY(ladder_mean_score(l, t->score, N, cluster, NULL, t->df, &own));
     thaw_json *row = thaw_json_add_object(rungs);
     thaw_json_set_string(row, "name", l->rungs[t->index].name);
     thaw_json_set_double(row, ladder_score_key(l), own.mean);
@@ -77,7 +80,8 @@ static thaw_status compare(ladder *l, const test_rung *a, const test_rung *chose
                               .N = thaw_dataset_count(l->dataset, split),
                               .cluster = thaw_dataset_clusters(l->dataset, split),
                               .dataset = l->dataset,
-                              .split = split};
+                              .split = split,
+                              .df = chosen->df};
     thaw_decision decision;
     return ladder_compare(&pair, &how, &rule, NULL, NULL, &decision, thaw_json_add_object(list));
 }

@@ -220,8 +220,9 @@ static thaw_status compare(const thaw_trainer *t, const thaw_predictions *val, t
     *out = (thaw_paired){.delta = NAN, .low = NAN, .high = NAN};
     THAW_TRY_TO(thaw_alloc(&scores, val->N, sizeof *scores));
     THAW_TRY_TO(take_scores(t, val, scores));
-    const thaw_scores both = {
+    thaw_scores both = {
         .a = beside, .b = scores, .seeds = 1, .N = val->N, .cluster = val->cluster, .points = true};
+    THAW_TRY_TO(thaw_predictions_df(val, t->setup->metric, &both.df));
     if (all_finite(scores, val->N) && all_finite(beside, val->N))
         status = thaw_paired_compare(&both, &how, out);
 done:

@@ -150,6 +150,12 @@ thaw_status thaw_predictions_scores(const thaw_predictions *p, const thaw_metric
     return thaw_metric_scores(metric, &j, scores);
 }
 
+thaw_status thaw_predictions_df(const thaw_predictions *p, const thaw_metric *metric, double *out)
+{
+    const thaw_judged j = judged(p, NULL);
+    return thaw_metric_df(metric, &j, p->cluster, out);
+}
+
 thaw_status thaw_predictions_from_logits(const thaw_setup *setup, int64_t split,
                                          const float *logits, thaw_predictions *out)
 {

@@ -26,6 +26,42 @@ static double value(const char *name, const thaw_judged *j, char *why)
     return out;
 }
 
+static double df_of(const char *name, const thaw_judged *j, const int32_t *cluster)
+{
+    double out;
+    assert_int_equal(thaw_metric_df(thaw_metric_find(name), j, cluster, &out), THAW_OK);
+    return out;
+}
+
+/* Three samples of one class and five of another; in clusters two and three. */
+static void degrees_of_freedom(void **state)
+{
+    (void)state;
+    const int32_t labels[] = {0, 0, 0, 1, 1, 1, 1, 1};
+    const int32_t predicted[] = {0, 1, 0, 1, 1, 0, 1, 1};
+    const int32_t cluster[] = {7, 7, 3, 1, 1, 2, 2, 9};
+    const float outputs[8 * 3] = {0};
+    thaw_judged j = {.task = THAW_TASK_CLASSIFICATION,
+                     .N = 8,
+                     .K = 2,
+                     .labels = labels,
+                     .predicted = predicted,
+                     .outputs = outputs};
+    const double sum = 1 / 3.0 + 1 / 5.0;
+    const double parts = 1 / 9.0 / 2 + 1 / 25.0 / 4;
+    near(df_of("macro_f1", &j, NULL), sum * sum / parts, 1e-12);
+    near(df_of("auroc", &j, NULL), 2 * sum * sum / parts, 1e-12);
+    near(df_of("macro_f1", &j, cluster), (0.5 + 1 / 3.0) * (0.5 + 1 / 3.0) / (0.25 + 1 / 9.0 / 2),
+         1e-12);
+    assert_true(isinf(df_of("accuracy", &j, cluster)));
+    /* A class that no sample has is left out, and one sample alone weighs by its share. */
+    j.K = 3;
+    near(df_of("macro_f1", &j, NULL), sum * sum / parts, 1e-12);
+    const int32_t times[] = {1, 0, 0, 1, 1, 1, 1, 1};
+    j.times = times;
+    near(df_of("macro_f1", &j, NULL), 1.2 * 1.2 / (2 + 1 / 25.0 / 4), 1e-12);
+}
+
 /* ---- Printed examples ---- */
 
 static void printed_classes(void **state)
@@ -438,11 +474,12 @@ static void clusters_widen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(printed_classes),          cmocka_unit_test(printed_areas),
-        cmocka_unit_test(printed_regression),       cmocka_unit_test(areas_by_pairs),
-        cmocka_unit_test(ranks_by_counting),        cmocka_unit_test(top5_by_sorting),
-        cmocka_unit_test(undefined_says_why),       cmocka_unit_test(not_finite_says_why),
-        cmocka_unit_test(all_right_is_not_certain), cmocka_unit_test(scores_agree),
-        cmocka_unit_test(explained_variance),       cmocka_unit_test(clusters_widen)};
+        cmocka_unit_test(degrees_of_freedom),  cmocka_unit_test(printed_classes),
+        cmocka_unit_test(printed_areas),       cmocka_unit_test(printed_regression),
+        cmocka_unit_test(areas_by_pairs),      cmocka_unit_test(ranks_by_counting),
+        cmocka_unit_test(top5_by_sorting),     cmocka_unit_test(undefined_says_why),
+        cmocka_unit_test(not_finite_says_why), cmocka_unit_test(all_right_is_not_certain),
+        cmocka_unit_test(scores_agree),        cmocka_unit_test(explained_variance),
+        cmocka_unit_test(clusters_widen)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ static void fill(void)
 static thaw_paired compare(const float *a, const float *b, int64_t seeds, const int32_t *clusters,
                            const uint8_t *in_slice, uint64_t seed)
 {
-    thaw_scores scores = {a, b, seeds, N, clusters, in_slice, false};
+    thaw_scores scores = {a, b, seeds, N, clusters, in_slice, false, 0};
     thaw_bootstrap how = thaw_bootstrap_default(seed);
     how.resamples = 4000;
     thaw_paired out;
@@ -199,7 +199,7 @@ static void slices(void **state)
         at++;
     }
     thaw_paired masked = compare(score_a, score_b, SEEDS, NULL, mask, 3);
-    thaw_scores scores = {a, b, SEEDS, n, NULL, NULL, false};
+    thaw_scores scores = {a, b, SEEDS, n, NULL, NULL, false, 0};
     thaw_bootstrap how = thaw_bootstrap_default(3);
     how.resamples = 4000;
     thaw_paired alone;
@@ -248,7 +248,7 @@ static void refusals(void **state)
     fill();
     thaw_bootstrap how = thaw_bootstrap_default(1);
     thaw_paired out;
-    thaw_scores scores = {score_a, score_b, 0, N, NULL, NULL, false};
+    thaw_scores scores = {score_a, score_b, 0, N, NULL, NULL, false, 0};
     int64_t live = thaw_alloc_live();
     assert_int_equal(thaw_paired_compare(&scores, &how, &out), THAW_ERR_FAIL);
     scores.seeds = THAW_MAX_SEEDS + 1;
@@ -323,7 +323,8 @@ static void draws_agree(void **state)
     (void)state;
     fill();
     for (int clustered = 0; clustered < 2; clustered++) {
-        thaw_scores scores = {score_a, score_b, SEEDS, N, clustered ? cluster : NULL, NULL, false};
+        thaw_scores scores = {score_a, score_b, SEEDS, N, clustered ? cluster : NULL,
+                              NULL,    false,   0};
         thaw_bootstrap how = {.resamples = 20000, .level = 0.95, .seed = 11};
         thaw_paired whole = compare(score_a, score_b, SEEDS, scores.cluster, NULL, 1);
         thaw_paired by_index = whole;

@@ -68,7 +68,7 @@ static void simulate(const world *w, uint32_t stream, uint64_t trial)
 static thaw_paired compare(const world *w, const uint8_t *mask, uint64_t seed)
 {
     const int32_t *clusters = w->cluster_size > 1 ? cluster : NULL;
-    thaw_scores scores = {score_a, score_b, w->seeds, w->N, clusters, mask, false};
+    thaw_scores scores = {score_a, score_b, w->seeds, w->N, clusters, mask, false, 0};
     thaw_bootstrap how = {.resamples = RESAMPLES, .level = 0.95, .seed = seed};
     thaw_paired paired;
     assert_int_equal(thaw_paired_compare(&scores, &how, &paired), THAW_OK);

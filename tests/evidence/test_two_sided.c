@@ -97,7 +97,7 @@ static void simulate(uint64_t family)
 
 static thaw_paired compare(const float *b, const uint8_t *mask, uint64_t seed)
 {
-    const thaw_scores scores = {baseline, b, 1, N, NULL, mask, true};
+    const thaw_scores scores = {baseline, b, 1, N, NULL, mask, true, 0};
     const thaw_bootstrap how = {.resamples = RESAMPLES, .level = 0.95, .seed = seed};
     thaw_paired paired;
     assert_int_equal(thaw_paired_compare(&scores, &how, &paired), THAW_OK);

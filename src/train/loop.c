@@ -79,11 +79,16 @@ static thaw_status epoch_row(thaw_trainer *t, const verdict *val)
     return status;
 }
 
+/* An epoch that was taken back has the weights of the one before, which was judged. Where none has been trained yet they are those before
+ * training, which are no answer: they are kept until an epoch is, whatever its loss, and only for want of one. */
 static bool is_better(const thaw_trainer *t, const verdict *val)
 {
     const thaw_progress_state *s = &t->state;
-    if (s->best_epoch < 0)
-        return true; /* whatever its loss: the weights before training are no answer */
+    const int64_t trained = t->position.epoch - s->limit.undone;
+    if (s->best_epoch < 0 || t->undone)
+        return s->best_epoch < 0;
+    if (trained == 1)
+        return true;
     if (t->config->train.select == THAW_SELECT_LOSS)
         return val->loss < s->best_loss;
     return val->score > s->best_score || (val->score == s->best_score && val->loss < s->best_loss);

@@ -49,6 +49,14 @@ grep -q 'the epoch is taken back, and the backbone goes on at 0 of its rates' er
 get back-1/summary.json drift.blocks.stem drift.blocks.layer1.0 | grep -v '^0$' && fail "the backbone moved"
 same "losses of the epochs" 4 "$(rows back-1 epoch val.loss | sort -u | grep -c .)"
 
+# What was taken back is not selected, though the head's rate makes every later epoch worse.
+must "select" ranks 2 train limit.yaml $full --set output=selected --set limit.epoch=1e-6 --set limit.action=rollback --set limit.factor=0 \
+    --set train.select=loss --set rates.head=3
+same "epochs over, undone" "1 1" "$(echo $(of_limit selected epochs_over) $(of_limit selected epochs_undone))"
+rows selected epoch val.loss | sort -g | head -1 | grep -qx "$(rows selected epoch val.loss | head -1)" || fail "the first epoch is not the best by its loss: $(rows selected epoch val.loss)"
+same "an epoch after the one that was taken back" "$(rows selected epoch val.loss | sed 1d | sort -g | head -1)" \
+    "$(rows selected epoch val.loss | sed -n "$(get selected/summary.json selected_epoch)p")"
+
 # Taken back at a limit from the start of training, so that the copy is of a trained epoch; killed in the epoch that goes back.
 limits="--set limit.action=rollback --set optimizer.kind=adamw --set rates.backbone=0.001 --set train.ema=0.5 --set train.checkpoint_every=1"
 must "how far adamw goes" ranks 1 train limit.yaml $full $limits --set output=far --set limit.action=warn --set limit.total=1e-6

@@ -7,6 +7,9 @@
 /* Each replicate of a gap goes through all features. */
 #define GAP_RESAMPLES 500
 
+/* Of each side, for a classifier that learns from half of them and is tried on the rest. */
+#define LEAST_ROWS 4
+
 static thaw_bootstrap few_resamples(const inspection *in)
 {
     thaw_bootstrap how = ladder_bootstrap(&in->config);
@@ -23,6 +26,11 @@ static thaw_status add_moments(inspection *in, const thaw_last_features *f)
         inspection_unknown(in, "How far the data are from the moments of the backbone's source: "
                                "its file has none. A backbone that thaw writes "
                                "(train.save_backbone) has them.");
+        return THAW_OK;
+    }
+    if (f->data.n < 2) {
+        inspection_unknown(in, "How far the data are from the moments of the backbone's source: "
+                               "train has one sample, which has no spread.");
         return THAW_OK;
     }
     THAW_TRY(thaw_gap_to_moments(f->data.x, f->data.n, D, f->source, f->source + D, &how, &gap));
@@ -64,6 +72,13 @@ static thaw_status add_samples(inspection *in, const char *source, const thaw_la
         inspection_unknown(in, "Proxy A-distance and MMD to the source: they need its samples. "
                                "--source DATASET names the data that the backbone was trained "
                                "on.");
+        return THAW_OK;
+    }
+    if (f->source_n < LEAST_ROWS || f->data.n < LEAST_ROWS) {
+        inspection_unknown(in,
+                           "Proxy A-distance and MMD to the source: they need %d samples a side; "
+                           "%s has %lld, train %lld.",
+                           LEAST_ROWS, source, (long long)f->source_n, (long long)f->data.n);
         return THAW_OK;
     }
     THAW_TRY(thaw_proxy_a_features(f->source_x, f->source_n, f->data.x, f->data.n, D,

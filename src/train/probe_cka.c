@@ -101,6 +101,7 @@ thaw_status thaw_probe_cka(thaw_comm *comm, const thaw_config *config, const cha
 {
     thaw_setup before;
     thaw_reopened after;
+    thaw_watchdog *watchdog = NULL; /* of both halves: reopening the run starts no second one */
     memset(out, 0, sizeof *out);
     memset(&after, 0, sizeof after);
     THAW_CHECK(config->model.backbone[0] != '\0', THAW_ERR_INPUT,
@@ -110,6 +111,7 @@ thaw_status thaw_probe_cka(thaw_comm *comm, const thaw_config *config, const cha
     begun.phases = (thaw_tables){0};
     begun.train.head_from = (char *)"";
     begun.train.adapter_from = (char *)"";
+    THAW_TRY(thaw_watchdog_start(comm, config->train.watchdog, &watchdog));
     const char *phase = thaw_beat_phase("comparing features by depth");
     thaw_status status = thaw_setup_open(comm, &begun, "frozen", THAW_SETUP_TRAIN, &before);
     if (status == THAW_OK) { /* uniform */
@@ -118,6 +120,7 @@ thaw_status thaw_probe_cka(thaw_comm *comm, const thaw_config *config, const cha
         thaw_setup_close(&before);
     }
     thaw_beat_phase(phase);
+    thaw_watchdog_stop(&watchdog);
     if (status != THAW_OK)
         thaw_block_ckas_clear(out);
     return status;

@@ -71,6 +71,7 @@ static thaw_status run_rows(const probing *p, const thaw_feed *feed, int64_t beg
         const int64_t n = end - at < chunk ? end - at : chunk;
         for (int64_t i = 0; i < n; i++)
             indices[i] = thaw_permute(PROBE_SEED, 0, feed->N, at + i);
+        thaw_beat("features of drawn samples");
         THAW_TRY_TO(thaw_feed_read(feed, 0, n, indices, input));
         const thaw_run run = {.B = n, .input = input, .sample_ids = indices};
         thaw_plan_forward(p->plan, &run);

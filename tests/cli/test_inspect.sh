@@ -142,6 +142,12 @@ mv "$gone" gone || fail "no first run of the deeper rung in $gone"
 must "a ladder whose deeper run was deleted" ranks 2 inspect ladder --samples 20 --json
 grep -q 'CKA by block of full: its run .* is gone' out || fail "what was deleted: $(cat out)"
 mv gone "$gone"
+must "a source of three samples" alone data import --quiet --images images.idx --labels labels.idx --select 0=red,1=green,2=blue \
+    --splits train=1,val=10 -o three.h5
+must "inspect beside three samples" ranks 2 inspect full --json --samples 40 --source three.h5
+grep -q 'they need 4 samples a side; three.h5 has 3, train 40' out || fail "three samples of a source: $(grep -A9 unknown out)"
+same "a gap that is not known" absent "$(get out source_gap.source)"
+[ "$(get out block_cka.0.rung)" = full ] || fail "three samples of a source stop the rest"
 bad 3 'target.h5 is the data set of the run' alone inspect full --source target.h5
 bad 2 'samples 0 lets none' alone inspect full --samples 0 --source source.h5
 bad 3 'nowhere.h5' ranks 2 inspect full --source nowhere.h5

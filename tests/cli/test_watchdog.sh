@@ -85,6 +85,15 @@ for command in "eval watched" "predict watched -o out.csv" "advise run.yaml --se
 done
 run=$own
 
+# CKA by block has it too before the run is opened again; how many beats come before that is not a promise, so some are tried.
+run="inspect watched"
+for nth in 340 360 320 380 300 400 280 420 260 440; do
+    struck 2 hang_beat 1 $nth
+    grep -q 'comparing features by depth' err && break
+done
+one_cause 'rank 1 .* made no progress for [0-9]* s: comparing features by depth'
+run=$own
+
 # A rank that calls exit() does not leave alone, and its 0 is not that of the job.
 struck 2 exit_step 1 8
 same "$what: exit code" 1 $code

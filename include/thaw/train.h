@@ -517,6 +517,7 @@ typedef struct thaw_last_features {
         *source; /* (2, D): mean and variance of the source's features; NULL: the file has none */
     float *source_x; /* (source_n, D) of the data set `source`; NULL: none was named */
     int64_t source_n;
+    int32_t *cluster, *source_cluster; /* (n), (source_n); NULL: the data name none */
 } thaw_last_features;
 
 /* As thaw_probe_depths, but for any task; where it has no classes, labels are 0. source: dataset file that the backbone was trained on, whose

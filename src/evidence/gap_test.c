@@ -13,6 +13,7 @@ typedef struct gap_work {
     const double *mean, *var; /* of the source */
     double spread;
     double *own_mean, *own_var; /* of x */
+    metric_units units;         /* rows, or clusters */
     int32_t *times;             /* (n) how often a row was drawn */
     double *sums;               /* (2, D): of a replicate, mean and variance */
 } gap_work;
@@ -22,11 +23,13 @@ static void draw_moments(const gap_work *w)
 {
     double *mean = w->sums;
     double *var = w->sums + w->D;
+    int64_t n = 0; /* clusters differ in size */
     for (int64_t j = 0; j < 2 * w->D; j++)
         w->sums[j] = 0;
     for (int64_t i = 0; i < w->n; i++) {
         if (w->times[i] == 0)
             continue;
+        n += w->times[i];
         for (int64_t j = 0; j < w->D; j++) {
             const double away = (double)w->x[i * w->D + j] - w->own_mean[j];
             mean[j] += w->times[i] * away;
@@ -34,8 +37,8 @@ static void draw_moments(const gap_work *w)
         }
     }
     for (int64_t j = 0; j < w->D; j++) {
-        mean[j] /= (double)w->n;
-        var[j] = fmax(0, (var[j] - (double)w->n * mean[j] * mean[j]) / (double)(w->n - 1));
+        mean[j] /= (double)n;
+        var[j] = fmax(0, (var[j] - (double)n * mean[j] * mean[j]) / fmax(1, (double)(n - 1)));
     }
 }
 
@@ -62,14 +65,11 @@ static void resample(const gap_work *w, const thaw_bootstrap *how, double *value
 {
     const double tail = (1 - how->level) / 2;
     const int64_t R = how->resamples;
+    const thaw_judged rows = {.N = w->n};
     int64_t as_large = 0;
     for (int64_t r = 0; r < R; r++) {
         double without;
-        thaw_words words = thaw_words_make(how->seed, (uint32_t)r);
-        for (int64_t i = 0; i < w->n; i++)
-            w->times[i] = 0;
-        for (int64_t i = 0; i < w->n; i++)
-            w->times[thaw_words_below(&words, (uint32_t)w->n)]++;
+        metric_units_draw(&w->units, &rows, how->seed, r, w->times);
         draw_moments(w);
         distances(w, &values[r], &without);
         as_large += without >= out->value;
@@ -79,10 +79,12 @@ static void resample(const gap_work *w, const thaw_bootstrap *how, double *value
     out->p = (double)(1 + as_large) / (double)(R + 1);
 }
 
-thaw_status thaw_gap_to_moments(const float *x, int64_t n, int64_t D, const double *mean,
+thaw_status thaw_gap_to_moments(const thaw_side *side, int64_t D, const double *mean,
                                 const double *var, const thaw_bootstrap *how, thaw_gap_test *out)
 {
-    gap_work w = {.x = x, .n = n, .D = D, .mean = mean, .var = var};
+    const int64_t n = side->n;
+    const thaw_judged rows = {.N = n};
+    gap_work w = {.x = side->x, .n = n, .D = D, .mean = mean, .var = var};
     double *values = NULL;
     thaw_status status;
     *out = (thaw_gap_test){.value = NAN, .interval = {NAN, NAN}, .p = NAN};
@@ -92,14 +94,17 @@ thaw_status thaw_gap_to_moments(const float *x, int64_t n, int64_t D, const doub
         w.spread += var[j];
     if (!(w.spread > 0))
         return THAW_OK;
+    THAW_TRY_TO(metric_units_make(&rows, side->cluster, &w.units));
     THAW_TRY_TO(thaw_alloc(&w.own_mean, D, sizeof *w.own_mean));
     THAW_TRY_TO(thaw_alloc(&w.own_var, D, sizeof *w.own_var));
     THAW_TRY_TO(thaw_alloc(&w.times, n, sizeof *w.times));
     THAW_TRY_TO(thaw_alloc(&w.sums, 2 * D, sizeof *w.sums));
     THAW_TRY_TO(thaw_alloc(&values, how->resamples, sizeof *values));
-    thaw_moments(x, n, D, w.own_mean, w.own_var, NULL);
+    thaw_moments(side->x, n, D, w.own_mean, w.own_var, NULL);
     out->value = thaw_frechet_diagonal(mean, var, w.own_mean, w.own_var, D) / w.spread;
-    resample(&w, how, values, out);
+    out->clusters = w.units.count;
+    if (w.units.count > 1)
+        resample(&w, how, values, out);
     status = THAW_OK;
 done:
     thaw_free(&values);
@@ -107,5 +112,6 @@ done:
     thaw_free(&w.times);
     thaw_free(&w.own_var);
     thaw_free(&w.own_mean);
+    metric_units_clear(&w.units);
     return status;
 }

@@ -212,6 +212,19 @@ static thaw_status open_source(const thaw_setup *s, const char *file, thaw_datas
     return THAW_OK;
 }
 
+/* Of the drawn samples; NULL where the data name none. */
+static thaw_status take_clusters(const thaw_dataset *dataset, int64_t split, int64_t n,
+                                 int32_t **out)
+{
+    const int32_t *all = thaw_dataset_clusters(dataset, split);
+    if (all == NULL)
+        return THAW_OK;
+    THAW_TRY(thaw_alloc(out, n, sizeof **out));
+    for (int64_t i = 0; i < n; i++)
+        (*out)[i] = all[thaw_permute(PROBE_SEED, 0, thaw_dataset_count(dataset, split), i)];
+    return THAW_OK;
+}
+
 /* Of the source's split that is called as the run's own train. Collective. */
 static thaw_status take_rows(thaw_comm *comm, const probing *p, int64_t most, const char *file,
                              thaw_last_features *out)
@@ -225,8 +238,10 @@ static thaw_status take_rows(thaw_comm *comm, const probing *p, int64_t most, co
     THAW_TRY_TO(thaw_same_digest(comm, file, thaw_dataset_digest(dataset)));
     out->source_n = probe_at_most(thaw_dataset_count(dataset, split), most);
     THAW_TRY_TO(probing_draw(comm, p, dataset, split, out->source_n, &rows, NULL));
-    THAW_TRY_TO(
-        thaw_agree(comm, thaw_alloc(&out->source_x, out->source_n * last->D, sizeof *rows)));
+    status = thaw_alloc(&out->source_x, out->source_n * last->D, sizeof *rows);
+    if (status == THAW_OK)
+        status = take_clusters(dataset, split, out->source_n, &out->source_cluster);
+    THAW_TRY_TO(thaw_agree(comm, status));
     probing_cut(p, last, out->source_n, rows, out->source_x);
 done:
     thaw_free(&rows);
@@ -244,6 +259,8 @@ static thaw_status take_last(thaw_comm *comm, const probing *p, int64_t most, co
     status = thaw_alloc(&out->x, d.data.n * last->D, sizeof *out->x);
     if (status == THAW_OK)
         status = thaw_alloc(&out->test_x, d.data.m * last->D, sizeof *out->test_x);
+    if (status == THAW_OK)
+        status = take_clusters(p->setup->dataset, p->setup->train, d.data.n, &out->cluster);
     THAW_TRY_TO(thaw_agree(comm, status));
     probing_cut(p, last, d.data.n, d.data.x, out->x);
     probing_cut(p, last, d.data.m, d.data.test_x, out->test_x);
@@ -313,6 +330,8 @@ thaw_status thaw_probe_last(thaw_comm *comm, const thaw_config *config, int64_t 
 
 void thaw_last_features_clear(thaw_last_features *features)
 {
+    thaw_free(&features->source_cluster);
+    thaw_free(&features->cluster);
     thaw_free(&features->source_x);
     thaw_free(&features->source);
     thaw_free(&features->test_labels);

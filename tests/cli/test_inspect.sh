@@ -207,6 +207,22 @@ says "text of numbers" '^- Calibration: it is known of one class a sample only'
 says "text of numbers" '^- Whether a backbone would help'
 says "text of numbers" '^- Probes by depth and the domain gap: the run has no backbone'
 
+# Domain gaps of data in clusters count clusters, and of a single one they are not known.
+must "a source of numbers" "$tool" tasks other.h5 150 8
+must "import of the source" alone data import --quiet --task regression --images other.h5:x --labels other.h5:numbers \
+    --clusters other.h5:site --names height,weight --seed 2 --splits train=50,val=30 -o others.h5
+must "a backbone of numbers" alone train numbers.yaml --quiet --set output=before --set data.file=others.h5 --set data.gate= --set data.test= \
+    --set train.save_backbone=numbers-backbone.h5
+must "numbers from a backbone" alone train numbers.yaml --quiet --set output=reused --set rung=frozen --set model.backbone=numbers-backbone.h5 \
+    --set model.arch= --set model.width=0
+must "inspect of clusters" alone inspect reused --json --samples 40 --source others.h5
+cp out clusters.json
+[ "$(get clusters.json source_gap.mmd.clusters)" -lt 40 ] && [ "$(get clusters.json domain_gap.clusters)" = "$(get clusters.json source_gap.mmd.clusters)" ] ||
+    fail "clusters of the drawn samples: $(grep clusters clusters.json)"
+must "inspect of clusters on three ranks" ranks 3 inspect reused --json --samples 40 --source others.h5
+grep -v seconds clusters.json >one
+grep -v seconds out | diff one - >difference || fail "gaps of clusters differ on three ranks: $(head -5 difference)"
+
 # A ladder that was moved, and one seed that says the same of every sample.
 mv ladder moved
 must "a ladder that was moved" alone inspect moved --samples 0 --json

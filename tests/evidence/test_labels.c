@@ -107,19 +107,23 @@ static void gap(void **state)
     thaw_bootstrap how = thaw_bootstrap_default(3);
     how.resamples = 400;
     pattern(0, 60, x, labels);
-    assert_int_equal(thaw_gap_to_moments(x, 60, 4, mean, var, &how, &g), THAW_OK);
+    assert_int_equal(thaw_gap_to_moments(&(thaw_side){x, 60, NULL}, 4, mean, var, &how, &g),
+                     THAW_OK);
     near(g.value, 0.450473931764987, 1e-6);
     assert_true(g.interval.low >= 0 && g.interval.low < g.value && g.value < g.interval.high);
     near(g.p, 1.0 / 401, 1e-12);
     thaw_moments(x, 60, 4, mean, var, NULL); /* its own: no gap */
-    assert_int_equal(thaw_gap_to_moments(x, 60, 4, mean, var, &how, &g), THAW_OK);
+    assert_int_equal(thaw_gap_to_moments(&(thaw_side){x, 60, NULL}, 4, mean, var, &how, &g),
+                     THAW_OK);
     near(g.value, 0, 1e-12);
     near(g.interval.low, 0, 0);
     near(g.p, 1, 1e-12);
     memset(var, 0, sizeof var);
-    assert_int_equal(thaw_gap_to_moments(x, 60, 4, mean, var, &how, &g), THAW_OK);
+    assert_int_equal(thaw_gap_to_moments(&(thaw_side){x, 60, NULL}, 4, mean, var, &how, &g),
+                     THAW_OK);
     assert_true(isnan(g.value) && isnan(g.p));
-    assert_int_equal(thaw_gap_to_moments(x, 1, 4, mean, var, &how, &g), THAW_ERR_FAIL);
+    assert_int_equal(thaw_gap_to_moments(&(thaw_side){x, 1, NULL}, 4, mean, var, &how, &g),
+                     THAW_ERR_FAIL);
 }
 
 /* Rows from the source itself, with columns that go together: p below 0.05 in about 5% of 400 sets. */
@@ -138,7 +142,8 @@ static void gap_false_alarms(void **state)
         for (int i = 0; i < 40; i++)
             x[i * 3 + 1] = 0.8f * x[i * 3] + 0.6f * x[i * 3 + 1];
         how.seed = set;
-        assert_int_equal(thaw_gap_to_moments(x, 40, 3, mean, var, &how, &g), THAW_OK);
+        assert_int_equal(thaw_gap_to_moments(&(thaw_side){x, 40, NULL}, 3, mean, var, &how, &g),
+                         THAW_OK);
         alarms += g.p <= 0.05;
     }
     /* Binomial(400, 0.05) is within 8 to 34 in 99.9% of the cases; resampling 40 rows is a little too sure. */

@@ -288,17 +288,25 @@ static void proxy_a(void **state)
     float y[n * D];
     fill_normal(x, n * D, 16);
     fill_normal(y, n * D, 18);
-    assert_int_equal(thaw_proxy_a_features(x, n, y, n, D, 0.95, &gap), THAW_OK);
+    assert_int_equal(
+        thaw_proxy_a_features(&(thaw_side){x, n, NULL}, &(thaw_side){y, n, NULL}, D, 0.95, &gap),
+        THAW_OK);
     assert_int_equal(gap.n, 2 * n);
     assert_true(gap.interval.low == 0 && gap.distance < 0.4);
     for (int i = 0; i < n; i++)
         y[i * D + 3] += 4;
-    assert_int_equal(thaw_proxy_a_features(x, n, y, n, D, 0.95, &gap), THAW_OK);
+    assert_int_equal(
+        thaw_proxy_a_features(&(thaw_side){x, n, NULL}, &(thaw_side){y, n, NULL}, D, 0.95, &gap),
+        THAW_OK);
     /* Two sides 4 standard deviations apart: Bayes error Phi(-2) = 0.023, distance 1.91. */
     near(gap.distance, 1.91, 0.09);
-    assert_int_equal(thaw_proxy_a_features(x, 3, y, n, D, 0.95, &gap), THAW_ERR_INPUT);
+    assert_int_equal(
+        thaw_proxy_a_features(&(thaw_side){x, 3, NULL}, &(thaw_side){y, n, NULL}, D, 0.95, &gap),
+        THAW_ERR_INPUT);
     memset(x, 0, sizeof x);
-    assert_int_equal(thaw_proxy_a_features(x, n, x, n, D, 0.95, &gap), THAW_OK);
+    assert_int_equal(
+        thaw_proxy_a_features(&(thaw_side){x, n, NULL}, &(thaw_side){x, n, NULL}, D, 0.95, &gap),
+        THAW_OK);
     near(gap.error, 0.5, 1e-12);
 }
 

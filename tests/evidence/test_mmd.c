@@ -37,7 +37,9 @@ static thaw_mmd mmd(const float *x, int64_t n, const float *y, int64_t m, int64_
     thaw_bootstrap how = thaw_bootstrap_default(5);
     thaw_mmd out;
     how.resamples = permutations;
-    assert_int_equal(thaw_mmd_features(x, n, y, m, D, &how, &out), THAW_OK);
+    assert_int_equal(
+        thaw_mmd_features(&(thaw_side){x, n, NULL}, &(thaw_side){y, m, NULL}, D, &how, &out),
+        THAW_OK);
     return out;
 }
 
@@ -112,9 +114,13 @@ static void edges(void **state)
     /* More than half of the rows are equal, so that the median says nothing. */
     const float few[] = {0, 0, 0, 0, 0, 3};
     near(mmd(few, 3, few + 3, 3, 1, 3).bandwidth, sqrt(9.0 * 5 / 15), 1e-14);
-    assert_int_equal(thaw_mmd_features(few, 1, few, 3, 1, &how, &out), THAW_ERR_INPUT);
+    assert_int_equal(
+        thaw_mmd_features(&(thaw_side){few, 1, NULL}, &(thaw_side){few, 3, NULL}, 1, &how, &out),
+        THAW_ERR_INPUT);
     x[1] = NAN;
-    assert_int_equal(thaw_mmd_features(few, 3, x, 2, 1, &how, &out), THAW_ERR_NUMERIC);
+    assert_int_equal(
+        thaw_mmd_features(&(thaw_side){few, 3, NULL}, &(thaw_side){x, 2, NULL}, 1, &how, &out),
+        THAW_ERR_NUMERIC);
     assert_non_null(strstr(thaw_error_last()->message, "row 1 of side 2"));
 }
 

@@ -55,7 +55,7 @@ static bool is_scratch(const thaw_trainer *t)
 
 static bool is_watched(const thaw_trainer *t)
 {
-    return t->watch.scores != NULL && !is_scratch(t);
+    return t->watch.on && !is_scratch(t);
 }
 
 /* ---- The curve ----------------------------------------------------------------------------------------------------- */
@@ -88,7 +88,8 @@ done:
     return status;
 }
 
-static thaw_status take(thaw_trainer *t, const char *path, const thaw_state *state,
+/* Rank 0 compares for all, so that the curve is there once, however many ranks there are. */
+static thaw_status take(thaw_trainer *t, bool keeps, const char *path, const thaw_state *state,
                         const thaw_state *its)
 {
     thaw_state mine = {0};
@@ -104,7 +105,12 @@ static thaw_status take(thaw_trainer *t, const char *path, const thaw_state *sta
                   THAW_ERR_INPUT,
                   "%s: no dataset 'score' of (epochs, %lld) floats; this is no curve of such a run",
                   path, (long long)t->val.N);
+    t->watch.on = true;
     t->watch.epochs = score->shape.dim[0];
+    t->watch.digest = thaw_hash(score->data, thaw_tensor_bytes(score));
+    t->state.watch.curve = t->watch.digest;
+    if (!keeps)
+        goto done;
     THAW_TRY_TO(thaw_alloc(&t->watch.scores, t->watch.epochs * t->val.N + 1, sizeof(float)));
     if (t->watch.epochs > 0)
         memcpy(t->watch.scores, score->data, thaw_tensor_bytes(score));
@@ -121,7 +127,8 @@ static thaw_status read_curve(thaw_trainer *t, thaw_comm *comm)
     thaw_run_path(t->config->watch.scratch, file_name, &path);
     thaw_status status = thaw_ckpt_read(comm, thaw_str_c(&path), &state, &its);
     if (status == THAW_OK)
-        status = thaw_agree(comm, take(t, thaw_str_c(&path), &state, &its));
+        status =
+            thaw_agree(comm, take(t, thaw_comm_rank(comm) == 0, thaw_str_c(&path), &state, &its));
     else
         status = thaw_fail_context(status, "watch.scratch names a finished run of rung scratch "
                                            "with watch.action");
@@ -137,6 +144,7 @@ thaw_status thaw_beside_open(thaw_trainer *t, thaw_comm *comm)
     if (t->config->watch.action == THAW_WATCH_OFF) /* uniform */
         return THAW_OK;
     if (is_scratch(t)) { /* uniform */
+        t->watch.on = true;
         t->watch.epochs = t->config->train.epochs;
         return thaw_agree(comm, thaw_alloc(&t->watch.scores, t->watch.epochs * t->val.N,
                                            sizeof *t->watch.scores));
@@ -152,7 +160,7 @@ thaw_status thaw_beside_write(thaw_trainer *t, thaw_comm *comm)
     thaw_str path = {0};
     thaw_state state = {0};
     thaw_state attributes = {0};
-    if (t->watch.scores == NULL || !is_scratch(t)) /* uniform */
+    if (!t->watch.on || !is_scratch(t)) /* uniform */
         return THAW_OK;
     thaw_run_path(t->directory, file_name, &path);
     thaw_status status = thaw_state_add(&state, "score", THAW_F32,
@@ -172,16 +180,33 @@ thaw_status thaw_beside_state(thaw_trainer *t, thaw_state *out)
 {
     thaw_watch_record *r = &t->state.watch;
     const thaw_kept_number rows[] = {
-        {"watch/below", THAW_I64, &r->below}, {"watch/most", THAW_I64, &r->most},
-        {"watch/epoch", THAW_I64, &r->epoch}, {"watch/delta", THAW_F64, &r->delta},
-        {"watch/low", THAW_F64, &r->low},     {"watch/high", THAW_F64, &r->high},
+        {"watch/below", THAW_I64, &r->below},
+        {"watch/most", THAW_I64, &r->most},
+        {"watch/epoch", THAW_I64, &r->epoch},
+        {"watch/delta", THAW_F64, &r->delta},
+        {"watch/low", THAW_F64, &r->low},
+        {"watch/high", THAW_F64, &r->high},
+        {"watch/curve_low", THAW_I64, &r->curve.low},
+        {"watch/curve_high", THAW_I64, &r->curve.high},
     };
-    if (t->watch.scores == NULL)
+    if (!t->watch.on)
         return THAW_OK;
     if (is_scratch(t))
         return thaw_state_add(out, "watch/score", THAW_F32, thaw_shape2(t->watch.epochs, t->val.N),
                               t->watch.scores);
     return thaw_state_add_kept(out, rows, sizeof rows / sizeof *rows);
+}
+
+/* The run from scratch may have been trained again meanwhile, with the same data: half of the epochs would be compared with another run. */
+thaw_status thaw_beside_resumed(const thaw_trainer *t)
+{
+    if (!is_watched(t) || thaw_digest_equal(t->state.watch.curve, t->watch.digest))
+        return THAW_OK;
+    return THAW_FAIL(
+        THAW_ERR_INPUT,
+        "%s/%s is another curve than this run was compared with before it stopped: put "
+        "that one back, or train without --resume",
+        t->config->watch.scratch, file_name);
 }
 
 /* ---- An epoch ------------------------------------------------------------------------------------------------------- */
@@ -264,12 +289,12 @@ thaw_status thaw_beside_epoch(thaw_trainer *t, thaw_comm *comm, const thaw_predi
 {
     thaw_paired pair;
     t->watch.delta = t->watch.low = t->watch.high = NAN;
-    if (t->watch.scores == NULL || t->position.epoch >= t->watch.epochs) /* uniform */
+    if (!t->watch.on || t->position.epoch >= t->watch.epochs) /* uniform */
         return THAW_OK;
     if (is_scratch(t)) /* uniform */
         return thaw_agree(comm, take_scores(t, val, t->watch.scores + t->position.epoch * val->N));
-    THAW_TRY(thaw_agree(comm, compare(t, val, &pair)));
-    thaw_bcast(comm, 0, &pair, sizeof pair); /* one rank's word, should CPUs round differently */
+    THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0 ? compare(t, val, &pair) : THAW_OK));
+    thaw_bcast(comm, 0, &pair, sizeof pair);
     t->watch.delta = pair.delta;
     t->watch.low = pair.low;
     t->watch.high = pair.high;

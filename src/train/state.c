@@ -280,7 +280,9 @@ thaw_status thaw_trainer_resume(thaw_trainer *trainer, thaw_comm *comm)
     if (status == THAW_OK)
         status = thaw_parts_add(trainer, &into, &view);
     THAW_TRY_TO(thaw_agree(comm, status));
-    status = thaw_ckpt_restore(comm, trainer->setup->checkpoint.path, &into, thaw_parts_in(&view));
+    THAW_TRY_TO(
+        thaw_ckpt_restore(comm, trainer->setup->checkpoint.path, &into, thaw_parts_in(&view)));
+    status = thaw_agree(comm, thaw_beside_resumed(trainer));
 done:
     thaw_state_clear(&into);
     return status;

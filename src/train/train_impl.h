@@ -34,12 +34,15 @@ typedef struct thaw_watch_record {
     int64_t below, most; /* evaluations running in which it was surely worse: now; at most */
     int64_t epoch;       /* the first at which that was as often as watch.evaluations; 0: none */
     double delta, low, high; /* then; before, of the last evaluation */
+    thaw_digest curve;       /* what it was compared with */
 } thaw_watch_record;
 
 /* What it is compared with, or what it leaves for others to compare with. */
 typedef struct thaw_curve {
-    float *scores;           /* (epochs, N val) of the metric; NULL: nothing is watched */
-    int64_t epochs;          /* that there are; of a run from scratch all that it may have */
+    bool on;        /* something is watched, or left for others to watch by */
+    float *scores;  /* (epochs, N val) of the metric; of a run that is watched on rank 0 alone */
+    int64_t epochs; /* that there are; of a run from scratch all that it may have */
+    thaw_digest digest;      /* of the curve that was read */
     double delta, low, high; /* of the last epoch; NAN: it was not compared */
 } thaw_curve;
 
@@ -292,6 +295,8 @@ THAW_NODISCARD thaw_status thaw_beside_epoch(thaw_trainer *t, thaw_comm *comm,
                                              const thaw_predictions *val);
 bool thaw_beside_stops(const thaw_trainer *t);
 /* As their sisters of the limit. */
+/* After a checkpoint was read. Local. THAW_ERR_INPUT: the run was compared with another curve. */
+THAW_NODISCARD thaw_status thaw_beside_resumed(const thaw_trainer *t);
 THAW_NODISCARD thaw_status thaw_beside_state(thaw_trainer *t, thaw_state *out);
 void thaw_beside_add_row(const thaw_trainer *t, thaw_json *row);
 void thaw_beside_describe(const thaw_trainer *t, thaw_json *summary);

@@ -56,6 +56,13 @@ ranks 1 train watch.yaml $quiet $still --set output=killed --set watch.action=st
 ranks 1 train watch.yaml $quiet --set rung=scratch --set output=again --set watch.action=warn --set train.checkpoint_every=1 --set train.checkpoint_async=off && fail "scratch survived its kill"
 unset THAW_FAULT
 gone killed
+# Beside another run from scratch it does not go on as if nothing were different.
+mv scratch-1/curve-val.h5 curve-val.h5
+must "scratch of another seed" ranks 1 train watch.yaml $quiet --set rung=scratch --set output=other --set watch.action=warn --set seed=9
+cp other/curve-val.h5 scratch-1/curve-val.h5
+bad 3 'scratch-1/curve-val.h5 is another curve than this run was compared with' ranks 2 train watch.yaml --resume --set watch.evaluations=2 $still \
+    --set output=killed --set watch.action=stop --set train.checkpoint_every=1
+mv curve-val.h5 scratch-1/curve-val.h5
 ranks 2 train watch.yaml --resume --set watch.evaluations=2 $still --set output=killed --set watch.action=stop --set train.checkpoint_every=1 || fail "resume: $(cat err)"
 grep -q "resumed after step $step " err || fail "killed: $(cat err)"
 same "digest after a kill" "$(digest stopped)" "$(digest killed)"

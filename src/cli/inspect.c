@@ -108,7 +108,10 @@ static void slice_row(thaw_table *table, const thaw_json *row, bool share)
     const char *verdict = text(row, "verdict");
     thaw_table_cell(table, text(row, "name"));
     thaw_table_printf(table, "%lld", (long long)thaw_json_int_or(row, "samples", 0));
-    thaw_table_printf(table, share ? "%.1f%%" : "%.4g", by * number(row, "value"));
+    if (isfinite(number(row, "value")))
+        thaw_table_printf(table, share ? "%.1f%%" : "%.4g", by * number(row, "value"));
+    else
+        thaw_table_cell(table, ""); /* no sample of it */
     if (strcmp(verdict, "too few") == 0) {
         thaw_table_cell(table, "");
         thaw_table_cell(table, "");

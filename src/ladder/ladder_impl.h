@@ -174,6 +174,8 @@ const char *ladder_sample_title(thaw_task task);
 void ladder_sample_to_json(thaw_task task, thaw_json *out);
 /* summary.c */
 THAW_NODISCARD thaw_status ladder_describe_rung(ladder *l, int64_t index);
+/* defined.c: THAW_ERR_INPUT where the metric has no value on gate or test, whatever is predicted. Local. */
+THAW_NODISCARD thaw_status ladder_check_defined(const ladder *l);
 THAW_NODISCARD thaw_status ladder_describe_task(ladder *l);
 THAW_NODISCARD thaw_status ladder_describe_choice(ladder *l);
 /* How much better the metric is on train than on val, mean over seeds. */

@@ -19,14 +19,18 @@ static void write_accuracy(const thaw_json *s, const thaw_json *chosen, thaw_str
     const double level = ladder_number(s, "design.confidence");
     const thaw_json *test = ladder_find_test(s, ladder_text(s, "chosen"));
     const bool right = ladder_by_accuracy(s);
+    const int64_t seeds = thaw_json_int_or(s, "seeds", 0);
     if (right)
         thaw_str_add(out, "It is right on ");
     else
         thaw_str_printf(out, "Its %s is ", ladder_title(s));
     ladder_add_accuracy(out, chosen, "gate.");
-    thaw_str_printf(out, " %s %lld gate samples (mean of %lld seeds", right ? "of" : "on",
-                    (long long)thaw_json_int_or(s, "design.gate_samples", 0),
-                    (long long)thaw_json_int_or(s, "seeds", 0));
+    thaw_str_printf(out, " %s %lld gate samples (", right ? "of" : "on",
+                    (long long)thaw_json_int_or(s, "design.gate_samples", 0));
+    if (seeds == 1)
+        thaw_str_add(out, "one seed");
+    else
+        thaw_str_printf(out, "mean of %lld seeds", (long long)seeds);
     if (isfinite(level))
         thaw_str_printf(out, ", %g%% interval", 100 * level);
     thaw_str_add(out, ")");

@@ -124,6 +124,28 @@ grep -q 'AUROC on val is undefined (each of the 3 columns has samples on one sid
 same "AUROC of one sample" "each of the 3 columns has samples on one side only" "$(get one-run/summary.json val.undefined.auroc)"
 grep -q '"auroc": *null' one-run/summary.json || fail "AUROC of one sample is not null: $(grep auroc one-run/summary.json)"
 
+# A ladder finds that before it trains: no trial is begun.
+must "a gate of one sample" alone data import --quiet --task multi_label --images tasks.h5:x --labels tasks.h5:marks \
+    --names odd,high,edge --splits train=101,val=37,gate=1,test=60 -o lone.h5
+bad 3 "lone.h5: AUROC is undefined on split 'gate' whatever is predicted: each of the 3 columns has samples on one side only" \
+    ranks 2 ladder multi_label.yaml --quiet --set data.file=lone.h5 --set output=lone
+[ ! -d lone/trials ] || [ -z "$(ls lone/trials)" ] || fail "trials of a ladder that cannot be judged: $(ls lone/trials)"
+must "a gate that is as small but defined" alone ladder multi_label.yaml --quiet --set data.file=lone.h5 --set output=small --set train.metric=sample_f1 \
+    --set 'ladder.rungs=[frozen, full]' --set ladder.seeds=1 --set train.epochs=1 --set ladder.resamples=200 --set ladder.search_scratch=[0.1] --set ladder.search_adapter=[0.1] \
+    --set ladder.search_head=[0.1] --set ladder.search_backbone=[0.05]
+grep -q "gate' has 1 samples; fewer than 30 support no claim" err || fail "a gate of one sample: $(cat err)"
+same "its verdict" inconclusive "$(get small/summary.json comparisons.0.verdict)"
+grep -q 'on 1 gate samples (one seed, ' small/note.md || fail "one seed: $(grep gate small/note.md | head -2)"
+must "inspect of it" alone inspect small --samples 0
+grep -q 'nan' out && fail "inspect of one sample: $(grep nan out)"
+
+# Different gates are refused by name.
+must "another gate" alone data import --quiet --task multi_label --images tasks.h5:x --labels tasks.h5:marks \
+    --names odd,high,edge --splits train=101,val=37,gate=60,test=60 --seed 2 -o gate.h5
+must "a run on it" alone train multi_label.yaml --quiet --set data.file=gate.h5 --set output=gated --set train.epochs=1
+bad 3 "'val' of multi_label-1 .* and of gated .* are different splits" alone compare multi_label-1 gated --split val
+bad 3 "'val' of multi_label-1 .* and of gated .* are different splits" alone compare --many multi_label-1 multi_label-2 gated --split val
+
 # Settings and data that do not fit each other.
 bad 2 'train.loss: mse is for a task of regression' alone train multi_label.yaml --set output=x --set train.loss=mse
 bad 2 "unknown loss 'hinge'" alone train multi_label.yaml --set output=x --set train.loss=hinge

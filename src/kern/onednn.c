@@ -125,12 +125,21 @@ const conv_algorithm *const kern_onednn_algorithms[] = {
 
 /* ---- backend ---- */
 
+/* The library's first product makes all its kernels, 30 ms of a core: a small head alone, which ours take a few microseconds more for in
+ * backward, is not worth that. Of the weights, which transpose_a tells from the batch, so that no batch's size decides; a limit of 1024 leaves
+ * thin adapters to the library. */
+static bool is_small(bool transpose_a, int64_t M, int64_t N, int64_t K)
+{
+    return (transpose_a ? M : K) * N <= 1024;
+}
+
 static void library_gemm(const thaw_kern *k, bool transpose_a, bool transpose_b, int64_t M,
                          int64_t N, int64_t K, float alpha, const float *a, int64_t lda,
                          const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
     /* The library leaves C as it is when a dimension is 0; a few rows against a large transposed matrix it copies first. */
-    bool own = K == 0 || (M <= 16 && transpose_b && !transpose_a && K >= 128);
+    bool own = K == 0 || is_small(transpose_a, M, N, K) ||
+               (M <= 16 && transpose_b && !transpose_a && K >= 128);
     if (own || !onednn_library_gemm(transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb, beta,
                                     c, ldc))
         kern_tiled_gemm(k, transpose_a, transpose_b, M, N, K, alpha, a, lda, b, ldb, beta, c, ldc);

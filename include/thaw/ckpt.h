@@ -90,6 +90,11 @@ THAW_NODISCARD thaw_status thaw_ckpt_write(thaw_comm *comm, const char *path,
  * (THAW_ERR_INPUT) names what is wrong; both are empty then. */
 THAW_NODISCARD thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,
                                           thaw_state *attributes);
+/* Collective. thaw_ckpt_read of these datasets alone (up to a NULL), each checked against its digest; one that the file does not have is left
+ * out. */
+THAW_NODISCARD thaw_status thaw_ckpt_read_named(thaw_comm *comm, const char *path,
+                                                const char *const *names, thaw_state *state,
+                                                thaw_state *attributes);
 
 /* Collective. The values of `into`, which has the same entries on all ranks, from a file by name: rank 0 reads one tensor after another and
  * hands each on, so that a rank needs no memory but that of its own values, and rank 0 that of the largest entry in parts besides. Other

@@ -89,6 +89,8 @@ THAW_NODISCARD thaw_status thaw_h5_info_of(const thaw_h5 *file, const char *name
  * cheap. */
 THAW_NODISCARD thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *name, int64_t first,
                                              int64_t n, thaw_dtype dtype, void *out);
+/* Adds a dataset of thaw_h5_save whole to *out, which owns it, checked against its digest. THAW_ERR_INPUT. */
+THAW_NODISCARD thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out);
 /* A dataset of thaw_h5_save whole into out (the entry's bytes), checked against its digest. THAW_ERR_INPUT names file and entry when it is
  * missing, damaged, or of another type or shape. */
 THAW_NODISCARD thaw_status thaw_h5_read_into(thaw_h5 *file, const thaw_entry *entry, void *out);

@@ -64,12 +64,27 @@ done:
     return status;
 }
 
-thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,
+static thaw_status load_named(const char *path, const char *const *names, thaw_state *state,
+                              thaw_state *attributes)
+{
+    thaw_h5 *file = NULL;
+    if (attributes != NULL)
+        THAW_TRY(thaw_h5_load(path, NULL, NULL, attributes));
+    THAW_TRY(thaw_h5_open(path, &file));
+    thaw_status status = THAW_OK;
+    for (; *names != NULL && status == THAW_OK; names++) {
+        if (thaw_h5_is_dataset(file, *names))
+            status = thaw_h5_read_entry(file, *names, state);
+    }
+    thaw_h5_close(&file);
+    /* A damaged shape may come out as something that only a program can do wrong. */
+    return status == THAW_ERR_FAIL ? thaw_fail_context(THAW_ERR_INPUT, "%s", path) : status;
+}
+
+/* What rank 0 has read becomes everybody's. */
+static thaw_status hand_on(thaw_comm *comm, thaw_status status, thaw_state *state,
                            thaw_state *attributes)
 {
-    thaw_status status = THAW_OK;
-    if (thaw_comm_rank(comm) == 0)
-        status = thaw_h5_load(path, NULL, state, attributes);
     status = thaw_agree(comm, status);
     if (status == THAW_OK && state != NULL)
         status = thaw_ckpt_bcast(comm, 0, state);
@@ -80,4 +95,22 @@ thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,
     if (status != THAW_OK && attributes != NULL)
         thaw_state_clear(attributes);
     return status;
+}
+
+thaw_status thaw_ckpt_read(thaw_comm *comm, const char *path, thaw_state *state,
+                           thaw_state *attributes)
+{
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(comm) == 0)
+        status = thaw_h5_load(path, NULL, state, attributes);
+    return hand_on(comm, status, state, attributes);
+}
+
+thaw_status thaw_ckpt_read_named(thaw_comm *comm, const char *path, const char *const *names,
+                                 thaw_state *state, thaw_state *attributes)
+{
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(comm) == 0)
+        status = load_named(path, names, state, attributes);
+    return hand_on(comm, status, state, attributes);
 }

@@ -129,8 +129,6 @@ THAW_NODISCARD thaw_status thaw_h5_put_bytes(const thaw_h5 *file, const char *na
 THAW_NODISCARD thaw_status thaw_h5_get_bytes(const thaw_h5 *file, const char *name,
                                              const thaw_h5_place *place, int64_t at, size_t bytes,
                                              void *out);
-/* Reads one dataset whole, checks it against its digest, adds it. */
-THAW_NODISCARD thaw_status thaw_h5_read_entry(thaw_h5 *file, const char *name, thaw_state *out);
 
 #define THAW_H5_DIGEST            "digest"
 #define THAW_H5_ATTRIBUTES_DIGEST "attributes_digest"

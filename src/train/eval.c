@@ -45,23 +45,13 @@ done:
     return status;
 }
 
-static thaw_status load_trained(const thaw_setup *setup, const char *path, const thaw_state *state)
+/* Tensor by tensor to where it is used: the optimizer's state and averages in the file are nothing here. */
+static thaw_status load_trained(thaw_comm *comm, const thaw_setup *setup, const char *path)
 {
     thaw_state into = {0};
-    thaw_state trained = {0};
-    thaw_status status;
-    THAW_TRY_TO(thaw_setup_held(setup, &into));
-    for (int64_t i = 0; i < state->count; i++) {
-        const thaw_entry *e = &state->entries[i];
-        if (thaw_starts_with(e->name, "model/"))
-            THAW_TRY_TO(thaw_state_add(&trained, e->name + strlen("model/"), e->tensor.dtype,
-                                       e->tensor.shape, e->tensor.data));
-    }
-    status = thaw_state_copy(&into, &trained);
-    if (status != THAW_OK)
-        status = thaw_fail_context(status, "%s", path);
-done:
-    thaw_state_clear(&trained);
+    thaw_status status = thaw_agree(comm, thaw_setup_held_named(setup, &into));
+    if (status == THAW_OK)
+        status = thaw_ckpt_restore(comm, path, &into, NULL);
     thaw_state_clear(&into);
     return status;
 }
@@ -201,6 +191,8 @@ static thaw_status explain_missing(const char *run_directory, const char *file)
 thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory, const char *dataset_file,
                         const char *split, thaw_reopened *out)
 {
+    static const char *const names[] = {"classes", "target_mean", "target_std", THAW_RANGES_ENTRY,
+                                        NULL};
     thaw_str path = {0};
     thaw_state state = {0};
     thaw_state attributes = {0};
@@ -210,7 +202,7 @@ thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory, const char *
     thaw_status status;
     status = thaw_comm_rank(comm) == 0 ? explain_missing(run_directory, file) : THAW_OK;
     THAW_TRY_TO(thaw_agree(comm, status));
-    THAW_TRY_TO(thaw_ckpt_read(comm, file, &state, &attributes));
+    THAW_TRY_TO(thaw_ckpt_read_named(comm, file, names, &state, &attributes));
     THAW_TRY_TO(
         thaw_agree(comm, read_config(file, &attributes, dataset_file, split, &out->config)));
     THAW_TRY_TO(thaw_watchdog_start(comm, out->config.train.watchdog, &out->watchdog));
@@ -224,10 +216,9 @@ thaw_status thaw_reopen(thaw_comm *comm, const char *run_directory, const char *
     if (status == THAW_OK)
         status = load_moments(setup, file, &state);
     if (status == THAW_OK)
-        status = load_trained(setup, file, &state);
-    if (status == THAW_OK)
         status = thaw_ranges_load(setup, file, &state);
-    status = thaw_agree(comm, status);
+    THAW_TRY_TO(thaw_agree(comm, status));
+    status = load_trained(comm, setup, file);
 done:
     thaw_state_clear(&attributes);
     thaw_state_clear(&state);

@@ -51,7 +51,8 @@ THAW_NODISCARD thaw_status thaw_ranges_open(thaw_comm *comm, thaw_setup *s, thaw
 THAW_NODISCARD thaw_status thaw_ranges_usable(thaw_setup *s);
 /* That are looked at; 0 where no layer in 8 bits needs a range seen beforehand. */
 int64_t thaw_ranges_samples(const thaw_setup *s);
-/* As "prefix/ranges" of adaptation.h5, when there are any; evaluation needs the same ones. Local. */
+#define THAW_RANGES_ENTRY "prefix/ranges"
+/* As that of adaptation.h5, when there are any; evaluation needs the same ones. Local. */
 THAW_NODISCARD thaw_status thaw_ranges_add(const thaw_setup *s, thaw_state *out);
 THAW_NODISCARD thaw_status thaw_ranges_load(thaw_setup *s, const char *path,
                                             const thaw_state *state);

@@ -143,25 +143,6 @@ done:
     return status;
 }
 
-/* What is held, by the names that a checkpoint has for it. */
-static thaw_status name_held(const thaw_setup *s, thaw_state *out)
-{
-    thaw_state held = {0};
-    thaw_str name = {0};
-    thaw_status status;
-    THAW_TRY_TO(thaw_setup_held(s, &held));
-    for (int64_t i = 0; i < held.count; i++) {
-        const thaw_tensor *to = &held.entries[i].tensor;
-        thaw_str_reset(&name);
-        thaw_str_printf(&name, "model/%s", held.entries[i].name);
-        THAW_TRY_TO(thaw_state_add(out, thaw_str_c(&name), to->dtype, to->shape, to->data));
-    }
-done:
-    thaw_str_clear(&name);
-    thaw_state_clear(&held);
-    return status;
-}
-
 static thaw_status enter_saved_phase(thaw_setup *s)
 {
     const int64_t count = s->config->phases.count;
@@ -183,7 +164,7 @@ static thaw_status go_on(thaw_comm *comm, thaw_setup *s)
     THAW_TRY_TO(thaw_ckpt_restore(comm, s->checkpoint.path, &record, NULL));
     status = enter_saved_phase(s);
     if (status == THAW_OK)
-        status = name_held(s, &held);
+        status = thaw_setup_held_named(s, &held);
     THAW_TRY_TO(thaw_agree(comm, status));
     status = thaw_ckpt_restore(comm, s->checkpoint.path, &held, NULL);
 done:

@@ -11,8 +11,6 @@ enum { CALIBRATION_SAMPLES = 512 };
 /* Which samples are drawn must not depend on the run's seed: all seeds share the features. */
 #define CALIBRATION_SEED UINT64_C(0x7468617772616e67)
 
-#define ENTRY "prefix/ranges"
-
 static bool wanted(const thaw_setup *s)
 {
     return s->config->train.frozen_precision == THAW_PRECISION_INT8;
@@ -265,7 +263,7 @@ thaw_status thaw_ranges_add(const thaw_setup *s, thaw_state *out)
 {
     if (s->ranges == NULL)
         return THAW_OK;
-    return thaw_state_add(out, ENTRY, THAW_F32,
+    return thaw_state_add(out, THAW_RANGES_ENTRY, THAW_F32,
                           thaw_shape1(thaw_graph_value_count(s->model->graph)), s->ranges);
 }
 
@@ -276,12 +274,12 @@ thaw_status thaw_ranges_load(thaw_setup *s, const char *path, const thaw_state *
     if (!wanted(s) || !thaw_has_prefix(s)) /* older runs may have no prefix */
         return THAW_OK;
     for (int64_t i = 0; i < state->count; i++)
-        if (strcmp(state->entries[i].name, ENTRY) == 0)
+        if (strcmp(state->entries[i].name, THAW_RANGES_ENTRY) == 0)
             entry = &state->entries[i];
     THAW_CHECK(entry != NULL && entry->tensor.dtype == THAW_F32 &&
                    thaw_tensor_count(&entry->tensor) == count,
                THAW_ERR_INPUT,
                "%s was trained on features in 8 bits, but its %s are missing or not %d numbers",
-               path, ENTRY, (int)count);
+               path, THAW_RANGES_ENTRY, (int)count);
     return copy_ranges(entry->tensor.data, count, &s->ranges);
 }

@@ -118,6 +118,8 @@ THAW_NODISCARD thaw_status thaw_setup_place_backbone(thaw_setup *s);
 THAW_NODISCARD thaw_status thaw_setup_own_trained(thaw_setup *s, const bool *before);
 /* Views on all parameters that are held, in the graph's order. Local. */
 THAW_NODISCARD thaw_status thaw_setup_held(const thaw_setup *s, thaw_state *out);
+/* The same, by the names that checkpoints and adaptation.h5 have for it. */
+THAW_NODISCARD thaw_status thaw_setup_held_named(const thaw_setup *s, thaw_state *out);
 /* Adapter, and head where it has one, from train.adapter_from; nothing when that is empty. Collective. */
 THAW_NODISCARD thaw_status thaw_adapter_load(thaw_comm *comm, thaw_setup *s);
 /* Choices of kernels for all ranks: rank 0 reads the user's cache, then the records in `shared` and `own` (NULL: none).

@@ -345,3 +345,13 @@ thaw_status thaw_setup_held(const thaw_setup *s, thaw_state *out)
     }
     return THAW_OK;
 }
+
+thaw_status thaw_setup_held_named(const thaw_setup *s, thaw_state *out)
+{
+    thaw_state held = {0};
+    thaw_status status = thaw_setup_held(s, &held);
+    if (status == THAW_OK)
+        status = thaw_state_add_prefixed(out, "model", &held);
+    thaw_state_clear(&held);
+    return status;
+}

@@ -331,6 +331,52 @@ static void parts_are_fetched_one_by_one(void **state)
     thaw_state_clear(&s);
 }
 
+/* The large one, which nobody asks for, is in no rank's memory, and its damage is nobody's error. */
+static void named_datasets_alone_are_read(void **state)
+{
+    (void)state;
+    enum { LARGE = 1 << 16 };
+    static float large[LARGE];
+    static const char *const names[] = {"a", "absent", "z", NULL};
+    static const char *const damaged[] = {"large", NULL};
+    const char *file = in_folder("named.h5");
+    float a[2] = {1, 2};
+    thaw_state s = {0}, attributes = {0}, back = {0}, its = {0};
+    for (int i = 0; i < LARGE; i++)
+        large[i] = 1.5f;
+    assert_ok(thaw_state_add(&s, "a", THAW_F32, thaw_shape1(2), a));
+    assert_ok(thaw_state_add(&s, "large", THAW_F32, thaw_shape1(LARGE), large));
+    assert_ok(thaw_state_add_text(&s, "z", "last"));
+    assert_ok(thaw_state_add_text(&attributes, "kind", "test"));
+    assert_ok(thaw_ckpt_write(world, file, &s, &attributes, NULL, NULL));
+    thaw_status status = THAW_OK;
+    if (thaw_comm_rank(world) == 0) { /* its middle is in the large one */
+        thaw_str bytes = {0};
+        status = thaw_file_read(in_folder("named.h5"), &bytes);
+        if (status == THAW_OK) {
+            bytes.data[bytes.length / 2] ^= 1;
+            status = thaw_file_write(in_folder("named.h5"), bytes.data, bytes.length);
+        }
+        thaw_str_clear(&bytes);
+    }
+    assert_ok(thaw_agree(world, status));
+    const int64_t live = thaw_alloc_live();
+    assert_ok(thaw_ckpt_read_named(world, in_folder("named.h5"), names, &back, &its));
+    assert_all(thaw_alloc_live() - live < LARGE);
+    const thaw_tensor *found = thaw_state_find(&back, "a");
+    assert_all(back.count == 2 && its.count == 1 && found != NULL &&
+               ((const float *)found->data)[1] == 2 && thaw_state_find(&back, "z") != NULL);
+    thaw_state_clear(&its);
+    thaw_state_clear(&back);
+    assert_all(thaw_ckpt_read_named(world, in_folder("named.h5"), damaged, &back, NULL) ==
+               THAW_ERR_INPUT);
+    assert_all(strstr(thaw_error_last()->message, "named.h5: the data of 'large' are damaged") !=
+               NULL);
+    assert_all(back.count == 0);
+    thaw_state_clear(&attributes);
+    thaw_state_clear(&s);
+}
+
 /* What a rank has no part of stays as it was: nobody gets more than its own. */
 static void each_rank_restores_its_own(void **state)
 {
@@ -456,6 +502,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(named_files_use_the_same_writer),
         cmocka_unit_test(parts_are_fetched_one_by_one),
         cmocka_unit_test(each_rank_restores_its_own),
+        cmocka_unit_test(named_datasets_alone_are_read),
         cmocka_unit_test(any_rank_can_hand_out_a_state),
         cmocka_unit_test(a_full_disk_keeps_what_was_there),
     };

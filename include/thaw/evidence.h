@@ -176,11 +176,11 @@ thaw_design thaw_paired_design(const thaw_paired *paired);
 void thaw_scores_from_predictions(const int32_t *labels, const int32_t *predictions, int64_t N,
                                   float *right);
 
-/* One-standard-error rule. Rungs in order from simple to deep, mean score of each (larger is
- * better), and the SE of the paired difference of each to the best one (the best's own is not
- * read). Returns the simplest rung whose mean is within one SE of the best; -1 for count < 1.
- * Source: Breiman et al. 1984, with the paired SE. */
-int64_t thaw_one_se_rule(const double *mean, const double *se_to_best, int64_t count);
+/* Rungs in order from simple to deep, and the mean score of each (larger is better). Returns the
+ * simplest one whose mean is at most `margin` below the best, with room for rounding; -1 for
+ * count < 1. No test, and right more often than the one-standard-error rule of Breiman et al. 1984
+ * with the paired error (docs/evidence.md). */
+int64_t thaw_simplest_within(const double *mean, int64_t count, double margin);
 /* The best mean; ties go to the simpler (first), NAN is worse than any. -1 for count < 1. */
 int64_t thaw_best_rung(const double *mean, int64_t count);
 

@@ -172,11 +172,11 @@ int64_t thaw_best_rung(const double *mean, int64_t count)
     return best;
 }
 
-int64_t thaw_one_se_rule(const double *mean, const double *se_to_best, int64_t count)
+int64_t thaw_simplest_within(const double *mean, int64_t count, double margin)
 {
-    int64_t best = thaw_best_rung(mean, count);
+    const int64_t best = thaw_best_rung(mean, count);
     for (int64_t i = 0; i < best; i++) {
-        if (mean[i] >= mean[best] - se_to_best[i])
+        if (mean[i] >= mean[best] - margin - 1e-12)
             return i;
     }
     return best;

@@ -42,7 +42,7 @@ static const advice table[3][4] = {
         },
     [LABELS_MODERATE] =
         {
-            [GAP_LOW] = {"the frozen backbone, then peft",
+            [GAP_LOW] = {"the frozen backbone, then full",
                          "a gain over frozen may be too small for the gate to show"},
             [GAP_MODERATE] = {"the frozen backbone as the baseline, then full",
                               "one change at a time: depth and rates do not move together"},
@@ -69,17 +69,17 @@ enum { SEEN_RUNGS = 4 };
 static const char *const seen_rungs[SEEN_RUNGS] = {"frozen", "peft", "partial:1", "full"};
 static const int seen[3][3][SEEN_RUNGS] = {
     [LABELS_FEW] =
-        {[GAP_LOW] = {8, 3, 1, 2}, [GAP_MODERATE] = {16, 9, 7, 11}, [GAP_LARGE] = {4, 15, 2, 11}},
+        {[GAP_LOW] = {7, 4, 2, 1}, [GAP_MODERATE] = {16, 14, 8, 10}, [GAP_LARGE] = {5, 18, 2, 15}},
     [LABELS_MODERATE] =
-        {[GAP_LOW] = {14, 1, 1, 8}, [GAP_MODERATE] = {2, 0, 0, 16}, [GAP_LARGE] = {0, 5, 0, 24}},
+        {[GAP_LOW] = {17, 0, 2, 11}, [GAP_MODERATE] = {2, 5, 0, 18}, [GAP_LARGE] = {1, 5, 0, 29}},
     [LABELS_MANY] =
-        {[GAP_LOW] = {4, 0, 0, 8}, [GAP_MODERATE] = {0, 1, 0, 1}, [GAP_LARGE] = {0, 0, 0, 0}},
+        {[GAP_LOW] = {4, 0, 0, 9}, [GAP_MODERATE] = {0, 1, 0, 2}, [GAP_LARGE] = {0, 0, 0, 0}},
 };
 
 /* In how many of them scratch was better than every rung by more than a point. */
 static const int scratch_won[3][3] = {
-    [LABELS_FEW] = {[GAP_LOW] = 1, [GAP_MODERATE] = 13, [GAP_LARGE] = 16},
-    [LABELS_MODERATE] = {[GAP_LOW] = 2, [GAP_MODERATE] = 9, [GAP_LARGE] = 7},
+    [LABELS_FEW] = {[GAP_LOW] = 2, [GAP_MODERATE] = 13, [GAP_LARGE] = 19},
+    [LABELS_MODERATE] = {[GAP_LOW] = 2, [GAP_MODERATE] = 12, [GAP_LARGE] = 8},
     [LABELS_MANY] = {[GAP_LOW] = 1, [GAP_MODERATE] = 2, [GAP_LARGE] = 0},
 };
 

@@ -140,16 +140,11 @@ static void add_not_run(ladder_page *page)
 
 static void add_second_opinion(ladder_page *page)
 {
-    const char *name = ladder_text(page->summary, "one_se_rung");
-    if (name[0] == '\0')
-        return;
-    ladder_paragraph(page,
-                     "Second opinion: `%s` is the simplest rung within one standard error of the "
-                     "best mean, that of `%s`. %s",
-                     name, ladder_text(page->summary, "best_mean_rung"),
-                     ladder_is(page->summary, "chosen", name)
-                         ? "It agrees with the choice."
-                         : "The choice asks for a clear gain at each step, so it differs.");
+    thaw_str words = {0};
+    ladder_add_second_opinion(&words, page->summary);
+    if (words.length > 0)
+        ladder_paragraph(page, "%s", thaw_str_c(&words));
+    thaw_str_clear(&words);
 }
 
 static void add_transfer(ladder_page *page)

@@ -311,20 +311,6 @@ static void write_frozen(const thaw_json *chosen, thaw_str *out)
         thaw_str_add(out, "- Frozen: nothing.\n\n");
 }
 
-static void write_second_opinion(const thaw_json *s, thaw_str *out)
-{
-    const char *name = ladder_text(s, "one_se_rung");
-    if (name[0] == '\0')
-        return;
-    thaw_str_printf(out,
-                    "Second opinion, the one-standard-error rule: the simplest rung within one "
-                    "standard error of the best mean (`%s`) is `%s`%s.\n\n",
-                    ladder_text(s, "best_mean_rung"), name,
-                    ladder_is(s, "chosen", name)
-                        ? ", the same"
-                        : "; the choice above asks for a clear gain at each step, so they differ");
-}
-
 void ladder_note_why(const thaw_json *s, thaw_str *out)
 {
     for (LADDER_EACH(row, s, "comparisons")) {
@@ -337,7 +323,9 @@ void ladder_note_why(const thaw_json *s, thaw_str *out)
     if (thaw_json_count(thaw_json_find(s, "comparisons")) == 0)
         thaw_str_add(out, "No deeper rung was tried.\n");
     thaw_str_add(out, "\n");
-    write_second_opinion(s, out);
+    const size_t before = out->length;
+    ladder_add_second_opinion(out, s);
+    thaw_str_add(out, out->length > before ? "\n\n" : "");
 }
 
 static void write_depth(const thaw_json *s, thaw_str *out)
@@ -391,7 +379,7 @@ thaw_status ladder_note_json(const thaw_json *summary, thaw_json **out)
                                        "metric",
                                        "slice_score",
                                        "task",
-                                       "one_se_rung",
+                                       "within_margin_rung",
                                        "best_mean_rung",
                                        "not_run",
                                        "seeds",

@@ -56,6 +56,8 @@ void ladder_add_capital(thaw_str *out, const char *title); /* "Accuracy" for "ac
 void ladder_add_columns(thaw_str *out, const thaw_json *summary);
 /* "Training from scratch is right on ...; the best rung that reuses it, ..., changes that by ... points." */
 void ladder_add_harm(thaw_str *out, const thaw_json *summary);
+/* Of one paragraph; nothing where the summary has none. */
+void ladder_add_second_opinion(thaw_str *out, const thaw_json *summary);
 /* "84.2% [83.1, 85.3]" of the row's accuracy, low and high, each key preceded by `prefix`. */
 void ladder_add_accuracy(thaw_str *out, const thaw_json *row, const char *prefix);
 void ladder_add_difference(thaw_str *out, const thaw_json *row); /* "+1.2 [-0.3, +2.7]" */

@@ -389,17 +389,14 @@ thaw_status ladder_describe_rung(ladder *l, int64_t index)
 
 /* ---- The choice --------------------------------------------------------------------------------------------------- */
 
-/* The one-standard-error rule beside our verdicts: a second opinion, quoted as such. */
+/* Beside our verdicts, and quoted as such: what one would take who asks for no proof. */
 static thaw_status second_opinion(ladder *l)
 {
     double *mean = NULL;
-    double *se = NULL;
     int64_t *index = NULL;
     int64_t n = 0;
-    const thaw_bootstrap how = ladder_bootstrap(l->config);
     thaw_status status;
     THAW_TRY_TO(thaw_alloc(&mean, l->count, sizeof *mean));
-    THAW_TRY_TO(thaw_alloc(&se, l->count, sizeof *se));
     THAW_TRY_TO(thaw_alloc(&index, l->count, sizeof *index));
     for (int64_t i = 0; i < l->count; i++) {
         if (l->rungs[i].done && l->rungs[i].rung.kind != THAW_RUNG_SCRATCH) {
@@ -407,25 +404,13 @@ static thaw_status second_opinion(ladder *l)
             mean[n++] = l->rungs[i].gate_score;
         }
     }
+    const int64_t pick = thaw_simplest_within(mean, n, l->config->ladder.margin);
     const int64_t best = thaw_best_rung(mean, n);
-    for (int64_t i = 0; i < n; i++) {
-        const thaw_scores scores = {.a = l->rungs[index[i]].score,
-                                    .b = l->rungs[index[best]].score,
-                                    .seeds = l->S,
-                                    .N = l->N,
-                                    .cluster = l->cluster,
-                                    .df = l->df};
-        thaw_paired pair;
-        THAW_TRY_TO(thaw_paired_compare(&scores, &how, &pair));
-        se[i] = pair.se;
-    }
-    const int64_t pick = thaw_one_se_rule(mean, se, n);
-    thaw_json_set_string(l->summary, "one_se_rung", l->rungs[index[pick]].name);
+    thaw_json_set_string(l->summary, "within_margin_rung", l->rungs[index[pick]].name);
     thaw_json_set_string(l->summary, "best_mean_rung", l->rungs[index[best]].name);
     status = THAW_OK;
 done:
     thaw_free(&index);
-    thaw_free(&se);
     thaw_free(&mean);
     return status;
 }

@@ -181,18 +181,18 @@ static void design_properties(void **state)
     assert_true(isinf(thaw_design_detectable(&d)) && thaw_design_power(&d, 1) == 0);
 }
 
-static void one_se(void **state)
+static void simplest_within(void **state)
 {
     (void)state;
     const double mean[] = {0.70, 0.79, 0.80, 0.805, 0.80};
-    const double se[] = {0.02, 0.012, 0.006, 0, 0.01};
     assert_int_equal(thaw_best_rung(mean, 5), 3);
-    assert_int_equal(thaw_one_se_rule(mean, se, 5), 2);
-    const double wide[] = {0.02, 0.016, 0.004, 0, 0.01};
-    assert_int_equal(thaw_one_se_rule(mean, wide, 5), 1);
+    assert_int_equal(thaw_simplest_within(mean, 5, 0.01), 2);
+    assert_int_equal(thaw_simplest_within(mean, 5, 0.015), 1); /* just: rounding does not decide */
+    assert_int_equal(thaw_simplest_within(mean, 5, 0.2), 0);
+    assert_int_equal(thaw_simplest_within(mean, 5, 0), 3);
     const double tie[] = {0.5, 0.5};
-    assert_int_equal(thaw_one_se_rule(tie, se, 2), 0);
-    assert_int_equal(thaw_one_se_rule(tie, se, 0), -1);
+    assert_int_equal(thaw_simplest_within(tie, 2, 0), 0);
+    assert_int_equal(thaw_simplest_within(tie, 0, 0.01), -1);
     const double undefined[] = {NAN, 0.5, 0.6};
     assert_int_equal(thaw_best_rung(undefined, 3), 2);
     assert_int_equal(thaw_best_rung(undefined, 1), 0);
@@ -201,11 +201,16 @@ static void one_se(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normal),   cmocka_unit_test(student),
-        cmocka_unit_test(binomial), cmocka_unit_test(wilson),
-        cmocka_unit_test(mcnemar),  cmocka_unit_test(mcnemar_edges),
-        cmocka_unit_test(holm),     cmocka_unit_test(detectable),
-        cmocka_unit_test(one_se),   cmocka_unit_test(design_properties),
+        cmocka_unit_test(normal),
+        cmocka_unit_test(student),
+        cmocka_unit_test(binomial),
+        cmocka_unit_test(wilson),
+        cmocka_unit_test(mcnemar),
+        cmocka_unit_test(mcnemar_edges),
+        cmocka_unit_test(holm),
+        cmocka_unit_test(detectable),
+        cmocka_unit_test(simplest_within),
+        cmocka_unit_test(design_properties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

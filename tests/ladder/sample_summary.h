@@ -382,7 +382,7 @@ static thaw_json *sample_summary(void)
     thaw_json_set_array(s, "not_run");
     thaw_json_set_string(s, "chosen", "peft");
     thaw_json_set_string(s, "chosen_directory", "runs/quickstart/trials/peft-lr1-seed1");
-    thaw_json_set_string(s, "one_se_rung", "peft");
+    thaw_json_set_string(s, "within_margin_rung", "peft");
     thaw_json_set_string(s, "best_mean_rung", "partial:1");
     sample_test(s);
     thaw_json_set_bool(s, "complete", true);

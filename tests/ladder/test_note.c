@@ -56,7 +56,8 @@ static void test_parts(void **state)
         "- Frozen: the other 68320 parameters (88.5%), bit for bit.",
         "## Why this depth",
         "`partial:1` against `peft`: **inconclusive**, Holm-adjusted p 0.41. The whole interval",
-        "Second opinion, the one-standard-error rule",
+        "Second opinion, without a test: `peft` is the simplest rung whose mean on gate is within "
+        "1 points of the best, that of `partial:1`. It agrees with the choice.",
         "## Learning rates, and why these",
         "- `partial:1`: head 0.3, backbone 0.03. Why: searched over 3 candidates on val",
         "at the edge of the searched range",
@@ -92,6 +93,29 @@ static void test_parts(void **state)
     if (getenv("THAW_SAMPLE_NOTE") != NULL)
         assert_int_equal(thaw_file_write(getenv("THAW_SAMPLE_NOTE"), note.data, note.length),
                          THAW_OK);
+    thaw_str_clear(&note);
+    thaw_json_free(&summary);
+}
+
+/* Deeper than the choice it says what it is worth, by the margin that this was measured with; simpler it says what the choice has shown. */
+static void test_second_opinion(void **state)
+{
+    (void)state;
+    thaw_json *summary = sample_summary();
+    thaw_str note = {0};
+    thaw_json_set_string(summary, "within_margin_rung", "full");
+    thaw_json_set_string(summary, "best_mean_rung", "full");
+    write_note(summary, &note);
+    assert_has(note.data, "`full` is the simplest rung whose mean on gate is within 1 points of "
+                          "the best. Where the answer was known");
+    assert_has(note.data, "Where a wrong step deeper costs little, take `full`");
+    thaw_json_set_double(inside(summary, "design"), "margin", 0.02);
+    write_note(summary, &note);
+    assert_lacks(note.data, "Where the answer was known");
+    assert_has(note.data, "Where a wrong step deeper costs little, take `full`");
+    thaw_json_set_string(summary, "within_margin_rung", "frozen");
+    write_note(summary, &note);
+    assert_has(note.data, "The choice, `peft`, has a clear gain to show for its depth.");
     thaw_str_clear(&note);
     thaw_json_free(&summary);
 }
@@ -399,6 +423,7 @@ static void test_one_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),
+                                       cmocka_unit_test(test_second_opinion),
                                        cmocka_unit_test(test_limit),
                                        cmocka_unit_test(test_watch),
                                        cmocka_unit_test(test_unjustified_rates),

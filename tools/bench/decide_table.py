@@ -1,12 +1,15 @@
 """What the records of tools/bench/decide say: how often each way to choose a rung is right, what its claims are worth, and which rung is best
 for which labels and gap. Needs no package of Python."""
+import base64
 import json
 import math
 import os
 
 RUNGS = ["frozen", "peft", "partial:1", "full"]
 EPSILON = 0.01  # rungs within one point of the best are equal, and the simplest of them is right
-WAYS = ["ladder, sequential", "ladder, exhaustive", "always full", "best val", "one seed", "within a point"]
+WAYS = ["ladder, sequential", "ladder, exhaustive", "always full", "best val", "one seed", "one error", "within half", "within a point", "within two"]
+BROKEN_DOWN = ["ladder, sequential", "ladder, exhaustive", "always full", "best val", "within a point"]  # by shift, labels, gate and right rung
+WITHIN = {"within half": 0.005, "within a point": EPSILON, "within two": 0.02}
 # What ends a climb: of the ladder's two modes, and of one between them.
 STOPS = {"sequential": ["inconclusive", "equivalent", "worse"], "past inconclusive": ["equivalent", "worse"], "exhaustive": []}
 ADVICE = ((50, 1000), (0.05, 0.3))  # the cut-points of thaw advise, and below some to compare them with
@@ -69,13 +72,33 @@ def climb(ladder, mode):
     return chosen, said
 
 
+def right_bits(r, rung):
+    """(seeds, gate samples) of 0 and 1: what each trial got right."""
+    return [[byte >> (7 - bit) & 1 for byte in base64.b64decode(text) for bit in range(8)][:r["gate"]] for text in r["rungs"][rung]["right"]]
+
+
+def paired_error(r, a, b):
+    """Standard error of the mean difference, seeds and samples crossed, as src/evidence/anova.c has it."""
+    z = [[x - y for x, y in zip(u, v)] for u, v in zip(right_bits(r, a), right_bits(r, b))]
+    S, N = len(z), r["gate"]
+    by_seed, by_sample = [mean(row) for row in z], [mean(column) for column in zip(*z)]
+    delta = mean(by_seed)
+    samples = S * sum((v - delta) ** 2 for v in by_sample) / (N - 1)
+    seeds = N * sum((v - delta) ** 2 for v in by_seed) / (S - 1)
+    rest = sum((z[s][i] - by_sample[i] - by_seed[s] + delta) ** 2 for s in range(S) for i in range(N)) / (N - 1) / (S - 1)
+    return math.sqrt(max(0, samples - rest) / (S * N) + seeds / (S * N) + 1 / (N + 2) ** 2)
+
+
 def choose(r, way, rules="default"):
     """The rung, and the verdicts that went with it (None of a way that gives none)."""
     if way.startswith("ladder, "):
         return climb(r["ladders"][rules], way[len("ladder, "):])
     gate = {name: mean(r["rungs"][name]["gate"]) for name in RUNGS}
-    if way == "within a point":  # the simplest rung whose mean on gate is within epsilon of the best, without a test
-        return next(name for name in RUNGS if gate[name] >= max(gate.values()) - EPSILON), None
+    if way in WITHIN:  # the simplest rung whose mean on gate is so near the best, without a test
+        return next(name for name in RUNGS if gate[name] >= max(gate.values()) - WITHIN[way] - 1e-12), None
+    if way == "one error":  # Breiman et al. 1984, with the paired error
+        best = max(RUNGS, key=lambda name: gate[name])
+        return next(name for name in RUNGS if name == best or gate[best] - gate[name] <= paired_error(r, best, name)), None
     score = {"always full": lambda name: name == "full", "best val": lambda name: mean(r["rungs"][name]["val"]),
              "one seed": lambda name: r["rungs"][name]["gate"][0]}[way]
     return max(RUNGS, key=lambda name: (score(name), -RUNGS.index(name))), None
@@ -99,7 +122,7 @@ def cost(r, way, said):
         return spent["frozen"] + spent["full"]
     if way == "one seed":  # the search alone: three of five trials
         return sum(s * (row["trials"] - 2) / row["trials"] for s, row in zip((spent[n] for n in RUNGS), (r["rungs"][n] for n in RUNGS)))
-    if way in ("best val", "within a point"):
+    if way in ("best val", "one error", *WITHIN):
         return sum(spent[name] for name in RUNGS)
     return spent["scratch"] + spent["frozen"] + sum(spent[name] for name in said)
 
@@ -137,8 +160,8 @@ def by(records, title, key, order=None):
     for name in order or sorted(groups):
         some = groups.get(name, [])
         if some:
-            rows.append([name, len(some)] + [share(some, way) for way in WAYS] + [row_of(some, way)[4] for way in WAYS])
-    return markdown([title, "problems"] + [f"{w}: right" for w in WAYS] + [f"{w}: lost" for w in WAYS], rows)
+            rows.append([name, len(some)] + [share(some, way) for way in BROKEN_DOWN] + [row_of(some, way)[4] for way in BROKEN_DOWN])
+    return markdown([title, "problems"] + [f"{w}: right" for w in BROKEN_DOWN] + [f"{w}: lost" for w in BROKEN_DOWN], rows)
 
 
 def share(records, way):

@@ -142,9 +142,13 @@ mount -t tmpfs -o size=4k tmpfs /dev/shm && exec env OMPI_MCA_btl_vader_backing_
     --set output=noshm
 SH
     rm -rf noshm
-    unshare -m sh noshm.sh >out 2>err || fail "no shared memory: exit code $?: $(cat err)"
-    same "no shared memory: digest" "$digest" "$(get noshm/summary.json state_digest)"
-    same "no shared memory: lines" 1 "$(grep -c 'no shared memory for' err)"
+    if grep -q '^MPI_C_COMPILER:.*mpich' "$build/CMakeCache.txt"; then
+        echo "not tried: shared memory without room, in which MPI_Init of MPICH itself ends by SIGBUS"
+    else
+        unshare -m sh noshm.sh >out 2>err || fail "no shared memory: exit code $?: $(cat err)"
+        same "no shared memory: digest" "$digest" "$(get noshm/summary.json state_digest)"
+        same "no shared memory: lines" 1 "$(grep -c 'no shared memory for' err)"
+    fi
 else
     echo "not tried: a full disk (no right to mount)"
 fi

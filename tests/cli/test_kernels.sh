@@ -50,7 +50,7 @@ cmp -s kept.txt "$kept" || fail "the kept choices changed"
 # A file that is cut off, or another CPU's, is ignored with a line and replaced.
 for damage in truncated foreign; do
     case $damage in
-    truncated) head -c 317 kept.txt >"$kept" ;;
+    truncated) head -c -5 kept.txt >"$kept" ;; # in the middle of a word, whatever the lines
     foreign) sed '1s/.*/thaw choices 3: backend onednn, a library, another CPU/' kept.txt >"$kept" ;;
     esac
     alone train run.yaml $(set_up $damage) || fail "$damage choices: $(cat err)"

@@ -294,9 +294,9 @@ THAW_NODISCARD thaw_status thaw_beside_open(thaw_trainer *t, thaw_comm *comm);
 THAW_NODISCARD thaw_status thaw_beside_epoch(thaw_trainer *t, thaw_comm *comm,
                                              const thaw_predictions *val);
 bool thaw_beside_stops(const thaw_trainer *t);
-/* As their sisters of the limit. */
 /* After a checkpoint was read. Local. THAW_ERR_INPUT: the run was compared with another curve. */
 THAW_NODISCARD thaw_status thaw_beside_resumed(const thaw_trainer *t);
+/* As their sisters of the limit. */
 THAW_NODISCARD thaw_status thaw_beside_state(thaw_trainer *t, thaw_state *out);
 void thaw_beside_add_row(const thaw_trainer *t, thaw_json *row);
 void thaw_beside_describe(const thaw_trainer *t, thaw_json *summary);

@@ -22,7 +22,8 @@ static int64_t place_of(const thaw_json *summary, const char *name)
 
 static void add_worth(const thaw_json *summary, thaw_str *out)
 {
-    if (fabs(ladder_number(summary, "design.margin") - MEASURED_MARGIN) > 1e-9)
+    if (!ladder_by_accuracy(summary) ||
+        fabs(ladder_number(summary, "design.margin") - MEASURED_MARGIN) > 1e-9)
         return;
     thaw_str_printf(out,
                     " Where the answer was known this was right in %d%% of the problems, the "

@@ -4,7 +4,25 @@
 
 /* Parts of the transfer note, each from its own rows of summary.json. */
 
-static void write_rate(const thaw_json *rung, thaw_str *out)
+/* What was tried, and what each candidate came to on val. */
+static void write_tried(const thaw_json *s, const thaw_json *rung, thaw_str *out)
+{
+    const char *own = ladder_by_accuracy(s) ? "val.accuracy" : "val.metric";
+    const char *between = " On val: ";
+    if (thaw_json_count(thaw_json_find(rung, "candidates")) < 2)
+        return;
+    for (LADDER_EACH(tried, rung, "candidates")) {
+        thaw_str_printf(out, "%s%g ", between, ladder_number(tried, "rate"));
+        if (thaw_json_bool_or(tried, "diverged", false))
+            thaw_str_add(out, "diverged");
+        else
+            ladder_add_metric(out, s, ladder_number(tried, own));
+        between = ", ";
+    }
+    thaw_str_add(out, ".");
+}
+
+static void write_rate(const thaw_json *s, const thaw_json *rung, thaw_str *out)
 {
     thaw_str doubt = {0};
     ladder_add_doubt(&doubt, rung);
@@ -22,6 +40,7 @@ static void write_rate(const thaw_json *rung, thaw_str *out)
     if (thaw_json_bool_or(rung, "at_edge", false))
         thaw_str_add(out, " The best candidate lies at the edge of the searched range; a better "
                           "rate may lie outside.");
+    write_tried(s, rung, out);
     thaw_str_add(out, "\n");
     thaw_str_clear(&doubt);
 }
@@ -29,7 +48,7 @@ static void write_rate(const thaw_json *rung, thaw_str *out)
 void ladder_note_rates(const thaw_json *s, thaw_str *out)
 {
     for (LADDER_EACH(rung, s, "rungs"))
-        write_rate(rung, out);
+        write_rate(s, rung, out);
 }
 
 static void slice_row(const thaw_json *s, const thaw_json *slice, thaw_table *table)

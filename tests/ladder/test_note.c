@@ -57,7 +57,7 @@ static void test_parts(void **state)
         "## Why this depth",
         "`partial:1` against `peft`: **inconclusive**, Holm-adjusted p 0.41. The whole interval",
         "Second opinion, without a test: `peft` is the simplest rung whose mean on gate is within "
-        "1 points of the best, that of `partial:1`. It agrees with the choice.",
+        "1 point of the best, that of `partial:1`. It agrees with the choice.",
         "## Learning rates, and why these",
         "- `partial:1`: head 0.3, backbone 0.03. Why: searched over 3 candidates on val",
         "at the edge of the searched range",
@@ -106,9 +106,13 @@ static void test_second_opinion(void **state)
     thaw_json_set_string(summary, "within_margin_rung", "full");
     thaw_json_set_string(summary, "best_mean_rung", "full");
     write_note(summary, &note);
-    assert_has(note.data, "`full` is the simplest rung whose mean on gate is within 1 points of "
+    assert_has(note.data, "`full` is the simplest rung whose mean on gate is within 1 point of "
                           "the best. Where the answer was known");
     assert_has(note.data, "Where a wrong step deeper costs little, take `full`");
+    thaw_json_set_string(summary, "mode", "sequential");
+    write_note(summary, &note);
+    assert_lacks(note.data, "Where the answer was known");
+    thaw_json_set_string(summary, "mode", "exhaustive");
     thaw_json_set_double(inside(summary, "design"), "margin", 0.02);
     write_note(summary, &note);
     assert_lacks(note.data, "Where the answer was known");

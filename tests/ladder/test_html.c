@@ -202,7 +202,7 @@ static void test_findings(void **state)
         "interval reaches zero, gain below 1 point",
         "peft minus frozen",
         "fewer errors",
-        "Second opinion, without a test:",
+        "second opinion, without a test:",
         "all-reduced in each step",
         "chosen, at the edge",
         "0.3: diverged",

@@ -68,9 +68,7 @@ static thaw_status open_ladder(ladder *l)
     THAW_TRY(thaw_config_metric(l->config, l->dataset, &l->metric));
     THAW_TRY(thaw_dataset_keep_slices(l->dataset, &d->slices));
     THAW_TRY(thaw_dataset_split_need(l->dataset, d->gate, &l->gate));
-    int64_t test; /* better known to be there now than missed after the last trial */
-    if (d->test[0] != '\0')
-        THAW_TRY(thaw_dataset_split_need(l->dataset, d->test, &test));
+    THAW_TRY(ladder_check_defined(l));
     l->N = thaw_dataset_count(l->dataset, l->gate);
     l->K = thaw_dataset_classes(l->dataset);
     THAW_TRY(plan_rungs(l));

@@ -84,7 +84,6 @@ static thaw_status describe_design(const ladder *l, thaw_json *out)
     thaw_json_set_double(out, "slice_tolerance", c->slice_tolerance);
     thaw_json_set_double(out, "confidence", c->confidence);
     thaw_json_set_int(out, "comparisons", l->planned);
-    THAW_TRY(ladder_check_defined(l));
     THAW_TRY(describe_units(l, &enough, out));
     thaw_json *list = thaw_json_set_array(out, "detectable");
     if (!enough)

@@ -36,6 +36,23 @@ step "configuring with the package" cmake -S "$root/docs/examples" -B "$dir/by-c
     -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_BUILD_TYPE=Release
 step "building with the package" cmake --build "$dir/by-cmake"
 
+# By another MPI the example would end by a signal at its first call: refused, with both names.
+other=
+for mpicc in mpicc.openmpi mpicc.mpich; do
+    library=$("$mpicc" -show 2>/dev/null | tr ' ' '\n' | sed -n 's/^-l\(mpi\|mpich\)$/\1/p' | head -n 1)
+    [ -z "$library" ] || [ "$library" = "$(cached MPI_C_LIB_NAMES | cut -d ';' -f 1)" ] || other=$(command -v "$mpicc")
+done
+if [ -z "$other" ]; then
+    echo "not tried: a program of another MPI (none is installed)"
+elif cmake -S "$root/docs/examples" -B "$dir/other" -DCMAKE_PREFIX_PATH="$prefix" -DMPI_C_COMPILER="$other" >"$dir/log" 2>&1; then
+    echo "the package lets a program of $other link this library"
+    failures=$((failures + 1))
+elif ! tr -s '\n ' '  ' <"$dir/log" | grep -q "this Thaw is built with the MPI of .* found that of '$other'"; then
+    echo "the package does not say what is wrong with $other:"
+    sed 's/^/    /' "$dir/log"
+    failures=$((failures + 1))
+fi
+
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name thaw.pc)")
 export PKG_CONFIG_PATH
 mkdir "$dir/by-pkg-config"
